@@ -1,0 +1,1 @@
+"""Pure decisions: no loop, no thread, no clock; sizes and times are arguments."""

@@ -1,0 +1,56 @@
+"""Is a function async, blocking, or unknown until it is called? And what is it called in messages?"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable
+from typing import Any
+
+
+def is_async(fn: Callable[..., Any]) -> bool:
+    """Whether calling `fn` is known to give a coroutine; what cannot be known counts as blocking.
+
+    >>> import functools
+    >>> async def fetch(a, b): ...
+    >>> is_async(functools.partial(fetch, 1)), is_async(len), is_async(lambda x: fetch(x, x))
+    (True, False, False)
+    """
+    bare = _unwrapped(fn)
+    return inspect.iscoroutinefunction(bare) or inspect.iscoroutinefunction(_call_method(bare))
+
+
+def is_generator_function(fn: Callable[..., Any]) -> bool:
+    """Whether one call of `fn` gives many outputs (a generator of either colour)."""
+    bare = _unwrapped(fn)
+    return any(inspect.isgeneratorfunction(it) or inspect.isasyncgenfunction(it) for it in (bare, _call_method(bare)))
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """Return what a reader would call `fn`: its qualified name without `<locals>`, else its class."""
+    bare = _unwrapped(fn)
+    name = getattr(bare, "__qualname__", None) or getattr(bare, "__name__", None)
+    if not isinstance(name, str):
+        return type(bare).__name__
+    return name.rpartition("<locals>.")[2]
+
+
+def place_of(fn: Callable[..., Any]) -> str:
+    """Return `file.py line 12` where `fn` is defined, or an empty string for what has no source."""
+    code = getattr(inspect.unwrap(_unwrapped(fn)), "__code__", None)
+    if not isinstance(code, types.CodeType):
+        return ""
+    return f"{code.co_filename.rpartition('/')[2]} line {code.co_firstlineno}"
+
+
+def _unwrapped(fn: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return fn
+
+
+def _call_method(fn: Callable[..., Any]) -> Any:
+    if inspect.isclass(fn) or inspect.isroutine(fn):
+        return None
+    return getattr(type(fn), "__call__", None)  # noqa: B004 - the method itself is wanted

@@ -1,0 +1,64 @@
+"""The counts of a run at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run has done so far; a frozen snapshot.
+
+    Attributes:
+        name: what the run is called (the function's name unless `name=` said otherwise).
+        total: how many inputs there will be, where that is known.
+        ok, failed: outcomes so far.
+        in_flight: calls that are running now.
+        abandoned: blocking calls still running although the run has given them up (a thread cannot be stopped).
+        left_behind: where those calls are, one line each.
+        elapsed: seconds from the first iteration to now, or to the end.
+        concurrency: how many calls may be in flight at once.
+        failures: how many failures of each kind (an HTTP status such as "429", else the exception's class).
+        done: whether the run has ended.
+
+    >>> import whilst
+    >>> run = whilst.map(abs, [-1, 2])
+    >>> _ = run.list()
+    >>> run.summary().ok, run.summary().failed, run.summary().done
+    (2, 0, True)
+    """
+
+    name: str
+    total: int | None
+    ok: int
+    failed: int
+    in_flight: int
+    abandoned: int
+    elapsed: float
+    concurrency: int
+    failures: Mapping[str, int] = field(default_factory=dict[str, int])
+    left_behind: tuple[str, ...] = ()
+    done: bool = False
+
+    @property
+    def finished(self) -> int:
+        """Outcomes so far, good and bad."""
+        return self.ok + self.failed
+
+    @property
+    def rate(self) -> float:
+        """Outcomes a second since the start."""
+        return self.finished / self.elapsed if self.elapsed > 0 else 0.0
+
+    def __str__(self) -> str:
+        of = f" of {self.total:,}" if self.total is not None and self.total != self.finished else ""
+        parts = [f"{self.finished:,}{of} done in {self.elapsed:.2f} s ({self.rate:,.0f}/s)"]
+        if self.failed:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.failures.items())
+            parts.append(f"{self.failed:,} failed ({kinds})")
+        if self.in_flight:
+            parts.append(f"{self.in_flight:,} in flight")
+        if self.abandoned:
+            parts.append(f"{self.abandoned:,} left behind: {'; '.join(self.left_behind[:3])}")
+        return f"{self.name}: {', '.join(parts)}"

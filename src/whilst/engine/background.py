@@ -1,0 +1,82 @@
+"""The engine's own loop, in one daemon thread a process, for callers that have no running loop."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable
+
+EXIT_WAIT = 1.0  # seconds that a normal exit waits for runs that are still going to close what they opened
+
+
+class Background:
+    """A loop in a thread, started at first use."""
+
+    def __init__(self) -> None:
+        self.loop = _new_loop()
+        self.thread = threading.Thread(target=self._run, name="whilst-engine", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def stop(self) -> None:
+        """Cancel what runs and end the thread."""
+        self.loop.call_soon_threadsafe(self._cancel_all)
+        self.thread.join(EXIT_WAIT)
+
+    def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        closing = asyncio.gather(*tasks, return_exceptions=True)
+        closing.add_done_callback(lambda _: self.loop.stop())
+
+
+_current: Background | None = None
+_guard = threading.Lock()
+_parents: list[Background] = []  # kept alive in a forked child: closing their loop would disturb the parent's epoll
+
+
+def background() -> Background:
+    """Return this process's engine, starting it when there is none."""
+    global _current
+    with _guard:
+        if _current is None:
+            _current = Background()
+            atexit.register(_current.stop)
+        return _current
+
+
+def is_engine_thread() -> bool:
+    """Whether the caller itself runs on the engine's loop, where waiting for the engine would be for ever."""
+    return _current is not None and threading.current_thread() is _current.thread
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    if os.environ.get("WHILST_LOOP") == "uvloop":
+        import uvloop
+
+        return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+def _after_fork() -> None:
+    """Forget the parent's engine: its thread does not exist in the child."""
+    global _current, _guard
+    if _current is not None:
+        atexit.unregister(_current.stop)
+        _parents.append(_current)
+    _current, _guard = None, threading.Lock()
+
+
+def on_fork(callback: Callable[[], None]) -> None:
+    """Have `callback` called in the child after each fork, where the system has forks."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=callback)
+
+
+on_fork(_after_fork)

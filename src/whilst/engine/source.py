@@ -1,0 +1,243 @@
+"""Where inputs come from: containers are read on the loop, everything else beside it.
+
+Reading arbitrary code on the loop could block it, so a generator is read on a feeder thread and an async iterator
+by a feeder task. Each reads only as far as `fill(limit)` allows and appends straight to the queue the lanes take
+from; it calls `arrived` only when somebody said that the queue had run empty (`hungry`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from contextvars import Context
+from itertools import islice
+from typing import Any, Protocol
+
+Queue = deque[tuple[int, Any]]
+
+# Iterating these runs no code but the interpreter's own, so it cannot block.
+_VIEWS: list[Any] = [{}.keys(), {}.values(), {}.items()]
+_CONTAINERS: set[type] = {list, tuple, dict, set, frozenset, range, deque, *(type(view) for view in _VIEWS)}
+
+
+class Reader(Protocol):
+    """What a source needs from the driver."""
+
+    loop: asyncio.AbstractEventLoop
+    queue: Queue
+    context: Context
+
+    def arrived(self) -> None:
+        """Take note, on the loop, that the queue has something after it was empty."""
+
+    def ended(self, error: BaseException | None) -> None:
+        """Take note, on the loop, that nothing more will come, because of `error` or because it is all."""
+
+    def create_task(self, coroutine: Any, context: Context) -> asyncio.Task[None]:
+        """Start a task that the driver owns."""
+        ...
+
+
+class Source(Protocol):
+    """One way to read inputs; every method is called on the loop."""
+
+    admitted: int
+    """How many inputs have been put into the queue."""
+
+    @property
+    def waiting(self) -> str:
+        """What the source is doing beside the loop, for the summary of a run that left it behind."""
+        ...
+
+    def fill(self, limit: int) -> None:
+        """Admit inputs with an index below `limit`, now or as they come."""
+
+    def close(self) -> None:
+        """Admit nothing more."""
+
+
+def open_source(reader: Reader, inputs: Any) -> Source:
+    """Choose the way to read `inputs`."""
+    if type(inputs) in _CONTAINERS:
+        return Container(reader, inputs)
+    if isinstance(inputs, AsyncIterable):
+        return AsyncFeeder(reader, inputs)  # pyright: ignore[reportUnknownArgumentType]
+    return ThreadFeeder(reader, inputs)
+
+
+class Container:
+    """A builtin container, read in slices on the loop (0.05 µs an input)."""
+
+    def __init__(self, reader: Reader, inputs: Iterable[Any]) -> None:
+        self._reader = reader
+        self._pairs = enumerate(inputs)
+        self.admitted = 0
+        self.waiting = ""
+
+    def fill(self, limit: int) -> None:
+        """Take a slice as long as the room."""
+        room = limit - self.admitted
+        if room <= 0:
+            return
+        try:
+            pairs = list(islice(self._pairs, room))
+        except Exception as error:  # a dict or set that changed its size meanwhile
+            self._reader.ended(error)
+            return
+        self._reader.queue.extend(pairs)
+        self.admitted += len(pairs)
+        if len(pairs) < room:
+            self._reader.ended(None)
+
+    def close(self) -> None:
+        """Let go of the container."""
+        self._pairs = enumerate(())
+
+
+class ThreadFeeder:
+    """Any other iterable, read on a daemon thread, in the context of the run."""
+
+    def __init__(self, reader: Reader, inputs: Iterable[Any]) -> None:
+        self._reader = reader
+        self._inputs: Iterable[Any] | None = inputs
+        self._limit = 0
+        self._hungry = True
+        self._closed = False
+        self._guard = threading.Lock()  # between an append and `close`
+        self._room = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.admitted = 0
+
+    @property
+    def waiting(self) -> str:
+        """Say that the thread is still inside the source, if it is."""
+        return "the source, inside next()" if self._thread is not None and self._thread.is_alive() else ""
+
+    def fill(self, limit: int) -> None:
+        """Let the thread read on to `limit`."""
+        self._limit = limit
+        if self._thread is None:
+            context = self._reader.context.copy()
+            self._thread = threading.Thread(target=context.run, args=(self._feed,), name="whilst-source", daemon=True)
+            self._thread.start()
+        elif limit > self.admitted:
+            self._room.set()
+        if not self._reader.queue:
+            self._hungry = True
+            if self._reader.queue:  # it came between the two lines
+                self._reader.loop.call_soon(self._reader.arrived)
+
+    def close(self) -> None:
+        """Admit nothing more; a thread inside `next()` is left behind and ends when that returns."""
+        with self._guard:
+            self._closed = True
+        self._room.set()
+        self._inputs = None
+
+    def _feed(self) -> None:
+        error: BaseException | None = None
+        try:
+            inputs, self._inputs = self._inputs, None
+            if inputs is not None:
+                self._read(inputs)
+        except BaseException as caught:  # the source's own error, of any kind, belongs to the consumer
+            trace = caught.__traceback__
+            error = caught.with_traceback(trace.tb_next if trace is not None else None)
+        if not self._closed:
+            self._tell(self._reader.ended, error)
+
+    def _read(self, inputs: Iterable[Any]) -> None:
+        append = self._reader.queue.append
+        index = 0
+        for item in inputs:
+            with self._guard:
+                if self._closed:
+                    return
+                append((index, item))
+                self.admitted = index = index + 1
+            if self._hungry:
+                self._hungry = False
+                self._tell(self._reader.arrived)
+            if index >= self._limit:
+                del item
+                if not self._wait_for_room(index):
+                    return
+
+    def _wait_for_room(self, index: int) -> bool:
+        while index >= self._limit:
+            self._room.clear()
+            if index < self._limit:
+                break
+            if self._closed:
+                return False
+            self._room.wait()
+        return not self._closed
+
+    def _tell(self, callback: Callable[..., object], *args: Any) -> None:
+        try:
+            self._reader.loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            pass  # the loop is closed: the run is over
+
+
+class AsyncFeeder:
+    """An async iterable, read by a task on the loop; an async generator is closed with the run."""
+
+    def __init__(self, reader: Reader, inputs: AsyncIterable[Any]) -> None:
+        self._reader = reader
+        self._inputs = inputs
+        self._limit = 0
+        self._closed = False
+        self._room: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.admitted = 0
+        self.waiting = ""
+
+    def fill(self, limit: int) -> None:
+        """Let the task read on to `limit`."""
+        self._limit = limit
+        if self._task is None:
+            self._task = self._reader.create_task(self._feed(), self._reader.context.copy())
+        elif limit > self.admitted and self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def close(self) -> None:
+        """Cancel the task, wherever it waits."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _feed(self) -> None:
+        error: BaseException | None = None
+        try:
+            await self._read()
+        except asyncio.CancelledError:
+            if self._closed:
+                raise
+            error = RuntimeError("the source raised CancelledError of its own accord")
+        except BaseException as caught:  # the source's own error, of any kind, belongs to the consumer
+            error = caught.with_traceback(caught.__traceback__.tb_next if caught.__traceback__ else None)
+        finally:
+            await self._close_generator(self._inputs)
+        if not self._closed:
+            self._reader.ended(error)
+
+    @staticmethod
+    async def _close_generator(inputs: Any) -> None:
+        if isinstance(inputs, AsyncGenerator):
+            await inputs.aclose()
+
+    async def _read(self) -> None:
+        reader = self._reader
+        async for item in self._inputs:
+            if self._closed:
+                return
+            reader.queue.append((self.admitted, item))
+            self.admitted += 1
+            if len(reader.queue) == 1:
+                reader.arrived()
+            while self.admitted >= self._limit:
+                self._room = reader.loop.create_future()
+                await self._room

@@ -1,0 +1,1 @@
+"""Where calls happen: coroutine lanes on a loop, or threads of the run's own."""

@@ -1,0 +1,1 @@
+"""What watches a run: one file a sink; none of them is needed for a run to work."""
