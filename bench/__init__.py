@@ -1,0 +1,1 @@
+"""The peers, side by side: `python -m bench` (see `bench/README.md`)."""

@@ -1,0 +1,262 @@
+"""What is measured: one entry of WORKLOADS each, in the order of the tables.
+
+A new workload is a `measure` function (`calls(...)` makes one of any "fn over inputs") and its entry.
+"""
+
+import asyncio
+import dataclasses
+import importlib
+import shutil
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.contestants import ASYNC, OURS, THREADS
+from bench.memory import peak_mib, resident_mib
+from bench.model import WHILST, Contestant, Figures, Job, NotInstalledError, Sample, Target, Unit, Workload
+
+STARTS = 5  # processes a child starts for one figure of start-up time
+WAIT = 0.010
+WARM_UP = 10  # inputs: what is loaded or started on first use is not part of the time
+
+
+class WrongResultsError(Exception):
+    """A contestant delivered something else than every result, in order where order is promised."""
+
+
+# The functions: the result differs from the input, so that a call cannot be left out unnoticed
+
+
+async def async_noop(x: int) -> int:
+    return x + 1
+
+
+async def async_yield(x: int) -> int:
+    await asyncio.sleep(0)
+    return x + 1
+
+
+async def async_wait(x: int) -> int:
+    await asyncio.sleep(WAIT)
+    return x + 1
+
+
+def noop(x: int) -> int:
+    return x + 1
+
+
+def wait(x: int) -> int:
+    time.sleep(WAIT)
+    return x + 1
+
+
+# Measuring
+
+
+def calls(
+    fn: Callable[[int], Any], concurrency: int, unit: Unit, full: int, *, generator: bool = False
+) -> Callable[[Contestant, int], Sample]:
+    """Measure `fn` over n inputs: µs an input, or s for `full` inputs."""
+
+    def measure(contestant: Contestant, n: int) -> Sample:
+        inputs = list(range(n))
+        values = array("q")  # eight bytes a result, so that what is kept hardly counts as memory
+        baseline = resident_mib()
+        warm_up(contestant, fn, concurrency)
+        source = (x for x in inputs) if generator else inputs
+        started, cpu = time.perf_counter(), time.process_time()
+        contestant.run(Job(fn, source, concurrency, values.append))
+        took, cpu = time.perf_counter() - started, time.process_time() - cpu
+        mib = peak_mib() - baseline
+        found = list(values) if contestant.ordered else sorted(values)
+        if found != list(range(1, n + 1)):
+            raise WrongResultsError(f"{contestant.name}: {len(found)} results for {n} inputs, or their order")
+        return Sample(n, took / n * (1e6 if unit == "µs" else full), mib, cpu / n * 1e6)
+
+    return measure
+
+
+def warm_up(contestant: Contestant, fn: Callable[[int], Any], concurrency: int) -> None:
+    values: list[int] = []
+    contestant.run(Job(fn, list(range(WARM_UP)), concurrency, values.append))
+
+
+def memory_growth(contestant: Contestant, n: int) -> Sample:
+    """MiB above what is resident after the imports, while n inputs of a generator go by."""
+    count = checksum = 0
+
+    def take(value: int) -> None:
+        nonlocal count, checksum
+        count += 1
+        checksum += value * count if contestant.ordered else value
+
+    baseline = resident_mib()
+    contestant.run(Job(async_noop, (x for x in range(n)), 100, take))
+    grown = peak_mib() - baseline
+    expected = sum(x * x for x in range(1, n + 1)) if contestant.ordered else n * (n + 1) // 2
+    if (count, checksum) != (n, expected):
+        raise WrongResultsError(f"{contestant.name}: {count} results for {n} inputs, or their order")
+    return Sample(n, grown, grown)
+
+
+def import_time(contestant: Contestant, n: int) -> Sample:
+    """Milliseconds of `import <module>` in a fresh interpreter that has imported asyncio."""
+    code = (
+        "import asyncio, time, sys; t = time.perf_counter(); "
+        f"import {contestant.needs}; sys.stdout.write(str((time.perf_counter() - t) * 1e3))"
+    )
+    times = [float(started_process([sys.executable, "-c", code])) for _ in range(n)]
+    return Sample(n, median(times))
+
+
+def help_time(contestant: Contestant, n: int) -> Sample:
+    """Milliseconds of wall time of `whilst --help`."""
+    beside = Path(sys.executable).with_name("whilst")
+    command = str(beside) if beside.exists() else shutil.which("whilst")
+    if command is None:
+        raise NotInstalledError("no whilst command")
+    times = []
+    for _ in range(n):
+        started = time.perf_counter()
+        started_process([command, "--help"])
+        times.append((time.perf_counter() - started) * 1e3)
+    return Sample(n, median(times))
+
+
+def started_process(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RuntimeError(f"exit {done.returncode}: {last}")
+    return done.stdout
+
+
+# Targets
+
+
+def whilst_at_most(asked: str, limit: float, unit: str) -> Target:
+    return Target(asked, lambda figures: figures[WHILST], limit, unit)
+
+
+def times_faster(asked: str, limit: float, *peers: str) -> Target:
+    """How many times the best of `peers` takes what whilst takes."""
+
+    def ratio(figures: Figures) -> float:
+        best = min(figures[peer] for peer in peers if peer in figures) if peers else 0.0
+        return best / figures[WHILST]
+
+    return Target(asked, ratio, limit, "x", at_least=True)
+
+
+def percent_above(asked: str, limit: float, floor: str) -> Target:
+    return Target(asked, lambda figures: (figures[WHILST] / figures[floor] - 1) * 100, limit, "%")
+
+
+# The list
+
+
+def only(contestants: tuple[Contestant, ...], *names: str) -> tuple[Contestant, ...]:
+    return tuple(contestant for contestant in contestants if contestant.name in names)
+
+
+def paced(contestants: tuple[Contestant, ...], slow: Mapping[str, int]) -> tuple[Contestant, ...]:
+    """All with the full number of inputs but those named: a wait's ramp must not be scaled along."""
+    return tuple(dataclasses.replace(each, slow=slow.get(each.name, 1)) for each in contestants)
+
+
+def no_job(job: Job) -> None:
+    """Start-up is measured from outside: such a contestant has nothing to run."""
+
+
+def starter(name: str, module: str) -> Contestant:
+    return Contestant(name, no_job, needs=module, kind="whilst" if name == WHILST else "peer")
+
+
+ASYNC_PEERS = tuple(contestant.name for contestant in ASYNC if contestant.kind == "peer")
+STREAMABLE = ("streamable", "streamable, async for")
+STREAMING = (*(ours.name for ours in OURS), "workers by hand", "gather + semaphore", *STREAMABLE)
+
+WORKLOADS = (
+    Workload(
+        "async-noop", "async no-op, 100 in flight", "µs", 100_000, ASYNC,
+        calls(async_noop, 100, "µs", 100_000),
+        (
+            whilst_at_most("at most 2 µs an input", 2.0, "µs"),
+            times_faster("5x faster than streamable", 5.0, *STREAMABLE),
+        ),
+    ),
+    Workload(
+        "async-generator", "async no-op from a generator, 100 in flight", "µs", 100_000,
+        only(ASYNC, *STREAMING, "aiostream"),
+        calls(async_noop, 100, "µs", 100_000, generator=True),
+    ),
+    Workload(
+        "async-yield", "async sleep(0), 100 in flight", "µs", 50_000, ASYNC,
+        calls(async_yield, 100, "µs", 50_000),
+        (times_faster("2.5x faster than the best peer", 2.5, *ASYNC_PEERS),),
+    ),
+    Workload(
+        "async-wait", "async 10 ms wait, 1000 in flight (ideal 0.50 s)", "s", 50_000,
+        paced(ASYNC, {"streamable": 2, "anyio + limiter": 5, "aiometer": 5, "aiostream": 5}),
+        calls(async_wait, 1000, "s", 50_000),
+        (percent_above("within 12 % of workers by hand", 12.0, "workers by hand"),),
+        quick=5,
+    ),
+    Workload(
+        "thread-noop", "blocking no-op, 32 threads", "µs", 50_000, THREADS,
+        calls(noop, 32, "µs", 50_000),
+        (times_faster("5x faster than ThreadPoolExecutor.map", 5.0, "ThreadPoolExecutor.map"),),
+    ),
+    Workload(
+        "thread-wait", "blocking 10 ms wait, 400 threads (ideal 0.50 s)", "s", 20_000,
+        paced(THREADS, {"joblib, threading": 2, "anyio.to_thread": 4, "to_thread + gather": 40}),
+        calls(wait, 400, "s", 20_000),
+        (whilst_at_most("at most 0.60 s", 0.60, "s"),),
+        quick=5,
+    ),
+    Workload(
+        "memory", "memory over 1M inputs from a generator", "MiB", 1_000_000,
+        (
+            *only(ASYNC, "workers by hand", *(ours.name for ours in OURS), "streamable, async for"),
+            *paced(only(ASYNC, "gather + semaphore"), {"gather + semaphore": 10}),
+        ),
+        memory_growth,
+        (whilst_at_most("at most 8 MiB", 8.0, "MiB"),),
+        rounds=1,
+    ),
+    Workload(
+        "import", "import, above `import asyncio`", "ms", STARTS,
+        tuple(
+            starter(module, module)
+            for module in (WHILST, "streamable", "aiometer", "aiostream", "anyio", "joblib")
+        ),
+        import_time,
+        (whilst_at_most("at most 25 ms", 25.0, "ms"),),
+        rounds=1,
+        quick=2,
+    ),
+    Workload(
+        "help", "`whilst --help`, wall time", "ms", STARTS, (starter(WHILST, WHILST),),
+        help_time,
+        (whilst_at_most("at most 150 ms", 150.0, "ms"),),
+        rounds=1,
+        quick=2,
+    ),
+)  # fmt: skip
+
+
+def load(contestant: Contestant) -> None:
+    """Import what the contestant needs, so that neither time nor memory of it is measured."""
+    if contestant.needs is None:
+        return
+    try:
+        importlib.import_module(contestant.needs)
+    except ModuleNotFoundError as error:
+        if error.name == contestant.needs:
+            raise NotInstalledError(contestant.needs) from error
+        raise
