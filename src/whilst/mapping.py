@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextvars
 import operator
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar, get_args, overload
 
+from .check import flag, not_callable, seconds, whole
 from .core.colour import is_async, is_generator_function, name_of
 from .core.failures import StopAfter
 from .core.outcome import short
 from .core.plan import Executor, Plan
+from .core.resource import Resource
+from .flow import DEFAULT_CONCURRENCY, Flow, flow_of, name_of_flow, plan_of
 from .run import Run
 
 I = TypeVar("I")  # noqa: E741
 T = TypeVar("T")
 
-DEFAULT_CONCURRENCY = 32
 MOST_THREADS = 4000  # 16 KiB resident each; past that the scheduler is the bottleneck, not the waiting
 
 
@@ -30,6 +32,7 @@ def map(
     deadline: float | None = None,
     ordered: bool = True,
     stop_after: int | str | None = None,
+    use: Mapping[str, Resource] | None = None,
     executor: Executor = "auto",
     total: int | None = None,
     progress: bool | None = None,
@@ -45,6 +48,7 @@ def map(
     deadline: float | None = None,
     ordered: bool = True,
     stop_after: int | str | None = None,
+    use: Mapping[str, Resource] | None = None,
     executor: Executor = "auto",
     total: int | None = None,
     progress: bool | None = None,
@@ -60,6 +64,7 @@ def map(
     deadline: float | None = None,
     ordered: bool = True,
     stop_after: int | str | None = None,
+    use: Mapping[str, Resource] | None = None,
     executor: Executor = "auto",
     total: int | None = None,
     progress: bool | None = None,
@@ -74,6 +79,7 @@ def map(
     deadline: float | None = None,
     ordered: bool = True,
     stop_after: int | str | None = None,
+    use: Mapping[str, Resource] | None = None,
     executor: Executor = "auto",
     total: int | None = None,
     progress: bool | None = None,
@@ -82,17 +88,19 @@ def map(
     """Call `fn` on every input, many at a time, and give the values in order, as they come.
 
     Args:
-        fn: any callable of one argument, blocking or async, unmodified. Blocking calls run on threads of this
+        fn: any callable of one argument, blocking or async, unmodified, or a flow. Blocking calls run on threads of this
             run's own; async ones on the caller's loop (`async for`, `await`) or the engine's (`for`, `.list()`).
         inputs: any iterable or async iterable, endless too. Read lazily: never further ahead of the consumer than
             a window that starts at `concurrency` and grows to at most max(1024, 8 x concurrency) if that pays.
-        concurrency: how many calls may be in flight at once; None means 32.
+        concurrency: how many calls may be in flight at once; None means 32 (for a flow: what its stages ask for, if
+            that is more). In a flow every step's call counts.
         timeout: seconds for one call. An async call is cancelled; a blocking one cannot be, so it is left behind
             and counted, and another thread takes its place. Either way that input fails with a TimeoutError.
         deadline: seconds for the whole run, from its first iteration; then `DeadlineExceeded` is raised.
         ordered: outcomes in the order of the inputs, or as they finish.
         stop_after: give up after so many failures (10), or after a share of the total ("5%"; while the total is
             not known: of what has finished, once that is 100). Matters to `outcomes()`; values stop at the first.
+        use: resources that each call gets by keyword, as in `{"session": whilst.resource(requests.Session)}`.
         executor: "auto" finds out whether `fn` is blocking or async; "thread" insists on threads.
         total: how many inputs there will be, for the progress and `stop_after`; found by itself where `len()` works.
         progress: a live line on stderr; None: on a terminal, if the run lasts longer than a second.
@@ -110,33 +118,49 @@ def map(
     3
     5
     """
-    label = name or name_of(fn)
-    _check_function(fn, executor)
     _check_inputs(inputs)
+    whole_run: dict[str, Any] = {
+        "timeout": seconds("timeout", timeout),
+        "deadline": seconds("deadline", deadline),
+        "ordered": flag("ordered", ordered),
+        "stop_after": StopAfter.parse(stop_after),
+        "total": _check_total(total, inputs),
+        "progress": None if progress is None else flag("progress", progress),
+    }
+    at_once = None if concurrency is None else whole("concurrency", concurrency, least=1)
+    if isinstance(fn, Flow) or use:
+        flow = _as_flow(fn, executor, use)
+        return Run(plan_of(flow, inputs, concurrency=at_once, name=name or name_of_flow(flow), **whole_run))
+    _check_function(fn, executor)
     on_threads = executor == "thread" or not is_async(fn)
+    label = name or name_of(fn)
     return Run(
         Plan(
             fn=fn,
             inputs=inputs,
-            concurrency=_check_concurrency(concurrency, label, on_threads),
-            timeout=_seconds("timeout", timeout),
-            deadline=_seconds("deadline", deadline),
-            ordered=_flag("ordered", ordered),
-            stop_after=StopAfter.parse(stop_after),
+            concurrency=_check_threads(at_once, label, on_threads),
             on_threads=on_threads,
-            total=_check_total(total, inputs),
-            progress=None if progress is None else _flag("progress", progress),
             name=label,
             context=contextvars.copy_context(),
+            **whole_run,
         )
     )
+
+
+def _as_flow(fn: Any, executor: Executor, use: Mapping[str, Resource] | None) -> Flow[Any, Any]:
+    """Return a flow to map: the one given, or the one step that a function with resources is."""
+    if not isinstance(fn, Flow):
+        _check_function(fn, executor)
+        return flow_of(fn, use)
+    if executor != "auto" or use:
+        raise TypeError("executor= and use= belong to a function; give them to the steps inside the flow")
+    return fn  # pyright: ignore[reportUnknownVariableType]
 
 
 def _check_function(fn: Any, executor: object) -> None:
     """Refuse what cannot be mapped."""
     if not callable(fn):
-        hint = "; give the function itself, without calling it" if hasattr(fn, "__await__") else ""
-        raise TypeError(f"fn must be callable, got {short(fn)} ({type(fn).__name__}){hint}")
+        raise TypeError(f"fn {not_callable(fn)}")
     name = name_of(fn)
     if is_generator_function(fn):
         raise TypeError(
@@ -164,12 +188,9 @@ def _check_inputs(inputs: Any) -> None:
         )
 
 
-def _check_concurrency(concurrency: object, name: str, on_threads: bool) -> int:
-    if concurrency is None:
+def _check_threads(count: int | None, name: str, on_threads: bool) -> int:
+    if count is None:
         return DEFAULT_CONCURRENCY
-    count = _whole("concurrency", concurrency)
-    if count < 1:
-        raise ValueError(f"concurrency must be at least 1, got {count}")
     if on_threads and count > MOST_THREADS:
         raise ValueError(
             f"concurrency={count} would need as many threads, because {name}() is blocking; at most {MOST_THREADS}"
@@ -183,33 +204,4 @@ def _check_total(total: object, inputs: object) -> int | None:
             return operator.length_hint(inputs, -1) if hasattr(inputs, "__len__") else None
         except Exception:  # a source's own __len__ may do anything, and only the progress would miss it
             return None
-    count = _whole("total", total)
-    if count < 0:
-        raise ValueError(f"total must be at least 0, got {count}")
-    return count
-
-
-def _whole(parameter: str, value: Any) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{parameter} must be a whole number, got {value!r}") from None
-
-
-def _seconds(parameter: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
-        raise TypeError(f"{parameter} must be a number of seconds, got {value!r}")
-    seconds = float(value)
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"{parameter} must be more than 0 seconds and finite, got {value!r}")
-    return seconds
-
-
-def _flag(parameter: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{parameter} must be True or False, got {value!r}")
-    return value
+    return whole("total", total, least=0)

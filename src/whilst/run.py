@@ -9,18 +9,25 @@ import warnings
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .core.outcome import Outcome, Record, noted
 from .core.plan import Plan
 from .core.summary import Summary
+from .core.tree import Each, Node, Sequence, flat_steps, kind_name
 from .engine.background import background, is_engine_thread, on_fork
+from .engine.consume import Unpack, consume, consume_plain
 from .engine.driver import Driver
-from .engine.handoff import LoopHandoff, ThreadHandoff
+from .engine.handoff import Handoff, LoopHandoff, ThreadHandoff
+from .engine.interpret import compile_node, open_stream
+from .engine.scope import Scope
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from .sinks.progress import Progress
 
 I = TypeVar("I")  # noqa: E741 - the input; T is what the function makes of it
 T = TypeVar("T")
@@ -48,6 +55,7 @@ class Run(Generic[I, T]):
         self._plan = plan
         self._driver: Driver | None = None
         self._taken = self._cancelled = self._drained = False
+        self._progress: Progress | None = None
 
     # -- values -----------------------------------------------------------------------------------------------
 
@@ -137,75 +145,46 @@ class Run(Generic[I, T]):
     # -- private ----------------------------------------------------------------------------------------------
 
     def _plain_records(self, outcomes: bool) -> Generator[Any, None, None]:
-        self._take()
-        _check_thread(self._plan.name)
-        loop = background().loop
-        handoff = ThreadHandoff(loop)
-        self._driver = driver = Driver(self._plan, loop, handoff, fail_fast=not outcomes)
-        _drivers.add(driver)
-        loop.call_soon_threadsafe(self._begin, driver)
-        progress = _progress(self)
-        take, window, start = handoff.ready.popleft, driver.window, driver.started
-        try:
-            while True:
-                try:
-                    record = take()
-                except IndexError:
-                    if driver.finished and not handoff.ready:
-                        break
-                    handoff.wait(lambda: driver.finished)
-                    continue
-                window.delivered = delivered = window.delivered + 1
-                if delivered >= driver.nudge_at:
-                    driver.nudge()
-                if outcomes:
-                    yield _outcome(record, start)
-                elif record[3] is None:
-                    yield record[2]
-                else:
-                    raise _noted(record)
-                del record
-        finally:
-            _close_from_outside(driver)
-            if progress is not None:
-                progress.stop()
-        if driver.error is not None:
-            raise driver.error
+        def begin() -> tuple[Driver, ThreadHandoff, Unpack]:
+            self._take()
+            _check_thread(self._plan.name)
+            loop = background().loop
+            handoff = ThreadHandoff(loop)
+            driver = self._assemble(loop, handoff, outcomes)
+            loop.call_soon_threadsafe(self._begin, driver)
+            return driver, handoff, _unpack(driver, outcomes)
 
-    async def _async_records(self, outcomes: bool) -> AsyncGenerator[Any, None]:
-        self._take()
-        loop = asyncio.get_running_loop()
-        handoff = LoopHandoff(loop)
-        self._driver = driver = Driver(self._plan, loop, handoff, fail_fast=not outcomes)
+        def end() -> None:
+            assert self._driver is not None
+            _close_from_outside(self._driver)
+            self._hide()
+
+        return consume_plain(begin, end)
+
+    def _async_records(self, outcomes: bool) -> AsyncGenerator[Any, None]:
+        def begin() -> tuple[Driver, LoopHandoff, Unpack]:
+            self._take()
+            loop = asyncio.get_running_loop()
+            handoff = LoopHandoff(loop)
+            driver = self._assemble(loop, handoff, outcomes)
+            self._begin(driver)
+            return driver, handoff, _unpack(driver, outcomes)
+
+        return consume(begin, self._hide)
+
+    def _assemble(self, loop: asyncio.AbstractEventLoop, handoff: Handoff, outcomes: bool) -> Driver:
+        plan, scope = self._plan, None
+        if plan.node is not None:
+            scope = Scope(loop, plan.calls)
+            plan = _compiled(plan, plan.node, scope)
+        self._driver = driver = Driver(plan, loop, handoff, fail_fast=not outcomes, scope=scope)
         _drivers.add(driver)
-        self._begin(driver)
-        progress = _progress(self)
-        take, window, start = handoff.ready.popleft, driver.window, driver.started
-        try:
-            while True:
-                try:
-                    record = take()
-                except IndexError:
-                    if driver.finished:
-                        break
-                    await handoff.wait()
-                    continue
-                window.delivered = delivered = window.delivered + 1
-                if delivered >= driver.nudge_at:
-                    driver.nudge()
-                if outcomes:
-                    yield _outcome(record, start)
-                elif record[3] is None:
-                    yield record[2]
-                else:
-                    raise _noted(record)
-                del record
-        finally:
-            await driver.close()
-            if progress is not None:
-                progress.stop()
-        if driver.error is not None:
-            raise driver.error
+        self._progress = _progress(self)
+        return driver
+
+    def _hide(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
 
     def _take(self) -> None:
         if self._taken:
@@ -257,14 +236,37 @@ class Outcomes(Generic[I, T]):
         return collect().__await__()
 
 
-def _outcome(record: Record, start: float) -> Outcome[Any, Any]:
-    index, item, value, error, started, took, attempts = record
-    return Outcome(index, item, value, error, started - start, took, attempts)
+def _compiled(plan: Plan, node: Node, scope: Scope) -> Plan:
+    """Give the plan of a flow the function that the flow means, within this run."""
+    path = kind_name(node)
+    if not plan.as_stream:
+        return replace(plan, fn=compile_node(node, scope, path))
+    steps: list[tuple[Node, str]] = list(flat_steps(node, path)) if isinstance(node, Sequence) else [(node, path)]
+    (last, at), value = steps[-1], plan.inputs[0]
+    if isinstance(last, Each):
+        source = open_stream(steps[:-1], scope, value, f"{at}.each")
+        call = compile_node(last.step, scope, f"{at}.each")
+        return replace(plan, fn=call, inputs=source, concurrency=last.concurrency, ordered=last.ordered, total=None)
+    return replace(plan, fn=_same, inputs=open_stream(steps, scope, value, at), concurrency=1, total=None)
 
 
-def _noted(record: Record) -> BaseException:
-    assert record[3] is not None
-    return noted(record[3], record[0], record[1], record[6])
+async def _same(item: Any) -> Any:
+    return item
+
+
+def _unpack(driver: Driver, outcomes: bool) -> Unpack:
+    start = driver.started
+
+    def outcome(record: Record) -> Outcome[Any, Any]:
+        index, item, value, error, started, took, attempts = record
+        return Outcome(index, item, value, error, started - start, took, attempts)
+
+    def value(record: Record) -> Any:
+        if record[3] is None:
+            return record[2]
+        raise noted(record[3], record[0], record[1], record[6])
+
+    return outcome if outcomes else value
 
 
 def _close_from_outside(driver: Driver) -> None:
@@ -291,11 +293,12 @@ def _check_thread(name: str) -> None:
             f"a plain `for` over whilst.map({name}, …) blocks the event loop that runs on this thread; "
             "use: async for value in whilst.map(…), or: await whilst.map(…)",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
-def _progress(run: Run[Any, Any]) -> Any:
+def _progress(run: Run[Any, Any]) -> Progress | None:
+    """Show the progress of a run that has begun, where that is wanted."""
     wanted = run._plan.progress
     if wanted is False or (wanted is None and not (sys.stderr is not None and sys.stderr.isatty())):
         return None

@@ -27,6 +27,11 @@ def is_generator_function(fn: Callable[..., Any]) -> bool:
     return any(inspect.isgeneratorfunction(it) or inspect.isasyncgenfunction(it) for it in (bare, _call_method(bare)))
 
 
+def has_method(thing: object, name: str) -> bool:
+    """Whether the class of `thing` has a special method, the way the interpreter looks for it."""
+    return hasattr(type(thing), name)
+
+
 def name_of(fn: Callable[..., Any]) -> str:
     """Return what a reader would call `fn`: its qualified name without `<locals>`, else its class."""
     bare = _unwrapped(fn)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .failures import StopAfter
+from .tree import Node
 
 Executor = Literal["auto", "thread"]
 
@@ -28,3 +29,9 @@ class Plan:
     progress: bool | None
     name: str
     context: contextvars.Context
+    node: Node | None = None
+    """The flow to call instead of `fn`, if it is one."""
+    calls: int = 0
+    """How many calls the steps of the flow may have in flight at once, all together."""
+    as_stream: bool = False
+    """Whether `inputs` is one value whose outputs are streamed, instead of many inputs with one output each."""

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from ..core.failures import kind_of
 from ..core.order import as_finished, in_order
@@ -25,6 +24,7 @@ from ..core.plan import Plan
 from ..core.summary import Summary
 from ..core.window import Window
 from ..errors import DeadlineExceeded, RunCancelled, Stopped
+from ..lanes.clock import clock_of
 from ..lanes.loop import LoopLanes
 from ..lanes.port import Lanes
 from ..lanes.threads import ThreadLanes
@@ -35,12 +35,36 @@ LEAST_SWEEP = 0.005  # seconds between two looks for calls past their timeout; a
 EXPIRE_GRACE = 1.0  # seconds that calls cancelled by the deadline have for their clean-up
 
 
+class Owned(Protocol):
+    """What a run owns besides lanes, closed with it."""
+
+    @property
+    def abandoned(self) -> int:
+        """How many calls were given up and still run."""
+        ...
+
+    def left_behind(self) -> tuple[str, ...]:
+        """Name those calls."""
+        ...
+
+    async def close(self) -> None:
+        """Close everything."""
+
+
 class Driver:
     """One run in progress; `fail_fast` ends it at the first failure, as iterating over values does."""
 
-    def __init__(self, plan: Plan, loop: asyncio.AbstractEventLoop, handoff: Handoff, *, fail_fast: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        loop: asyncio.AbstractEventLoop,
+        handoff: Handoff,
+        *,
+        fail_fast: bool,
+        scope: Owned | None = None,
+    ) -> None:
         self.loop = loop
-        self.clock: Callable[[], float] = getattr(loop, "virtual_clock", time.monotonic)
+        self.clock = clock_of(loop)
         self.context = plan.context
         self.queue: deque[tuple[int, Any]] = deque()
         self.window = Window(plan.concurrency)
@@ -53,10 +77,12 @@ class Driver:
         self._plan = plan
         self._handoff = handoff
         self._fail_fast = fail_fast
+        self._scope = scope
         self._push = (in_order if plan.ordered else as_finished)(handoff.ready)
         self._done = self._ok = 0
         self._kinds: Counter[str] = Counter()
         self._exhausted = self._stopping = False
+        self._asked = 0  # how far the source has been asked to read
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -98,7 +124,7 @@ class Driver:
             ok=self._ok,
             failed=failed,
             in_flight=max(0, in_flight),
-            abandoned=self._lanes.abandoned,
+            abandoned=self._lanes.abandoned + (self._scope.abandoned if self._scope is not None else 0),
             elapsed=(self._ended if self._ended is not None else self.clock()) - self.started,
             concurrency=self._plan.concurrency,
             failures=dict(self._kinds),
@@ -116,8 +142,10 @@ class Driver:
 
     async def close(self) -> None:
         """End everything that belongs to the run, and return when it has ended."""
+        if self.orphan:
+            return
         if self._closing is None:
-            self._closing = self.loop.create_task(self._close())
+            self._closing = asyncio.Task(self._close(), loop=self.loop)
         await asyncio.shield(self._closing)
 
     # -- what lanes call: see `Port` --------------------------------------------------------------------------
@@ -147,7 +175,8 @@ class Driver:
             self.nudge_at = inf
             return
         self.nudge_at = 0  # before the look at `delivered`, so that no delivery in between is missed
-        self._source.fill(self.window.limit)
+        self._asked = self.window.limit
+        self._source.fill(self._asked)
         if self._exhausted:
             self.nudge_at = inf
         elif self.queue:
@@ -166,8 +195,8 @@ class Driver:
         self._stop(error)
 
     def create_task(self, coroutine: Coroutine[Any, Any, None], context: contextvars.Context) -> asyncio.Task[None]:
-        """Start a task of this run."""
-        task = self.loop.create_task(coroutine, context=context)
+        """Start a task of this run; never an eager one, which would run before its owner knows it."""
+        task = asyncio.Task(coroutine, loop=self.loop, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -193,7 +222,7 @@ class Driver:
     # -- private, in order of use -----------------------------------------------------------------------------
 
     def _nudged(self) -> None:
-        parked_for_room = not self.queue and not self._exhausted and self._source.admitted >= self.window.size
+        parked_for_room = not self.queue and not self._exhausted and self._source.admitted >= self._asked
         if parked_for_room and self._handoff.waiting and not self._handoff.ready and self._lanes.idle:
             self.window.grow()
         self.refill()
@@ -277,16 +306,19 @@ class Driver:
         if self._handoff.waiting:
             self._handoff.wake()
         if self._closing is None:
-            self._closing = self.loop.create_task(self._close())
+            self._closing = asyncio.Task(self._close(), loop=self.loop)
 
     async def _close(self) -> None:
-        self._stop(None)
+        self._stop(RunCancelled(f"{self._plan.name}: the run was closed before its end"))
         self._finish()
         self._source.close()
         await self._lanes.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=EXPIRE_GRACE)
+        if self._scope is not None:
+            await self._scope.close()
 
     def _left_behind(self) -> tuple[str, ...]:
-        waiting = self._source.waiting if self._stopping else ""
-        return self._lanes.left_behind() + ((waiting,) if waiting else ())
+        source = self._source.waiting if self._stopping else ""
+        calls = self._scope.left_behind() if self._scope is not None else ()
+        return self._lanes.left_behind() + calls + ((source,) if source else ())

@@ -2,7 +2,7 @@
 
 Reading arbitrary code on the loop could block it, so a generator is read on a feeder thread and an async iterator
 by a feeder task. Each reads only as far as `fill(limit)` allows and appends straight to the queue the lanes take
-from; it calls `arrived` only when somebody said that the queue had run empty (`hungry`).
+from; it calls `arrived` when the queue was empty before, because then no lane may be on its way to look at it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextvars import Context
 from itertools import islice
 from typing import Any, Protocol
+
+from ..lanes.clock import announce
 
 Queue = deque[tuple[int, Any]]
 
@@ -58,9 +60,14 @@ class Source(Protocol):
         """Admit nothing more."""
 
 
+def is_container(inputs: object) -> bool:
+    """Whether iterating over it cannot block."""
+    return type(inputs) in _CONTAINERS
+
+
 def open_source(reader: Reader, inputs: Any) -> Source:
     """Choose the way to read `inputs`."""
-    if type(inputs) in _CONTAINERS:
+    if is_container(inputs):
         return Container(reader, inputs)
     if isinstance(inputs, AsyncIterable):
         return AsyncFeeder(reader, inputs)  # pyright: ignore[reportUnknownArgumentType]
@@ -103,7 +110,7 @@ class ThreadFeeder:
         self._reader = reader
         self._inputs: Iterable[Any] | None = inputs
         self._limit = 0
-        self._hungry = True
+        self._ringing = False  # `arrived` is under way: one wake-up of the loop for all that comes meanwhile
         self._closed = False
         self._guard = threading.Lock()  # between an append and `close`
         self._room = threading.Event()
@@ -115,19 +122,21 @@ class ThreadFeeder:
         """Say that the thread is still inside the source, if it is."""
         return "the source, inside next()" if self._thread is not None and self._thread.is_alive() else ""
 
+    def at_work(self) -> bool:
+        """Whether the thread is reading, and not waiting for room."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return alive and not self._closed and self.admitted < self._limit
+
     def fill(self, limit: int) -> None:
         """Let the thread read on to `limit`."""
         self._limit = limit
         if self._thread is None:
             context = self._reader.context.copy()
             self._thread = threading.Thread(target=context.run, args=(self._feed,), name="whilst-source", daemon=True)
+            announce(self, self._reader.loop)
             self._thread.start()
         elif limit > self.admitted:
             self._room.set()
-        if not self._reader.queue:
-            self._hungry = True
-            if self._reader.queue:  # it came between the two lines
-                self._reader.loop.call_soon(self._reader.arrived)
 
     def close(self) -> None:
         """Admit nothing more; a thread inside `next()` is left behind and ends when that returns."""
@@ -149,21 +158,25 @@ class ThreadFeeder:
             self._tell(self._reader.ended, error)
 
     def _read(self, inputs: Iterable[Any]) -> None:
-        append = self._reader.queue.append
-        index = 0
+        queue, index = self._reader.queue, 0
+        append = queue.append
         for item in inputs:
             with self._guard:
                 if self._closed:
                     return
                 append((index, item))
                 self.admitted = index = index + 1
-            if self._hungry:
-                self._hungry = False
-                self._tell(self._reader.arrived)
+            if len(queue) == 1 and not self._ringing:
+                self._ringing = True
+                self._tell(self._arrived)
             if index >= self._limit:
                 del item
                 if not self._wait_for_room(index):
                     return
+
+    def _arrived(self) -> None:
+        self._ringing = False  # first: what is appended from here on rings again
+        self._reader.arrived()
 
     def _wait_for_room(self, index: int) -> bool:
         while index >= self._limit:

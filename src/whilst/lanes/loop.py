@@ -58,7 +58,12 @@ class LoopLanes:
         self._parked: deque[_Lane] = deque()
         self._closing = False
         self._slice_end = 0.0
-        self.abandoned = 0
+        self._stubborn: set[asyncio.Task[None]] = set()
+
+    @property
+    def abandoned(self) -> int:
+        """How many calls did not end when they were cancelled, and still run."""
+        return len(self._stubborn)
 
     @property
     def idle(self) -> bool:
@@ -114,8 +119,9 @@ class LoopLanes:
             elif lane.waiter is not None and not lane.waiter.done():
                 lane.waiter.set_result(None)
         if tasks:
-            _, stubborn = await asyncio.wait(tasks, timeout=GRACE)
-            self.abandoned = len(stubborn)
+            _, self._stubborn = await asyncio.wait(tasks, timeout=GRACE)
+            for task in self._stubborn:
+                task.add_done_callback(self._stubborn.discard)
 
     def _start_lane(self) -> None:
         lane = _Lane()
@@ -153,7 +159,7 @@ class LoopLanes:
                 else:
                     emit((given[0], given[1], value, error, started, ended - started, 1))
                 del given, value, error  # an idle lane must not keep a result alive
-                if copy_context() != untouched:  # 0.1 µs; what a call did to the context ends with the call
+                if _differ(copy_context(), untouched):  # what a call did to the context ends with the call
                     self._replace(lane)
                     return
                 if ended >= self._slice_end:
@@ -206,6 +212,13 @@ class LoopLanes:
         while lane.task.cancelling():
             lane.task.uncancel()
         return unwanted
+
+
+def _differ(context: Context, other: Context) -> bool:
+    try:
+        return context != other  # 0.1 µs; values are compared only when a call has set one
+    except Exception:  # a value that cannot be compared, such as an array, was set
+        return True
 
 
 def _timed_out(fn: Callable[..., Any], timeout: float) -> TimeoutError:

@@ -1,43 +1,38 @@
-"""Thread lanes: daemon threads of the run's own that serve one shared queue.
+"""Thread lanes: a crew of the run's own that serves the run's queue.
 
-The bridge to the loop is a slab: threads append to `results` and ring once (`_ringing`); the loop clears the bell
-first, then takes everything, so thousands of results cost one wake-up (measured: 0.8 µs an input where a wake-up
-each costs 9). Why not asyncio's executor: its `min(32, cpus + 4)` threads are shared with everyone, and Ctrl-C
-waits for them (cpython#111358).
-
-Who may do what: a thread decides alone that its call has ended, under its lane's `guard`; the loop decides alone,
-under the same guard, that a call is given up. Whichever comes first holds, so no input has two outcomes.
+Why not asyncio's executor: its `min(32, cpus + 4)` threads are shared with everyone, and Ctrl-C waits for them
+(cpython#111358).
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import threading
-from collections import deque
 from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Any
 
-from ..core.colour import name_of, place_of
-from ..core.outcome import Record
+from ..core.colour import has_method, name_of, place_of
 from ..errors import TooManyAbandoned
+from .crew import Crew, Member
 from .port import Port
+from .slab import Slab, tell
 
 EXIT_WAIT = 0.5  # seconds that a closing run waits for idle threads to be gone; they need microseconds
 
+Pair = tuple[int, Any]
 
-class _Lane:
-    __slots__ = ("awaiting", "call", "gate", "guard", "retired", "timed_out")
 
-    def __init__(self) -> None:
-        self.call: tuple[tuple[int, Any], float] | None = None  # ((index, input), started)
-        self.retired = False
-        self.timed_out: Exception | None = None
-        self.awaiting: concurrent.futures.Future[Any] | None = None  # the awaitable that a call returned
-        self.guard = threading.Lock()
-        self.gate = threading.Lock()  # an idle thread waits here
-        self.gate.acquire()
+class _Call:
+    """A call in progress, as the loop needs to know it."""
+
+    __slots__ = ("awaiting", "error", "pair", "started")
+
+    def __init__(self, pair: Pair, started: float) -> None:
+        self.pair = pair
+        self.started = started
+        self.awaiting: concurrent.futures.Future[Any] | None = None  # the awaitable that the function returned
+        self.error: Exception | None = None  # why we cancelled it
 
 
 class ThreadLanes:
@@ -48,116 +43,96 @@ class ThreadLanes:
         self._fn = fn
         self._concurrency = concurrency
         self._timeout = timeout
-        self._results: deque[Record] = deque()
-        self._ringing = False
-        self._lanes: set[_Lane] = set()
-        self._parked: deque[_Lane] = deque()
-        self._given_up: set[_Lane] = set()
-        self._closing = False
-        self._all_gone = asyncio.Event()
-        self._spawn_gate = threading.Lock()
-        self._spawn_gate.acquire()
-        self._spawner: threading.Thread | None = None
+        self._slab = Slab(port.loop, port.emit, port.refill)
+        self._gone = asyncio.Event()
+        self._crew = Crew(port.queue, self._serve, concurrency, on_gone=lambda: tell(port.loop, self._gone.set))
 
     @property
     def abandoned(self) -> int:
         """How many calls were given up and still run."""
-        return len(self._given_up)
+        return len(self._crew.retired)
 
     @property
     def idle(self) -> bool:
         """Whether a thread stands ready, or could be started."""
-        return bool(self._parked) or len(self._lanes) < self._concurrency
+        return self._crew.idle
 
     def wake(self) -> None:
-        """Wake one idle thread, or have one started; safe from any thread."""
-        try:
-            self._parked.pop().gate.release()
-        except IndexError:
-            if len(self._lanes) < self._concurrency:
-                self._ask_spawner()
+        """Wake one idle thread, or have one started."""
+        self._crew.wake()
 
     def sweep(self, now: float) -> float:
         """Give up the calls that are past their timeout."""
         assert self._timeout is not None
         earliest = inf
-        for lane in tuple(self._lanes):
-            call = lane.call
+        for member in tuple(self._crew.members):
+            call = self._call_of(member)
             if call is None:
                 continue
-            if now - call[1] >= self._timeout:
+            if now - call.started >= self._timeout:
                 message = f"{name_of(self._fn)}() took longer than its timeout of {self._timeout:g} s"
-                self._give_up(lane, call, TimeoutError(message))
+                self._give_up(member, call, TimeoutError(message))
             else:
-                earliest = min(earliest, call[1] + self._timeout)
+                earliest = min(earliest, call.started + self._timeout)
         if self.abandoned > self._concurrency:
             self._port.give_up(self._too_many())
         return earliest
 
     def expire(self, error: Exception) -> None:
         """Give up every call in flight; each becomes an outcome with `error`."""
-        for lane in tuple(self._lanes):
-            if (call := lane.call) is not None:
-                self._give_up(lane, call, error)
+        for member in tuple(self._crew.members):
+            if (call := self._call_of(member)) is not None:
+                self._give_up(member, call, error)
 
     def drop(self, after: int) -> None:
         """Give up every call in flight behind `after`; none of them becomes an outcome."""
-        for lane in tuple(self._lanes):
-            call = lane.call
-            if call is not None and call[0][0] > after and self._retire(lane, call):
+        for member in tuple(self._crew.members):
+            pair = member.job
+            if pair is not None and pair[0] > after and self._leave(member, pair):
                 self._port.dropped(1)
 
     def left_behind(self) -> tuple[str, ...]:
         """Say how many calls still run although they were given up."""
-        if not self._given_up:
+        if not self._crew.retired:
             return ()
         where = place_of(self._fn)
-        return (f"{len(self._given_up)} x {name_of(self._fn)}()" + (f" ({where})" if where else ""),)
+        return (f"{self.abandoned} x {name_of(self._fn)}()" + (f" ({where})" if where else ""),)
 
     async def close(self) -> None:
         """Give up what runs, send idle threads home, and wait until those are gone."""
-        self._closing = True
-        for lane in tuple(self._lanes):
-            if (call := lane.call) is not None:
-                self._retire(lane, call)
-        while self._parked:
-            self.wake()
-        self._release(self._spawn_gate)
-        if self._lanes or self._spawner is not None:
+        for member in tuple(self._crew.members):
+            if (pair := member.job) is not None:
+                self._leave(member, pair)
+        self._crew.close()
+        if not self._crew.gone:
             try:
-                await asyncio.wait_for(self._all_gone.wait(), EXIT_WAIT)
+                await asyncio.wait_for(self._gone.wait(), EXIT_WAIT)
             except TimeoutError:
                 pass  # a thread is between two steps on a starved machine; it ends by itself
 
     # -- on the loop ------------------------------------------------------------------------------------------
 
-    def _drain(self) -> None:
-        self._ringing = False  # first: what is appended from here on rings again
-        results, emit = self._results, self._port.emit
-        for _ in range(len(results)):
-            emit(results.popleft())
-        self._port.refill()
+    def _call_of(self, member: Member) -> _Call | None:
+        """Return the call that the thread is in, once it has begun."""
+        call: _Call | None = member.state
+        return call if call is not None and call.pair is member.job else None
 
-    def _give_up(self, lane: _Lane, call: tuple[tuple[int, Any], float], error: Exception) -> None:
-        if lane.awaiting is not None:  # the call has returned; what it returned can be cancelled
-            lane.timed_out = error
-            lane.awaiting.cancel()
-        elif self._retire(lane, call):
-            (index, item), started = call
-            self._port.emit((index, item, None, error, started, self._port.clock() - started, 1))
+    def _give_up(self, member: Member, call: _Call, error: Exception) -> None:
+        if call.awaiting is not None:  # the call has returned; what it returned can be cancelled
+            call.error = error
+            call.awaiting.cancel()
+        elif self._crew.retire(member, call.pair):
+            index, item = call.pair
+            self._port.emit((index, item, None, error, call.started, self._port.clock() - call.started, 1))
             if self._port.queue:
-                self.wake()
+                self._crew.wake()
 
-    def _retire(self, lane: _Lane, call: tuple[tuple[int, Any], float]) -> bool:
-        """Leave a call behind; False if it has ended by itself meanwhile."""
-        with lane.guard:
-            if lane.call is not call or lane.retired:
-                return False
-            lane.retired = True
-        self._given_up.add(lane)
-        self._lanes.discard(lane)
-        if lane.awaiting is not None:
-            lane.awaiting.cancel()
+    def _leave(self, member: Member, pair: Pair) -> bool:
+        if not self._crew.retire(member, pair):
+            return False
+        call = self._call_of(member)
+        if call is not None and call.awaiting is not None:
+            call.awaiting.cancel()
         return True
 
     def _too_many(self) -> TooManyAbandoned:
@@ -170,118 +145,40 @@ class ThreadLanes:
 
     # -- on the lane's own thread -----------------------------------------------------------------------------
 
-    def _serve(self, lane: _Lane) -> None:
-        port, results, queue = self._port, self._results, self._port.queue
-        take, clock, copy = queue.popleft, port.clock, port.context.copy
-        woken = True
-        try:
-            while not self._closing:
-                try:
-                    given = take()
-                except IndexError:
-                    self._park(lane)
-                    woken = True
-                    continue
-                if woken:
-                    woken = False
-                    if queue:
-                        self.wake()
-                started = clock()
-                lane.call = (given, started)
-                value, error = copy().run(self._call, lane, given[1])
-                took = clock() - started
-                with lane.guard:
-                    lane.call = None
-                    if lane.retired:
-                        return
-                results.append((given[0], given[1], value, error, started, took, 1))
-                del given, value, error  # an idle lane must not keep a result alive
-                if not self._ringing:
-                    self._ringing = True
-                    self._tell_loop(self._drain)
-        finally:
-            self._left(lane)
+    def _serve(self, member: Member, pair: Pair) -> None:
+        clock = self._port.clock
+        started = clock()
+        member.state = call = _Call(pair, started)
+        value, error = self._port.context.copy().run(self._invoke, call)
+        took = clock() - started
+        if member.finish():
+            self._slab.put((pair[0], pair[1], value, error, started, took, 1))
+        member.state = None
 
-    def _call(self, lane: _Lane, item: Any) -> tuple[Any, BaseException | None]:
+    def _invoke(self, call: _Call) -> tuple[Any, BaseException | None]:
         try:
-            value: Any = self._fn(item)
-            if hasattr(type(value), "__await__"):  # pyright: ignore[reportUnknownArgumentType]
-                value = self._on_loop(lane, value)
+            value: Any = self._fn(call.pair[1])
+            if has_method(value, "__await__"):
+                value = self._on_loop(call, value)
             return value, None
         except (StopIteration, asyncio.CancelledError) as caught:  # both would mean something else further up
             error = RuntimeError(f"{name_of(self._fn)}() raised {type(caught).__name__} of its own accord")
             error.__cause__ = caught
             return None, error
         except concurrent.futures.CancelledError as caught:
-            return None, lane.timed_out or caught
+            return None, call.error or caught
         except BaseException as caught:  # all of them: what is not an Exception is for the consumer to raise
             trace = caught.__traceback__
             return None, caught.with_traceback(trace.tb_next if trace is not None else None)
 
-    def _on_loop(self, lane: _Lane, awaitable: Awaitable[Any]) -> Any:
+    def _on_loop(self, call: _Call, awaitable: Awaitable[Any]) -> Any:
         """Await on the loop what the call returned; the thread waits, so that the concurrency holds."""
 
         async def finish() -> Any:
             return await awaitable
 
-        lane.awaiting = asyncio.run_coroutine_threadsafe(finish(), self._port.loop)
+        call.awaiting = asyncio.run_coroutine_threadsafe(finish(), self._port.loop)
         try:
-            return lane.awaiting.result()
+            return call.awaiting.result()
         finally:
-            lane.awaiting = None
-
-    def _park(self, lane: _Lane) -> None:
-        self._parked.append(lane)
-        if self._port.queue or self._closing:  # somebody may have looked for idle threads just before
-            try:
-                self._parked.remove(lane)
-                return
-            except ValueError:
-                pass  # being woken already: the gate opens
-        lane.gate.acquire()
-
-    def _left(self, lane: _Lane) -> None:
-        self._lanes.discard(lane)
-        self._given_up.discard(lane)
-        self._tell_gone()
-
-    # -- on the spawner's thread: Thread.start() waits for the thread, 0.1 ms idle and 2 ms with 200 busy ------
-
-    def _ask_spawner(self) -> None:
-        if self._closing:
-            return
-        if self._spawner is None:
-            self._spawner = threading.Thread(target=self._spawn, name="whilst-spawner", daemon=True)
-            self._spawner.start()
-        self._release(self._spawn_gate)
-
-    def _spawn(self) -> None:
-        number = 0
-        while not self._closing:
-            self._spawn_gate.acquire()
-            while self._port.queue and not self._parked and len(self._lanes) < self._concurrency:
-                if self._closing:
-                    break
-                lane = _Lane()
-                self._lanes.add(lane)
-                number += 1
-                threading.Thread(target=self._serve, args=(lane,), name=f"whilst-{number}", daemon=True).start()
-        self._spawner = None
-        self._tell_gone()
-
-    def _tell_gone(self) -> None:
-        if self._closing and not self._lanes and self._spawner is None:
-            self._tell_loop(self._all_gone.set)
-
-    def _tell_loop(self, callback: Callable[..., object], *args: Any) -> None:
-        try:
-            self._port.loop.call_soon_threadsafe(callback, *args)
-        except RuntimeError:
-            pass  # the loop is closed: the run ended before this call did
-
-    @staticmethod
-    def _release(gate: threading.Lock) -> None:
-        try:
-            gate.release()
-        except RuntimeError:
-            pass  # open already
+            call.awaiting = None

@@ -1,0 +1,126 @@
+"""The picture of a flow before it runs: a tree in text, as Mermaid, or in HTML for notebooks."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+from .colour import is_async, is_generator_function, name_of
+from .tree import Batched, Each, Flatten, Node, Policed, Step, children, kind_name
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One node of a plan: what it is called, what is known of it, and what is below it.
+
+    Attributes:
+        label: its key in the node above (`orders`), if that has names.
+        kind: `sequence`, `together`, `first`, `each`, `flatten`, `batched` or `step`.
+        title: what stands first on its line: the function for a step, else the kind.
+        facts: colour, executor and policies.
+        parts: the nodes below.
+    """
+
+    label: str
+    kind: str
+    title: str
+    facts: tuple[str, ...]
+    parts: tuple[Picture, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines("", ""))
+
+    def _lines(self, first: str, rest: str) -> list[str]:
+        lines = [f"{first}{self._line()}"]
+        for place, part in enumerate(self.parts):
+            last = place == len(self.parts) - 1
+            lines += part._lines(rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "))
+        return lines
+
+    def _line(self) -> str:
+        name = f"{self.label}: {self.title}" if self.label else self.title
+        return " · ".join((name, ", ".join(self.facts))) if self.facts else name
+
+    def mermaid(self) -> str:
+        """Return the tree as a Mermaid flowchart.
+
+        >>> import whilst
+        >>> print(whilst.sequence(abs, str).plan().mermaid())
+        flowchart TD
+            n0["sequence"]
+            n1["abs() · blocking, thread"]
+            n0 -->|1| n1
+            n2["str() · blocking, thread"]
+            n0 -->|2| n2
+        """
+        lines = ["flowchart TD"]
+        self._draw(lines, 0)
+        return "\n".join(lines)
+
+    def _draw(self, lines: list[str], number: int) -> int:
+        text = html.escape(self._line()).replace("&quot;", "#quot;")
+        lines.append(f'    n{number}["{text}"]')
+        following = number + 1
+        for place, part in enumerate(self.parts):
+            child, following = following, part._draw(lines, following)
+            edge = f"|{place + 1}|" if self.kind == "sequence" else ""
+            lines.append(f"    n{number} -->{edge} n{child}")
+        return following
+
+    def _repr_html_(self) -> str:
+        """Return a nested list, for notebooks."""
+        return f'<ul style="list-style: none; padding-left: 0">{self._html()}</ul>'
+
+    def _html(self) -> str:
+        label = f"{html.escape(self.label)}: " if self.label else ""
+        facts = f" <small>{html.escape(', '.join(self.facts))}</small>" if self.facts else ""
+        below = f"<ul>{''.join(part._html() for part in self.parts)}</ul>" if self.parts else ""
+        return f"<li>{label}<b>{html.escape(self.title)}</b>{facts}{below}</li>"
+
+
+def picture(node: Node, label: str = "") -> Picture:
+    """Draw a node and what is below it."""
+    if isinstance(node, Policed):
+        inner = picture(node.node, label)
+        title = f"{node.name}: {inner.title}" if node.name else inner.title
+        return Picture(label, inner.kind, title, (*inner.facts, *_policies(node)), inner.parts)
+    parts = tuple(picture(child, key.removeprefix(".") if key.startswith(".") else "") for key, child in children(node))
+    if isinstance(node, Each) and isinstance(node.step, Step):  # one line is enough for a stage with one function
+        only = parts[0]
+        return Picture(label, "each", f"each {only.title}", (*_facts(node), *only.facts), ())
+    return Picture(label, kind_name(node), _title(node), _facts(node), parts)
+
+
+def _title(node: Node) -> str:
+    if not isinstance(node, Step):
+        return kind_name(node)
+    return f"{node.name}: {name_of(node.fn)}()" if node.name else f"{name_of(node.fn)}()"
+
+
+def _facts(node: Node) -> tuple[str, ...]:
+    match node:
+        case Step():
+            return (*_colour(node), *_policies(node), *(f"{key} per {wanted.per}" for key, wanted in node.use))
+        case Each(_, concurrency, ordered):
+            return (f"{concurrency} at once", *(() if ordered else ("unordered",)))
+        case Batched(n, within):
+            return (f"at most {n}", *(() if within is None else (f"within {within:g} s",)))
+        case Flatten():
+            return ("one level",)
+        case _:
+            return ()
+
+
+def _colour(step: Step) -> tuple[str, ...]:
+    if is_generator_function(step.fn):
+        found: tuple[str, ...] = ("generator",)
+    elif is_async(step.fn):
+        found = ("async",)
+    else:
+        found = ("blocking", "thread")
+    return found if step.takes_value else (*found, "takes no value")
+
+
+def _policies(node: Step | Policed) -> tuple[str, ...]:
+    timeout = () if node.timeout is None else (f"timeout {node.timeout:g} s",)
+    return timeout if node.limit is None else (*timeout, f"limit {node.limit.statistics().concurrency}")

@@ -1,0 +1,304 @@
+"""What a flow means: turns its tree into one async function, once per run.
+
+Nodes live on the loop; only the call of a leaf holds a permit and, if it blocks, a thread. A leaf takes what it
+needs in this order: the shared limits from the outside in, then one of the run's permits. Nothing that holds one of
+the run's permits ever waits for another call, so no nesting can deadlock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+from ..core.colour import has_method, is_generator_function, name_of
+from ..core.tree import (
+    STAGES,
+    Batched,
+    Each,
+    First,
+    Flatten,
+    Node,
+    Policed,
+    Sequence,
+    Step,
+    Together,
+    Uses,
+    flat_steps,
+    kind_name,
+)
+from ..limit import Hold, Limit
+from . import join, stages
+from .permits import Permits
+from .resources import for_thread
+from .scope import Scope
+
+Runner = Callable[[Any], Awaitable[Any]]
+At = tuple[Node, str]  # a node and its path in the tree, for messages
+
+
+def compile_node(
+    node: Node, scope: Scope, path: str, limits: tuple[Limit, ...] = (), *, as_item: bool = False
+) -> Runner:
+    """Return the async function that gives `node` its meaning, within one run."""
+    match node:
+        case Step():
+            return _leaf(node, scope, path, limits)
+        case Sequence():
+            return _sequence(list(flat_steps(node, path)), scope, limits)
+        case Together(branches, names):
+            at = names if names is not None else tuple(f"[{place}]" for place in range(len(branches)))
+            return _together(
+                [compile_node(one, scope, _under(path, key), limits) for key, one in zip(at, branches, strict=True)],
+                names,
+            )
+        case First(branches):
+            runners = [compile_node(one, scope, f"{path}[{i}]", limits) for i, one in enumerate(branches)]
+            return lambda value: join.first_of(runners, value, path)
+        case Policed(inner, timeout, limit):
+            below = limits if limit is None else (*limits, limit)
+            return _timed(compile_node(inner, scope, path, below), timeout, path)
+        case _:
+            return _pipeline([(node, path)], scope, limits)
+
+
+def open_stream(steps: list[At], scope: Scope, value: Any, where: str) -> stages.Stream:
+    """Return the items that the last of `steps` gives for `value`; nothing runs before the first is asked for.
+
+    `where` is the path of the stage that will consume them.
+    """
+    place = len(steps)
+    while place and isinstance(steps[place - 1][0], STAGES):
+        place -= 1
+    head, tail = steps[:place], steps[place:]
+    runners = _stage_runners(tail, scope, ())
+    return _stream(_sequence(head, scope, ()) if head else None, tail, runners, value, where)
+
+
+def _sequence(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> Runner:
+    """Run plain steps one by one; stages in a row are one pipeline, whose items a plain step then gets as a list."""
+    parts: list[Runner] = []
+    row: list[At] = []
+    for step, at in steps:
+        if isinstance(step, STAGES):
+            row.append((step, at))
+            continue
+        if row:
+            parts.append(_pipeline(row, scope, limits))
+            row = []
+        parts.append(compile_node(step, scope, _named(step, at), limits))
+    if row:
+        parts.append(_pipeline(row, scope, limits))
+    if len(parts) == 1:
+        return parts[0]
+
+    async def run(value: Any) -> Any:
+        for part in parts:
+            value = await part(value)
+        return value
+
+    return run
+
+
+def _together(branches: list[Runner], names: tuple[str, ...] | None) -> Runner:
+    async def run(value: Any) -> Any:
+        found = await join.all_of(branches, value)
+        return tuple(found) if names is None else dict(zip(names, found, strict=True))
+
+    return run
+
+
+def _pipeline(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> Runner:
+    runners = _stage_runners(steps, scope, limits)
+    where = _under(steps[0][1], kind_name(steps[0][0]))
+
+    async def run(value: Any) -> list[Any]:
+        async with aclosing(_stream(None, steps, runners, value, where)) as stream:
+            return [item async for item in stream]
+
+    return run
+
+
+def _stage_runners(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> list[Runner | None]:
+    """Return the function that each stage calls on its items, sharing the stage's permits over the whole run."""
+    return [
+        _shared(compile_node(node.step, scope, _under(at, "each"), limits), Permits(node.concurrency))
+        if isinstance(node, Each)
+        else None
+        for node, at in steps
+    ]
+
+
+def _shared(run: Runner, permits: Permits) -> Runner:
+    """Hold the stage's concurrency over all inputs that are in it at the same time."""
+
+    async def call(item: Any) -> Any:
+        if permits.free:
+            permits.free -= 1
+        else:
+            await permits.acquire()
+        try:
+            return await run(item)
+        finally:
+            permits.release()
+
+    return call
+
+
+async def _stream(
+    head: Runner | None, steps: list[At], runners: list[Runner | None], value: Any, where: str
+) -> stages.Stream:
+    source: Any = value if head is None else await head(value)
+    if steps and isinstance(steps[0][0], Flatten):
+        source = [source]  # a plain value is a stream of one: one input, many outputs
+    else:
+        stages.check_stream(source, where)
+    for (node, path), runner in zip(steps, runners, strict=True):
+        match node:
+            case Each(_, concurrency, ordered):
+                assert runner is not None
+                source = stages.each(
+                    runner, source, concurrency=concurrency, ordered=ordered, name=_under(path, "each")
+                )
+            case Batched(n, within):
+                source = stages.batched(source, n, within)
+            case _:
+                source = stages.flatten(source, _under(path, "flatten"))
+    async with aclosing(source if steps else stages.items(source)) as stream:
+        async for item in stream:
+            yield item
+
+
+# -- leaves -------------------------------------------------------------------------------------------------------
+
+
+def _leaf(step: Step, scope: Scope, path: str, limits: tuple[Limit, ...]) -> Runner:
+    permits = scope.permits
+    limits = tuple(dict.fromkeys((*limits, step.limit) if step.limit is not None else limits))
+    invoke = _timed(_invoker(step, scope), step.timeout, f"{name_of(step.fn)}()")
+    where = f"whilst: step {path} ({step.name or name_of(step.fn)})"
+
+    async def leaf(value: Any, *hold: Hold) -> Any:
+        if permits.free:
+            permits.free -= 1
+        else:
+            await permits.acquire()
+        try:
+            return await invoke(value, *hold)
+        except Exception as error:
+            _note(error, where)
+            raise
+        finally:
+            permits.release()
+
+    return _limited(leaf, limits, on_thread=step.on_thread) if limits else leaf
+
+
+def _limited(leaf: Callable[..., Awaitable[Any]], limits: tuple[Limit, ...], *, on_thread: bool) -> Runner:
+    """Hold every limit during the call; a blocking call that is left behind keeps them until it returns."""
+
+    async def run(value: Any) -> Any:
+        hold = Hold(limits)
+        await hold.take()
+        try:
+            return await (leaf(value, hold) if on_thread else leaf(value))
+        finally:
+            hold.end()
+
+    return run
+
+
+def _invoker(step: Step, scope: Scope) -> Callable[..., Awaitable[Any]]:
+    """Return what calls the function, in the way its colour wants."""
+    fn, use = step.fn, step.use
+    if is_generator_function(fn):
+        return _inline(step, scope, awaits=False)
+    if step.on_thread:
+        return _on_thread(step, scope)
+    if use:
+        return _inline(step, scope, awaits=True)
+    return fn if step.takes_value else _without_value(fn)
+
+
+def _without_value(fn: Callable[[], Awaitable[Any]]) -> Runner:
+    return lambda _: fn()
+
+
+def _inline(step: Step, scope: Scope, *, awaits: bool) -> Runner:
+    fn, args = step.fn, _args(step)
+
+    async def call(value: Any, *_: Hold) -> Any:
+        made = fn(*args(value), **await _for_run(step.use, scope))
+        return await made if awaits else made
+
+    return call
+
+
+def _on_thread(step: Step, scope: Scope) -> Callable[..., Awaitable[Any]]:
+    fn, args = step.fn, _args(step)
+    for_run = tuple((key, wanted) for key, wanted in step.use if wanted.per == "run")
+    per_thread = tuple((key, wanted) for key, wanted in step.use if wanted.per == "thread")
+
+    async def call(value: Any, *hold: Hold) -> Any:
+        target = fn
+        if step.use:
+            target = _with_resources(fn, await _for_run(for_run, scope), per_thread)
+        if hold:
+            result = await hold[0].during(scope.calls, target, *args(value))
+        else:
+            result = await scope.calls.call(target, *args(value))
+        return await result if has_method(result, "__await__") else result
+
+    return call
+
+
+def _with_resources(fn: Callable[..., Any], opened: dict[str, Any], per_thread: Uses) -> Callable[..., Any]:
+    @functools.wraps(fn, updated=())
+    def target(*args: Any) -> Any:
+        return fn(*args, **opened, **{key: for_thread(wanted) for key, wanted in per_thread})
+
+    return target
+
+
+def _args(step: Step) -> Callable[[Any], tuple[Any, ...]]:
+    return (lambda value: (value,)) if step.takes_value else (lambda _: ())
+
+
+async def _for_run(use: Uses, scope: Scope) -> dict[str, Any]:
+    return {key: await scope.resources.for_run(wanted) for key, wanted in use}
+
+
+def _timed(run: Callable[..., Awaitable[Any]], timeout: float | None, name: str) -> Callable[..., Awaitable[Any]]:
+    if timeout is None:
+        return run
+
+    async def timed(*args: Any) -> Any:
+        clock = asyncio.timeout(timeout)
+        try:
+            async with clock:
+                return await run(*args)
+        except TimeoutError as error:
+            if not clock.expired():
+                raise  # the function's own
+            raise TimeoutError(f"{name} took longer than its timeout of {timeout:g} s") from error
+
+    return timed
+
+
+def _note(error: Exception, where: str) -> None:
+    try:
+        if not any(note.startswith("whilst: step ") for note in getattr(error, "__notes__", ())):
+            error.add_note(where)
+    except Exception:  # an exception class may forbid attributes; a missing note must not hide the error
+        pass
+
+
+def _under(path: str, key: str) -> str:
+    return f"{path}{key}" if key.startswith("[") else f"{path}.{key}"
+
+
+def _named(node: Node, path: str) -> str:
+    """Return the path of a node in a sequence: its place, and its kind where it has parts of its own."""
+    return path if isinstance(node, (Step, Policed)) else f"{path}.{kind_name(node)}"

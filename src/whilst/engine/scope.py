@@ -1,0 +1,44 @@
+"""What one run of a flow owns: threads for its blocking steps, permits, resources. Closed with the run."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..lanes.calls import Calls
+from .permits import Permits
+from .resources import Resources
+
+MOST_THREADS = 4000
+
+
+class Scope:
+    """The belongings of one run of a flow, on one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, calls_at_once: int) -> None:
+        self.loop = loop
+        self.permits = Permits(calls_at_once)
+        self.resources = Resources(lambda: self.calls)
+        self._most = min(calls_at_once, MOST_THREADS)
+        self._calls: Calls | None = None
+
+    @property
+    def calls(self) -> Calls:
+        """The threads, started with the first blocking call."""
+        if self._calls is None:
+            self._calls = Calls(self.loop, self._most)
+        return self._calls
+
+    @property
+    def abandoned(self) -> int:
+        """How many blocking calls were given up and still run."""
+        return self._calls.abandoned if self._calls is not None else 0
+
+    def left_behind(self) -> tuple[str, ...]:
+        """Name those calls."""
+        return self._calls.left_behind() if self._calls is not None else ()
+
+    async def close(self) -> None:
+        """Close resources, then send the threads home, each of which closes its own."""
+        await self.resources.close()
+        if self._calls is not None:
+            await self._calls.close()

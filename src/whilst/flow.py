@@ -1,0 +1,368 @@
+"""Flows: what runs one after another and what runs together, nested, as data that can be printed before it runs."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
+
+from .check import flag, not_callable, seconds, whole
+from .core.colour import is_async, name_of
+from .core.outcome import short
+from .core.plan import Executor, Plan
+from .core.resource import Resource
+from .core.tree import (
+    Batched,
+    Each,
+    First,
+    Flatten,
+    Node,
+    Policed,
+    Sequence,
+    Step,
+    Together,
+    calls_at_once,
+    ends_in_stage,
+    kind_name,
+    takes_value,
+)
+from .limit import Limit
+from .run import Run
+
+if TYPE_CHECKING:
+    from .core.picture import Picture
+
+V = TypeVar("V", contravariant=True)
+R = TypeVar("R", covariant=True)
+
+DEFAULT_CONCURRENCY = 32
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Flow(Generic[V, R]):
+    """A tree of steps: call it, await it, stream it, map it, print its plan, or put it into another flow.
+
+    Flows are immutable; two are equal when they have the same shape, functions and policies. Make one with
+    `sequence`, `together`, `first`, `each`, `flatten`, `batched` or `step`.
+
+    >>> import whilst
+    >>> flow = whilst.sequence(str.split, whilst.each(len), whilst.together(longest=max, total=sum))
+    >>> flow("do something else")
+    {'longest': 9, 'total': 15}
+    >>> whilst.map(flow, ["a bc", "d"]).list()
+    [{'longest': 2, 'total': 3}, {'longest': 1, 'total': 1}]
+    """
+
+    node: Node
+
+    def __call__(self, value: V = None) -> R:  # type: ignore[assignment]
+        """Run the flow over one value, in plain code; a flow that ends in a stage returns the list.
+
+        The first failure raises the function's own exception, with notes that name the step by its path.
+        """
+        return cast("R", self._run(value).list()[0])
+
+    async def aio(self, value: V = None) -> R:  # type: ignore[assignment]
+        """Run the flow over one value, in async code, on the caller's loop."""
+        return cast("R", (await self._run(value))[0])
+
+    def stream(self, value: V = None) -> Run[Any, Any]:  # type: ignore[assignment]
+        """Return a `Run` over the items that the last stage gives for one value, as they come.
+
+        >>> import whilst
+        >>> words = whilst.sequence(str.split, whilst.each(str.upper))
+        >>> for word in words.stream("one two"):
+        ...     print(word)
+        ONE
+        TWO
+        """
+        if not ends_in_stage(self.node):
+            raise TypeError(
+                f"this flow ends in a {_last_kind(self.node)}, so it gives one value and not a stream\n"
+                "  try: flow(value), or a stage at the end: whilst.each(…), whilst.flatten(), whilst.batched(…)"
+            )
+        return self._run(value, as_stream=True)
+
+    def plan(self) -> Picture:
+        """Return the tree as it would run: each node's kind, function, colour, executor and policies.
+
+        >>> import whilst
+        >>> print(whilst.together(size=len, upper=str.upper).plan())
+        together
+        ├─ size: len() · blocking, thread
+        └─ upper: str.upper() · blocking, thread
+        """
+        from .core.picture import picture
+
+        return picture(self.node)
+
+    def __repr__(self) -> str:
+        return show(self.node)
+
+    def _run(self, value: Any, *, as_stream: bool = False) -> Run[Any, Any]:
+        return Run(plan_of(self, [value], as_stream=as_stream, progress=False))
+
+
+AnyStep = Flow[Any, Any] | Callable[..., Any]
+
+
+def sequence(*steps: AnyStep) -> Flow[Any, Any]:
+    """Run steps one after another; each gets what the one before returned.
+
+    A step is called without the value only if its signature takes none. After a stage (`each`, `flatten`,
+    `batched`) the value is a stream: a following stage consumes it item by item, a plain step gets it as a list.
+
+    >>> import whilst
+    >>> whilst.sequence(abs, str)(-4)
+    '4'
+    """
+    if not steps:
+        raise TypeError("sequence() needs at least one step")
+    return Flow(Sequence(tuple(_node(step, f"sequence[{place}]") for place, step in enumerate(steps))))
+
+
+def together(*branches: AnyStep, **named: AnyStep) -> Flow[Any, Any]:
+    """Run branches at the same time, each with the same value; a tuple comes out, or a dict if they are named.
+
+    When one fails the others are cancelled and that failure is raised; what else failed meanwhile is in its notes.
+
+    >>> import whilst
+    >>> whilst.together(min, max)([3, 1, 2]), whilst.together(low=min, high=max)([3, 1, 2])
+    ((1, 3), {'low': 1, 'high': 3})
+    """
+    if branches and named:
+        raise TypeError("together() takes branches by position (a tuple comes out) or by name (a dict), not both")
+    if named:
+        nodes = tuple(_node(branch, f"together.{name}") for name, branch in named.items())
+        return Flow(Together(nodes, tuple(named)))
+    if not branches:
+        raise TypeError("together() needs at least one branch")
+    return Flow(Together(tuple(_node(branch, f"together[{place}]") for place, branch in enumerate(branches))))
+
+
+def first(*branches: AnyStep) -> Flow[Any, Any]:
+    """Run branches at the same time; the first success comes out and the others are cancelled.
+
+    When all fail, an ExceptionGroup of their failures is raised.
+
+    >>> import whilst
+    >>> whilst.first(int, float)("2.5")
+    2.5
+    """
+    if not branches:
+        raise TypeError("first() needs at least one branch")
+    return Flow(First(tuple(_node(branch, f"first[{place}]") for place, branch in enumerate(branches))))
+
+
+def step(
+    fn: AnyStep,
+    *,
+    executor: Executor = "auto",
+    timeout: float | None = None,
+    limit: Limit | None = None,
+    use: Mapping[str, Resource] | None = None,
+    name: str | None = None,
+) -> Flow[Any, Any]:
+    """Give a function, or a part of a flow, policies of its own.
+
+    Args:
+        fn: any callable, or a flow (then `timeout` is for the whole of it, `limit` for each call in it).
+        executor: "auto", or "thread" to insist on a thread.
+        timeout: seconds; then the call is cancelled (a blocking one is left behind) and TimeoutError raised. The
+            time that a call waits for a permit does not count.
+        limit: a shared `Limit`, held during each call.
+        use: resources that each call gets by keyword.
+        name: what plans and messages call it.
+
+    >>> import whilst
+    >>> whilst.step(sorted, timeout=5.0)([2, 1])
+    [1, 2]
+    """
+    return Flow(_with_policies(fn, "step", executor, timeout, limit, use, name))
+
+
+def each(
+    fn: AnyStep,
+    *,
+    concurrency: int | None = None,
+    ordered: bool = True,
+    executor: Executor = "auto",
+    timeout: float | None = None,
+    limit: Limit | None = None,
+    use: Mapping[str, Resource] | None = None,
+) -> Flow[Any, Any]:
+    """A stage: call `fn` on every item of the stream, at most `concurrency` (default 32) at once.
+
+    It streams: items go on to the next stage as they come, in order unless `ordered=False`, through bounded
+    buffers. `concurrency` holds for the whole run, however many inputs are in the stage. The other policies are
+    those of `step`.
+
+    >>> import whilst
+    >>> whilst.sequence(range, whilst.each(str))(3)
+    ['0', '1', '2']
+    """
+    count = DEFAULT_CONCURRENCY if concurrency is None else whole("concurrency", concurrency, least=1)
+    node = _with_policies(fn, "each", executor, timeout, limit, use, None, as_item=True)
+    return Flow(Each(node, count, flag("ordered", ordered)))
+
+
+def flatten() -> Flow[Any, Any]:
+    """A stage: give the items of each item, one level down. A plain value counts as one item.
+
+    >>> import whilst
+    >>> whilst.sequence(str.split, whilst.each(list), whilst.flatten())("ab c")
+    ['a', 'b', 'c']
+    """
+    return Flow(Flatten())
+
+
+def batched(n: int, *, within: float | None = None) -> Flow[Any, Any]:
+    """A stage: give lists of at most `n` items; with `within`, no item waits longer than so many seconds for company.
+
+    >>> import whilst
+    >>> whilst.sequence(range, whilst.batched(2))(5)
+    [[0, 1], [2, 3], [4]]
+    """
+    return Flow(Batched(whole("n", n, least=1), seconds("within", within)))
+
+
+def plan_of(
+    flow: Flow[Any, Any],
+    inputs: Any,
+    *,
+    as_stream: bool = False,
+    concurrency: int | None = None,
+    progress: bool | None = None,
+    **policies: Any,
+) -> Plan:
+    """Return the plan of mapping a flow; `concurrency` bounds its calls in flight, else what the stages ask for."""
+    most = max(DEFAULT_CONCURRENCY, calls_at_once(flow.node)) if concurrency is None else concurrency
+    settings: dict[str, Any] = {
+        "timeout": None,
+        "deadline": None,
+        "ordered": True,
+        "stop_after": None,
+        "total": None,
+        "name": name_of_flow(flow),
+        **policies,
+    }
+    return Plan(
+        fn=flow.aio,
+        inputs=inputs,
+        concurrency=DEFAULT_CONCURRENCY if concurrency is None else concurrency,
+        on_threads=False,
+        progress=progress,
+        context=contextvars.copy_context(),
+        node=flow.node,
+        calls=most,
+        as_stream=as_stream,
+        **settings,
+    )
+
+
+def flow_of(fn: Any, use: Mapping[str, Resource] | None) -> Flow[Any, Any]:
+    """Return the flow of one step that a function with resources is, when it is mapped."""
+    return Flow(_with_policies(fn, "map", "auto", None, None, use, None, as_item=True))
+
+
+def name_of_flow(flow: Flow[Any, Any]) -> str:
+    """Return what messages call a flow."""
+    node = flow.node
+    if isinstance(node, (Step, Policed)) and node.name:
+        return node.name
+    return name_of(node.fn) if isinstance(node, Step) else kind_name(node)
+
+
+def show(node: Node) -> str:
+    """Return the expression that would build a node."""
+    match node:
+        case Step():
+            policies = _shown(node.timeout, node.limit, node.executor, node.use)
+            return f"step({name_of(node.fn)}{policies})" if policies else name_of(node.fn)
+        case Policed(inner, timeout, limit):
+            return f"step({show(inner)}{_shown(timeout, limit)})"
+        case Sequence(parts) | First(parts):
+            return f"{kind_name(node)}({', '.join(show(part) for part in parts)})"
+        case Together(parts, names):
+            keys = [f"{name}=" for name in names] if names is not None else [""] * len(parts)
+            inside = (key + show(part) for key, part in zip(keys, parts, strict=True))
+            return f"together({', '.join(inside)})"
+        case Each(inner, concurrency, ordered):
+            return f"each({show(inner)}, concurrency={concurrency}{'' if ordered else ', ordered=False'})"
+        case Batched(n, within):
+            return f"batched({n}{'' if within is None else f', within={within:g}'})"
+        case _:
+            return "flatten()"
+
+
+def _shown(timeout: float | None, limit: object, executor: str = "auto", use: tuple[Any, ...] = ()) -> str:
+    parts = [f', executor="{executor}"'] if executor != "auto" else []
+    parts += [f", timeout={timeout:g}"] if timeout is not None else []
+    parts += [f", limit={limit!r}"] if limit is not None else []
+    parts += [f", use={', '.join(key for key, _ in use)}"] if use else []
+    return "".join(parts)
+
+
+def _node(fn: AnyStep, path: str) -> Node:
+    return fn.node if isinstance(fn, Flow) else _step(fn, path)
+
+
+def _step(fn: Any, path: str, *, as_item: bool = False, **policies: Any) -> Step:
+    if not callable(fn):
+        raise TypeError(f"{path}: {not_callable(fn)}")
+    keywords = tuple(key for key, _ in policies.get("use", ()))
+    try:
+        return Step(fn, takes_value(fn, keywords, as_item=as_item), **policies)
+    except TypeError as error:
+        raise TypeError(f"{path}: {error}") from None
+
+
+def _with_policies(
+    fn: AnyStep,
+    path: str,
+    executor: Executor,
+    timeout: float | None,
+    limit: Limit | None,
+    use: Mapping[str, Resource] | None,
+    name: str | None,
+    *,
+    as_item: bool = False,
+) -> Node:
+    timeout = seconds("timeout", timeout)
+    if limit is not None and not isinstance(limit, Limit):
+        raise TypeError(f"limit must be a whilst.Limit, got {short(limit)}\n  try: whilst.Limit(concurrency=…)")
+    if executor not in get_args(Executor):
+        raise ValueError(f"executor must be one of {', '.join(map(repr, get_args(Executor)))}, got {executor!r}")
+    if not isinstance(fn, Flow):
+        check_colour(fn, executor, use)
+        uses = tuple((use or {}).items())
+        return _step(
+            fn, path, as_item=as_item, executor=executor, timeout=timeout, limit=limit, use=uses, name=name or ""
+        )
+    if executor != "auto" or use:
+        raise TypeError(f"{path}: executor= and use= belong to a function; give them to the steps inside the flow")
+    if timeout is None and limit is None and not name:
+        return fn.node
+    return Policed(fn.node, timeout, limit, name or "")
+
+
+def check_colour(fn: Any, executor: str, use: Mapping[str, Resource] | None) -> None:
+    """Refuse an executor or resources that the function's colour rules out."""
+    for key, wanted in (use or {}).items():
+        if not isinstance(wanted, Resource):
+            raise TypeError(f"use[{key!r}] must be a whilst.resource(…), got {short(wanted)}")
+    if not callable(fn) or not is_async(fn):
+        return
+    if executor == "thread":
+        raise TypeError(f'{name_of(fn)}() is async and cannot run with executor="thread"; leave executor out')
+    per_thread = [key for key, wanted in (use or {}).items() if wanted.per == "thread"]
+    if per_thread:
+        raise TypeError(
+            f"{name_of(fn)}() is async, so {per_thread[0]!r} cannot be one per thread\n"
+            f'  try: whilst.resource(…, per="run")'
+        )
+
+
+def _last_kind(node: Node) -> str:
+    return _last_kind(node.steps[-1]) if isinstance(node, Sequence) else kind_name(node)
