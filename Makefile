@@ -23,7 +23,7 @@ check: $(VENV)/.ready  ## format, lint, types, layers
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/pyright --pythonpath $(BIN)/python
-	@$(BIN)/pyright --pythonpath $(BIN)/python --verifytypes whilst --ignoreexternal
+	@PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV="$(abspath $(VENV))" $(BIN)/pyright --verifytypes whilst --ignoreexternal
 	@$(BIN)/lint-imports
 
 bench: $(VENV)/.ready  ## peers side by side; writes bench/out/ and prints the README's table
