@@ -3,17 +3,67 @@
 Brings concurrency to the functions you already have, blocking or async, unmodified.
 """
 
-from .bridge import block, unblock
-from .core.outcome import Outcome
-from .core.resource import Resource, resource
-from .core.summary import Summary
-from .errors import DeadlineExceeded, RunCancelled, Stopped, TooManyAbandoned, WhilstError
-from .flow import Flow, batched, each, first, flatten, sequence, step, together
-from .limit import Limit, LimitStatistics
-from .mapping import map
-from .run import Outcomes, Run
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .bridge import block, unblock
+    from .core.outcome import Outcome
+    from .core.resource import Resource, resource
+    from .core.summary import Summary
+    from .errors import (
+        DeadlineExceeded,
+        RunCancelled,
+        Stopped,
+        TooManyAbandoned,
+        WhilstError,
+    )
+    from .flow import (
+        Flow,
+        batched,
+        each,
+        first,
+        flatten,
+        sequence,
+        step,
+        together,
+    )
+    from .limit import Limit, LimitStatistics
+    from .mapping import map
+    from .run import Outcomes, Run
 
 __version__ = "0.1.0"
+
+# Where each public name lives. A name is loaded when it is first used (PEP 562), so that `import whilst` and
+# `whilst --help` cost next to nothing.
+_HOMES = {
+    "DeadlineExceeded": "errors",
+    "Flow": "flow",
+    "Limit": "limit",
+    "LimitStatistics": "limit",
+    "Outcome": "core.outcome",
+    "Outcomes": "run",
+    "Resource": "core.resource",
+    "Run": "run",
+    "RunCancelled": "errors",
+    "Stopped": "errors",
+    "Summary": "core.summary",
+    "TooManyAbandoned": "errors",
+    "WhilstError": "errors",
+    "batched": "flow",
+    "block": "bridge",
+    "each": "flow",
+    "first": "flow",
+    "flatten": "flow",
+    "map": "mapping",
+    "resource": "core.resource",
+    "sequence": "flow",
+    "step": "flow",
+    "together": "flow",
+    "unblock": "bridge",
+}
 
 __all__ = [
     "DeadlineExceeded",
@@ -41,3 +91,18 @@ __all__ = [
     "together",
     "unblock",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name at its first use."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'whilst' has no attribute {name!r}")
+    found = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})
