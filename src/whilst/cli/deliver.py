@@ -1,0 +1,139 @@
+"""How do outcomes get to the outputs, and how is the end of a run said?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .. import errors
+from ..io.open import Writer
+from ..io.output import Output
+from ..io.rows import Rejected, Row
+from .feed import Feed
+from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, described, place, short
+from .progress import kinds
+from .signals import Signals
+
+if TYPE_CHECKING:
+    from ..core.outcome import Outcome
+    from ..core.summary import Summary
+    from ..run import Run
+
+_POLICY = (errors.Stopped, errors.DeadlineExceeded, errors.TooManyAbandoned)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been written; the first failure stands for all in the final message."""
+
+    ok: int = 0
+    failed: int = 0
+    rejected: int = 0
+    first: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """Where successes and failures go, and in which form; both may be the same output."""
+
+    out: Output
+    writer: Writer
+    failed: Output
+    failure_writer: Writer
+
+    def each(self) -> list[Output]:
+        """Return every output once."""
+        return [self.out] if self.failed is self.out else [self.out, self.failed]
+
+
+def deliver(run: Run[Row | Rejected, Any], sinks: Sinks, feed: Feed, tally: Tally) -> None:
+    """Write every outcome as it comes; what ends the run is raised."""
+    write, value = sinks.out.write, sinks.writer.value
+    if head := sinks.writer.head():
+        write(head)
+    with run:
+        for outcome in run.outcomes():
+            row = outcome.input
+            if outcome.error is None and type(row) is Row:
+                write(value(row, outcome.value))
+                tally.ok += 1
+            else:
+                _deliver_failure(outcome, sinks, feed.source_name, tally)
+            feed.delivered(row)
+
+
+def _deliver_failure(outcome: Outcome[Row | Rejected, Any], sinks: Sinks, source_name: str, tally: Tally) -> None:
+    row, error = outcome.input, outcome.error
+    assert error is not None
+    if isinstance(row, Rejected):
+        tally.rejected += 1
+        where, text = "", row.reason
+    else:
+        tally.failed += 1
+        where, text = place(error), described(error)
+    sinks.failed.write(sinks.failure_writer.failure(row, text, outcome.attempts))
+    if not tally.first:
+        where = f"{where}; " if where else ""
+        tally.first = f"{short(text, 160)} ({where}row {row.line} of {source_name})"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a run ended: the exit code, and what to say of it."""
+
+    code: int
+    text: str
+
+
+def judge(
+    ended_by: BaseException | None, signals: Signals, tally: Tally, now: Summary, feed: Feed, sinks: Sinks
+) -> Verdict:
+    """Turn the end of a run into its message and exit code; a signal counts before what it caused."""
+    if isinstance(ended_by, BrokenPipeError) and sinks.out.broken is ended_by:
+        return Verdict(BROKEN_PIPE, "")
+    counts = _counts(tally, now)
+    if isinstance(ended_by, OSError) and ended_by in [it.broken for it in sinks.each()]:
+        name = next(it.name for it in sinks.each() if it.broken is ended_by)
+        return Verdict(DISK, f"error: {name} cannot be written: {ended_by.strerror or ended_by}\n  {counts}")
+    evidence = _evidence(tally, now, feed)
+    if signals.first is not None:
+        flight = f"; {signals.in_flight:,} were in flight and may run again" if signals.in_flight else ""
+        text = f"interrupted: {counts}{flight}"
+        return Verdict(128 + signals.first, "\n  ".join([text, *evidence, *_rest(feed)]))
+    if isinstance(ended_by, _POLICY):
+        fact = str(ended_by).partition("\n")[0]
+        return Verdict(STOPPED, "\n  ".join([f"stopped: {fact}", counts, *evidence, *_rest(feed)]))
+    if isinstance(ended_by, OSError):
+        text = f"error: reading {feed.source_name} failed: {ended_by.strerror or ended_by}"
+        return Verdict(DISK, "\n  ".join([text, counts, *evidence]))
+    if ended_by is not None:
+        text = f"error: the run ended with {short(described(ended_by), 200)}"
+        where = place(ended_by)
+        return Verdict(FAILED, "\n  ".join([text, *([where] if where else []), counts, *evidence, *_rest(feed)]))
+    code = FAILED if tally.failed or tally.rejected else OK
+    return Verdict(code, "\n  ".join([f"done: {counts}", *evidence]))
+
+
+def _counts(tally: Tally, now: Summary) -> str:
+    parts = [f"{tally.ok:,} ok"]
+    if tally.failed:
+        named = kinds(now, tally.rejected)
+        parts.append(f"{tally.failed:,} failed" + (f" ({named})" if named else ""))
+    if tally.rejected:
+        parts.append(f"{tally.rejected:,} {'row' if tally.rejected == 1 else 'rows'} rejected")
+    finished = tally.ok + tally.failed + tally.rejected
+    rate = f" ({finished / now.elapsed:,.0f}/s)" if now.elapsed > 0 else ""
+    return f"{', '.join(parts)} in {now.elapsed:,.1f} s{rate}"
+
+
+def _evidence(tally: Tally, now: Summary, feed: Feed) -> list[str]:
+    lines: list[str] = []
+    if tally.first:
+        lines.append(f"first: {tally.first}")
+    if now.abandoned:
+        lines.append(f"left behind, still inside: {'; '.join(now.left_behind[:3])}")
+    return lines
+
+
+def _rest(feed: Feed) -> list[str]:
+    return [f"nothing after line {feed.last_line:,} of {feed.source_name} was written"] if feed.last_line else []

@@ -1,0 +1,68 @@
+"""Which rows go into the run: those that fit the function, at most so many bytes of them at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from ..io.rows import Rejected, Row, rejected
+from .call import Call
+
+LARGE = 64 * 1024  # bytes; a thousand smaller rows are no burden, so only larger ones are counted
+MOST_LARGE = 256 * 1024 * 1024  # bytes of large rows that may be read and not yet delivered
+
+
+class Feed:
+    """The source of a run. A row that does not fit is rejected on its own; large rows wait for room.
+
+    Without that wait a thousand rows of 16 MiB could be read ahead of a slow call: 16 GB.
+    """
+
+    def __init__(self, rows: Iterator[Row | Rejected], call: Call, source_name: str, *, room: int = MOST_LARGE) -> None:
+        self.source_name = source_name
+        self.last_line = 0
+        """The line of the last row that was delivered."""
+        self._rows = rows
+        self._call = call
+        self._room = room
+        self._held = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def __iter__(self) -> Iterator[Row | Rejected]:
+        """Give the rows; on the run's own thread."""
+        misfit = self._call.misfit if self._call.mode == "names" else None
+        for row in self._rows:
+            if type(row) is Row:
+                if len(row.raw) > LARGE and not self._take(len(row.raw)):
+                    return
+                if misfit is not None and (reason := misfit(row.value)):
+                    self._give(len(row.raw))
+                    yield rejected(row.line, reason, row.raw)
+                    continue
+            yield row
+
+    def delivered(self, row: Row | Rejected) -> None:
+        """Take note that a row's outcome has been written."""
+        self.last_line = max(self.last_line, row.line)
+        if type(row) is Row and len(row.raw) > LARGE:
+            self._give(len(row.raw))
+
+    def close(self) -> None:
+        """Let a reader that waits for room end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _take(self, size: int) -> bool:
+        with self._changed:
+            while self._held and self._held + size > self._room and not self._closed:
+                self._changed.wait()
+            self._held += size
+            return not self._closed
+
+    def _give(self, size: int) -> None:
+        if size > LARGE:
+            with self._changed:
+                self._held -= size
+                self._changed.notify_all()

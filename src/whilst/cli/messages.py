@@ -1,0 +1,130 @@
+"""How does the command line speak? One fact, the evidence, the line that fixes it; all of it on stderr."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import textwrap
+import traceback
+from types import TracebackType
+
+OK, FAILED, USAGE, STOPPED, DISK = 0, 1, 2, 3, 4
+BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class Problem(Exception):
+    """What ends a command before it did anything: the fact, the evidence, what would work."""
+
+    def __init__(self, fact: str, *evidence: str, remedy: str = "", code: int = USAGE) -> None:
+        super().__init__(fact)
+        self.fact = fact
+        self.evidence = evidence
+        self.remedy = remedy
+        self.code = code
+
+    def __str__(self) -> str:
+        lines = [f"error: {self.fact}", *self.evidence]
+        return "\n  ".join([*lines, f"try: {self.remedy}"] if self.remedy else lines)
+
+
+def say(text: str) -> None:
+    """Write a message to stderr, wrapped on a terminal; what arrived from outside cannot steer the terminal."""
+    lines = clean(text).split("\n")
+    if is_terminal():
+        lines = [part for line in lines for part in _wrapped(line)]
+        lines[0] = _coloured(lines[0])
+    emit("\n".join(lines) + "\n")
+
+
+def emit(text: str) -> None:
+    """Write to stderr as it is; a stderr that is closed harms nothing."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+def is_terminal() -> bool:
+    """Whether stderr is looked at by a person now."""
+    try:
+        return sys.stderr.isatty()
+    except (ValueError, AttributeError):
+        return False
+
+
+def columns() -> int:
+    """Return the width of the terminal on stderr."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):
+        return 80
+
+
+def clean(text: str) -> str:
+    r"""Make control characters and direction marks visible, so that none acts on the terminal.
+
+    >>> clean("\x1b[2Jgone")
+    '\\x1b[2Jgone'
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def short(text: str, limit: int = 100) -> str:
+    """Return `text` on one line of at most `limit` characters.
+
+    >>> short("a  long\\ntext", 7)
+    'a long…'
+    """
+    text = " ".join(text[: limit * 4].split())
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def described(error: BaseException, limit: int = 10_000) -> str:
+    """Return `ValueError: what it says`, bounded, whatever the exception's `__str__` does.
+
+    >>> described(ValueError("no")), described(KeyError())
+    ('ValueError: no', 'KeyError')
+    """
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception as broken:
+        text = f"(its text cannot be made: {type(broken).__name__})"
+    return (f"{name}: {text}" if text else name)[:limit]
+
+
+def place(error: BaseException) -> str:
+    """Return `jobs.py line 12` for the innermost frame that is the user's own, or nothing."""
+    frames = users_frames(error.__traceback__)
+    return f"{os.path.basename(frames[-1].filename)} line {frames[-1].lineno}" if frames else ""
+
+
+def users_frames(trace: TracebackType | None) -> list[traceback.FrameSummary]:
+    """Return the frames of a traceback that are neither this library's, the interpreter's nor a package's."""
+    frames = traceback.extract_tb(trace)
+    return [frame for frame in frames if not _is_foreign(frame.filename)]
+
+
+def _is_foreign(filename: str) -> bool:
+    library = os.path.dirname(os.__file__) + os.sep
+    return filename.startswith((_OURS, library, "<frozen")) or f"{os.sep}site-packages{os.sep}" in filename
+
+
+def _wrapped(line: str) -> list[str]:
+    indent = "  " if line.startswith("  ") else ""
+    return textwrap.wrap(
+        line, columns() - 1, subsequent_indent=indent + "  ", break_on_hyphens=False, drop_whitespace=True
+    ) or [""]
+
+
+def _coloured(line: str) -> str:
+    word, colon, rest = line.partition(":")
+    bad = word in ("error", "stopped", "interrupted")
+    if not colon or not bad or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return line
+    return f"\x1b[31m{word}:\x1b[0m{rest}"

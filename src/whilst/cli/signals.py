@@ -1,0 +1,160 @@
+"""What do Ctrl-C and `kill` do to a run? The first starts nothing new, the second ends it.
+
+A handler only puts the signal's number into a queue, the one thing that is safe at any instant; a thread of its own
+acts on it, so that it works also while the main thread is stuck in a write to a pipe that nobody reads.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from math import inf
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .messages import clean
+
+if TYPE_CHECKING:
+    from typing import Self
+
+PATIENCE = 10.0  # seconds that a polite SIGTERM lets calls in flight go on
+END_WITHIN = 1.5  # seconds from the second signal that the process has to end by itself
+RESCUE = 0.25  # seconds then, to give unfinished files their names, before it is ended
+
+
+class Controlled(Protocol):
+    """What of a run the signals need."""
+
+    def drain(self) -> None:
+        """Start nothing new, finish what is in flight."""
+
+    def cancel(self) -> None:
+        """Cancel what is in flight."""
+
+    def summary(self) -> Any:
+        """Return the counts."""
+
+
+class Interrupted(BaseException):
+    """A signal came before there was a run to drain; not an Exception, so that nothing swallows it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Signals:
+    """The signals of one command; a context manager that puts the handlers back."""
+
+    def __init__(self, *, patience: float = PATIENCE) -> None:
+        self.first: int | None = None
+        """The signal that ended the run, if one did."""
+        self.cut_short = False
+        """Whether calls in flight were not waited for."""
+        self.in_flight = 0
+        """How many those were."""
+        self._patience = patience
+        self._queue: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._before: dict[int, Any] = {}
+        self._run: Controlled | None = None
+        self._rescues: Sequence[Callable[[], object]] = ()
+        self._over = False
+        self._holding = False
+        self._held: int | None = None
+
+    def __enter__(self) -> Self:
+        """Install the handlers; what the parent had us ignore (nohup, a background job) stays ignored."""
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Put the handlers back, unless the process is being ended in haste."""
+        self._over = True
+        if not self.cut_short:
+            self._queue.put(None)
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def held(self) -> Generator[None, None, None]:
+        """Keep a signal back until the end of the block, so that what the block opens has an owner by then."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+        if self._held is not None:
+            raise Interrupted(self._held)
+
+    def attach(self, run: Controlled, rescues: Sequence[Callable[[], object]]) -> None:
+        """From now on signals drain `run`; `rescues` save what there is if the process must be ended by force."""
+        self._rescues = rescues
+        threading.Thread(target=self._watch, args=(run,), name="whilst-signals", daemon=True).start()
+        self._run = run
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self._holding:
+            self._held = number
+            return
+        if self._run is None and not self._over:
+            raise Interrupted(number)
+        self._queue.put(number)
+
+    def _watch(self, run: Controlled) -> None:
+        number = self._queue.get()
+        if number is None:
+            return
+        self.first = number
+        run.drain()
+        _tell(run, number, self._patience)
+        ends = inf if number == signal.SIGINT else time.monotonic() + self._patience
+        while True:
+            try:
+                number = self._queue.get(timeout=None if ends == inf else max(0.0, ends - time.monotonic()))
+            except queue.Empty:
+                break
+            if number is None:
+                return
+            if number == signal.SIGINT:
+                break
+            ends = min(ends, time.monotonic() + self._patience)
+        self._end(run)
+
+    def _end(self, run: Controlled) -> None:
+        """Cancel, and end the process even if the main thread is stuck."""
+        assert self.first is not None
+        self.cut_short, self.in_flight = True, run.summary().in_flight
+        run.cancel()
+        time.sleep(END_WITHIN)
+        for rescue in self._rescues:  # each on its own: one may be stuck where the main thread is
+            threading.Thread(target=rescue, daemon=True).start()
+        time.sleep(RESCUE)
+        os._exit(128 + self.first)
+
+
+def _tell(run: Controlled, number: int, patience: float) -> None:
+    """Say what happens next, unless stderr is a pipe that is full: this thread must not wait."""
+    flying = run.summary().in_flight
+    waiting = f"waiting for {flying:,} in flight" if flying else "finishing"
+    if number == signal.SIGINT:
+        text = f"interrupted: nothing new is started, {waiting}; a second Ctrl-C ends within 2 s"
+    else:
+        text = f"{signal.Signals(number).name}: nothing new is started, {waiting} for at most {patience:g} s"
+    start = "\r\x1b[K" if sys.stderr is not None and sys.stderr.isatty() else ""
+    try:
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, f"{start}{clean(text)}\n".encode())
+    except (OSError, ValueError):
+        pass

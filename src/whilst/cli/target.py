@@ -1,0 +1,205 @@
+"""Which function does TARGET mean? `module:name` or `file.py:name`; the name may be dotted."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from ..core.colour import is_generator_function, name_of, place_of
+from ..flow import Flow
+from .messages import Problem, described, short, users_frames
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A function, and what messages call it."""
+
+    fn: Callable[..., Any]
+    given: str
+
+    @property
+    def name(self) -> str:
+        """Return the function's own name; a flow's is the one it was given."""
+        return self.given.rpartition(":")[2] if isinstance(self.fn, Flow) else name_of(self.fn)
+
+    @property
+    def place(self) -> str:
+        """Return `jobs.py line 12`, or what was given when the function has no source."""
+        return ("" if isinstance(self.fn, Flow) else place_of(self.fn)) or self.given
+
+
+def load_target(given: str) -> Target:
+    """Import what TARGET names; Problem says what is wrong with it."""
+    where, colon, name = given.rpartition(":")
+    if not colon or not where or not name:
+        raise _without_name(given)
+    _make_importable(os.getcwd())
+    is_file = where.endswith(".py")
+    module = _load_file(where, name) if is_file else _load_module(where, name)
+    fn = _attribute(module, where, name)
+    if not callable(fn):
+        raise Problem(
+            f"{given} is not a function",
+            f"it is a {type(fn).__name__}: {short(repr(fn), 60)}",
+            remedy=_suggest(where, name, _functions(module)),
+        )
+    if is_generator_function(fn):
+        raise Problem(
+            f"{name}() is a generator function: one input gives many outputs",
+            f"{place_of(fn)}; map gives one value for one input",
+            remedy=f"a function that returns list({name}(x))",
+        )
+    return Target(fn, given)
+
+
+def _load_file(path: str, name: str) -> ModuleType:
+    if not os.path.isfile(path):
+        folder = os.path.dirname(path) or "."
+        here = sorted(it for it in _listing(folder) if it.endswith(".py"))
+        close = difflib.get_close_matches(os.path.basename(path), here, n=1)
+        likely = os.path.join(os.path.dirname(path), close[0]) if close else ""
+        raise Problem(
+            f"there is no file {path}",
+            f"looked in {os.path.abspath(folder)}" + (f", which has {_some(here)}" if here else ""),
+            remedy=f"whilst map {likely}:{name}" if likely else "",
+        )
+    _make_importable(os.path.dirname(os.path.abspath(path)))
+    stem = os.path.splitext(os.path.basename(path))[0]
+    known = stem in sys.modules or stem in sys.stdlib_module_names
+    spec = importlib.util.spec_from_file_location(f"_{stem}_" if known else stem, path)
+    assert spec is not None  # the name ends in .py
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise _import_failed(path, error, f"python {path}") from None
+    return module
+
+
+def _load_module(where: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (where == error.name or where.startswith(error.name + ".")):
+            raise _no_module(where, name) from None
+        raise _import_failed(where, error, f'python -c "import {where}"') from None
+    except (Exception, SystemExit) as error:
+        raise _import_failed(where, error, f'python -c "import {where}"') from None
+
+
+def _attribute(module: ModuleType, where: str, name: str) -> Any:
+    found: Any = module
+    seen = where
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            close = difflib.get_close_matches(part, dir(found), n=1)
+            fixed = name.replace(part, close[0], 1) if close else ""
+            functions = _functions(found)
+            raise Problem(
+                f"{seen} has no {part}",
+                f"its functions are {_some(functions)}" if functions else "it defines no functions",
+                remedy=f"whilst map {where}:{fixed}" if fixed else _suggest(where, name, functions),
+            ) from None
+        seen = f"{where}:{part}" if seen == where else f"{seen}.{part}"
+    return found
+
+
+def _without_name(given: str) -> Problem:
+    where = given.strip(":")
+    path = where if where.endswith(".py") else f"{where.replace('.', os.sep)}.py"
+    functions = _defined_in(path)
+    if not functions and "." in where and not where.endswith(".py"):
+        module, _, name = where.rpartition(".")
+        remedy = f"whilst map {module}:{name}"
+    else:
+        remedy = f"whilst map {where or 'jobs.py'}:{functions[0] if functions else 'NAME'}"
+    return Problem(
+        f"{given!r} does not say which function",
+        f"{path} defines {_some(functions)}" if functions else "TARGET is module:name or file.py:name",
+        remedy=remedy,
+    )
+
+
+def _no_module(where: str, name: str) -> Problem:
+    here = sorted(it.removesuffix(".py") for it in _listing(".") if it.endswith(".py") or os.path.isdir(it))
+    close = difflib.get_close_matches(where, here, n=1)
+    is_path = os.sep in where or os.path.isfile(f"{where}.py")
+    remedy = f"whilst map {close[0]}:{name}" if close else f"whilst map {where}.py:{name}" if is_path else ""
+    return Problem(
+        f"there is no module {where}", f"looked in {os.getcwd()} and in the path of {sys.executable}", remedy=remedy
+    )
+
+
+def _import_failed(what: str, error: BaseException, command: str) -> Problem:
+    """Show the user's own error, and their frames only."""
+    evidence = [
+        f"{os.path.relpath(frame.filename)} line {frame.lineno}: {frame.line}"
+        for frame in users_frames(error.__traceback__)[-5:]
+    ]
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        evidence.append(f"{os.path.relpath(error.filename)} line {error.lineno}: {(error.text or '').strip()}")
+        text = f"SyntaxError: {error.msg}"
+    elif isinstance(error, SystemExit):
+        text = f"it calls sys.exit({error.code!r}) when imported; put that under `if __name__ == '__main__':`"
+    else:
+        text = short(described(error), 300)
+    return Problem(f"{what} cannot be imported", *evidence, text, remedy=command)
+
+
+def _make_importable(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def _functions(holder: object) -> list[str]:
+    """Name the public functions that were defined there, not imported."""
+    home = getattr(holder, "__module__", None) or getattr(holder, "__name__", None)
+    return (
+        [
+            name
+            for name, it in vars(holder).items()
+            if not name.startswith("_") and callable(it) and getattr(it, "__module__", home) == home
+        ]
+        if hasattr(holder, "__dict__")
+        else []
+    )
+
+
+def _defined_in(path: str) -> list[str]:
+    """Name the functions a file defines, without running it."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+    except (OSError, ValueError, SyntaxError):
+        return []
+    functions = [it for it in tree.body if isinstance(it, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    return [it.name for it in functions if not it.name.startswith("_")]
+
+
+def _listing(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _suggest(where: str, name: str, functions: list[str]) -> str:
+    close = difflib.get_close_matches(name, functions, n=1) or functions[:1]
+    return f"whilst map {where}:{close[0]}" if close else ""
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")

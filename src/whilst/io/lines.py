@@ -1,0 +1,108 @@
+"""How are bytes cut into lines, whatever their length and however they arrive?
+
+Reading is `os.read` on the bare descriptor, never a `BufferedReader`: the thread that reads may still be inside
+`read` on a silent standard input when the interpreter ends, and a buffered reader's lock would then abort it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+from .rows import EXCERPT, MAX_ROW, Overlong
+
+CHUNK = 256 * 1024  # bytes a read; pipes give 64 KiB at most, larger chunks gain nothing on files
+BOM = b"\xef\xbb\xbf"
+
+
+class ByteSource:
+    """An open descriptor, read in chunks; counts what was read so that progress can be told."""
+
+    def __init__(self, descriptor: int, name: str, *, size: int | None = None, owned: bool = True) -> None:
+        self.name = name
+        self.size = size
+        """Bytes in all, where that is known."""
+        self.consumed = 0
+        self._descriptor: int | None = descriptor
+        self._owned = owned
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give what is there as it comes; a pipe's writer is not waited for longer than it takes to get some."""
+        try:
+            while self._descriptor is not None and (chunk := os.read(self._descriptor, CHUNK)):
+                self.consumed += len(chunk)
+                yield chunk
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the descriptor; by whoever reads, or by the opener when nobody began to."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None and self._owned:
+            os.close(descriptor)
+
+    def __repr__(self) -> str:
+        return f"<ByteSource {self.name}, {self.consumed:,} bytes read>"
+
+
+def split_lines(chunks: Iterable[bytes], limit: int = MAX_ROW) -> Iterator[tuple[int, bytes | Overlong]]:
+    r"""Give each line without its `\n`, numbered from 1; of a line over `limit` only length and head.
+
+    Nothing but `\n` ends a line, the last one needs none, and a byte order mark before the first is dropped. At
+    most `limit` bytes and one chunk are held.
+
+    >>> list(split_lines([b"a\nb", b"c\n", b"a very long line\nd"], limit=5))
+    [(1, b'a'), (2, b'bc'), (3, Overlong(size=16, head=b'a very long line')), (4, b'd')]
+    """
+    number = 0
+    pending = _Pending(limit)
+    for chunk in chunks:
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
+        if lines and pending.size:
+            pending.add(lines[0])
+            number += 1
+            yield number, _first(number, pending.take())
+            del lines[0]
+        for line in lines:
+            number += 1
+            if number == 1 or len(line) > limit:
+                yield number, _first(number, _measured(line, limit))
+            else:
+                yield number, line
+        pending.add(rest)
+    if pending.size:
+        yield number + 1, _first(number + 1, pending.take())
+
+
+class _Pending:
+    """The line that has not ended yet, in pieces; past the limit its head and length only."""
+
+    def __init__(self, limit: int) -> None:
+        self.size = 0
+        self._limit = limit
+        self._pieces: list[bytes] = []
+
+    def add(self, piece: bytes) -> None:
+        if not piece:
+            return
+        if self.size <= self._limit:
+            self._pieces.append(piece)
+        self.size += len(piece)
+        if self.size > self._limit:
+            self._pieces = [b"".join(self._pieces)[:EXCERPT]]
+
+    def take(self) -> bytes | Overlong:
+        line: bytes | Overlong = b"".join(self._pieces)
+        if self.size > self._limit:
+            line = Overlong(self.size, b"".join(self._pieces)[:EXCERPT])
+        self.size, self._pieces = 0, []
+        return line
+
+
+def _measured(line: bytes, limit: int) -> bytes | Overlong:
+    return line if len(line) <= limit else Overlong(len(line), line[:EXCERPT])
+
+
+def _first(number: int, line: bytes | Overlong) -> bytes | Overlong:
+    return line.removeprefix(BOM) if number == 1 and isinstance(line, bytes) else line

@@ -1,0 +1,295 @@
+"""Every way to call `whilst map` wrongly: what it says, with which exit code, and that nothing was called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from whilst.cli.main import run
+
+JOBS = """\
+import functools
+CALLED = []
+URLS = ["a", "b"]
+def fetch(url, token):
+    CALLED.append(url)
+def check(url):
+    CALLED.append(url)
+def takes_nothing():
+    CALLED.append(None)
+def many(x):
+    yield x
+def named(*, id, n=1):
+    return id
+def both(id, n):
+    return [id, n]
+class Api:
+    @staticmethod
+    def get(url):
+        return url
+"""
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of its own with jobs.py and inputs; imports made in it are undone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("WHILST_LOOP", "asyncio")
+    (tmp_path / "jobs.py").write_text(JOBS)
+    (tmp_path / "urls.txt").write_text("https://a\nhttps://b\n")
+    (tmp_path / "rows.csv").write_text("id,n\n1,2\n")
+    (tmp_path / "rows.jsonl").write_text('{"id": 1}\n{"id": 2, "n": 3}\n')
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def call(here: Path, capfd: pytest.CaptureFixture[str]) -> Call:
+    """Run the command line in this process."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run(arguments)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return call
+
+
+def usage(call: Call, *arguments: str) -> str:
+    """Return the message of a wrong command line, having seen that nothing was called or left behind."""
+    before = sorted(path.name for path in Path().iterdir())
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    after = sorted(path.name for path in Path().iterdir() if path.name != "__pycache__")
+    assert after == [name for name in before if name != "__pycache__"]
+    if "jobs" in sys.modules:
+        assert sys.modules["jobs"].CALLED == []
+    return err
+
+
+@pytest.mark.parametrize(
+    ("target", "fact", "evidence", "remedy"),
+    [
+        (
+            "jobs.py",
+            "'jobs.py' does not say which function",
+            "jobs.py defines fetch, check, takes_nothing, many, named",
+            "whilst map jobs.py:fetch",
+        ),
+        ("jobs", "'jobs' does not say which function", "jobs.py defines fetch", "whilst map jobs:fetch"),
+        ("nope", "'nope' does not say which function", "TARGET is module:name or file.py:name", "whilst map nope:NAME"),
+        ("os.getcwd", "'os.getcwd' does not say which function", "TARGET is", "whilst map os:getcwd"),
+        ("jbs.py:fetch", "there is no file jbs.py", "which has jobs.py", "whilst map jobs.py:fetch"),
+        ("jbs:fetch", "there is no module jbs", "looked in ", "whilst map jobs:fetch"),
+        ("jobs.py:fecth", "jobs.py has no fecth", "its functions are fetch, check", "whilst map jobs.py:fetch"),
+        ("jobs:Api.got", "jobs:Api has no got", "its functions are get", "whilst map jobs:Api.get"),
+        ("jobs:URLS", "jobs:URLS is not a function", "it is a list: ['a', 'b']", "whilst map jobs:"),
+        (
+            "jobs:many",
+            "many() is a generator function: one input gives many outputs",
+            "jobs.py line 10",
+            "a function that returns list(many(x))",
+        ),
+        (
+            "jobs:takes_nothing",
+            "takes_nothing() takes no values, each row gives one",
+            "jobs.py line 8",
+            "def takes_nothing(row)",
+        ),
+    ],
+)
+def test_a_wrong_target(call: Call, target: str, fact: str, evidence: str, remedy: str) -> None:
+    first, second, third = usage(call, "map", target, "urls.txt").splitlines()
+    assert first == f"error: {fact}"
+    assert second.startswith(f"  {evidence}") or evidence in second
+    assert third.startswith(f"  try: {remedy}")
+
+
+def test_a_module_that_cannot_be_imported_shows_its_own_error(call: Call, here: Path) -> None:
+    (here / "broken.py").write_text("import json\ndef load():\n    return json.loads('{')\nX = load()\n")
+    assert usage(call, "map", "broken.py:x", "urls.txt").splitlines() == [
+        "error: broken.py cannot be imported",
+        "  broken.py line 4: X = load()",
+        "  broken.py line 3: return json.loads('{')",
+        "  JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        "  try: python broken.py",
+    ]
+
+
+def test_a_missing_import_inside_the_module_is_not_a_missing_module(call: Call, here: Path) -> None:
+    (here / "needy.py").write_text("import no_such_package\n")
+    assert usage(call, "map", "needy:x", "urls.txt").splitlines() == [
+        "error: needy cannot be imported",
+        "  needy.py line 1: import no_such_package",
+        "  ModuleNotFoundError: No module named 'no_such_package'",
+        '  try: python -c "import needy"',
+    ]
+
+
+def test_a_syntax_error_and_an_exit_are_told_too(call: Call, here: Path) -> None:
+    (here / "bad.py").write_text("x = 1\ndef f(:\n")
+    assert "  bad.py line 2: def f(:\n  SyntaxError: " in usage(call, "map", "bad.py:f", "urls.txt")
+    (here / "script.py").write_text("import sys\nsys.exit(3)\n")
+    err = usage(call, "map", "script.py:f", "urls.txt")
+    assert "it calls sys.exit(3) when imported" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["jobs.py:fetch", "urls.txt"],
+            "error: fetch() needs 2 values, each row gives 1\n"
+            "  fetch(url, token), jobs.py line 4; row 1 of urls.txt is 'https://a'\n"
+            "  try: functools.partial(fetch, token=…), or rows with columns 'url' and 'token'\n",
+        ),
+        (
+            ["jobs.py:fetch", "rows.csv"],
+            "error: fetch() needs 'url' and 'token', which the row does not have\n"
+            "  fetch(url, token), jobs.py line 4; row 2 of rows.csv is {'id': '1', 'n': '2'}\n"
+            "  try: functools.partial(fetch, url=…, token=…), or rows with 'url' and 'token'\n",
+        ),
+        (
+            ["jobs.py:both", "rows.jsonl"],
+            "error: both() needs 'n', which the row does not have\n"
+            "  both(id, n), jobs.py line 14; row 1 of rows.jsonl is {'id': 1}\n"
+            "  try: functools.partial(both, n=…), or rows with 'n'\n",
+        ),
+        (
+            ["jobs.py:check", "rows.jsonl", "--call", "names"],
+            "error: check() needs 'url', which the row does not have\n"
+            "  check(url), jobs.py line 6; row 1 of rows.jsonl is {'id': 1}\n"
+            "  try: functools.partial(check, url=…), or rows with 'url'\n",
+        ),
+        (
+            ["jobs.py:both", "rows.csv", "--call", "one"],
+            "error: both() cannot take one value\n"
+            "  both(id, n), jobs.py line 14; row 2 of rows.csv is {'id': '1', 'n': '2'}\n"
+            "  try: --call names\n",
+        ),
+        (
+            ["jobs.py:named", "urls.txt"],
+            "error: named() needs names, the row is 'https://a'\n"
+            "  named(*, id, n=1), jobs.py line 12; row 1 of urls.txt is 'https://a'\n"
+            "  try: rows with the column 'id'\n",
+        ),
+    ],
+)
+def test_a_row_that_does_not_fit_the_function_shows_both_sides(call: Call, arguments: list[str], message: str) -> None:
+    assert usage(call, "map", *arguments) == message
+
+
+def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
+    (here / "wide.csv").write_text("id,n,x\n1,2,3\n")
+    assert usage(call, "map", "jobs.py:both", "wide.csv").splitlines() == [
+        "error: both() does not take 'x', which the row has",
+        "  both(id, n), jobs.py line 14; row 2 of wide.csv is {'id': '1', 'n': '2', 'x': '3'}",
+        "  try: def both(id, n, **rest): … to take the other columns too",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["jobs.py:check", "url.txt"], ["url.txt cannot be read: No such file or directory", "try: urls.txt"]),
+        (
+            ["jobs.py:check", "."],
+            [". cannot be read: Is a directory"],
+        ),
+        (
+            ["jobs.py:check", "jobs.py"],
+            ["jobs.py has no ending that says what is in it", "known endings: .txt", "try: --format"],
+        ),
+        (
+            ["jobs.py:check", "urls.txt", "-o", "out.xml"],
+            ["out.xml has no ending that says what is in it", "known endings: .jsonl", "try: out.jsonl"],
+        ),
+        (
+            ["jobs.py:check", "urls.txt", "-o", "no/out.csv"],
+            ["no/out.csv cannot be written: No such file or directory", "in "],
+        ),
+        (
+            ["jobs.py:check", "urls.txt", "-o", "rows.jsonl"],
+            ["rows.jsonl exists", "it has 28 bytes and is not replaced", "try: --overwrite"],
+        ),
+        (
+            ["jobs.py:check", "urls.txt", "-o", "a.jsonl", "--failed", "rows.jsonl"],
+            ["rows.jsonl exists", "it has 28 bytes", "try: --overwrite"],
+        ),
+        (
+            ["jobs.py:check", "urls.txt", "--failed", "f.csv"],
+            ["--failed f.csv: failures are kept as JSON lines", "so that", "try: --failed f.jsonl"],
+        ),
+        (
+            ["jobs.py:check", "urls.txt", "-o", "a.jsonl", "--failed", "./a.jsonl"],
+            ["-o and --failed are the same file: a.jsonl", "failures are in OUT", "try: leave out"],
+        ),
+        (
+            ["jobs.py:check", "urls.txt", "--stop-after", "0"],
+            ["--stop-after must be at least 1", "try: whilst map --help"],
+        ),
+        (["jobs.py:check", "urls.txt", "-j", "0"], ["invalid value for '-j'", "try: whilst map --help"]),
+        (["jobs.py:check", "urls.txt", "--timeout", "0"], ["invalid value for '--timeout'", "try: whilst map --help"]),
+        (
+            ["jobs.py:check", "urls.txt", "--concurency", "3"],
+            ["whilst map has no option --concurency", "try: whilst map --concurrency"],
+        ),
+        ([], ["missing argument 'TARGET'", "try: whilst map --help"]),
+    ],
+)
+def test_a_wrong_argument(call: Call, arguments: list[str], lines: list[str]) -> None:
+    said = usage(call, "map", *arguments).splitlines()
+    assert len(said) == len(lines)
+    for line, start in zip(said, ["error: " + lines[0], *(f"  {it}" for it in lines[1:])], strict=True):
+        assert line.startswith(start)
+
+
+def test_a_csv_without_a_usable_header(call: Call, here: Path) -> None:
+    (here / "twice.csv").write_text("id,id\n1,2\n")
+    assert usage(call, "map", "jobs.py:check", "twice.csv") == (
+        "error: twice.csv is no CSV: its header names 'id' twice\n"
+    )
+
+
+def test_a_wrong_command_gets_the_close_one(call: Call) -> None:
+    assert usage(call, "mapp") == "error: whilst has no command mapp\n  try: whilst map\n"
+    assert usage(call, "zzz") == "error: whilst has no command zzz\n  try: whilst --help\n"
+
+
+def test_what_arrived_from_outside_cannot_steer_the_terminal(call: Call, here: Path) -> None:
+    err = usage(call, "map", "jobs.py:\x1b[2Jfetch", "urls.txt")
+    assert "\x1b" not in err
+    assert "\\x1b[2Jfetch" in err
+
+
+def test_dry_run_shows_calls_and_makes_none(call: Call, here: Path) -> None:
+    (here / "mixed.jsonl").write_text('{"id": 1, "n": "x"}\n{"id": 2}\n{{\n{"id": 4, "n": 5}\n')
+    code, out, err = call("map", "jobs.py:both", "mixed.jsonl", "--dry-run", "3", "-o", "out.jsonl")
+    assert code == 1
+    assert out.splitlines() == [
+        "both(id=1, n='x')  # line 1",
+        "# line 2 is rejected: both() needs 'n', which the row does not have",
+        "# line 3 is rejected: not JSON: object keys must be strings (byte 1)",
+    ]
+    assert err == "dry run: the first 3 of the calls are shown, none was made\n"
+    assert not (here / "out.jsonl").exists()
+    code, out, _ = call("map", "jobs.py:check", "urls.txt", "--dry-run", "1")
+    assert (code, out) == (0, "check('https://a')  # line 1\n")
+    assert sys.modules["jobs"].CALLED == []
+
+
+def test_help_fits_a_narrow_terminal(call: Call) -> None:
+    for arguments in (["--help"], ["map", "--help"], ["-h"]):
+        code, out, err = call(*arguments)
+        assert (code, err) == (0, "")
+        assert max(map(len, out.splitlines())) <= 80
+    assert call("--version")[1].startswith("whilst ")
