@@ -1,0 +1,78 @@
+"""Every example runs as its reader would run it, with warnings as errors, and prints what its docstring says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("requests")
+pytest.importorskip("aiohttp")
+pytest.importorskip("starlette")
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "POKEAPI": "http://127.0.0.1:9/never"},
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
+    return done.stdout
+
+
+def test_one_call_for_both_colours_of_function_and_of_caller() -> None:
+    lines = run("01_same_call_blocking_and_async").splitlines()
+    assert len(lines) == 6
+    assert all("[2, 9, 4, 6, 3, 4]" in line for line in lines)
+    alone, *together = [float(line.split()[-2]) for line in lines]
+    assert alone >= 0.6
+    assert max(together) < alone
+
+
+def test_twenty_together_are_the_same_in_the_same_order_and_much_faster() -> None:
+    text = run("02_twenty_one_by_one_and_together")
+    assert "in order    True" in text
+    assert number("ratio", text) > 3
+
+
+def test_a_stream_is_fetched_ahead_in_the_same_order() -> None:
+    text = run("03_async_generator_of_names")
+    assert "charizard weighs 905" in text
+    assert text.count("[69, 130, 1000, 85,") == 2
+    assert "same: True" in text
+    assert number("ratio:", text) > 1.5  # three pages come one after the other in both
+
+
+def test_clients_are_interchangeable() -> None:
+    totals = re.findall(r"(by hand|Blocking|Native): (\d+)", run("04_requests_or_aiohttp"))
+    assert [name for name, _ in totals] == ["by hand", "by hand", "Blocking", "Native"]
+    assert len({total for _, total in totals}) == 1
+
+
+def test_the_command_line_maps_a_file_and_keeps_what_failed() -> None:
+    text = run("05_command_line")
+    assert "exit code 1" in text
+    assert "999 lines in out.jsonl, in order: ['1', '2', '3', '4', '5']" in text
+    assert 'the first: {"input":"1","value":69}' in text
+    assert 'failed.jsonl: {"input":"missingno","error":"HTTPError: 404' in text
+
+
+def test_every_example_is_tested_here() -> None:
+    tested = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    assert [path.stem for path in EXAMPLES.glob("*.py") if f'run("{path.stem}")' not in tested] == []
+
+
+def number(label: str, text: str) -> float:
+    found = re.search(rf"{label}\s+([\d.]+)", text)
+    assert found, text
+    return float(found[1])
