@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import flows
 from bench.contestants import ASYNC, OURS, THREADS
 from bench.memory import peak_mib, resident_mib
 from bench.model import WHILST, Contestant, Figures, Job, NotInstalledError, Sample, Target, Unit, Workload
@@ -102,6 +103,24 @@ def memory_growth(contestant: Contestant, n: int) -> Sample:
     if (count, checksum) != (n, expected):
         raise WrongResultsError(f"{contestant.name}: {count} results for {n} inputs, or their order")
     return Sample(n, grown, grown)
+
+
+def leaf_calls(contestant: Contestant, n: int) -> Sample:
+    """Measure µs a leaf call of the tree in `flows`."""
+    sample = calls(async_noop, 100, "µs", n)(contestant, n)
+    return dataclasses.replace(sample, figure=sample.figure / flows.LEAVES)
+
+
+def flow_growth(contestant: Contestant, n: int) -> Sample:
+    """MiB above what is resident after a thousand inputs, while n go through the tree in `flows`."""
+    contestant.run(Job(async_noop, range(1000), 100, lambda _: None))
+    return memory_growth(contestant, n)
+
+
+def call_time(contestant: Contestant, n: int) -> Sample:
+    """Milliseconds of one call of the tree in `flows` from plain code."""
+    sample = calls(noop, 1, "µs", n)(contestant, n)
+    return dataclasses.replace(sample, figure=sample.figure / 1000)
 
 
 def import_time(contestant: Contestant, n: int) -> Sample:
@@ -228,6 +247,38 @@ WORKLOADS = (
         memory_growth,
         (whilst_at_most("at most 8 MiB", 8.0, "MiB"),),
         rounds=1,
+    ),
+    Workload(
+        "flow-leaves", "flow of depth 5, 9 no-op leaves an input, 100 inputs in flight (a leaf call)", "µs", 100_000,
+        paced(flows.TREE, {"TaskGroups by hand": 2, "gather by hand": 2}),
+        leaf_calls,
+        (whilst_at_most("at most 6 µs a leaf call", 6.0, "µs"),),
+        rounds=1,
+    ),
+    Workload(
+        "flow-memory", "memory of that flow over 100,000 inputs, above 1,000", "MiB", 100_000,
+        only(flows.TREE, WHILST),
+        flow_growth,
+        (whilst_at_most("at most 1 MiB: flat", 1.0, "MiB"),),
+        rounds=1,
+    ),
+    Workload(
+        "flow-call", "flow(value) from plain code, 9 no-op leaves", "ms", 500, flows.FLOW_CALL,
+        call_time,
+        (whilst_at_most("at most 1 ms with its leaves", 1.0, "ms"),),
+        quick=2,
+    ),
+    Workload(
+        "stages", "three stages of 10 ms waits, 100 in flight in each (ideal 1.02 s)", "s", 10_000, flows.STAGES,
+        calls(async_wait, flows.STAGE, "s", 10_000),
+        (percent_above("within 15 % of one stage alone", 15.0, flows.ONE_STAGE),),
+        rounds=2,
+        quick=2,
+    ),
+    Workload(
+        "unblock", "await a blocking no-op, 1,000 at once", "µs", 40_000, flows.UNBLOCK,
+        calls(noop, flows.AT_ONCE, "µs", 40_000),
+        (times_faster("at most a quarter of asyncio.to_thread", 4.0, flows.TO_THREAD),),
     ),
     Workload(
         "import", "import, above `import asyncio`", "ms", STARTS,

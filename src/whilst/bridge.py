@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
+import contextvars
 import functools
 import inspect
-import weakref
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from .check import not_callable
-from .core.colour import is_async, name_of
+from .core.colour import is_async, is_async_generator_function, is_generator_function, name_of
 from .engine.background import background, is_engine_thread
-from .lanes.calls import Calls
+from .lanes.calls import Calls, current_member
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,7 +24,7 @@ MOST_THREADS = 512  # for one-off calls all over a program; a map has threads of
 PATIENCE = 10.0  # seconds that an idle thread stays for the next call
 CANCEL_WAIT = 1.5  # seconds that an interrupted `block` waits for its call's clean-up
 
-_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Calls] = weakref.WeakKeyDictionary()
+_loops: dict[asyncio.AbstractEventLoop, Calls] = {}  # of loops that are closed: until the next new one
 
 
 @overload
@@ -58,11 +58,11 @@ def unblock(fn: Callable[..., Any]) -> Callable[..., Any]:
     """
     if not callable(fn):
         raise TypeError(f"unblock: fn {not_callable(fn)}")
-    if is_async(fn) or inspect.isasyncgenfunction(fn):
+    if is_async(fn) or is_async_generator_function(fn):
         raise TypeError(f"{name_of(fn)}() is async already\n  try: whilst.block({name_of(fn)}) for the way back")
     if _is_context_factory(fn):
         return _named(fn, lambda *args, **kwargs: AsyncContext[Any](functools.partial(fn, *args, **kwargs)))
-    if inspect.isgeneratorfunction(fn):
+    if is_generator_function(fn):
         return _named(fn, lambda *args, **kwargs: _iterate(functools.partial(fn, *args, **kwargs)))
 
     @functools.wraps(fn)
@@ -102,122 +102,237 @@ def block(fn: Callable[..., Any]) -> Callable[..., Any]:
         raise TypeError(f"block: fn {not_callable(fn)}")
     if _is_async_context_factory(fn):
         return _named(fn, lambda *args, **kwargs: PlainContext[Any](functools.partial(fn, *args, **kwargs)))
-    if inspect.isasyncgenfunction(fn):
+    if is_async_generator_function(fn):
         return _named(fn, lambda *args, **kwargs: _iterate_plain(functools.partial(fn, *args, **kwargs)))
     if not is_async(fn):
         raise TypeError(f"{name_of(fn)}() is blocking already\n  try: whilst.unblock({name_of(fn)}) for the way there")
     return _named(fn, lambda *args, **kwargs: _wait(fn(*args, **kwargs)))
 
 
+def _nothing() -> None:
+    return None
+
+
 class AsyncContext(Generic[T]):
-    """A blocking context manager in async code; entered and left on one thread of its own."""
+    """A blocking context manager in async code; entered and left on one thread, in one context, whatever happens."""
 
     def __init__(self, factory: Callable[[], Any]) -> None:
         self._factory = factory
         self._manager: Any = None
         self._calls: Calls | None = None
+        self._context = contextvars.copy_context()
+        self._given_up = False
+        self._guard = threading.Lock()  # between `entered` and `given up`, of which the first one holds
 
     async def __aenter__(self) -> T:
-        """Make it and enter it."""
+        """Make it and enter it; cancelled meanwhile, it is left as soon as it is entered."""
         self._calls = Calls(asyncio.get_running_loop(), 1, name="whilst-context")
-
-        def enter() -> Any:
-            self._manager = self._factory()
-            return self._manager.__enter__()
-
         try:
-            return cast("T", await self._calls.call(enter))
-        except BaseException:  # also a cancellation: there is nothing to leave, but the thread must go
-            await self._calls.close()
+            return cast("T", await self._calls.call(self._context.run, self._enter))
+        except BaseException as caught:  # also a cancellation: the thread must go, and what was entered be left
+            with self._guard:
+                self._given_up = True
+            try:
+                if self._manager is not None:
+                    await self._leave(type(caught), caught, caught.__traceback__)
+            finally:
+                await self._calls.close()
             raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Leave it, on the thread that entered it."""
+        """Leave it, on the thread that entered it; a cancellation waits until it is left."""
         assert self._calls is not None
         try:
-            return bool(await self._calls.call(self._manager.__exit__, kind, error, trace))
+            return bool(await self._leave(kind, error, trace))
         finally:
             await self._calls.close()
 
+    def _enter(self) -> Any:
+        manager = self._factory()
+        value = manager.__enter__()
+        with self._guard:
+            if not self._given_up:
+                self._manager = manager
+                return value
+        error = asyncio.CancelledError()
+        with contextlib.suppress(asyncio.CancelledError):
+            manager.__exit__(type(error), error, None)
+        return None
+
+    async def _leave(self, *error: Any) -> Any:
+        assert self._calls is not None
+        return await self._calls.surely(self._context.run, self._manager.__exit__, *error)
+
 
 class PlainContext(Generic[T]):
-    """An async context manager in plain code, run on the engine's loop."""
+    """An async context manager in plain code; entered and left by one task on the engine's loop."""
 
     def __init__(self, factory: Callable[[], Any]) -> None:
         self._factory = factory
-        self._manager: Any = None
+        self._value: Any = None
+        self._call: _Call | None = None
+        self._body: asyncio.Future[tuple[Any, Any, Any]] | None = None
 
     def __enter__(self) -> T:
         """Make it and enter it."""
-
-        async def enter() -> T:
-            self._manager = self._factory()
-            return cast("T", await self._manager.__aenter__())
-
-        return _wait(enter())
+        entered = threading.Event()
+        self._call = _Call(self._own(entered), on_end=entered.set)
+        self._call.wait(until=entered)
+        return cast("T", self._value if self._body is not None else self._call.result())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """Leave it."""
-        return bool(_wait(self._manager.__aexit__(kind, error, trace)))
+        assert self._call is not None
+        _check_thread(None)
+        self._call.loop.call_soon_threadsafe(self._end_body, (kind, error, trace))
+        self._call.wait()
+        return bool(self._call.result())
+
+    async def _own(self, entered: threading.Event) -> Any:
+        manager = self._factory()
+        self._value = await manager.__aenter__()
+        self._body = asyncio.get_running_loop().create_future()
+        entered.set()
+        try:
+            error = await self._body
+        except asyncio.CancelledError as caught:
+            await manager.__aexit__(type(caught), caught, caught.__traceback__)
+            raise
+        return await manager.__aexit__(*error)
+
+    def _end_body(self, error: tuple[Any, Any, Any]) -> None:
+        if self._body is not None and not self._body.done():
+            self._body.set_result(error)
 
 
 async def _iterate(factory: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
-    """Read a generator on one thread, an item when one is asked for; close it there."""
+    """Read a generator on one thread and in one context, an item when one is asked for; close it there."""
     calls = Calls(asyncio.get_running_loop(), 1, name="whilst-iterator")
-    end = object()
-    generator = await calls.call(factory)
+    context, end = contextvars.copy_context(), object()
+
+    def begin() -> Iterator[T]:
+        generator = factory()
+        member = current_member()
+        assert member is not None
+        close = getattr(generator, "close", _nothing)
+        member.at_end.append(lambda: context.run(close))  # for one that is left behind inside next()
+        return generator
+
     try:
-        while (item := await calls.call(next, generator, end)) is not end:
-            yield item
-    finally:
+        generator = await calls.call(context.run, begin)
         try:
-            if not calls.abandoned:  # or the generator is still running, and cannot be closed
-                await calls.call(getattr(generator, "close", _nothing))
+            while (item := await calls.call(context.run, next, generator, end)) is not end:
+                yield item
         finally:
-            await calls.close()
+            if not calls.abandoned:  # or it is running still, and is closed when it pauses
+                await calls.surely(context.run, getattr(generator, "close", _nothing))
+    finally:
+        await calls.close()
 
 
 def _iterate_plain(factory: Callable[[], AsyncGenerator[T, Any]]) -> Iterator[T]:
-    generator = factory()
+    generator, context = factory(), contextvars.copy_context()
     end: Any = object()
 
     async def following() -> T:
         return await anext(generator, end)
 
+    async def close() -> None:
+        await generator.aclose()
+
     try:
-        while (item := _wait(following())) is not end:
+        while (item := _wait(following(), context)) is not end:
             yield item
     finally:
-        _wait(generator.aclose())
+        _wait(close(), context)
 
 
-def _wait(coroutine: Coroutine[Any, Any, T]) -> T:
+def _wait(coroutine: Coroutine[Any, Any, T], context: contextvars.Context | None = None) -> T:
     """Run a coroutine on the engine's loop and wait for it here."""
+    call = _Call(coroutine, context)
+    call.wait()
+    return cast("T", call.result())
+
+
+class _Call:
+    """A coroutine that runs on the engine's loop, and the thread that waits for it."""
+
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        context: contextvars.Context | None = None,
+        on_end: Callable[[], None] = _nothing,
+    ) -> None:
+        _check_thread(coroutine)
+        self.ended: threading.Event = threading.Event()
+        self.loop: asyncio.AbstractEventLoop = background().loop
+        self._on_end = on_end
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.loop.call_soon_threadsafe(self._start, coroutine, context or contextvars.copy_context())
+
+    def wait(self, until: threading.Event | None = None) -> None:
+        """Wait for the end, or something before it; whatever interrupts the waiting cancels the coroutine."""
+        try:
+            (until or self.ended).wait()
+        except BaseException:  # a KeyboardInterrupt, mostly: the call must not outlive it
+            self.loop.call_soon_threadsafe(self._cancel)
+            self.ended.wait(CANCEL_WAIT)
+            raise
+
+    def result(self) -> Any:
+        """Return what the coroutine returned, or raise what it raised."""
+        error = self._error
+        if isinstance(error, asyncio.CancelledError):
+            raise RuntimeError("the async function was cancelled while whilst.block() waited for it") from error
+        if error is not None:
+            raise error
+        return self._value
+
+    def _start(self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> None:
+        self._task = self.loop.create_task(self._run(coroutine), context=context)
+        self._task.add_done_callback(lambda task: self._end(task, coroutine))
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        try:
+            self._value = await coroutine
+        except BaseException as caught:  # all of them: the waiting thread raises it
+            trace = caught.__traceback__
+            self._error = caught.with_traceback(trace.tb_next if trace is not None else None)
+
+    def _end(self, task: asyncio.Task[None], coroutine: Coroutine[Any, Any, Any]) -> None:
+        if task.cancelled():  # before its first step
+            coroutine.close()
+            self._error = asyncio.CancelledError()
+        self.ended.set()
+        self._on_end()
+
+
+def _check_thread(coroutine: Coroutine[Any, Any, Any] | None) -> None:
     if is_engine_thread():
-        coroutine.close()
+        if coroutine is not None:
+            coroutine.close()
         raise RuntimeError(
             "a whilst.block() function was called on the engine's own loop, where waiting would be for ever\n"
             "  use: await the async function itself"
         )
-    future = asyncio.run_coroutine_threadsafe(coroutine, background().loop)
-    try:
-        return future.result()
-    except BaseException:  # a KeyboardInterrupt here, mostly: the call must not outlive it
-        if not future.done():
-            future.cancel()
-            with contextlib.suppress(concurrent.futures.CancelledError, TimeoutError):
-                future.result(CANCEL_WAIT)
-        raise
 
 
 def _calls() -> Calls:
     loop = asyncio.get_running_loop()
     calls = _loops.get(loop)
     if calls is None:
+        for closed in [other for other in list(_loops) if other.is_closed()]:
+            _loops.pop(closed, None)
         calls = _loops[loop] = Calls(loop, MOST_THREADS, name="whilst-unblock", patience=PATIENCE)
     return calls
 
@@ -255,7 +370,3 @@ def _named(fn: Callable[..., Any], wrapper: Callable[..., Any]) -> Callable[...,
         return wrapper(*args, **kwargs)
 
     return call
-
-
-def _nothing() -> None:
-    return None

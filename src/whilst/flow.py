@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
 from .check import flag, not_callable, seconds, whole
-from .core.colour import is_async, name_of
+from .core.colour import is_async, is_generator_function, name_of
 from .core.outcome import short
 from .core.plan import Executor, Plan
 from .core.resource import Resource
@@ -278,10 +278,10 @@ def show(node: Node) -> str:
     """Return the expression that would build a node."""
     match node:
         case Step():
-            policies = _shown(node.timeout, node.limit, node.executor, node.use)
+            policies = _shown(node.timeout, node.limit, node.executor, node.use, node.name)
             return f"step({name_of(node.fn)}{policies})" if policies else name_of(node.fn)
-        case Policed(inner, timeout, limit):
-            return f"step({show(inner)}{_shown(timeout, limit)})"
+        case Policed(inner, timeout, limit, name):
+            return f"step({show(inner)}{_shown(timeout, limit, name=name)})"
         case Sequence(parts) | First(parts):
             return f"{kind_name(node)}({', '.join(show(part) for part in parts)})"
         case Together(parts, names):
@@ -296,11 +296,14 @@ def show(node: Node) -> str:
             return "flatten()"
 
 
-def _shown(timeout: float | None, limit: object, executor: str = "auto", use: tuple[Any, ...] = ()) -> str:
+def _shown(
+    timeout: float | None, limit: object, executor: str = "auto", use: tuple[Any, ...] = (), name: str = ""
+) -> str:
     parts = [f', executor="{executor}"'] if executor != "auto" else []
     parts += [f", timeout={timeout:g}"] if timeout is not None else []
     parts += [f", limit={limit!r}"] if limit is not None else []
     parts += [f", use={', '.join(key for key, _ in use)}"] if use else []
+    parts += [f", name={name!r}"] if name else []
     return "".join(parts)
 
 
@@ -352,14 +355,15 @@ def check_colour(fn: Any, executor: str, use: Mapping[str, Resource] | None) -> 
     for key, wanted in (use or {}).items():
         if not isinstance(wanted, Resource):
             raise TypeError(f"use[{key!r}] must be a whilst.resource(…), got {short(wanted)}")
-    if not callable(fn) or not is_async(fn):
+    if not callable(fn) or not (is_async(fn) or is_generator_function(fn)):
         return
+    kind = "async" if is_async(fn) else "a generator function"
     if executor == "thread":
-        raise TypeError(f'{name_of(fn)}() is async and cannot run with executor="thread"; leave executor out')
+        raise TypeError(f'{name_of(fn)}() is {kind} and cannot run with executor="thread"; leave executor out')
     per_thread = [key for key, wanted in (use or {}).items() if wanted.per == "thread"]
     if per_thread:
         raise TypeError(
-            f"{name_of(fn)}() is async, so {per_thread[0]!r} cannot be one per thread\n"
+            f"{name_of(fn)}() is {kind}, so {per_thread[0]!r} cannot be one per thread\n"
             f'  try: whilst.resource(…, per="run")'
         )
 

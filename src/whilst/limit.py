@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import operator
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .lanes.calls import Calls
 
-_held: ContextVar[frozenset[int]] = ContextVar("whilst_limits_held", default=frozenset())
+_held: ContextVar[tuple[Hold, ...]] = ContextVar("whilst_limits_held", default=())
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Limit:
         if count < 1:
             raise ValueError(f"concurrency must be at least 1, got {count}")
         self._concurrency = count
+        self._number = next(_numbers)
         self._in_flight = 0
         self._waiters: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._guard = threading.Lock()  # runs on different loops may share a limit
@@ -76,7 +79,7 @@ class Limit:
 
     async def _acquire(self) -> None:
         """Take a permit, waiting for one in turn; cancelled while waiting, it takes none."""
-        if id(self) in _held.get():
+        if any(hold.has(self) for hold in _held.get()):
             raise RuntimeError(
                 f"{self!r}: this call holds a permit of this limit already, so waiting for another could be for ever\n"
                 "  try: give the limit to the inner calls only, or to the outer one only"
@@ -118,16 +121,29 @@ class Limit:
 
 
 class Hold:
-    """The limits that one call holds; they go back when it is over, which may be after its await was cancelled."""
+    """The limits that one call holds; they go back when it is over, which may be after its await was cancelled.
+
+    They are taken in the order in which the limits were made, the same for every call, whatever the nesting: two
+    calls that need the same two limits can never wait for each other.
+    """
 
     __slots__ = ("_guard", "_left", "_limits", "_over", "_taken", "_token")
 
     def __init__(self, limits: tuple[Limit, ...]) -> None:
         self._limits = limits
-        self._taken = 0
+        self._taken = 0  # how many of them are held now
         self._left = self._over = False
         self._guard = threading.Lock()
-        self._token: Token[frozenset[int]] | None = None
+        self._token: Token[tuple[Hold, ...]] | None = None
+
+    @staticmethod
+    def in_order(limits: Iterable[Limit]) -> tuple[Limit, ...]:
+        """Return each limit once, in the order in which a call must take them."""
+        return tuple(sorted(set(limits), key=lambda limit: limit._number))
+
+    def has(self, limit: Limit) -> bool:
+        """Whether a permit of `limit` is held now; a task that outlives its call inherits the hold, not the permit."""
+        return limit in self._limits[: self._taken]
 
     async def take(self) -> None:
         """Take every limit, in order; take none if that fails."""
@@ -138,7 +154,7 @@ class Hold:
         except BaseException:  # a cancellation, mostly: what was taken goes back, then it goes on
             self._give_back()
             raise
-        self._token = _held.set(_held.get().union(id(limit) for limit in self._limits))
+        self._token = _held.set((*_held.get(), self))
 
     async def during(self, calls: Calls, fn: Callable[..., Any], *args: Any) -> Any:
         """Call `fn` on a thread; cancelled meanwhile, the limits stay taken until the thread is out of it."""

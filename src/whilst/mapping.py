@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import operator
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar, get_args, overload
 
@@ -119,6 +118,8 @@ def map(
     5
     """
     _check_inputs(inputs)
+    if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"name must be a string, got {name!r}")
     whole_run: dict[str, Any] = {
         "timeout": seconds("timeout", timeout),
         "deadline": seconds("deadline", deadline),
@@ -181,7 +182,7 @@ def _check_inputs(inputs: Any) -> None:
             f"inputs must be many things, got one {type(inputs).__name__}: {short(inputs, 40)}\n"
             f"  try: [{short(inputs, 40)}] for one input, or list({short(inputs, 40)}) for each character"
         )
-    if not isinstance(inputs, (Iterable, AsyncIterable)) and not hasattr(inputs, "__getitem__"):
+    if not isinstance(inputs, (Iterable, AsyncIterable)) and not hasattr(inputs.__class__, "__getitem__"):
         hint = " (a coroutine: await it first)" if hasattr(inputs, "__await__") else ""
         raise TypeError(
             f"inputs must be iterable or async iterable, got {short(inputs, 40)} ({type(inputs).__name__}){hint}"
@@ -198,10 +199,10 @@ def _check_threads(count: int | None, name: str, on_threads: bool) -> int:
     return count
 
 
-def _check_total(total: object, inputs: object) -> int | None:
+def _check_total(total: object, inputs: Any) -> int | None:
     if total is None:
         try:
-            return operator.length_hint(inputs, -1) if hasattr(inputs, "__len__") else None
+            return len(inputs) if hasattr(inputs, "__len__") else None
         except Exception:  # a source's own __len__ may do anything, and only the progress would miss it
             return None
     return whole("total", total, least=0)

@@ -13,15 +13,15 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .core.outcome import Outcome, Record, noted
+from .core.outcome import Outcome, Record
 from .core.plan import Plan
 from .core.summary import Summary
 from .core.tree import Each, Node, Sequence, flat_steps, kind_name
 from .engine.background import background, is_engine_thread, on_fork
-from .engine.consume import Unpack, consume, consume_plain
+from .engine.consume import Unpack, consume, consume_plain, noted_value_of
 from .engine.driver import Driver
 from .engine.handoff import Handoff, LoopHandoff, ThreadHandoff
-from .engine.interpret import compile_node, open_stream
+from .engine.interpret import compile_node, open_stream, path_of_stage
 from .engine.scope import Scope
 
 if TYPE_CHECKING:
@@ -195,12 +195,15 @@ class Run(Generic[I, T]):
 
     def _begin(self, driver: Driver) -> None:
         """Start on the loop; a word said before the start still counts."""
-        if self._cancelled:
-            driver.cancel()
-        elif self._drained:
-            driver.drain()
-        else:
-            driver.start()
+        try:
+            if self._cancelled:
+                driver.cancel()
+            elif self._drained:
+                driver.drain()
+            else:
+                driver.start()
+        except Exception as error:  # no thread to be had, mostly; the consumer must not wait for ever
+            driver.fatal(error)
 
     def _tell(self, word: str) -> None:
         driver = self._driver
@@ -244,8 +247,9 @@ def _compiled(plan: Plan, node: Node, scope: Scope) -> Plan:
     steps: list[tuple[Node, str]] = list(flat_steps(node, path)) if isinstance(node, Sequence) else [(node, path)]
     (last, at), value = steps[-1], plan.inputs[0]
     if isinstance(last, Each):
-        source = open_stream(steps[:-1], scope, value, f"{at}.each")
-        call = compile_node(last.step, scope, f"{at}.each")
+        where = path_of_stage(last, at)
+        source = open_stream(steps[:-1], scope, value, where)
+        call = compile_node(last.step, scope, where)
         return replace(plan, fn=call, inputs=source, concurrency=last.concurrency, ordered=last.ordered, total=None)
     return replace(plan, fn=_same, inputs=open_stream(steps, scope, value, at), concurrency=1, total=None)
 
@@ -261,20 +265,18 @@ def _unpack(driver: Driver, outcomes: bool) -> Unpack:
         index, item, value, error, started, took, attempts = record
         return Outcome(index, item, value, error, started - start, took, attempts)
 
-    def value(record: Record) -> Any:
-        if record[3] is None:
-            return record[2]
-        raise noted(record[3], record[0], record[1], record[6])
-
-    return outcome if outcomes else value
+    return outcome if outcomes else noted_value_of
 
 
 def _close_from_outside(driver: Driver) -> None:
     """Wait, on the consumer's thread, until the driver has closed; not for ever."""
-    if driver.orphan or is_engine_thread():
+    if driver.orphan or driver.loop.is_closed():
         return
+    closing = asyncio.run_coroutine_threadsafe(driver.close(), driver.loop)
+    if is_engine_thread() or driver.loop is asyncio._get_running_loop():
+        return  # it closes soon; waiting here would be for ever
     with suppress(RuntimeError, TimeoutError):  # the engine is gone, or a call ignores its cancellation
-        asyncio.run_coroutine_threadsafe(driver.close(), driver.loop).result(CLOSE_WAIT)
+        closing.result(CLOSE_WAIT)
 
 
 def _check_thread(name: str) -> None:

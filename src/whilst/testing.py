@@ -16,9 +16,10 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 LOOK_AGAIN = 0.001  # real seconds between two looks at threads; they do not always say that they have stopped
 
@@ -45,6 +46,7 @@ class VirtualClock:
         self._workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
     def __call__(self) -> float:
+        """Tell the time."""
         return self.now
 
     def watch(self, worker: Worker) -> None:
@@ -79,7 +81,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return the virtual time in seconds; it begins at 0."""
         return self.virtual_clock.now
 
-    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # pyright: ignore[reportIncompatibleMethodOverride] - typeshed spells it with a TypeVarTuple
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Run `func` in an executor; time passes as it does outside until it has returned."""
         future = super().run_in_executor(executor, func, *args)
         self._outside += 1
@@ -110,7 +112,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
     A plain `for` over a run has a loop of its own, in real time; use `async for` or `await`.
 
-    >>> import asyncio, whilst
+    >>> import asyncio, whilst, whilst.testing
     >>> async def main():
     ...     async def nap(seconds):
     ...         await asyncio.sleep(seconds)

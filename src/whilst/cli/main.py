@@ -18,6 +18,8 @@ from .messages import USAGE, Problem, say
 # name: where the command is, and what `whilst --help` says of it (so that it need not be imported for that)
 COMMANDS: dict[str, tuple[str, str]] = {
     "map": ("whilst.cli.map:command", "Call a function on every input, many at a time."),
+    "run": ("whilst.cli.run:command", "Run a flow, once or over every input."),
+    "plan": ("whilst.cli.plan:command", "Print the tree of a flow; nothing runs."),
     "demo": ("whilst.cli.demo:command", "See the same work done one by one, then together."),
 }
 

@@ -32,6 +32,12 @@ def has_method(thing: object, name: str) -> bool:
     return hasattr(type(thing), name)
 
 
+def is_async_generator_function(fn: Callable[..., Any]) -> bool:
+    """Whether calling `fn` gives an async generator."""
+    bare = _unwrapped(fn)
+    return any(inspect.isasyncgenfunction(it) for it in (bare, _call_method(bare)))
+
+
 def name_of(fn: Callable[..., Any]) -> str:
     """Return what a reader would call `fn`: its qualified name without `<locals>`, else its class."""
     bare = _unwrapped(fn)

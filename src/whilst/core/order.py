@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from .outcome import Record
 
 
-def in_order(ready: deque[Record]) -> Callable[[Record], None]:
-    """Return a `push` that holds a record back until all before it have been pushed, then appends it to `ready`."""
+class Order(NamedTuple):
+    """`push` takes a record as it finishes; `flush` lets go of what still waits for one that will never come."""
+
+    push: Callable[[Record], None]
+    flush: Callable[[], None]
+
+
+def in_order(ready: deque[Record]) -> Order:
+    """Hold a record back until all before it have been pushed, then append it to `ready`."""
     held: dict[int, Record] = {}
     following = 0
 
@@ -24,9 +32,13 @@ def in_order(ready: deque[Record]) -> Callable[[Record], None]:
             ready.append(later)
             following += 1
 
-    return push
+    def flush() -> None:
+        ready.extend(held[index] for index in sorted(held))
+        held.clear()
+
+    return Order(push, flush)
 
 
-def as_finished(ready: deque[Record]) -> Callable[[Record], None]:
-    """Return a `push` that appends every record to `ready` at once."""
-    return ready.append
+def as_finished(ready: deque[Record]) -> Order:
+    """Append every record to `ready` at once."""
+    return Order(ready.append, lambda: None)

@@ -73,7 +73,7 @@ class Outcome(Generic[I_co, T_co]):
 def noted(error: BaseException, index: int, input: object, attempts: int) -> BaseException:
     """Add the note that names the input, unless the exception carries one already; best effort."""
     try:
-        if not any(note.startswith("whilst: ") for note in getattr(error, "__notes__", ())):
+        if not any(note.startswith("whilst: input ") for note in getattr(error, "__notes__", ())):
             error.add_note(f"whilst: input {index} was {short(input)}, attempt {attempts}")
     except Exception:  # an exception class may forbid attributes; a missing note must not hide the error
         pass

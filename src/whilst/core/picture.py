@@ -39,7 +39,7 @@ class Picture:
 
     def _line(self) -> str:
         name = f"{self.label}: {self.title}" if self.label else self.title
-        return " · ".join((name, ", ".join(self.facts))) if self.facts else name
+        return _inert(" · ".join((name, ", ".join(self.facts))) if self.facts else name)
 
     def mermaid(self) -> str:
         """Return the tree as a Mermaid flowchart.
@@ -72,10 +72,10 @@ class Picture:
         return f'<ul style="list-style: none; padding-left: 0">{self._html()}</ul>'
 
     def _html(self) -> str:
-        label = f"{html.escape(self.label)}: " if self.label else ""
-        facts = f" <small>{html.escape(', '.join(self.facts))}</small>" if self.facts else ""
+        label = f"{_escaped(self.label)}: " if self.label else ""
+        facts = f" <small>{_escaped(', '.join(self.facts))}</small>" if self.facts else ""
         below = f"<ul>{''.join(part._html() for part in self.parts)}</ul>" if self.parts else ""
-        return f"<li>{label}<b>{html.escape(self.title)}</b>{facts}{below}</li>"
+        return f"<li>{label}<b>{_escaped(self.title)}</b>{facts}{below}</li>"
 
 
 def picture(node: Node, label: str = "") -> Picture:
@@ -124,3 +124,12 @@ def _colour(step: Step) -> tuple[str, ...]:
 def _policies(node: Step | Policed) -> tuple[str, ...]:
     timeout = () if node.timeout is None else (f"timeout {node.timeout:g} s",)
     return timeout if node.limit is None else (*timeout, f"limit {node.limit.statistics().concurrency}")
+
+
+def _escaped(text: str) -> str:
+    return html.escape(_inert(text))
+
+
+def _inert(text: str) -> str:
+    """Replace what does not print: line ends, terminal escapes, marks that turn the direction of writing."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

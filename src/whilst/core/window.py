@@ -16,9 +16,9 @@ class Window:
     __slots__ = ("cap", "delivered", "size")
 
     def __init__(self, concurrency: int) -> None:
-        self.size = concurrency
-        self.cap = max(LEAST_CAP, CAP_PER_LANE * concurrency)
-        self.delivered = 0  # written by the consumer alone, perhaps on another thread
+        self.size: int = concurrency
+        self.cap: int = max(LEAST_CAP, CAP_PER_LANE * concurrency)
+        self.delivered: int = 0  # written by the consumer alone, perhaps on another thread
 
     @property
     def limit(self) -> int:

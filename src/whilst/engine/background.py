@@ -15,13 +15,18 @@ class Background:
     """A loop in a thread, started at first use."""
 
     def __init__(self) -> None:
-        self.loop = _new_loop()
-        self.thread = threading.Thread(target=self._run, name="whilst-engine", daemon=True)
+        self.loop: asyncio.AbstractEventLoop = _new_loop()
+        self._stopped = False
+        self.thread: threading.Thread = threading.Thread(target=self._run, name="whilst-engine", daemon=True)
         self.thread.start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while not self._stopped:
+            try:
+                self.loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):
+                pass  # asyncio lets those of a task out of the loop; whoever awaits the task gets them, and it goes on
 
     def stop(self) -> None:
         """Cancel what runs and end the thread."""
@@ -33,7 +38,11 @@ class Background:
         for task in tasks:
             task.cancel()
         closing = asyncio.gather(*tasks, return_exceptions=True)
-        closing.add_done_callback(lambda _: self.loop.stop())
+        closing.add_done_callback(lambda _: self._stop())
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self.loop.stop()
 
 
 _current: Background | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
-from ..core.outcome import Record
+from ..core.outcome import Record, noted
 from .driver import Driver
 from .handoff import LoopHandoff, ThreadHandoff
 
@@ -19,7 +19,23 @@ def value_of(record: Record) -> Any:
     """Return the value; raise the failure, as it is."""
     if record[3] is None:
         return record[2]
-    raise record[3]
+    try:
+        raise record[3]
+    finally:
+        del record  # or the error and its traceback would keep each other alive
+
+
+def noted_value_of(record: Record) -> Any:
+    """Return the value; raise the failure with a note that names the input."""
+    if record[3] is None:
+        return record[2]
+    try:
+        raise noted(record[3], record[0], record[1], record[6])
+    finally:
+        del record
+
+
+_VALUES = (value_of, noted_value_of)  # what these give for a success is known here: 0.06 µs less an input
 
 
 async def consume(
@@ -27,7 +43,8 @@ async def consume(
 ) -> AsyncGenerator[Any, None]:
     """Begin a run and give `unpack(record)` for each of its records, on the run's own loop; close it at the end."""
     driver, handoff, unpack = begin()
-    take, window = handoff.ready.popleft, driver.window
+    take, window, values = handoff.ready.popleft, driver.window, unpack in _VALUES
+    record: Record | None = None
     try:
         while True:
             try:
@@ -35,18 +52,20 @@ async def consume(
             except IndexError:
                 if driver.finished:
                     break
+                driver.ran_dry()
                 await handoff.wait()
                 continue
             window.delivered = delivered = window.delivered + 1
             if delivered >= driver.nudge_at:
                 driver.nudge()
-            yield unpack(record)
+            yield record[2] if values and record[3] is None else unpack(record)
             del record
     finally:
+        record = None  # or the error and its traceback would keep each other alive
         await driver.close()
+        driver.forget()
         end()
-    if driver.error is not None:
-        raise driver.error
+    _raise_end(driver)
 
 
 def consume_plain(
@@ -54,7 +73,8 @@ def consume_plain(
 ) -> Generator[Any, None, None]:
     """Begin a run that another thread drives and give `unpack(record)` for each of its records; `end` closes it."""
     driver, handoff, unpack = begin()
-    take, window = handoff.ready.popleft, driver.window
+    take, window, values = handoff.ready.popleft, driver.window, unpack in _VALUES
+    record: Record | None = None
     try:
         while True:
             try:
@@ -62,14 +82,26 @@ def consume_plain(
             except IndexError:
                 if driver.finished and not handoff.ready:
                     break
+                driver.ran_dry()
                 handoff.wait(lambda: driver.finished)
                 continue
             window.delivered = delivered = window.delivered + 1
             if delivered >= driver.nudge_at:
                 driver.nudge()
-            yield unpack(record)
+            yield record[2] if values and record[3] is None else unpack(record)
             del record
     finally:
+        record = None  # or the error and its traceback would keep each other alive
         end()
-    if driver.error is not None:
-        raise driver.error
+        driver.forget()
+    _raise_end(driver)
+
+
+def _raise_end(driver: Driver) -> None:
+    """Raise what ended the run, if that was not the end of the inputs."""
+    error, driver.error = driver.error, None
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error, driver

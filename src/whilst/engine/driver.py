@@ -25,6 +25,7 @@ from ..core.summary import Summary
 from ..core.window import Window
 from ..errors import DeadlineExceeded, RunCancelled, Stopped
 from ..lanes.clock import clock_of
+from ..lanes.ending import ended
 from ..lanes.loop import LoopLanes
 from ..lanes.port import Lanes
 from ..lanes.threads import ThreadLanes
@@ -32,6 +33,7 @@ from .handoff import Handoff
 from .source import Source, open_source
 
 LEAST_SWEEP = 0.005  # seconds between two looks for calls past their timeout; a look costs 0.04 µs a lane
+STARVING = 0.001  # seconds that lanes stand idle behind a slow call before the window grows for them
 EXPIRE_GRACE = 1.0  # seconds that calls cancelled by the deadline have for their clean-up
 
 
@@ -63,26 +65,28 @@ class Driver:
         fail_fast: bool,
         scope: Owned | None = None,
     ) -> None:
-        self.loop = loop
+        self.loop: asyncio.AbstractEventLoop = loop
         self.clock = clock_of(loop)
-        self.context = plan.context
+        self.context: contextvars.Context = plan.context
         self.queue: deque[tuple[int, Any]] = deque()
-        self.window = Window(plan.concurrency)
+        self.window: Window = Window(plan.concurrency)
         self.nudge_at: float = inf
         """How many must be delivered for the consumer to call `nudge`."""
-        self.finished = self.orphan = False
+        self.finished: bool = False
+        self.orphan: bool = False
         self.error: BaseException | None = None
         """What the consumer raises after the last record."""
-        self.started = self.clock()
+        self.started: float = self.clock()
         self._plan = plan
         self._handoff = handoff
         self._fail_fast = fail_fast
         self._scope = scope
-        self._push = (in_order if plan.ordered else as_finished)(handoff.ready)
-        self._done = self._ok = 0
+        self._push: Callable[[Record], None]
+        self._push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
+        self._done = self._dropped = 0
         self._kinds: Counter[str] = Counter()
         self._exhausted = self._stopping = False
-        self._asked = 0  # how far the source has been asked to read
+        self._nudging = self._dry = False
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -104,7 +108,13 @@ class Driver:
     def nudge(self) -> None:
         """Ask, from the consumer's side, for a look at the room; at most one is under way."""
         self.nudge_at = inf
+        self._nudging = True
         self._handoff.call(self._nudged)
+
+    def ran_dry(self) -> None:
+        """Take note, from the consumer's side, that it waits; it matters if the lanes wait for room meanwhile."""
+        if self._nudging:
+            self._dry = True
 
     def drain(self) -> None:
         """Start nothing new and finish what is in flight."""
@@ -121,7 +131,7 @@ class Driver:
         return Summary(
             name=self._plan.name,
             total=self._plan.total,
-            ok=self._ok,
+            ok=max(0, done - failed - self._dropped),
             failed=failed,
             in_flight=max(0, in_flight),
             abandoned=self._lanes.abandoned + (self._scope.abandoned if self._scope is not None else 0),
@@ -141,20 +151,26 @@ class Driver:
         )
 
     async def close(self) -> None:
-        """End everything that belongs to the run, and return when it has ended."""
+        """End everything that belongs to the run, and return when it has ended, even if cancelled meanwhile."""
         if self.orphan:
             return
-        if self._closing is None:
-            self._closing = asyncio.Task(self._close(), loop=self.loop)
-        await asyncio.shield(self._closing)
+        self._stop(RunCancelled(f"{self._plan.name}: the run was closed before its end"))
+        self._finish()
+        assert self._closing is not None
+        await ended([self._closing])
+        self._closing.result()
+
+    def forget(self) -> None:
+        """Let go of outcomes that nobody will take: a run may be kept for its summary."""
+        self._push = _ignore
+        self._flush()
+        self._handoff.ready.clear()
 
     # -- what lanes call: see `Port` --------------------------------------------------------------------------
 
     def emit(self, record: Record) -> None:
         """Count a record, put it in its place, and wake the consumer if it is its turn."""
-        if record[3] is None:
-            self._ok += 1
-        elif not self._failed(record):
+        if record[3] is not None and not self._failed(record):
             return
         self._done += 1
         self._push(record)
@@ -167,6 +183,7 @@ class Driver:
     def dropped(self, count: int) -> None:
         """Count inputs that will have no record."""
         self._done += count
+        self._dropped += count
         self._finish_if_done()
 
     def refill(self) -> None:
@@ -175,12 +192,14 @@ class Driver:
             self.nudge_at = inf
             return
         self.nudge_at = 0  # before the look at `delivered`, so that no delivery in between is missed
-        self._asked = self.window.limit
-        self._source.fill(self._asked)
+        self._source.fill(self.window.limit)
+        if self._starves() and "starving" not in self._timers:
+            self._at("starving", self.clock() + STARVING, self._still_starving)
         if self._exhausted:
             self.nudge_at = inf
         elif self.queue:
-            self.nudge_at = self.window.refill_at
+            if self._source.admitted - self._done >= self._plan.concurrency:  # enough for every lane
+                self.nudge_at = self.window.refill_at
             if self._lanes.idle:
                 self._lanes.wake()
 
@@ -215,16 +234,34 @@ class Driver:
         self._exhausted = True
         if error is not None:
             self.error = error
+        self._lanes.no_more()
         if self.queue:
             self._lanes.wake()
         self._finish_if_done()
 
     # -- private, in order of use -----------------------------------------------------------------------------
 
-    def _nudged(self) -> None:
-        parked_for_room = not self.queue and not self._exhausted and self._source.admitted >= self._asked
-        if parked_for_room and self._handoff.waiting and not self._handoff.ready and self._lanes.idle:
+    def _starves(self) -> bool:
+        """Whether lanes have no work for want of room alone, while the consumer waits for a slow call."""
+        admitted, handoff = self._source.admitted, self._handoff
+        if self.queue or self._exhausted or not handoff.waiting or handoff.ready:
+            return False
+        window = self.window
+        return admitted >= window.limit and admitted - self._done < self._plan.concurrency and window.size < window.cap
+
+    def _still_starving(self) -> None:
+        del self._timers["starving"]
+        if self._starves():
             self.window.grow()
+            self.refill()
+
+    def _nudged(self) -> None:
+        parked_for_room = not self.queue and not self._exhausted and self._source.full
+        dry = self._dry or (self._handoff.waiting and not self._handoff.ready)
+        self._nudging = self._dry = False
+        if parked_for_room and dry and self._lanes.idle:
+            self.window.grow()
+            self._source.full = False
         self.refill()
 
     def _failed(self, record: Record) -> bool:
@@ -233,6 +270,7 @@ class Driver:
         assert error is not None
         if not isinstance(error, Exception):  # KeyboardInterrupt, SystemExit: the consumer's to raise
             self._done += 1
+            self._dropped += 1
             self.fatal(error)
             return False
         self._kinds[kind_of(error)] += 1
@@ -241,12 +279,12 @@ class Driver:
             self._lanes.drop(record[0] if self._plan.ordered else -1)
         elif self._plan.stop_after is not None:
             failed = self._kinds.total()
-            if self._plan.stop_after.reached(failed, self._ok + failed, self._plan.total):
+            if self._plan.stop_after.reached(failed, self._done - self._dropped + 1, self._plan.total):
                 self._stop(self._stopped(failed, error))
         return True
 
     def _stopped(self, failed: int, last: Exception) -> Stopped:
-        finished = self._ok + failed
+        finished = self._done - self._dropped + 1
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in self._kinds.most_common(3))
         return Stopped(
             f"{failed:,} of the first {finished:,} calls of {self._plan.name} failed ({kinds})\n"
@@ -298,6 +336,8 @@ class Driver:
         """Nothing more will be ready: tell the consumer, and begin to close."""
         if self.finished:
             return
+        if not self._fail_fast:
+            self._flush()  # a cancelled run leaves gaps; what has finished behind them is not lost
         self.finished = True
         self._ended = self.clock()
         for timer in self._timers.values():
@@ -305,14 +345,12 @@ class Driver:
         self._timers.clear()
         if self._handoff.waiting:
             self._handoff.wake()
-        if self._closing is None:
-            self._closing = asyncio.Task(self._close(), loop=self.loop)
+        self._source.close()
+        self._lanes.close()  # here and now: a loop that is torn down cancels the task before it begins
+        self._closing = asyncio.Task(self._close(), loop=self.loop)
 
     async def _close(self) -> None:
-        self._stop(RunCancelled(f"{self._plan.name}: the run was closed before its end"))
-        self._finish()
-        self._source.close()
-        await self._lanes.close()
+        await self._lanes.gone()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=EXPIRE_GRACE)
         if self._scope is not None:
@@ -322,3 +360,7 @@ class Driver:
         source = self._source.waiting if self._stopping else ""
         calls = self._scope.left_behind() if self._scope is not None else ()
         return self._lanes.left_behind() + calls + ((source,) if source else ())
+
+
+def _ignore(record: Record) -> None:
+    pass

@@ -30,7 +30,7 @@ class LoopHandoff:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.ready: deque[Record] = deque()
-        self.waiting = False
+        self.waiting: bool = False
         self._loop = loop
         self._waiter: asyncio.Future[None] | None = None
 
@@ -64,7 +64,7 @@ class ThreadHandoff:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.ready: deque[Record] = deque()
-        self.waiting = False
+        self.waiting: bool = False
         self._loop = loop
         self._gate = threading.Lock()
         self._gate.acquire()

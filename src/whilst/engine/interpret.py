@@ -1,8 +1,8 @@
 """What a flow means: turns its tree into one async function, once per run.
 
 Nodes live on the loop; only the call of a leaf holds a permit and, if it blocks, a thread. A leaf takes what it
-needs in this order: the shared limits from the outside in, then one of the run's permits. Nothing that holds one of
-the run's permits ever waits for another call, so no nesting can deadlock.
+needs in this order: the shared limits, in one order for all calls, then one of the run's permits. Nothing that holds
+one of the run's permits ever waits for another call, so no nesting can deadlock.
 """
 
 from __future__ import annotations
@@ -67,14 +67,21 @@ def compile_node(
 def open_stream(steps: list[At], scope: Scope, value: Any, where: str) -> stages.Stream:
     """Return the items that the last of `steps` gives for `value`; nothing runs before the first is asked for.
 
-    `where` is the path of the stage that will consume them.
+    `where` is the path of the stage that will consume them, if `steps` has none.
     """
     place = len(steps)
     while place and isinstance(steps[place - 1][0], STAGES):
         place -= 1
     head, tail = steps[:place], steps[place:]
     runners = _stage_runners(tail, scope, ())
-    return _stream(_sequence(head, scope, ()) if head else None, tail, runners, value, where)
+    first = path_of_stage(*tail[0]) if tail else where
+    return _stream(_sequence(head, scope, ()) if head else None, tail, runners, value, first)
+
+
+def path_of_stage(node: Node, path: str) -> str:
+    """Return what messages call a stage at `path`; one that is the whole flow has its kind for a path already."""
+    kind = kind_name(node)
+    return path if path == kind else _under(path, kind)
 
 
 def _sequence(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> Runner:
@@ -112,7 +119,7 @@ def _together(branches: list[Runner], names: tuple[str, ...] | None) -> Runner:
 
 def _pipeline(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> Runner:
     runners = _stage_runners(steps, scope, limits)
-    where = _under(steps[0][1], kind_name(steps[0][0]))
+    where = path_of_stage(*steps[0])
 
     async def run(value: Any) -> list[Any]:
         async with aclosing(_stream(None, steps, runners, value, where)) as stream:
@@ -124,7 +131,7 @@ def _pipeline(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> Runne
 def _stage_runners(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> list[Runner | None]:
     """Return the function that each stage calls on its items, sharing the stage's permits over the whole run."""
     return [
-        _shared(compile_node(node.step, scope, _under(at, "each"), limits), Permits(node.concurrency))
+        _shared(compile_node(node.step, scope, path_of_stage(node, at), limits), Permits(node.concurrency))
         if isinstance(node, Each)
         else None
         for node, at in steps
@@ -159,13 +166,12 @@ async def _stream(
         match node:
             case Each(_, concurrency, ordered):
                 assert runner is not None
-                source = stages.each(
-                    runner, source, concurrency=concurrency, ordered=ordered, name=_under(path, "each")
-                )
+                name = path_of_stage(node, path)
+                source = stages.each(runner, source, concurrency=concurrency, ordered=ordered, name=name)
             case Batched(n, within):
                 source = stages.batched(source, n, within)
             case _:
-                source = stages.flatten(source, _under(path, "flatten"))
+                source = stages.flatten(source, path_of_stage(node, path))
     async with aclosing(source if steps else stages.items(source)) as stream:
         async for item in stream:
             yield item
@@ -176,7 +182,7 @@ async def _stream(
 
 def _leaf(step: Step, scope: Scope, path: str, limits: tuple[Limit, ...]) -> Runner:
     permits = scope.permits
-    limits = tuple(dict.fromkeys((*limits, step.limit) if step.limit is not None else limits))
+    limits = Hold.in_order((*limits, step.limit) if step.limit is not None else limits)
     invoke = _timed(_invoker(step, scope), step.timeout, f"{name_of(step.fn)}()")
     where = f"whilst: step {path} ({step.name or name_of(step.fn)})"
 

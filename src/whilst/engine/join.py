@@ -10,8 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from ..core.outcome import short
+from ..lanes.ending import ended
+
 Runner = Callable[[Any], Awaitable[Any]]
-Ended = tuple[Any, BaseException | None]
 
 
 async def all_of(branches: Sequence[Runner], value: Any) -> list[Any]:
@@ -19,87 +21,81 @@ async def all_of(branches: Sequence[Runner], value: Any) -> list[Any]:
 
     What else failed meanwhile stands in the notes of the raised exception.
     """
-    tasks, failed = await _run(branches, value, until=lambda ended: ended[1] is not None)
+    join = _Join(len(branches), until_success=False)
+    failed = await join.run(branches, value)
     if failed is None:
-        return [task.result()[0] for task in tasks]
-    error = failed.result()[1]
+        return join.values
+    error = join.errors[failed]
     assert error is not None
-    for task in tasks:
-        other = None if task is failed or task.cancelled() else task.result()[1]
-        if other is not None:
-            error.add_note(f"whilst: meanwhile another branch failed: {type(other).__name__}: {other}")
+    for place, other in enumerate(join.errors):
+        if other is not None and place != failed:
+            _note(error, f"whilst: meanwhile another branch failed: {type(other).__name__}: {short(other, 200)}")
     raise error
 
 
 async def first_of(branches: Sequence[Runner], value: Any, path: str) -> Any:
     """Return the first success and cancel the other branches; raise an ExceptionGroup when all fail."""
-    tasks, won = await _run(branches, value, until=lambda ended: _decides(ended))
+    join = _Join(len(branches), until_success=True)
+    won = await join.run(branches, value)
     if won is not None:
-        result, error = won.result()
-        if error is not None:
-            raise error
-        return result
-    failures = [error for task in tasks if isinstance(error := task.result()[1], Exception)]
-    raise ExceptionGroup(f"all {len(tasks)} branches of {path} failed", failures)
+        return join.values[won]
+    failures = [error for error in join.errors if isinstance(error, Exception)]
+    raise ExceptionGroup(f"all {len(branches)} branches of {path} failed", failures)
 
 
-def _decides(ended: Ended) -> bool:
-    return ended[1] is None or not isinstance(ended[1], Exception)
+class _Join:
+    """Branches in flight. Each writes down its own end, which saves a callback and a turn of the loop a branch."""
 
+    __slots__ = ("_ending", "_left", "_settled", "_until_success", "errors", "values")
 
-async def _run(
-    branches: Sequence[Runner], value: Any, until: Callable[[Ended], bool]
-) -> tuple[list[asyncio.Task[Ended]], asyncio.Task[Ended] | None]:
-    """Run all until one ends such that `until` holds; return the tasks, all of them done, and that one."""
-    loop = asyncio.get_running_loop()
-    settled: asyncio.Future[asyncio.Task[Ended] | None] = loop.create_future()
-    left = len(branches)
+    def __init__(self, count: int, *, until_success: bool) -> None:
+        self.values: list[Any] = [None] * count
+        self.errors: list[BaseException | None] = [None] * count
+        self._left = count
+        self._ending = False  # only then is a cancellation ours
+        self._until_success = until_success
+        self._settled: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
-    def done(task: asyncio.Task[Ended]) -> None:
-        nonlocal left
-        left -= 1
-        if not settled.done():
-            if not task.cancelled() and until(task.result()):
-                settled.set_result(task)
-            elif not left:
-                settled.set_result(None)
-
-    tasks = [loop.create_task(_contained(branch, value)) for branch in branches]
-    for task in tasks:
-        task.add_done_callback(done)
-    try:
-        decisive = await settled
-    finally:
-        if left:
-            await _end(tasks)
-    return tasks, decisive
-
-
-async def _contained(branch: Runner, value: Any) -> Ended:
-    try:
-        return await branch(value), None
-    except asyncio.CancelledError as caught:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        error = RuntimeError("a step raised CancelledError of its own accord")
-        error.__cause__ = caught
-        return None, error
-    except BaseException as caught:  # all of them: the join raises it in the task that waits
-        return None, caught
-
-
-async def _end(tasks: list[asyncio.Task[Ended]]) -> None:
-    """Cancel what still runs and wait until it has ended, even if cancelled meanwhile."""
-    cancelled: asyncio.CancelledError | None = None
-    for task in tasks:
-        task.cancel()
-    while pending := [task for task in tasks if not task.done()]:
+    async def run(self, branches: Sequence[Runner], value: Any) -> int | None:
+        """Run all until one settles the join; return which, once all have ended, or None if none did."""
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(self._branch(place, branch, value)) for place, branch in enumerate(branches)]
         try:
-            await asyncio.wait(pending)
+            decisive = await self._settled
+        finally:
+            if self._left:
+                self._ending = True
+                for task in tasks:
+                    task.cancel()
+                await ended(tasks)
+        for error in self.errors:  # KeyboardInterrupt and SystemExit are nobody's to lose, whatever was decided
+            if error is not None and not isinstance(error, Exception):
+                raise error
+        return decisive
+
+    async def _branch(self, place: int, branch: Runner, value: Any) -> None:
+        error: BaseException | None = None
+        try:
+            self.values[place] = await branch(value)
         except asyncio.CancelledError as caught:
-            cancelled = caught
-            for task in pending:
-                task.cancel()
-    if cancelled is not None:
-        raise cancelled
+            if self._ending:
+                raise
+            error = RuntimeError("a step raised CancelledError of its own accord")
+            error.__cause__ = caught
+        except BaseException as caught:  # all of them: the join raises it in the task that waits
+            error = caught
+        self.errors[place] = error
+        self._left -= 1
+        if not self._settled.done():
+            if (error is None) is self._until_success or not (error is None or isinstance(error, Exception)):
+                self._settled.set_result(place)
+            elif not self._left:
+                self._settled.set_result(None)
+
+
+def _note(error: BaseException, note: str) -> None:
+    try:
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+    except Exception:  # an exception class may forbid attributes; a missing note must not hide the error
+        pass

@@ -12,7 +12,7 @@ class Permits:
     __slots__ = ("_waiters", "free")
 
     def __init__(self, count: int) -> None:
-        self.free = count
+        self.free: int = count
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     async def acquire(self) -> None:
@@ -25,10 +25,10 @@ class Permits:
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled():
-                self._waiters.remove(waiter)
-            else:
+            if not waiter.cancelled():
                 self.release()  # it had been handed over in the same moment
+            elif waiter in self._waiters:  # or a release passed over it before this task had its turn
+                self._waiters.remove(waiter)
             raise
 
     def release(self) -> None:

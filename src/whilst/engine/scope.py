@@ -15,9 +15,9 @@ class Scope:
     """The belongings of one run of a flow, on one loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, calls_at_once: int) -> None:
-        self.loop = loop
-        self.permits = Permits(calls_at_once)
-        self.resources = Resources(lambda: self.calls)
+        self.loop: asyncio.AbstractEventLoop = loop
+        self.permits: Permits = Permits(calls_at_once)
+        self.resources: Resources = Resources(lambda: self.calls)
         self._most = min(calls_at_once, MOST_THREADS)
         self._calls: Calls | None = None
 
@@ -39,6 +39,8 @@ class Scope:
 
     async def close(self) -> None:
         """Close resources, then send the threads home, each of which closes its own."""
-        await self.resources.close()
-        if self._calls is not None:
-            await self._calls.close()
+        try:
+            await self.resources.close()
+        finally:
+            if self._calls is not None:
+                await self._calls.close()

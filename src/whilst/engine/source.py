@@ -2,7 +2,8 @@
 
 Reading arbitrary code on the loop could block it, so a generator is read on a feeder thread and an async iterator
 by a feeder task. Each reads only as far as `fill(limit)` allows and appends straight to the queue the lanes take
-from; it calls `arrived` when the queue was empty before, because then no lane may be on its way to look at it.
+from; it calls `arrived` only when somebody said that the queue had run empty (`hungry`). A feeder thread that rang
+is hungry again a little later, so a slow source is served at once and a fast one does not ring for every input.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
 from contextvars import Context
 from itertools import islice
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from typing import Any, Protocol
 from ..lanes.clock import announce
 
 Queue = deque[tuple[int, Any]]
+
+LOOK_AGAIN = 0.001  # seconds; a wake-up of the loop for every input would cost three times as much as its call
 
 # Iterating these runs no code but the interpreter's own, so it cannot block.
 _VIEWS: list[Any] = [{}.keys(), {}.values(), {}.items()]
@@ -47,6 +50,8 @@ class Source(Protocol):
 
     admitted: int
     """How many inputs have been put into the queue."""
+    full: bool
+    """Whether it has read as far as it may, since the driver last set this to False."""
 
     @property
     def waiting(self) -> str:
@@ -80,8 +85,9 @@ class Container:
     def __init__(self, reader: Reader, inputs: Iterable[Any]) -> None:
         self._reader = reader
         self._pairs = enumerate(inputs)
-        self.admitted = 0
-        self.waiting = ""
+        self.admitted: int = 0
+        self.full = False
+        self.waiting: str = ""
 
     def fill(self, limit: int) -> None:
         """Take a slice as long as the room."""
@@ -95,6 +101,7 @@ class Container:
             return
         self._reader.queue.extend(pairs)
         self.admitted += len(pairs)
+        self.full = True
         if len(pairs) < room:
             self._reader.ended(None)
 
@@ -110,12 +117,14 @@ class ThreadFeeder:
         self._reader = reader
         self._inputs: Iterable[Any] | None = inputs
         self._limit = 0
-        self._ringing = False  # `arrived` is under way: one wake-up of the loop for all that comes meanwhile
+        self._hungry = True
+        self._looking = False
         self._closed = False
         self._guard = threading.Lock()  # between an append and `close`
         self._room = threading.Event()
         self._thread: threading.Thread | None = None
-        self.admitted = 0
+        self.admitted: int = 0
+        self.full = False
 
     @property
     def waiting(self) -> str:
@@ -137,6 +146,10 @@ class ThreadFeeder:
             self._thread.start()
         elif limit > self.admitted:
             self._room.set()
+        if not self._reader.queue:
+            self._hungry = True
+            if self._reader.queue:  # it came between the two lines
+                self._reader.loop.call_soon(self._reader.arrived)
 
     def close(self) -> None:
         """Admit nothing more; a thread inside `next()` is left behind and ends when that returns."""
@@ -150,7 +163,11 @@ class ThreadFeeder:
         try:
             inputs, self._inputs = self._inputs, None
             if inputs is not None:
-                self._read(inputs)
+                try:
+                    self._read(inputs)
+                finally:
+                    if isinstance(inputs, Generator):  # on its own thread, whoever else still refers to it
+                        inputs.close()
         except BaseException as caught:  # the source's own error, of any kind, belongs to the consumer
             trace = caught.__traceback__
             error = caught.with_traceback(trace.tb_next if trace is not None else None)
@@ -158,25 +175,34 @@ class ThreadFeeder:
             self._tell(self._reader.ended, error)
 
     def _read(self, inputs: Iterable[Any]) -> None:
-        queue, index = self._reader.queue, 0
-        append = queue.append
+        append = self._reader.queue.append
+        index = 0
         for item in inputs:
             with self._guard:
                 if self._closed:
                     return
                 append((index, item))
                 self.admitted = index = index + 1
-            if len(queue) == 1 and not self._ringing:
-                self._ringing = True
+            if self._hungry:
+                self._hungry = False
                 self._tell(self._arrived)
             if index >= self._limit:
+                self.full = True
                 del item
                 if not self._wait_for_room(index):
                     return
 
     def _arrived(self) -> None:
-        self._ringing = False  # first: what is appended from here on rings again
         self._reader.arrived()
+        if not (self._looking or self._closed):
+            self._looking = True
+            self._reader.loop.call_later(LOOK_AGAIN, self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        self._hungry = True  # first: what is appended from here on rings again
+        if self._reader.queue:
+            self._reader.arrived()
 
     def _wait_for_room(self, index: int) -> bool:
         while index >= self._limit:
@@ -205,8 +231,9 @@ class AsyncFeeder:
         self._closed = False
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self.admitted = 0
-        self.waiting = ""
+        self.admitted: int = 0
+        self.full = False
+        self.waiting: str = ""
 
     def fill(self, limit: int) -> None:
         """Let the task read on to `limit`."""
@@ -218,9 +245,9 @@ class AsyncFeeder:
 
     def close(self) -> None:
         """Cancel the task, wherever it waits."""
-        self._closed = True
-        if self._task is not None:
+        if self._task is not None and not self._closed:  # once: the generator's own clean-up may take a while
             self._task.cancel()
+        self._closed = True
 
     async def _feed(self) -> None:
         error: BaseException | None = None
@@ -252,5 +279,6 @@ class AsyncFeeder:
             if len(reader.queue) == 1:
                 reader.arrived()
             while self.admitted >= self._limit:
+                self.full = True
                 self._room = reader.loop.create_future()
                 await self._room

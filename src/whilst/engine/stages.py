@@ -12,10 +12,11 @@ import contextvars
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 from ..core.outcome import short
 from ..core.plan import Plan
+from ..lanes.ending import ended
 from .consume import Unpack, consume, value_of
 from .driver import Driver
 from .handoff import LoopHandoff
@@ -66,14 +67,20 @@ async def batched(source: Any, n: int, within: float | None) -> Stream:
     """Give lists of at most `n` items: when full, when the first has waited `within` seconds, and at the end."""
     if within is None:
         batch: list[Any] = []
+        failure: Exception | None = None
         async with aclosing(items(source)) as stream:
-            async for item in stream:
-                batch.append(item)
-                if len(batch) == n:
-                    yield batch
-                    batch = []
+            try:
+                async for item in stream:
+                    batch.append(item)
+                    if len(batch) == n:
+                        yield batch
+                        batch = []
+            except Exception as caught:  # what came before it goes out before it
+                failure = caught
         if batch:
             yield batch
+        if failure is not None:
+            raise failure
         return
     pump = _Pump(source, n)
     try:
@@ -88,12 +95,13 @@ async def batched(source: Any, n: int, within: float | None) -> Stream:
 async def items(source: Any) -> Stream:
     """Give the items of anything iterable, of either colour; what might block is read on a thread of its own."""
     if isinstance(source, AsyncIterable):
+        iterator = aiter(cast("AsyncIterable[Any]", source))
         try:
-            async for item in source:
+            async for item in iterator:
                 yield item
         finally:
-            if isinstance(source, AsyncGenerator):
-                await source.aclose()
+            if isinstance(iterator, AsyncGenerator):  # also the one that a class or a run makes
+                await iterator.aclose()
     elif is_container(source):
         for item in source:
             yield item
@@ -151,7 +159,7 @@ class _Pump:
     async def close(self) -> None:
         """End the reading, wherever it waits."""
         self._task.cancel()
-        await asyncio.wait([self._task])
+        await ended([self._task])
 
     async def _read(self, source: Any) -> None:
         try:
@@ -165,8 +173,11 @@ class _Pump:
                     self._buffer.append(item)
                     if len(self._buffer) in (1, self._n):
                         self._changed.set()
-        except asyncio.CancelledError:
-            raise
+        except asyncio.CancelledError as caught:
+            if self._task.cancelling():
+                raise
+            self.error = RuntimeError("the source raised CancelledError of its own accord")
+            self.error.__cause__ = caught
         except BaseException as caught:  # all of them: the consumer of the batches raises it
             self.error = caught
         finally:

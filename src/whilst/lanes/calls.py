@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any
 
 from ..core.colour import name_of, place_of
 from .clock import announce
 from .crew import Crew, Member
+from .ending import ended
 from .slab import Slab, tell
 
 EXIT_WAIT = 0.5
@@ -56,6 +57,7 @@ class Calls:
             name=name,
             patience=patience,
             on_gone=lambda: tell(loop, self._gone.set),
+            on_stuck=lambda error: tell(loop, self._refuse, error),
         )
         announce(self, loop)
 
@@ -74,14 +76,22 @@ class Calls:
         Cancelled while it waits, it never starts; cancelled while it runs, it is left behind and counted. `after`
         is called when the call is really over, on whatever thread that is seen: a permit goes back then.
         """
-        job = _Job(fn, args, self._loop.create_future(), after)
-        self._queue.append(job)
-        self._crew.wake()
+        job = self._put(fn, args, after)
         try:
             return await job.future
         except asyncio.CancelledError:
             self._forget(job)
             raise
+
+    async def surely(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call `fn` on a thread, to its end, for what must happen: a cancellation meanwhile goes on only then."""
+        future = self._put(fn, args, None).future
+        try:
+            await ended([future])
+        except asyncio.CancelledError:
+            future.exception()  # looked at, so that asyncio does not complain
+            raise
+        return future.result()
 
     def left_behind(self) -> tuple[str, ...]:
         """Name the calls that were cancelled and still run."""
@@ -97,12 +107,29 @@ class Calls:
             except TimeoutError:
                 pass  # a thread is still closing something; it ends by itself
 
+    def _put(self, fn: Callable[..., Any], args: tuple[Any, ...], after: Callable[[], None] | None) -> _Job:
+        job = _Job(fn, args, self._loop.create_future(), after)
+        self._queue.append(job)
+        self._crew.wake()
+        return job
+
+    def _refuse(self, error: Exception) -> None:
+        """Fail what waits: the system gives no thread, and there is none that could come back."""
+        while self._queue:
+            job = self._queue.popleft()
+            if job.after is not None:
+                job.after()
+            _resolve((job.future, None, error))
+
     def _forget(self, job: _Job) -> None:
+        if not job.future.cancelled():  # it had returned in the same moment
+            _discard(job.future.result() if job.future.exception() is None else None)
+            return
         try:
             self._queue.remove(job)
         except ValueError:
-            if job.member is not None:
-                self._crew.retire(job.member, job)
+            if job.member is not None and self._crew.retire(job.member, job) and self._queue:
+                self._crew.wake()  # another thread takes its place
         else:
             if job.after is not None:
                 job.after()
@@ -115,6 +142,9 @@ class Calls:
             job.after()
         if member.finish() and wanted:
             self._slab.put((job.future, value, error))
+        else:
+            _discard(value)
+        del value, error  # the error's traceback leads back to this frame: they would keep each other alive
 
 
 def current_member() -> Member | None:
@@ -141,8 +171,14 @@ def _invoke(member: Member, job: _Job) -> tuple[Any, BaseException | None]:
 def _resolve(result: tuple[asyncio.Future[Any], Any, BaseException | None]) -> None:
     future, value, error = result
     if future.done():
-        return
-    if error is None:
+        _discard(value)
+    elif error is None:
         future.set_result(value)
     else:
         future.set_exception(error)
+
+
+def _discard(value: Any) -> None:
+    """Close a coroutine that nobody will await, or the interpreter would complain of it."""
+    if isinstance(value, Coroutine):
+        value.close()

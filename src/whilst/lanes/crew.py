@@ -28,11 +28,11 @@ class Member:
 
     def __init__(self) -> None:
         self.job: Any = None  # what the thread works on now
-        self.retired = False  # given up in the middle of a job; the thread ends when that returns
+        self.retired: bool = False  # given up in the middle of a job; the thread ends when that returns
         self.state: Any = None  # for the crew's owner
         self.at_end: list[Callable[[], object]] = []  # called on the thread itself before it ends
-        self.guard = threading.Lock()
-        self.gate = threading.Lock()  # an idle thread waits here
+        self.guard: threading.Lock = threading.Lock()
+        self.gate: threading.Lock = threading.Lock()  # an idle thread waits here
         self.gate.acquire()
 
     def finish(self) -> bool:
@@ -52,6 +52,7 @@ class Crew:
         most: how many threads at most; a retired one does not count.
         patience: seconds an idle thread stays; None: until `close`.
         on_gone: called, on some thread, when a closed crew's last thread that was not retired has ended.
+        on_stuck: called, on the spawner's thread, when there are jobs and no thread, and none can be started.
     """
 
     def __init__(
@@ -63,17 +64,20 @@ class Crew:
         name: str = "whilst",
         patience: float | None = None,
         on_gone: Callable[[], None] | None = None,
+        on_stuck: Callable[[RuntimeError], None] | None = None,
     ) -> None:
         self.members: set[Member] = set()
         self.retired: set[Member] = set()
-        self.closing = False
+        self.closing: bool = False
         self._queue = queue
         self._serve = serve
         self._most = most
         self._name = name
         self._patience = -1 if patience is None else patience
         self._on_gone = on_gone
+        self._on_stuck = on_stuck
         self._parked: deque[Member] = deque()
+        self._ending = False  # whether threads without work go home
         self._taken = 0  # jobs so far
         self._waking = False  # whether a woken thread has not come to the queue yet
         self._spawner: threading.Thread | None = None
@@ -93,7 +97,7 @@ class Crew:
 
     def at_work(self, waiting: int = 0) -> bool:
         """Whether a thread is in a job or about to take one; `waiting` of them wait for the loop themselves."""
-        if len(self.members) - len(self._parked) > waiting:
+        if len(self.members) - len(self._parked) > waiting or (self.closing and not self.gone):
             return True
         return bool(self._queue) and not self.closing and waiting < self._most
 
@@ -118,14 +122,23 @@ class Crew:
         self.members.discard(member)
         return True
 
+    def no_more(self) -> None:
+        """Let threads go home as soon as the queue is empty, which spares waking them for it at the end."""
+        self._ending = True
+        self._rouse()
+
     def close(self) -> None:
         """Send idle threads home; the busy ones follow when their job is done."""
         self.closing = True
+        self._rouse()
+        _open(self._spawn_gate)
+
+    def _rouse(self) -> None:
         try:
             while True:
                 self._parked.pop().gate.release()
         except IndexError:
-            _open(self._spawn_gate)
+            pass  # nobody is idle
 
     # -- on the crew's threads --------------------------------------------------------------------------------
 
@@ -139,7 +152,7 @@ class Crew:
                 except IndexError:
                     if woken:
                         self._waking = False
-                    if not self._park(member):
+                    if self._ending or not self._park(member):
                         return
                     woken = True
                     continue
@@ -156,7 +169,7 @@ class Crew:
     def _park(self, member: Member) -> bool:
         """Wait for a wake-up; False when patience ended first."""
         self._parked.append(member)
-        if (self._queue or self.closing) and self._unpark(member):
+        if (self._queue or self.closing or self._ending) and self._unpark(member):
             return True  # somebody may have looked for idle threads just before
         if member.gate.acquire(timeout=self._patience):
             return True
@@ -173,13 +186,15 @@ class Crew:
         return True
 
     def _end(self, member: Member) -> None:
-        for action in reversed(member.at_end):
-            action()
-        self.members.discard(member)
-        self.retired.discard(member)
-        if self._queue and not self.closing:
-            self.wake()  # a job may have come while this thread was leaving
-        self._tell_if_gone()
+        try:
+            while member.at_end:
+                member.at_end.pop()()
+        finally:  # should an action raise, the thread still counts as gone
+            self.members.discard(member)
+            self.retired.discard(member)
+            if self._queue and not self.closing:
+                self.wake()  # a job may have come while this thread was leaving
+            self._tell_if_gone()
 
     def _tell_if_gone(self) -> None:
         if self.closing and self.gone and self._on_gone is not None:
@@ -192,8 +207,9 @@ class Crew:
             if self.closing:
                 return False
             if self._spawner is None:
-                self._spawner = threading.Thread(target=self._spawn, name=f"{self._name}-spawner", daemon=True)
-                self._spawner.start()
+                spawner = threading.Thread(target=self._spawn, name=f"{self._name}-spawner", daemon=True)
+                spawner.start()
+                self._spawner = spawner
         _open(self._spawn_gate)
         return True
 
@@ -201,20 +217,32 @@ class Crew:
         while self._spawn_gate.acquire(timeout=self._patience) and not self.closing:
             self._waking = False
             while self._queue and not self._parked and len(self.members) < self._most and not self.closing:
-                member = Member()
-                self.members.add(member)
                 taken = self._taken
-                threading.Thread(target=self._work, args=(member,), name=f"{self._name}-lane", daemon=True).start()
+                if not self._start():
+                    break
                 if self._taken - taken > SPREE:
                     time.sleep(BREATH)
-            if self._queue:
-                self.wake()  # whoever parked meanwhile
+            else:
+                if self._queue:
+                    self.wake()  # whoever parked meanwhile
         with self._spawner_guard:
             self._spawner = None
             self._waking = False
         if self._queue and not self.closing:
             self.wake()
         self._tell_if_gone()
+
+    def _start(self) -> bool:
+        member = Member()
+        self.members.add(member)
+        try:
+            threading.Thread(target=self._work, args=(member,), name=f"{self._name}-lane", daemon=True).start()
+        except RuntimeError as error:  # the system gives no more threads; those there are go on
+            self.members.discard(member)
+            if not self.members and self._on_stuck is not None:
+                self._on_stuck(error)
+            return False
+        return True
 
 
 def _open(gate: threading.Lock) -> None:

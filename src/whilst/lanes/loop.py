@@ -40,8 +40,9 @@ class _Lane:
 
     def cancel(self, reason: Reason, error: Exception | None = None) -> None:
         assert self.task is not None
+        if not self.reason:  # once: to cancel it again would cancel its clean-up
+            self.task.cancel()
         self.reason, self.error = reason, error
-        self.task.cancel()
 
 
 class LoopLanes:
@@ -67,7 +68,7 @@ class LoopLanes:
 
     @property
     def idle(self) -> bool:
-        """Whether a lane stands ready, or could be started at once."""
+        """Whether a lane stands ready, or could be started."""
         return bool(self._parked) or len(self._lanes) < self._concurrency
 
     def wake(self) -> None:
@@ -79,6 +80,9 @@ class LoopLanes:
                     waiter.set_result(None)
             elif len(self._lanes) < self._concurrency:
                 self._start_lane()
+
+    def no_more(self) -> None:
+        """Do nothing: an idle task costs nothing to keep and little to end."""
 
     def sweep(self, now: float) -> float:
         """Cancel the calls that are past their timeout."""
@@ -109,15 +113,18 @@ class LoopLanes:
         """Name the calls that did not end when they were cancelled."""
         return (f"{self.abandoned} x {name_of(self._fn)}(), which ignored being cancelled",) * bool(self.abandoned)
 
-    async def close(self) -> None:
-        """Cancel what runs, let idle lanes end, and wait for both."""
+    def close(self) -> None:
+        """Cancel what runs and let idle lanes end."""
         self._closing = True
-        tasks = [lane.task for lane in self._lanes if lane.task is not None]
         for lane in tuple(self._lanes):
             if lane.input is not None:
                 lane.cancel("close")
             elif lane.waiter is not None and not lane.waiter.done():
                 lane.waiter.set_result(None)
+
+    async def gone(self) -> None:
+        """Wait until the lanes have ended, but not long."""
+        tasks = [lane.task for lane in self._lanes if lane.task is not None]
         if tasks:
             _, self._stubborn = await asyncio.wait(tasks, timeout=GRACE)
             for task in self._stubborn:
@@ -133,7 +140,7 @@ class LoopLanes:
         port, fn = self._port, self._fn
         take, clock, emit = port.queue.popleft, port.clock, port.emit
         untouched = context.copy()
-        woken = True
+        ended, woken = 0.0, True
         try:
             while not self._closing:
                 try:
@@ -146,7 +153,8 @@ class LoopLanes:
                     woken = False
                     if port.queue:
                         self.wake()
-                lane.started = started = clock()
+                    ended = clock()
+                lane.started = started = ended  # a lane that goes straight on saves a look at the clock
                 value = error = None
                 try:
                     value = await fn(given[1])
@@ -159,13 +167,18 @@ class LoopLanes:
                 else:
                     emit((given[0], given[1], value, error, started, ended - started, 1))
                 del given, value, error  # an idle lane must not keep a result alive
-                if _differ(copy_context(), untouched):  # what a call did to the context ends with the call
+                try:
+                    clean = copy_context() == untouched  # 0.1 µs; what a call did to the context ends with it
+                except Exception:  # the __eq__ of a value in there may do anything
+                    clean = False
+                if not clean:
                     self._replace(lane)
                     return
                 if ended >= self._slice_end:
                     self._slice_end = ended + SLICE
                     await asyncio.sleep(0)
-                    self._slice_end = clock() + SLICE
+                    ended = clock()
+                    self._slice_end = ended + SLICE
         except asyncio.CancelledError:
             if not self._closing:
                 port.fatal(RunCancelled("the loop that drove this run was shut down"))
@@ -212,13 +225,6 @@ class LoopLanes:
         while lane.task.cancelling():
             lane.task.uncancel()
         return unwanted
-
-
-def _differ(context: Context, other: Context) -> bool:
-    try:
-        return context != other  # 0.1 µs; values are compared only when a call has set one
-    except Exception:  # a value that cannot be compared, such as an array, was set
-        return True
 
 
 def _timed_out(fn: Callable[..., Any], timeout: float) -> TimeoutError:

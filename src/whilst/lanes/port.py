@@ -50,11 +50,14 @@ class Lanes(Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether a lane stands ready without work."""
+        """Whether a lane stands ready without work, or could be started."""
         ...
 
     def wake(self) -> None:
         """Start on the queue, which has something now: each lane that wakes up wakes the next."""
+
+    def no_more(self) -> None:
+        """Take note that the queue will not be filled again; idle lanes may end."""
 
     def sweep(self, now: float) -> float:
         """End the calls that are past their timeout; return when the next one may be (inf: none in flight)."""
@@ -70,5 +73,8 @@ class Lanes(Protocol):
         """Name the calls that were abandoned and still run."""
         ...
 
-    async def close(self) -> None:
-        """End every lane; return when they have ended, or when waiting longer would be rude."""
+    def close(self) -> None:
+        """End every lane; idempotent."""
+
+    async def gone(self) -> None:
+        """Return when the lanes have ended, or when waiting longer would be rude."""

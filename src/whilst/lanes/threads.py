@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from math import inf
 from typing import Any
 
 from ..core.colour import has_method, name_of, place_of
 from ..errors import TooManyAbandoned
+from .clock import announce
 from .crew import Crew, Member
+from .loop import GRACE
 from .port import Port
 from .slab import Slab, tell
 
@@ -26,13 +28,16 @@ Pair = tuple[int, Any]
 class _Call:
     """A call in progress, as the loop needs to know it."""
 
-    __slots__ = ("awaiting", "error", "pair", "started")
+    __slots__ = ("error", "given_up", "in_task", "pair", "started", "task", "unwanted")
 
     def __init__(self, pair: Pair, started: float) -> None:
         self.pair = pair
         self.started = started
-        self.awaiting: concurrent.futures.Future[Any] | None = None  # the awaitable that the function returned
-        self.error: Exception | None = None  # why we cancelled it
+        self.in_task = False  # the function has returned an awaitable, which a task on the loop awaits
+        self.task: asyncio.Task[Any] | None = None
+        self.given_up = False
+        self.unwanted = False  # given up without an outcome
+        self.error: Exception | None = None  # why we gave it up
 
 
 class ThreadLanes:
@@ -45,7 +50,17 @@ class ThreadLanes:
         self._timeout = timeout
         self._slab = Slab(port.loop, port.emit, port.refill)
         self._gone = asyncio.Event()
-        self._crew = Crew(port.queue, self._serve, concurrency, on_gone=lambda: tell(port.loop, self._gone.set))
+        self._crew = Crew(
+            port.queue,
+            self._serve,
+            concurrency,
+            on_gone=lambda: tell(port.loop, self._gone.set),
+            on_stuck=lambda error: tell(port.loop, port.fatal, error),
+        )
+        self._tasks: set[asyncio.Task[Any]] = set()  # of awaitables that calls returned
+        self._dropped_after = inf
+        self._expired: Exception | None = None
+        announce(self, port.loop)
 
     @property
     def abandoned(self) -> int:
@@ -57,9 +72,18 @@ class ThreadLanes:
         """Whether a thread stands ready, or could be started."""
         return self._crew.idle
 
+    def at_work(self) -> bool:
+        """Whether a thread is in a call, or about to take one, and not waiting for the loop."""
+        calls = [self._call_of(member) for member in tuple(self._crew.members)]
+        return self._crew.at_work(sum(call is not None and call.in_task for call in calls))
+
     def wake(self) -> None:
         """Wake one idle thread, or have one started."""
         self._crew.wake()
+
+    def no_more(self) -> None:
+        """Let threads end when the queue is empty."""
+        self._crew.no_more()
 
     def sweep(self, now: float) -> float:
         """Give up the calls that are past their timeout."""
@@ -80,12 +104,14 @@ class ThreadLanes:
 
     def expire(self, error: Exception) -> None:
         """Give up every call in flight; each becomes an outcome with `error`."""
+        self._expired = error  # first: what a thread takes from the queue in this moment is refused by itself
         for member in tuple(self._crew.members):
             if (call := self._call_of(member)) is not None:
                 self._give_up(member, call, error)
 
     def drop(self, after: int) -> None:
         """Give up every call in flight behind `after`; none of them becomes an outcome."""
+        self._dropped_after = after  # first, as in `expire`
         for member in tuple(self._crew.members):
             pair = member.job
             if pair is not None and pair[0] > after and self._leave(member, pair):
@@ -98,17 +124,25 @@ class ThreadLanes:
         where = place_of(self._fn)
         return (f"{self.abandoned} x {name_of(self._fn)}()" + (f" ({where})" if where else ""),)
 
-    async def close(self) -> None:
-        """Give up what runs, send idle threads home, and wait until those are gone."""
+    def close(self) -> None:
+        """Give up what runs and send idle threads home."""
+        self._dropped_after = -1  # first, as in `expire`
+        self._crew.close()
         for member in tuple(self._crew.members):
             if (pair := member.job) is not None:
                 self._leave(member, pair)
-        self._crew.close()
+
+    async def gone(self) -> None:
+        """Wait until the idle threads are gone, but not long."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GRACE)
         if not self._crew.gone:
             try:
                 await asyncio.wait_for(self._gone.wait(), EXIT_WAIT)
-            except TimeoutError:
-                pass  # a thread is between two steps on a starved machine; it ends by itself
+            except TimeoutError:  # an awaitable ignores its cancellation, or the machine is starved
+                for member in tuple(self._crew.members):
+                    if (pair := member.job) is not None:
+                        self._crew.retire(member, pair)
 
     # -- on the loop ------------------------------------------------------------------------------------------
 
@@ -118,9 +152,9 @@ class ThreadLanes:
         return call if call is not None and call.pair is member.job else None
 
     def _give_up(self, member: Member, call: _Call, error: Exception) -> None:
-        if call.awaiting is not None:  # the call has returned; what it returned can be cancelled
-            call.error = error
-            call.awaiting.cancel()
+        if call.in_task:  # the function has returned; what it returned can be cancelled
+            if not call.given_up:
+                self._cancel(call, error)
         elif self._crew.retire(member, call.pair):
             index, item = call.pair
             self._port.emit((index, item, None, error, call.started, self._port.clock() - call.started, 1))
@@ -128,12 +162,38 @@ class ThreadLanes:
                 self._crew.wake()
 
     def _leave(self, member: Member, pair: Pair) -> bool:
-        if not self._crew.retire(member, pair):
-            return False
         call = self._call_of(member)
-        if call is not None and call.awaiting is not None:
-            call.awaiting.cancel()
-        return True
+        if call is not None and call.in_task:  # its thread comes home by itself, once the task is cancelled
+            with member.guard:
+                left = member.job is pair and not call.unwanted
+                call.unwanted = True
+        else:
+            left = self._crew.retire(member, pair)
+        if left and call is not None:
+            self._cancel(call, None)
+        return left
+
+    def _cancel(self, call: _Call, error: Exception | None) -> None:
+        call.given_up, call.error = True, error
+        if call.task is not None:
+            call.task.cancel()
+
+    async def _finish(self, call: _Call, awaitable: Awaitable[Any]) -> Any:
+        """Await what a call returned, in a task that ends with the run."""
+        task = asyncio.current_task()
+        assert task is not None
+        if call.given_up:  # between the thread and here
+            _discard(awaitable)
+            raise asyncio.CancelledError
+        call.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            return await awaitable
+        except asyncio.CancelledError as caught:
+            if call.given_up or task.cancelling():
+                raise
+            raise RuntimeError(f"{name_of(self._fn)}() raised CancelledError of its own accord") from caught
 
     def _too_many(self) -> TooManyAbandoned:
         return TooManyAbandoned(
@@ -149,10 +209,25 @@ class ThreadLanes:
         clock = self._port.clock
         started = clock()
         member.state = call = _Call(pair, started)
+        if pair[0] > self._dropped_after or self._expired is not None:
+            self._refuse(member, call)
+            return
         value, error = self._port.context.copy().run(self._invoke, call)
         took = clock() - started
-        if member.finish():
+        if member.finish() and not call.unwanted:
             self._slab.put((pair[0], pair[1], value, error, started, took, 1))
+        member.state = None
+        del value, error  # the error's traceback leads back to this frame: they would keep each other alive
+
+    def _refuse(self, member: Member, call: _Call) -> None:
+        """Do not begin what was taken from the queue in the moment when the run gave up."""
+        index, item = call.pair
+        if not member.finish():
+            return
+        if index > self._dropped_after:
+            tell(self._port.loop, self._port.dropped, 1)
+        else:
+            self._slab.put((index, item, None, self._expired, call.started, 0.0, 1))
         member.state = None
 
     def _invoke(self, call: _Call) -> tuple[Any, BaseException | None]:
@@ -173,12 +248,15 @@ class ThreadLanes:
 
     def _on_loop(self, call: _Call, awaitable: Awaitable[Any]) -> Any:
         """Await on the loop what the call returned; the thread waits, so that the concurrency holds."""
+        if call.given_up or self._port.loop.is_closed():
+            _discard(awaitable)
+            raise concurrent.futures.CancelledError
+        future = asyncio.run_coroutine_threadsafe(self._finish(call, awaitable), self._port.loop)
+        call.in_task = True
+        future.add_done_callback(lambda _: setattr(call, "in_task", False))  # on the loop, before it looks again
+        return future.result()
 
-        async def finish() -> Any:
-            return await awaitable
 
-        call.awaiting = asyncio.run_coroutine_threadsafe(finish(), self._port.loop)
-        try:
-            return call.awaiting.result()
-        finally:
-            call.awaiting = None
+def _discard(awaitable: Awaitable[Any]) -> None:
+    if isinstance(awaitable, Coroutine):
+        awaitable.close()

@@ -1,0 +1,272 @@
+"""`whilst run TARGET [INPUT]`: a flow, once over one value, or over each row of INPUT."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import os
+import shlex
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from ..core.colour import name_of
+from ..core.summary import Summary
+from ..core.tree import STAGES, Node, Sequence, Step, children, ends_in_stage, kind_name
+from ..flow import Flow, plan_of, step
+from ..io.jsonl import json_text
+from ..io.lines import ByteSource
+from ..io.open import STDIN, make_writer
+from ..io.output import Output
+from ..run import Run
+from .deliver import _POLICY, Sinks, Verdict
+from .map import Options, _check_outputs, _finish, _open_output, run_map
+from .map import command as map_command
+from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, Problem, described, place, say, short
+from .plan import flow_of_target, speaking_of
+from .progress import Attendant
+from .signals import Interrupted, Signals
+from .target import Target, load_target
+
+# What makes sense for one value too; the other options are those of `whilst map` and speak of rows.
+FOR_ONE = frozenset({"target", "value", "out", "overwrite", "concurrency", "deadline", "progress", "quiet"})
+NOTHING = object()
+MOST_CAUSES = 5  # lines that a group of failures gets in a message
+
+
+class Unwritable(Exception):
+    """A value that JSON has no words for."""
+
+
+def _map_options() -> list[click.Parameter]:
+    return [it for it in map_command.params if it.name not in ("target", "input")]
+
+
+@click.command(
+    params=[
+        click.Argument(["target"]),
+        click.Argument(["input"], required=False),
+        click.Option(["--value"], metavar="JSON", help="The one value to run over, without INPUT."),
+        *_map_options(),
+    ],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+@click.pass_context
+def command(ctx: click.Context, /, value: str | None, **given: Any) -> int:
+    """Run TARGET once, or over each row of INPUT.
+
+    TARGET is module:name or file.py:name, a flow or a function. Without INPUT it runs once, over no value or over that
+    of --value, and what comes out is written as JSON; a flow that ends in a stage writes a line for each item, as it
+    comes. With INPUT it runs as in `whilst map`, with the same options and the same lines.
+
+    \b
+    whilst run jobs.py:enrich --value 42
+    whilst run jobs.py:enrich ids.txt -j 50 -o out.jsonl --failed failed.jsonl
+    """
+    with speaking_of("run"):
+        if given["input"] is None:
+            _check_for_one(ctx)
+            given["input"] = "-"
+            return run_once(Options(**given), value)
+        if value is not None:
+            raise Problem(
+                "--value and INPUT cannot both be meant",
+                f"--value is {short(value, 60)}, INPUT is {given['input']}",
+                remedy=f"whilst run {given['target']} {given['input']}",
+            )
+        return run_map(Options(**given))
+
+
+def run_once(options: Options, value: str | None) -> int:
+    """Run TARGET over one value and return the exit code; Problem if it cannot even begin."""
+    with Signals() as signals, ExitStack() as undo:
+        try:
+            return _run(options, value, signals, undo)
+        except Interrupted as signal:
+            say("interrupted: nothing was called")
+            return 128 + signal.number
+
+
+def _run(options: Options, text: str | None, signals: Signals, undo: ExitStack) -> int:
+    value = NOTHING if text is None else _parsed(text)
+    target = load_target(options.target)
+    flow = flow_of_target(target)
+    if value is NOTHING:
+        flow, value = _over_nothing(flow, target), None
+    if _check_outputs(options) != "jsonl":
+        stem = os.path.splitext(options.out)[0]
+        raise Problem(f"{options.out}: one value is written as JSON", remedy=f"-o {stem}.jsonl, or an INPUT of rows")
+    out = _open_output(options.out, options, undo)
+    run = _make_run(flow, value, target, options)
+    undo.pop_all()  # from here on what was written is kept
+    return _drive(run, out, signals, options)
+
+
+def _drive(run: Run[Any, Any], out: Output, signals: Signals, options: Options) -> int:
+    """Let the run go on to whatever end, write the rest, and say how it ended."""
+    written = 0
+    ended_by: BaseException | None = None
+    signals.attach(run, [out.finish])
+    nowhere = ByteSource(STDIN, "", owned=False)  # nothing is read, so no share of it can be shown
+    show = False if options.quiet else options.progress
+    attendant = Attendant(run.summary, [out], nowhere, show=show, on_broken=run.cancel)
+    try:
+        with run:
+            for item in run:
+                out.write(_line(item))
+                written += 1
+    except BaseException as error:  # also SystemExit and KeyboardInterrupt out of a call: results are saved first
+        ended_by = error
+    now = run.summary()
+    attendant.stop()
+    writer = make_writer("jsonl", columns=None, values_only=True, failures_here=True)
+    problem = _finish(Sinks(out, writer, out, writer))
+    verdict = _judge(out.broken or ended_by, signals, now, out, written)
+    if verdict.text and (verdict.code != OK or not options.quiet):
+        say(verdict.text)
+    if problem:
+        say(problem)
+    return DISK if problem and verdict.code in (OK, FAILED) else verdict.code
+
+
+def _make_run(flow: Flow[Any, Any], value: Any, target: Target, options: Options) -> Run[Any, Any]:
+    if importlib.util.find_spec("uvloop") is not None:
+        os.environ.setdefault("WHILST_LOOP", "uvloop")
+    plan = plan_of(
+        flow,
+        [value],
+        as_stream=ends_in_stage(flow.node),
+        concurrency=options.concurrency,
+        deadline=options.deadline,
+        progress=False,
+        name=target.name,
+    )
+    return Run(plan)
+
+
+def _judge(ended_by: BaseException | None, signals: Signals, now: Summary, out: Output, written: int) -> Verdict:
+    """Turn the end of the run into its message and exit code; a signal counts before what it caused."""
+    count = f"{written:,} {'value' if written == 1 else 'values'}"
+    tail = [f"{count} written in {now.elapsed:,.1f} s"]
+    if now.abandoned:
+        tail.append(f"left behind, still inside: {'; '.join(now.left_behind[:3])}")
+    if isinstance(ended_by, OSError) and ended_by is out.broken:
+        if isinstance(ended_by, BrokenPipeError):
+            return Verdict(BROKEN_PIPE, "")
+        return Verdict(DISK, _said(f"error: {out.name} cannot be written: {ended_by.strerror or ended_by}", tail))
+    if signals.first is not None:
+        return Verdict(128 + signals.first, _said(f"interrupted: {tail[0]}", tail[1:]))
+    if isinstance(ended_by, _POLICY):
+        return Verdict(STOPPED, _said(f"stopped: {str(ended_by).partition(chr(10))[0]}", tail))
+    if isinstance(ended_by, Unwritable):
+        return Verdict(FAILED, _said(f"error: value {written + 1} cannot be written: {ended_by}", tail))
+    if ended_by is not None:
+        return Verdict(FAILED, _said(f"error: {short(described(ended_by), 300)}", [*_evidence(ended_by), *tail]))
+    return Verdict(OK, f"done: {tail[0]}")
+
+
+def _evidence(error: BaseException) -> list[str]:
+    """Say where it happened: the step of the flow, the user's own line, and what a group holds."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    steps = [note.removeprefix("whilst: ") for note in notes if note.startswith(("whilst: step", "whilst: meanwhile"))]
+    where = "; ".join(it for it in (place(error), *steps) if it)
+    causes: list[BaseException] = list(getattr(error, "exceptions", ()))
+    shown = [f"{short(described(it), 160)} ({place(it)})" for it in causes[:MOST_CAUSES]]
+    return [*([where] if where else []), *shown]
+
+
+def _said(fact: str, evidence: list[str]) -> str:
+    return "\n  ".join([fact, *evidence])
+
+
+def _line(value: object) -> bytes:
+    try:
+        return json_text(value) + b"\n"
+    except (TypeError, ValueError) as error:
+        raise Unwritable(str(error)) from error
+
+
+# -- the one value ------------------------------------------------------------------------------------------------
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text.encode())
+    except (ValueError, RecursionError) as error:
+        deep = isinstance(error, RecursionError)
+        fact = "nested too deep" if deep else str(error).removeprefix("JSON is malformed: ")
+        raise Problem(
+            f"--value is not JSON: {fact[0].lower()}{fact[1:]}",
+            f"it is {short(text, 60) or 'empty'}",
+            remedy=f"--value {shlex.quote(json.dumps(short(text, 60), ensure_ascii=False))} for text",
+        ) from None
+
+
+def _over_nothing(flow: Flow[Any, Any], target: Target) -> Flow[Any, Any]:
+    """Return what to run over no value; Problem if that cannot be meant."""
+    if isinstance(target.fn, Flow):
+        needy = _in_need(flow.node)
+        evidence = f"{target.given} begins with it"
+    else:
+        flow = step(_without_value(target.fn))  # its parameters may have defaults of their own: None is not meant
+        needy = None if _takes_nothing(target.fn, unknown=True) else target.fn
+        evidence = target.place
+    if needy is None:
+        return flow
+    raise Problem(
+        f"{name_of(needy) + '()' if callable(needy) else needy} needs a value, and none was given",
+        evidence,
+        remedy=f"whilst run {target.given} --value JSON, or an INPUT of rows",
+    )
+
+
+def _without_value(fn: Callable[..., Any]) -> Callable[[], Any]:
+    def call() -> Any:
+        return fn()
+
+    call.__qualname__ = name_of(fn)
+    return call
+
+
+def _in_need(node: Node) -> Callable[..., Any] | str | None:
+    """Return the first function, or the kind of stage, that cannot do without a value, if there is one."""
+    match node:
+        case Step(fn):
+            keywords = [key for key, _ in node.use]
+            return None if not node.takes_value or _takes_nothing(fn, keywords) else fn
+        case Sequence(steps):
+            return _in_need(steps[0])
+        case _ if isinstance(node, STAGES):
+            return f"{kind_name(node)}()"
+        case _:
+            return next((found for _, child in children(node) if (found := _in_need(child))), None)
+
+
+def _takes_nothing(fn: Callable[..., Any], keywords: Iterable[str] = (), *, unknown: bool = False) -> bool:
+    """Whether `fn` can be called without a value; `unknown` where Python does not say (many builtins)."""
+    try:
+        inspect.signature(fn).bind(**dict.fromkeys(keywords))
+    except TypeError:
+        return False
+    except ValueError:
+        return unknown
+    return True
+
+
+def _check_for_one(ctx: click.Context) -> None:
+    """Refuse the options that speak of rows where there are none."""
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        if name not in FOR_ONE and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            off = ctx.params[name] is False and parameter.secondary_opts
+            option = (parameter.secondary_opts if off else parameter.opts)[-1]
+            raise Problem(
+                f"{option} speaks of rows, and there is no INPUT",
+                "without INPUT, TARGET runs once; - is standard input",
+                remedy=f"whilst run {ctx.params['target']} - {option} …",
+            )

@@ -1,0 +1,111 @@
+"""How many failures are too many, and what they are called."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whilst.core.failures import LEAST_FINISHED, StopAfter, kind_of
+
+
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        (None, None),
+        (1, StopAfter(count=1)),
+        (10, StopAfter(count=10)),
+        ("10", StopAfter(count=10)),
+        (" 3 ", StopAfter(count=3)),
+        ("5%", StopAfter(share=0.05)),
+        ("2.5%", StopAfter(share=0.025)),
+        ("100%", StopAfter(share=1.0)),
+        ("0.1%", StopAfter(share=0.001)),
+    ],
+)
+def test_what_can_be_meant_is_read(given_: object, expected: StopAfter | None) -> None:
+    assert StopAfter.parse(given_) == expected
+
+
+@pytest.mark.parametrize("bad", [0, -1, "", "0", "0%", "-5%", "101%", "5 %", "5.%", "%", "ten", "1e2", "5%%", "nan%"])
+def test_a_value_that_cannot_be_meant_is_refused_by_name_and_shown(bad: object) -> None:
+    with pytest.raises(ValueError, match="stop_after must be at least 1, or a share") as caught:
+        StopAfter.parse(bad)
+    assert str(caught.value).endswith(f"got {bad!r}")
+
+
+@pytest.mark.parametrize("bad", [True, False, 2.5, 0.05, b"5%", [1], object()])
+def test_a_type_that_cannot_be_meant_is_refused_by_name_and_shown(bad: object) -> None:
+    with pytest.raises(TypeError, match="stop_after must be a number such as 10 or a share") as caught:
+        StopAfter.parse(bad)
+    assert str(caught.value).endswith(f"got {bad!r}")
+
+
+@pytest.mark.parametrize(
+    ("policy", "failed", "finished", "total", "reached"),
+    [
+        ("3", 2, 1000, None, False),
+        ("3", 3, 3, None, True),
+        ("3", 3, 3, 1000, True),
+        ("5%", 4, 50, 100, False),
+        ("5%", 5, 5, 100, True),  # of the total, whatever has finished
+        ("5%", 1, 1, 10, True),  # half a failure is one
+        ("5%", 0, 10, 10, False),
+        ("5%", 0, 0, 0, False),
+        ("5%", 99, 99, None, False),  # not before LEAST_FINISHED have
+        ("5%", 5, LEAST_FINISHED, None, True),
+        ("5%", 4, LEAST_FINISHED, None, False),
+        ("5%", 49, 1000, None, False),
+        ("5%", 50, 1000, None, True),
+        ("100%", 100, 100, None, True),
+    ],
+)
+def test_when_to_give_up(policy: str, failed: int, finished: int, total: int | None, reached: bool) -> None:
+    parsed = StopAfter.parse(policy)
+    assert parsed is not None
+    assert parsed.reached(failed, finished, total) is reached
+
+
+@given(
+    st.one_of(st.integers(1, 999).map(str), st.decimals("0.1", "100", places=1).map(lambda d: f"{d.normalize():f}%"))
+)
+def test_a_policy_prints_as_what_was_given(text: str) -> None:
+    assert str(StopAfter.parse(text)) == text
+
+
+class Hostile(Exception):
+    @property
+    def response(self) -> object:
+        raise AttributeError("no")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ValueError("x"), "ValueError"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (Hostile(), "Hostile"),
+    ],
+)
+def test_an_error_is_known_by_its_class(error: BaseException, kind: str) -> None:
+    assert kind_of(error) == kind
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kind"),
+    [
+        ({"status_code": 429}, "429"),
+        ({"status": 503}, "503"),
+        ({"response": SimpleNamespace(status_code=404)}, "404"),
+        ({"response": SimpleNamespace(status=500)}, "500"),
+        ({"response": None}, "OSError"),
+        ({"status": 200}, "OSError"),
+        ({"status": True}, "OSError"),
+        ({"status": "429"}, "OSError"),
+        ({"status_code": 600}, "OSError"),
+    ],
+)
+def test_an_http_error_is_known_by_its_status(attributes: dict[str, object], kind: str) -> None:
+    error = OSError("http")
+    vars(error).update(attributes)
+    assert kind_of(error) == kind

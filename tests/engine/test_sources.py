@@ -1,0 +1,236 @@
+"""Sources of every kind: what they raise, where they run, how they are left."""
+
+import asyncio
+import collections
+import threading
+
+import pytest
+from kit import Gauge, asynchronously, outcomes_until_error, values_until_error, virtually
+
+import whilst
+
+CONTAINERS = [
+    [1, 2, 3],
+    (1, 2, 3),
+    {1: "a", 2: "b", 3: "c"},
+    {1: 0, 2: 0, 3: 0}.keys(),
+    {"a": 1, "b": 2, "c": 3}.values(),
+    {1, 2, 3},
+    frozenset([1, 2, 3]),
+    range(1, 4),
+    collections.deque([1, 2, 3]),
+    map(int, "123"),
+    iter([1, 2, 3]),
+    bytearray([1, 2, 3]),
+    collections.OrderedDict.fromkeys([1, 2, 3]),
+]
+
+
+@pytest.mark.parametrize("inputs", CONTAINERS, ids=lambda it: type(it).__name__)
+@virtually
+async def test_any_iterable_will_do(inputs) -> None:
+    assert await whilst.map(Gauge(), inputs, concurrency=2) == [1, 2, 3]
+
+
+@virtually
+async def test_an_old_style_sequence_will_do() -> None:
+    class Old:
+        def __getitem__(self, index: int) -> int:
+            if index == 3:
+                raise IndexError
+            return index
+
+    assert await whilst.map(Gauge(), Old()) == [0, 1, 2]
+
+
+@virtually
+async def test_a_run_is_a_source_for_another() -> None:
+    assert await whilst.map(Gauge(), whilst.map(Gauge(), range(20), concurrency=3), concurrency=2) == [*range(20)]
+
+
+def breaking(count: int, error: BaseException):
+    yield from range(count)
+    raise error
+
+
+async def breaking_async(count: int, error: BaseException):
+    for i in range(count):
+        yield i
+    raise error
+
+
+class MySourceError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("make", [breaking, breaking_async])
+@pytest.mark.parametrize("count", [0, 1, 50])
+@virtually
+async def test_a_source_that_raises_delivers_what_it_gave_then_its_own_error(make, count: int) -> None:
+    for collect in (values_until_error, outcomes_until_error):
+        error = MySourceError("half way")
+        seen, raised = await collect(whilst.map(Gauge(), make(count, error), concurrency=7))
+        assert (seen, raised) == ([*range(count)], error)
+        assert not hasattr(raised, "__notes__")
+
+
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_in_plain_code_too(count: int) -> None:
+    error, seen = MySourceError("half way"), []
+    with pytest.raises(MySourceError) as caught:
+        seen.extend(whilst.map(lambda x: x, breaking(count, error), concurrency=7))
+    assert (seen, caught.value) == ([*range(count)], error)
+
+
+@virtually
+async def test_a_source_whose_iter_raises_gives_that_error() -> None:
+    class Broken:
+        def __iter__(self):
+            raise MySourceError("iter")
+
+        def __aiter__(self):
+            raise MySourceError("aiter")
+
+    seen, raised = await outcomes_until_error(whilst.map(Gauge(), Broken()))
+    assert (seen, str(raised)) == ([], "aiter")
+
+
+@virtually
+async def test_a_failure_before_the_sources_error_comes_first() -> None:
+    gauge = Gauge(bad={1: KeyError("mine")})
+    values, raised = await values_until_error(whilst.map(gauge, breaking_async(3, MySourceError()), concurrency=9))
+    assert values == [0]
+    assert isinstance(raised, KeyError)
+
+
+@virtually
+async def test_a_dict_that_changes_meanwhile_raises_as_it_would_in_a_loop() -> None:
+    inputs = {i: i for i in range(10)}
+    iterator = aiter(whilst.map(Gauge(), inputs, concurrency=2))
+    assert await anext(iterator) == 0
+    inputs[99] = 99
+    with pytest.raises(RuntimeError, match="changed size during iteration"):
+        [value async for value in iterator]
+
+
+@virtually
+async def test_a_stop_of_the_sources_own_ends_the_run_with_an_error() -> None:
+    async def cancels():
+        yield 1
+        raise asyncio.CancelledError
+
+    seen, raised = await outcomes_until_error(whilst.map(Gauge(), cancels()))
+    assert seen == [1]
+    assert "CancelledError of its own accord" in str(raised)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_a_base_exception_of_the_source_comes_out_in_the_consumer(kind: type[BaseException]) -> None:
+    with pytest.raises(kind):
+        whilst.map(str, breaking(3, kind())).list()
+
+
+@virtually
+async def test_an_async_generator_is_closed_when_the_run_is_left() -> None:
+    closed = []
+
+    async def source():
+        try:
+            while True:
+                await asyncio.sleep(1)
+                yield 1
+        finally:
+            await asyncio.sleep(0.1)
+            closed.append(True)
+
+    async with whilst.map(Gauge(), source(), concurrency=2) as run:
+        async for _ in run:
+            break
+    assert closed == [True]
+
+
+def test_a_blocking_source_does_not_hold_back_what_it_already_gave() -> None:
+    more = threading.Event()
+
+    def source():
+        yield from range(3)
+        assert more.wait(10)
+        yield 3
+
+    async def fn(x: int) -> int:
+        return x
+
+    for function in (fn, lambda x: x):
+        more.clear()
+        iterator = iter(whilst.map(function, source(), concurrency=8))
+        assert [next(iterator) for _ in range(3)] == [0, 1, 2]
+        more.set()
+        assert [*iterator] == [3]
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_slow_source_gets_its_concurrency(blocking: bool) -> None:
+    """Each input is given only when the call of the one before has begun, and no call ends before all have."""
+    begun = [threading.Semaphore(0) for _ in range(5)]
+    all_in = threading.Event()
+
+    def source():
+        for i in range(5):
+            yield i
+            assert begun[i].acquire(timeout=10), f"{i} did not begin while the others run"
+
+    def began(x: int) -> None:
+        begun[x].release()
+        if x == 4:
+            all_in.set()
+
+    def plain(x: int) -> int:
+        began(x)
+        assert all_in.wait(20)
+        return x
+
+    async def coro(x: int) -> int:
+        began(x)
+        while not all_in.is_set():
+            await asyncio.sleep(0.001)
+        return x
+
+    assert whilst.map(plain if blocking else coro, source(), concurrency=5).list() == [0, 1, 2, 3, 4]
+
+
+def test_leaving_early_while_the_source_blocks_does_not_wait_for_it_and_names_it(eventually) -> None:
+    release = threading.Event()
+
+    def source():
+        yield 1
+        assert release.wait(10)
+        yield 2
+
+    run = whilst.map(str, source(), concurrency=2)
+    for value in run:
+        assert value == "1"
+        break
+    assert "the source, inside next()" in run.summary().left_behind
+    release.set()
+    assert eventually(lambda: not run.summary().left_behind)
+
+
+@virtually
+async def test_the_total_is_known_where_len_works() -> None:
+    class Liar(list):
+        def __len__(self) -> int:
+            raise OSError("no")
+
+    class Unsized:
+        def __len__(self) -> int:
+            raise TypeError("unsized")
+
+        def __iter__(self):
+            return iter([1])
+
+    assert whilst.map(str, [1, 2]).summary().total == 2
+    assert whilst.map(str, iter([1, 2])).summary().total is None
+    assert whilst.map(str, asynchronously([])).summary().total is None
+    assert whilst.map(str, [1, 2], total=9).summary().total == 9
+    assert whilst.map(str, Liar([1])).summary().total is None
+    assert whilst.map(str, Unsized()).summary().total is None

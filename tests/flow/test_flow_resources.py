@@ -1,0 +1,416 @@
+"""Resources: opened lazily and once, closed in every way that a run can end."""
+
+import asyncio
+import contextlib
+import contextvars
+import itertools
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+from flowkit import Gate, cancelled_at_every_round, eventually
+
+import whilst
+from whilst import testing
+
+
+class Diary:
+    def __init__(self) -> None:
+        self.opened: list[threading.Thread] = []
+        self.closed: list[threading.Thread] = []
+
+    def open(self) -> None:
+        self.opened.append(threading.current_thread())
+
+    def close(self) -> None:
+        self.closed.append(threading.current_thread())
+
+    @property
+    def balanced(self) -> bool:
+        return len(self.opened) == len(self.closed)
+
+
+def factories(diary: Diary) -> dict[str, Callable[[], Any]]:
+    class Manager:
+        def __enter__(self) -> str:
+            diary.open()
+            return "value"
+
+        def __exit__(self, *_: object) -> None:
+            diary.close()
+
+    class AsyncManager:
+        async def __aenter__(self) -> str:
+            diary.open()
+            return "value"
+
+        async def __aexit__(self, *_: object) -> None:
+            await asyncio.sleep(0)
+            diary.close()
+
+    class Closing(str):
+        def __new__(cls) -> "Closing":
+            diary.open()
+            return super().__new__(cls, "value")
+
+        def close(self) -> None:
+            diary.close()
+
+    class AsyncClosing(str):
+        def __new__(cls) -> "AsyncClosing":
+            diary.open()
+            return super().__new__(cls, "value")
+
+        async def aclose(self) -> None:
+            await asyncio.sleep(0)
+            diary.close()
+
+    class AsyncClose(str):
+        def __new__(cls) -> "AsyncClose":
+            diary.open()
+            return super().__new__(cls, "value")
+
+        async def close(self) -> None:
+            await asyncio.sleep(0)
+            diary.close()
+
+    @contextlib.contextmanager
+    def manager() -> Iterator[str]:
+        diary.open()
+        try:
+            yield "value"
+        finally:
+            diary.close()
+
+    @contextlib.asynccontextmanager
+    async def async_manager() -> AsyncIterator[str]:
+        async with asyncio.TaskGroup():  # must be left by the task that entered it
+            diary.open()
+            yield "value"
+        diary.close()
+
+    async def opens() -> AsyncClosing:
+        await asyncio.sleep(0)
+        return AsyncClosing()
+
+    return {
+        "class of managers": Manager,
+        "class of async managers": AsyncManager,
+        "class with close": Closing,
+        "class with aclose": AsyncClosing,
+        "class with async close": AsyncClose,
+        "contextmanager": manager,
+        "asynccontextmanager": async_manager,
+        "async function": opens,
+        "lambda over an async manager": lambda: AsyncManager(),
+        "lambda over a coroutine": lambda: opens(),
+    }
+
+
+KINDS = list(factories(Diary()))
+PLAIN = ["class of managers", "class with close", "contextmanager"]
+
+
+def use_blocking(value: int, r: str) -> int:
+    assert r == "value"
+    return value
+
+
+async def use_async(value: int, r: str) -> int:
+    assert r == "value"
+    return value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fn", [use_blocking, use_async])
+def test_one_per_run_is_opened_once_and_closed_at_the_end(kind: str, fn: Any) -> None:
+    diary = Diary()
+    held = whilst.resource(factories(diary)[kind])
+    flow = whilst.together(whilst.step(fn, use={"r": held}), whilst.step(fn, use={"r": held}))
+    assert whilst.map(flow, range(20)).list() == [(i, i) for i in range(20)]
+    assert (len(diary.opened), len(diary.closed)) == (1, 1)
+    assert whilst.map(fn, range(20), use={"r": held}).list() == [*range(20)]
+    assert (len(diary.opened), len(diary.closed)) == (2, 2)
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_one_per_thread_is_opened_and_closed_on_the_thread_that_uses_it(kind: str) -> None:
+    diary = Diary()
+    held = whilst.resource(factories(diary)[kind], per="thread")
+    used: dict[threading.Thread, int] = {}
+    barrier = threading.Barrier(3)
+
+    def work(value: int, r: str) -> int:
+        if value < 3:
+            barrier.wait(10)  # so that three threads take part
+        used[threading.current_thread()] = value
+        return value
+
+    assert whilst.map(work, range(50), concurrency=3, use={"r": held}).list() == [*range(50)]
+    assert eventually(lambda: diary.balanced)
+    assert set(diary.opened) == set(used)
+    assert len(diary.opened) == len(set(diary.opened)) == 3
+    assert set(diary.closed) == set(diary.opened)
+
+
+@pytest.mark.parametrize("per", ["run", "thread"])
+def test_nothing_is_opened_before_a_call_needs_it(per: Any) -> None:
+    diary = Diary()
+    held = whilst.resource(factories(diary)["contextmanager"], per=per)
+    flow = whilst.sequence(whilst.each(whilst.step(use_blocking, use={"r": held})))
+    assert flow([]) == []
+    assert diary.opened == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_per_run_is_closed_after_failure_early_exit_and_cancel(kind: str) -> None:
+    diary = Diary()
+    held = whilst.resource(factories(diary)[kind])
+
+    def fails(value: int, r: str) -> int:
+        if value == 5:
+            raise LookupError
+        return value
+
+    with pytest.raises(LookupError):
+        whilst.map(fails, range(10), use={"r": held}).list()
+    assert eventually(lambda: diary.balanced)
+
+    for _ in whilst.map(use_async, itertools.count(), use={"r": held}):
+        break
+    assert eventually(lambda: diary.balanced)
+
+    run = whilst.map(use_async, itertools.count(), use={"r": held})
+    with pytest.raises(whilst.RunCancelled):
+        for _ in run:
+            run.cancel()
+    assert eventually(lambda: diary.balanced)
+
+    with contextlib.suppress(whilst.DeadlineExceeded):
+        whilst.map(use_async, itertools.count(), use={"r": held}, deadline=0.02).list()
+    assert eventually(lambda: diary.balanced)
+    assert diary.opened
+
+
+@pytest.mark.parametrize("kind", ["class of async managers", "asynccontextmanager", "async function"])
+def test_cancelled_from_outside_in_any_round_nothing_stays_open(kind: str) -> None:
+    diary = Diary()
+    held = whilst.resource(factories(diary)[kind])
+
+    async def once() -> None:
+        await whilst.map(use_async, range(3), use={"r": held}, concurrency=1)
+
+    def check() -> None:
+        assert diary.balanced
+
+    cancelled_at_every_round(once, check)
+    assert diary.opened
+
+
+def test_one_per_thread_is_closed_after_an_abandoned_call_has_returned_on_its_own_thread() -> None:
+    diary, gate = Diary(), Gate()
+    held = whilst.resource(factories(diary)["contextmanager"], per="thread")
+
+    def stuck(value: int, r: str) -> int:
+        return int(gate(value))
+
+    with pytest.raises(TimeoutError):
+        whilst.step(stuck, timeout=0.05, use={"r": held})(1)
+    assert len(diary.opened) == 1
+    assert diary.closed == []
+    gate.open.set()
+    assert eventually(lambda: diary.balanced)
+    assert diary.closed == diary.opened
+
+
+def test_a_sqlite_connection_per_thread_is_closed_on_its_own_thread() -> None:
+    connections: list[sqlite3.Connection] = []
+
+    def connect() -> sqlite3.Connection:
+        connections.append(sqlite3.connect(":memory:", check_same_thread=True))
+        return connections[-1]
+
+    def query(value: int, db: sqlite3.Connection) -> int:
+        return int(db.execute("select ? + 1", (value,)).fetchone()[0])
+
+    run = whilst.map(query, range(20), concurrency=2, use={"db": whilst.resource(connect, per="thread")})
+    assert run.list() == [*range(1, 21)]
+
+    assert 1 <= len(connections) <= 2
+    for connection in connections:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            connection.interrupt()  # the one method that looks at the connection before the thread
+
+
+def test_an_aiohttp_session_per_run_is_shared_and_closed() -> None:
+    sessions: list[aiohttp.ClientSession] = []
+
+    async def look(value: int, session: aiohttp.ClientSession) -> int:
+        assert not session.closed
+        sessions.append(session)
+        return value
+
+    for factory in (aiohttp.ClientSession, lambda: aiohttp.ClientSession(headers={"a": "b"})):
+        sessions.clear()
+        use = {"session": whilst.resource(factory)}
+        assert whilst.map(look, range(5), use=use).list() == [*range(5)]
+        assert asyncio.run(whilst.step(look, use=use).aio(1)) == 1
+        assert len({id(session) for session in sessions}) == 2
+        assert all(session.closed for session in sessions)
+
+
+@pytest.mark.parametrize(
+    ("per", "colour"),
+    [("run", "blocking"), ("run", "async"), ("run", "manager"), ("thread", "blocking"), ("thread", "manager")],
+)
+def test_a_factory_that_raises_fails_the_inputs_and_the_run_goes_on(per: Any, colour: str) -> None:
+    class Refuses:
+        def __enter__(self) -> None:
+            raise ConnectionError("no")
+
+        def __exit__(self, *_: object) -> None:
+            raise AssertionError("never entered")
+
+    def refuses() -> Any:
+        raise ConnectionError("no")
+
+    async def refuses_later() -> Any:
+        raise ConnectionError("no")
+
+    factory: Any = {"blocking": refuses, "async": refuses_later, "manager": Refuses}[colour]
+    held = whilst.resource(factory, per=per)
+
+    def sometimes(value: int, r: str) -> int:
+        return value
+
+    flow = whilst.first(whilst.step(sometimes, use={"r": held}), lambda value: -value)
+    assert whilst.map(flow, range(3)).list() == [0, -1, -2]
+    outcomes = whilst.map(sometimes, range(3), use={"r": held}).outcomes().list()
+    assert [type(o.error) for o in outcomes] == [ConnectionError] * 3
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_exit_in_a_factory_comes_out_and_the_engine_lives(kind: type[BaseException]) -> None:
+    def stops() -> None:
+        raise kind("enough")
+
+    async def stops_later() -> None:
+        raise kind("enough")
+
+    for factory in (stops, stops_later):
+        with pytest.raises(kind, match="enough"):
+            whilst.step(use_async, use={"r": whilst.resource(factory)})(1)
+        assert whilst.sequence(abs)(-1) == 1
+
+
+@pytest.mark.parametrize("per", ["run", "thread"])
+def test_closing_that_raises_is_a_warning_and_the_rest_is_closed(per: Any) -> None:
+    diary = Diary()
+
+    @contextlib.contextmanager
+    def breaks() -> Iterator[str]:
+        yield "value"
+        raise OSError("cannot close")
+
+    def work(value: int, a: str, b: str, c: str) -> int:
+        return value
+
+    good = factories(diary)["contextmanager"]
+    use = {key: whilst.resource(f, per=per) for key, f in (("a", good), ("b", breaks))}
+    use["c"] = whilst.resource(lambda: good(), per=per)
+    with pytest.warns(RuntimeWarning, match=r"closing what .*breaks\(\) opened failed: OSError: cannot close"):
+        assert whilst.map(work, range(3), concurrency=1, use=use).list() == [0, 1, 2]
+        assert eventually(lambda: len(diary.closed) == 2)
+
+
+@pytest.mark.parametrize("per", ["run", "thread"])
+def test_a_factory_may_set_and_reset_context_variables(per: Any) -> None:
+    var: contextvars.ContextVar[str] = contextvars.ContextVar("var")
+
+    @contextlib.contextmanager
+    def bound() -> Iterator[str]:
+        token = var.set("bound")
+        try:
+            yield "value"
+        finally:
+            var.reset(token)
+
+    assert whilst.map(use_blocking, range(3), use={"r": whilst.resource(bound, per=per)}).list() == [0, 1, 2]
+
+
+def test_an_async_factory_may_set_and_reset_context_variables() -> None:
+    var: contextvars.ContextVar[str] = contextvars.ContextVar("var")
+
+    @contextlib.asynccontextmanager
+    async def bound() -> AsyncIterator[str]:
+        token = var.set("bound")
+        yield "value"
+        var.reset(token)
+
+    assert whilst.map(use_async, range(3), use={"r": whilst.resource(bound)}).list() == [0, 1, 2]
+
+
+def test_an_async_factory_that_hangs_is_cancelled_when_the_run_is_left() -> None:
+    cancelled: list[bool] = []
+
+    async def hangs() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+
+    async def main() -> None:
+        flow = whilst.step(use_async, use={"r": whilst.resource(hangs)}, timeout=5)
+        with pytest.raises(TimeoutError):
+            await flow.aio(1)
+
+    testing.run(main())
+    assert cancelled == [True]
+
+
+def test_an_async_manager_per_thread_is_refused_by_name_at_the_call() -> None:
+    held = whilst.resource(factories(Diary())["class of async managers"], per="thread")
+    with pytest.raises(TypeError, match=r"AsyncManager\(\) is async and cannot be opened per thread\n.*per=\"run\""):
+        whilst.step(use_blocking, use={"r": held})(1)
+
+
+def test_the_last_opened_is_closed_first() -> None:
+    order: list[str] = []
+
+    def named(name: str) -> Any:
+        @contextlib.asynccontextmanager
+        async def manager() -> AsyncIterator[str]:
+            order.append(f"open {name}")
+            yield name
+            order.append(f"close {name}")
+
+        return whilst.resource(manager)
+
+    async def work(_: int, a: str, b: str) -> str:
+        return a + b
+
+    assert whilst.step(work, use={"a": named("a"), "b": named("b")})(1) == "ab"
+    assert order == ["open a", "open b", "close b", "close a"]
+
+
+def test_a_step_that_takes_only_the_resource_gets_no_value() -> None:
+    assert whilst.step(lambda *, r: r, use={"r": whilst.resource(lambda: "value")})("ignored") == "value"
+
+
+def test_a_generator_function_may_use_what_is_opened_per_run() -> None:
+    diary = Diary()
+
+    def rows(n: int, r: str) -> Iterator[str]:
+        for i in range(n):
+            assert diary.closed == []
+            yield f"{r}{i}"
+
+    flow = whilst.sequence(
+        whilst.step(rows, use={"r": whilst.resource(factories(diary)["contextmanager"])}), whilst.each(str.upper)
+    )
+    assert flow(3) == ["VALUE0", "VALUE1", "VALUE2"]
+    assert diary.balanced
