@@ -15,18 +15,18 @@ def summary(**changes: Any) -> Summary:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, "fetch: 0 done in 2.00 s (0/s)"),
-        ({"ok": 1234}, "fetch: 1,234 done in 2.00 s (617/s)"),
-        ({"ok": 10, "total": 40}, "fetch: 10 of 40 done in 2.00 s (5/s)"),
-        ({"ok": 40, "total": 40}, "fetch: 40 done in 2.00 s (20/s)"),
+        ({}, "fetch: 0 ok in 2.00 s (0/s)"),
+        ({"ok": 1234}, "fetch: 1,234 ok in 2.00 s (617/s)"),
+        ({"ok": 10, "total": 40}, "fetch: 10 ok of 40 in 2.00 s (5/s)"),
+        ({"ok": 40, "total": 40}, "fetch: 40 ok in 2.00 s (20/s)"),
         (
             {"ok": 1, "failed": 3, "failures": {"429": 2, "ValueError": 1}},
-            "fetch: 4 done in 2.00 s (2/s), 3 failed (2 429, 1 ValueError)",
+            "fetch: 1 ok, 3 failed (2 429, 1 ValueError) in 2.00 s (2/s)",
         ),
-        ({"in_flight": 8}, "fetch: 0 done in 2.00 s (0/s), 8 in flight"),
+        ({"in_flight": 8}, "fetch: 0 ok in 2.00 s (0/s), 8 in flight"),
         (
             {"abandoned": 2, "left_behind": ("2 x f() (a.py line 3)",)},
-            "fetch: 0 done in 2.00 s (0/s), 2 left behind: 2 x f() (a.py line 3)",
+            "fetch: 0 ok in 2.00 s (0/s), 2 left behind: 2 x f() (a.py line 3)",
         ),
     ],
 )

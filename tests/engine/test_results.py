@@ -165,7 +165,7 @@ async def test_the_summary_counts_at_every_moment() -> None:
         True,
     )
     assert end.failures == {"ValueError": 2}
-    assert repr(run) == "<Run of six: 6 done in 3.00 s (2/s), 2 failed (2 ValueError)>"
+    assert repr(run) == "<Run of six: 4 ok, 2 failed (2 ValueError) in 3.00 s (2/s)>"
 
 
 @virtually

@@ -52,11 +52,12 @@ class Summary:
         return self.finished / self.elapsed if self.elapsed > 0 else 0.0
 
     def __str__(self) -> str:
-        of = f" of {self.total:,}" if self.total is not None and self.total != self.finished else ""
-        parts = [f"{self.finished:,}{of} done in {self.elapsed:.2f} s ({self.rate:,.0f}/s)"]
+        done = f"{self.ok:,} ok"
         if self.failed:
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.failures.items())
-            parts.append(f"{self.failed:,} failed ({kinds})")
+            done += f", {self.failed:,} failed ({kinds})"
+        of = f" of {self.total:,}" if self.total is not None and self.total != self.finished else ""
+        parts = [f"{done}{of} in {self.elapsed:.2f} s ({self.rate:,.0f}/s)"]
         if self.in_flight:
             parts.append(f"{self.in_flight:,} in flight")
         if self.abandoned:
