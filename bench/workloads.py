@@ -250,7 +250,7 @@ WORKLOADS = (
     ),
     Workload(
         "flow-leaves", "flow of depth 5, 9 no-op leaves an input, 100 inputs in flight (a leaf call)", "µs", 100_000,
-        paced(flows.TREE, {"TaskGroups by hand": 2, "gather by hand": 2}),
+        paced(flows.TREE, {"TaskGroups by hand": 4, "gather by hand": 4}),
         leaf_calls,
         (whilst_at_most("at most 6 µs a leaf call", 6.0, "µs"),),
         rounds=1,
@@ -279,6 +279,8 @@ WORKLOADS = (
         "unblock", "await a blocking no-op, 1,000 at once", "µs", 40_000, flows.UNBLOCK,
         calls(noop, flows.AT_ONCE, "µs", 40_000),
         (times_faster("at most a quarter of asyncio.to_thread", 4.0, flows.TO_THREAD),),
+        rounds=2,
+        quick=2,
     ),
     Workload(
         "import", "import, above `import asyncio`", "ms", STARTS,

@@ -99,7 +99,7 @@ def map(
         ordered: outcomes in the order of the inputs, or as they finish.
         stop_after: give up after so many failures (10), or after a share of the total ("5%"; while the total is
             not known: of what has finished, once that is 100). Matters to `outcomes()`; values stop at the first.
-        use: resources that each call gets by keyword, as in `{"session": whilst.resource(requests.Session)}`.
+        use: what each call gets by keyword, as in `{"session": whilst.resource(requests.Session, per="thread")}`.
         executor: "auto" finds out whether `fn` is blocking or async; "thread" insists on threads.
         total: how many inputs there will be, for the progress and `stop_after`; found by itself where `len()` works.
         progress: a live line on stderr; None: on a terminal, if the run lasts longer than a second.

@@ -184,9 +184,11 @@ def test_one_per_run_is_closed_after_failure_early_exit_and_cancel(kind: str) ->
     assert eventually(lambda: diary.balanced)
 
     run = whilst.map(use_async, itertools.count(), use={"r": held})
+    items = iter(run)
+    assert next(items) == 0
+    run.cancel()
     with pytest.raises(whilst.RunCancelled):
-        for _ in run:
-            run.cancel()
+        list(items)
     assert eventually(lambda: diary.balanced)
 
     with contextlib.suppress(whilst.DeadlineExceeded):
@@ -321,7 +323,7 @@ def test_closing_that_raises_is_a_warning_and_the_rest_is_closed(per: Any) -> No
     good = factories(diary)["contextmanager"]
     use = {key: whilst.resource(f, per=per) for key, f in (("a", good), ("b", breaks))}
     use["c"] = whilst.resource(lambda: good(), per=per)
-    with pytest.warns(RuntimeWarning, match=r"closing what .*breaks\(\) opened failed: OSError: cannot close"):
+    with pytest.warns(RuntimeWarning, match=r"closing what .*breaks\(\) opened failed: OSError: cannot close"):  # noqa: PT031
         assert whilst.map(work, range(3), concurrency=1, use=use).list() == [0, 1, 2]
         assert eventually(lambda: len(diary.closed) == 2)
 

@@ -508,8 +508,11 @@ def test_each_of_each_over_lists_of_lists() -> None:
 
 
 def test_an_empty_stream_gives_an_empty_list_everywhere() -> None:
+    def nothing() -> list[int]:
+        return []
+
     flow = whilst.sequence(
-        list, whilst.each(same), whilst.flatten(), whilst.batched(2), whilst.batched(2, within=1), list
+        nothing, whilst.each(same), whilst.flatten(), whilst.batched(2), whilst.batched(2, within=1), list
     )
     assert flow() == []
 

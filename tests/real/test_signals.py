@@ -111,3 +111,15 @@ def test_twelve_more_interrupts_all_leave_in_time(fn: str, tmp_path: Path) -> No
         took, _, err, code = interrupt(scripts[i % 2], tmp_path / "script.py")
         assert took < WITHIN, f"interrupt {i}"
         assert code == -signal.SIGINT, err
+
+
+def test_a_run_in_a_late_exit_handler_does_not_hang(tmp_path: Path) -> None:
+    """The handler was registered before the engine started, so it runs after the engine has been stopped."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import atexit, whilst\n"
+        "atexit.register(lambda: print(whilst.map(str, [1, 2]).list()))\n"
+        "whilst.map(str, [1]).list()\n"
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=20, check=False)
+    assert run.stdout == "['1', '2']\n" or "RuntimeError" in run.stderr

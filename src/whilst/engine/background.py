@@ -29,7 +29,10 @@ class Background:
                 pass  # asyncio lets those of a task out of the loop; whoever awaits the task gets them, and it goes on
 
     def stop(self) -> None:
-        """Cancel what runs and end the thread."""
+        """Cancel what runs and end the thread; who maps after that, at exit, gets a new one or an error."""
+        global _current
+        if _current is self:
+            _current = None
         self.loop.call_soon_threadsafe(self._cancel_all)
         self.thread.join(EXIT_WAIT)
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
+from ..core.colour import has_method
 from ..core.outcome import short
 from ..core.plan import Plan
 from ..lanes.ending import ended
@@ -94,8 +95,8 @@ async def batched(source: Any, n: int, within: float | None) -> Stream:
 
 async def items(source: Any) -> Stream:
     """Give the items of anything iterable, of either colour; what might block is read on a thread of its own."""
-    if isinstance(source, AsyncIterable):
-        iterator = aiter(cast("AsyncIterable[Any]", source))
+    if has_method(source, "__aiter__"):
+        iterator: AsyncIterator[Any] = aiter(source)
         try:
             async for item in iterator:
                 yield item

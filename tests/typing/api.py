@@ -1,0 +1,146 @@
+"""What type checkers make of every shape of `whilst.map`; checked by mypy and pyright, never run."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import assert_type
+
+import whilst
+import whilst.testing
+from whilst import Outcome, Run
+
+
+async def fetch(number: int) -> str:
+    return str(number)
+
+
+def load(number: int) -> str:
+    return str(number)
+
+
+def optional(number: int) -> str | None:
+    return None
+
+
+async def add(left: int, right: int) -> float:
+    return left / right
+
+
+def scale(left: int, right: int) -> float:
+    return left / right
+
+
+class Client:
+    async def get(self, key: str) -> bytes:
+        return key.encode()
+
+    def read(self, key: str) -> bytes:
+        return key.encode()
+
+    async def __call__(self, key: str) -> bytes:
+        return key.encode()
+
+    @classmethod
+    async def make(cls, key: str) -> "Client":
+        return cls()
+
+
+class Reader:
+    def __call__(self, key: str) -> bytes:
+        return key.encode()
+
+
+async def numbers() -> AsyncIterator[int]:
+    yield 1
+
+
+def plain_numbers() -> Iterator[int]:
+    yield 1
+
+
+def in_plain_code() -> None:
+    assert_type(whilst.map(fetch, [1]), Run[int, str])
+    assert_type(whilst.map(load, [1]), Run[int, str])
+    assert_type(whilst.map(optional, [1]), Run[int, str | None])
+    for value in whilst.map(fetch, range(3), concurrency=2, timeout=1, stop_after="5%"):
+        assert_type(value, str)
+    for value in whilst.map(load, plain_numbers(), ordered=False, deadline=2.5, stop_after=3):
+        assert_type(value, str)
+    assert_type(whilst.map(fetch, [1]).list(), list[str])
+    assert_type(whilst.map(load, numbers()).list(), list[str])
+    assert_type(whilst.map(str.upper, ["a"]).list(), list[str])
+    assert_type(whilst.map(len, ["a"]).list(), list[int])
+    assert_type(whilst.map(int, ["1"], name="to int", progress=True, total=1).list(), list[int])
+
+
+async def in_async_code() -> None:
+    async for value in whilst.map(fetch, [1]):
+        assert_type(value, str)
+    async for value in whilst.map(load, numbers()):
+        assert_type(value, str)
+    assert_type(await whilst.map(fetch, [1]), list[str])
+    assert_type(await whilst.map(load, [1]), list[str])
+    async with asyncio.timeout(1), whilst.map(fetch, [1]) as run:
+        assert_type(run, Run[int, str])
+
+
+async def outcomes() -> None:
+    for outcome in whilst.map(load, [1]).outcomes():
+        assert_type(outcome, Outcome[int, str])
+        assert_type(outcome.input, int)
+        assert_type(outcome.value, str)
+        assert_type(outcome.unwrap(), str)
+        assert_type(outcome.error, BaseException | None)
+        assert_type((outcome.index, outcome.attempts), tuple[int, int])
+        assert_type((outcome.started, outcome.took), tuple[float, float])
+        assert_type(outcome.ok, bool)
+    async for outcome in whilst.map(fetch, [1]).outcomes():
+        assert_type(outcome, Outcome[int, str])
+    assert_type(whilst.map(fetch, [1]).outcomes().list(), list[Outcome[int, str]])
+    assert_type(await whilst.map(load, [1]).outcomes(), list[Outcome[int, str]])
+
+
+def every_shape() -> None:
+    client = Client()
+    assert_type(whilst.map(client.get, ["k"]).list(), list[bytes])
+    assert_type(whilst.map(client.read, ["k"]).list(), list[bytes])
+    assert_type(whilst.map(client, ["k"]).list(), list[bytes])
+    assert_type(whilst.map(Reader(), ["k"]).list(), list[bytes])
+    assert_type(whilst.map(Client.make, ["k"]).list(), list[Client])
+    assert_type(whilst.map(functools.partial(add, 1), [2]).list(), list[float])
+    assert_type(whilst.map(functools.partial(scale, right=1), [2]).list(), list[float])
+    by_lambda: Run[int, str] = whilst.map(lambda number: fetch(number), [1])
+    assert_type(by_lambda.list(), list[str])
+    by_plain_lambda: Run[int, float] = whilst.map(lambda number: number / 2, [1])
+    assert_type(by_plain_lambda.list(), list[float])
+
+    def soon(number: int) -> Awaitable[str]:
+        return asyncio.ensure_future(fetch(number))
+
+    assert_type(whilst.map(soon, [1]).list(), list[str])
+
+
+def the_run_itself() -> None:
+    with whilst.map(load, [1]) as run:
+        assert_type(run, Run[int, str])
+        assert_type(run.summary(), whilst.Summary)
+        assert_type(run.summary().rate, float)
+        assert_type(run.summary().total, int | None)
+        run.cancel()
+        run.drain()
+
+
+def virtual_time() -> None:
+    async def main() -> int:
+        return 1
+
+    assert_type(whilst.testing.run(main()), int)
+    loop = whilst.testing.VirtualTimeLoop()
+    assert_type(loop.virtual_clock(), float)
+    assert_type(loop.time(), float)
+
+
+def mistakes() -> None:
+    whilst.map(fetch, ["not a number"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    whilst.map(fetch, [1], concurrency="8")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    whilst.map(fetch, [1], concurency=8)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
