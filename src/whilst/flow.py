@@ -345,6 +345,8 @@ def _with_policies(
         )
     if executor != "auto" or use:
         raise TypeError(f"{path}: executor= and use= belong to a function; give them to the steps inside the flow")
+    if as_item and isinstance(fn.node, Step) and not fn.node.takes_value:
+        _step(fn.node.fn, path, as_item=True)  # raises: every item is handed over
     if timeout is None and limit is None and not name:
         return fn.node
     return Policed(fn.node, timeout, limit, name or "")

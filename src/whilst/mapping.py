@@ -91,8 +91,8 @@ def map(
             run's own; async ones on the caller's loop (`async for`, `await`) or the engine's (`for`, `.list()`).
         inputs: any iterable or async iterable, endless too. Read lazily: never further ahead of the consumer than
             a window that starts at `concurrency` and grows to at most max(1024, 8 x concurrency) if that pays.
-        concurrency: how many calls may be in flight at once; None means 32 (for a flow: what its stages ask for, if
-            that is more). In a flow every step's call counts.
+        concurrency: how many calls may be in flight at once; None means 32 (for a flow: what its
+            branches and stages can use at once, if that is more). In a flow every step's call counts.
         timeout: seconds for one call. An async call is cancelled; a blocking one cannot be, so it is left behind
             and counted, and another thread takes its place. Either way that input fails with a TimeoutError.
         deadline: seconds for the whole run, from its first iteration; then `DeadlineExceeded` is raised.

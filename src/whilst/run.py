@@ -283,8 +283,8 @@ def _check_thread(name: str) -> None:
     """Refuse what would wait for itself, and warn of what would block a loop."""
     if is_engine_thread():
         raise RuntimeError(
-            f"a plain `for` over whilst.map({name}, …) inside an async function that whilst itself runs would wait "
-            "for ever\n  use: async for value in whilst.map(…), or: await whilst.map(…)"
+            f"a plain run of {name} inside an async function that whilst itself runs would wait for ever\n"
+            "  use: async for value in whilst.map(…), or: await whilst.map(…), or: await flow.aio(…)"
         )
     try:
         asyncio.get_running_loop()
@@ -292,8 +292,8 @@ def _check_thread(name: str) -> None:
         return
     if "ipykernel" not in sys.modules:
         warnings.warn(
-            f"a plain `for` over whilst.map({name}, …) blocks the event loop that runs on this thread; "
-            "use: async for value in whilst.map(…), or: await whilst.map(…)",
+            f"a plain run of {name} blocks the event loop that runs on this thread; "
+            "use: async for value in whilst.map(…), or: await whilst.map(…), or: await flow.aio(…)",
             RuntimeWarning,
             stacklevel=4,
         )

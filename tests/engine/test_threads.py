@@ -214,7 +214,7 @@ async def test_what_the_awaitable_raises_is_the_error() -> None:
     assert outcome.error is error
 
 
-@pytest.mark.parametrize("name", ["whilst-lane", "whilst-spawner", "whilst-source"])
+@pytest.mark.parametrize("name", ["whilst-lane", "whilst-source"])
 def test_when_no_thread_can_be_started_the_run_fails_instead_of_hanging(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +228,18 @@ def test_when_no_thread_can_be_started_the_run_fails_instead_of_hanging(
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(RuntimeError, match="can't start new thread"):
         whilst.map(str, iter(range(9))).list()
+
+
+def test_when_no_thread_can_be_had_to_start_others_the_first_one_does_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("whilst-spawner"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert whilst.map(str, iter(range(9))).list() == [*map(str, range(9))]
 
 
 def test_when_few_threads_can_be_started_the_run_goes_on_with_those(monkeypatch: pytest.MonkeyPatch) -> None:

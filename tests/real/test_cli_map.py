@@ -431,10 +431,14 @@ def test_on_a_terminal_of_80_columns_no_line_is_longer(here: Path) -> None:
 # -- size -----------------------------------------------------------------------------------------------------
 
 PEAK = """\
-import resource, sys
+import re, resource, sys
 from whilst.cli.main import run
 code = run(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+try:  # ru_maxrss begins with the parent's peak on Linux
+    peak = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]
+except OSError:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak, file=sys.stderr)
 sys.exit(code)
 """
 

@@ -133,9 +133,25 @@ def ends_in_stage(node: Node) -> bool:
 
 
 def calls_at_once(node: Node) -> int:
-    """How many calls the stages of a flow may have in flight together, all of them busy."""
-    own = node.concurrency if isinstance(node, Each) else 0
-    return own + sum(calls_at_once(child) for _, child in children(node))
+    """How many calls a flow may have in flight for one value, all its branches and stages busy."""
+    match node:
+        case Step():
+            return 1
+        case Each(step, concurrency):
+            return concurrency * calls_at_once(step)
+        case Sequence():
+            return _widest(node)
+        case _:
+            return sum(calls_at_once(child) for _, child in children(node))
+
+
+def _widest(node: Sequence) -> int:
+    """Return the most of any step, counting stages in a row as one, because they run at the same time."""
+    widest = row = 0
+    for step, _ in flat_steps(node):
+        row = row + calls_at_once(step) if isinstance(step, STAGES) else 0
+        widest = max(widest, row or calls_at_once(step))
+    return widest
 
 
 def takes_value(fn: Callable[..., Any], keywords: tuple[str, ...] = (), *, as_item: bool = False) -> bool:

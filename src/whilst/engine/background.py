@@ -35,6 +35,8 @@ class Background:
             _current = None
         self.loop.call_soon_threadsafe(self._cancel_all)
         self.thread.join(EXIT_WAIT)
+        if not self.thread.is_alive():
+            self.loop.close()
 
     def _cancel_all(self) -> None:
         tasks = asyncio.all_tasks(self.loop)

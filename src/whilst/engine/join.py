@@ -29,7 +29,7 @@ async def all_of(branches: Sequence[Runner], value: Any) -> list[Any]:
     assert error is not None
     for place, other in enumerate(join.errors):
         if other is not None and place != failed:
-            _note(error, f"whilst: meanwhile another branch failed: {type(other).__name__}: {short(other, 200)}")
+            _note(error, f"whilst: meanwhile another branch failed: {short(other, 200)}")
     raise error
 
 

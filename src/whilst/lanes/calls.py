@@ -14,6 +14,7 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from ..core.colour import name_of, place_of
+from ..errors import TooManyAbandoned
 from .clock import announce
 from .crew import Crew, Member
 from .ending import ended
@@ -47,6 +48,7 @@ class Calls:
         self, loop: asyncio.AbstractEventLoop, most: int, *, name: str = "whilst", patience: float | None = None
     ) -> None:
         self._loop = loop
+        self._most = most
         self._queue: deque[_Job] = deque()
         self._gone = asyncio.Event()
         self._slab = Slab(loop, _resolve)
@@ -76,6 +78,8 @@ class Calls:
         Cancelled while it waits, it never starts; cancelled while it runs, it is left behind and counted. `after`
         is called when the call is really over, on whatever thread that is seen: a permit goes back then.
         """
+        if self.abandoned > self._most:
+            raise self._too_many(fn)
         job = self._put(fn, args, after)
         try:
             return await job.future
@@ -106,6 +110,13 @@ class Calls:
                 await asyncio.wait_for(self._gone.wait(), EXIT_WAIT)
             except TimeoutError:
                 pass  # a thread is still closing something; it ends by itself
+
+    def _too_many(self, fn: Callable[..., Any]) -> TooManyAbandoned:
+        return TooManyAbandoned(
+            f"{name_of(fn)}() is not called: {self.abandoned} calls were given up and still run, more than the "
+            f"{self._most} there may be at once\n  {'; '.join(sorted(set(self.left_behind()))[:3])}\n"
+            "  try: a timeout inside those functions (requests.get(url, timeout=5)), or a longer timeout= here"
+        )
 
     def _put(self, fn: Callable[..., Any], args: tuple[Any, ...], after: Callable[[], None] | None) -> _Job:
         job = _Job(fn, args, self._loop.create_future(), after)

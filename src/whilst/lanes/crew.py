@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-# When the threads there are took so many jobs during the start of one more, the jobs do not wait for anything, and
-# more threads would only fight for the interpreter: the spawner takes a breath before the next one.
+# When the threads took more than a job each, and more than a few, while one more was started (0.1 to 0.3 ms), the jobs
+# do not wait for anything and more threads would only fight for the interpreter: the spawner takes a breath.
 SPREE = 4
 BREATH = 0.0005  # seconds
 
@@ -52,7 +52,7 @@ class Crew:
         most: how many threads at most; a retired one does not count.
         patience: seconds an idle thread stays; None: until `close`.
         on_gone: called, on some thread, when a closed crew's last thread that was not retired has ended.
-        on_stuck: called, on the spawner's thread, when there are jobs and no thread, and none can be started.
+        on_stuck: called, on some thread, when there are jobs and no thread, and none can be started.
     """
 
     def __init__(
@@ -206,9 +206,14 @@ class Crew:
         with self._spawner_guard:
             if self.closing:
                 return False
+            if not self.members:  # the first one directly: a flow whose blocking steps follow each other needs no more
+                return self._start()
             if self._spawner is None:
                 spawner = threading.Thread(target=self._spawn, name=f"{self._name}-spawner", daemon=True)
-                spawner.start()
+                try:
+                    spawner.start()
+                except RuntimeError:
+                    return False  # the system gives no more threads; those there are go on
                 self._spawner = spawner
         _open(self._spawn_gate)
         return True
@@ -220,7 +225,7 @@ class Crew:
                 taken = self._taken
                 if not self._start():
                     break
-                if self._taken - taken > SPREE:
+                if self._taken - taken > max(SPREE, len(self.members)):
                     time.sleep(BREATH)
             else:
                 if self._queue:
@@ -239,10 +244,13 @@ class Crew:
             threading.Thread(target=self._work, args=(member,), name=f"{self._name}-lane", daemon=True).start()
         except RuntimeError as error:  # the system gives no more threads; those there are go on
             self.members.discard(member)
-            if not self.members and self._on_stuck is not None:
-                self._on_stuck(error)
+            self._stuck(error)
             return False
         return True
+
+    def _stuck(self, error: RuntimeError) -> None:
+        if not self.members and self._on_stuck is not None:
+            self._on_stuck(error)
 
 
 def _open(gate: threading.Lock) -> None:

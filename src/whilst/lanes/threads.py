@@ -28,13 +28,14 @@ Pair = tuple[int, Any]
 class _Call:
     """A call in progress, as the loop needs to know it."""
 
-    __slots__ = ("error", "given_up", "in_task", "pair", "started", "task", "unwanted")
+    __slots__ = ("error", "future", "given_up", "in_task", "pair", "started", "task", "unwanted")
 
     def __init__(self, pair: Pair, started: float) -> None:
         self.pair = pair
         self.started = started
         self.in_task = False  # the function has returned an awaitable, which a task on the loop awaits
         self.task: asyncio.Task[Any] | None = None
+        self.future: concurrent.futures.Future[Any] | None = None
         self.given_up = False
         self.unwanted = False  # given up without an outcome
         self.error: Exception | None = None  # why we gave it up
@@ -177,6 +178,8 @@ class ThreadLanes:
         call.given_up, call.error = True, error
         if call.task is not None:
             call.task.cancel()
+        elif call.future is not None:
+            call.future.cancel()
 
     async def _finish(self, call: _Call, awaitable: Awaitable[Any]) -> Any:
         """Await what a call returned, in a task that ends with the run."""
@@ -252,9 +255,14 @@ class ThreadLanes:
             _discard(awaitable)
             raise concurrent.futures.CancelledError
         future = asyncio.run_coroutine_threadsafe(self._finish(call, awaitable), self._port.loop)
-        call.in_task = True
+        call.in_task, call.future = True, future
         future.add_done_callback(lambda _: setattr(call, "in_task", False))  # on the loop, before it looks again
-        return future.result()
+        if call.given_up:  # since the look above; the loop may not run again
+            future.cancel()
+        try:
+            return future.result()
+        finally:
+            _discard(awaitable)  # a loop that is torn down cancels tasks before they begin
 
 
 def _discard(awaitable: Awaitable[Any]) -> None:
