@@ -87,8 +87,8 @@ def map(
     """Call `fn` on every input, many at a time, and give the values in order, as they come.
 
     Args:
-        fn: any callable of one argument, blocking or async, unmodified, or a flow. Blocking calls run on threads of this
-            run's own; async ones on the caller's loop (`async for`, `await`) or the engine's (`for`, `.list()`).
+        fn: any callable of one argument, blocking or async, unmodified, or a flow. Blocking calls run on threads of
+            this run's own, async ones on the caller's loop (`async for`, `await`) or the engine's (`for`, `.list()`).
         inputs: any iterable or async iterable, endless too. Read lazily: never further ahead of the consumer than
             a window that starts at `concurrency` and grows to at most max(1024, 8 x concurrency) if that pays.
         concurrency: how many calls may be in flight at once; None means 32 (for a flow: what its

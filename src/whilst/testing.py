@@ -42,7 +42,7 @@ class VirtualClock:
     """Seconds since the loop was made, as the loop counts them; `clock()` tells the time, on any thread."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now: float = 0.0
         self._workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
     def __call__(self) -> float:
@@ -73,7 +73,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
-        self.virtual_clock = VirtualClock()
+        self.virtual_clock: VirtualClock = VirtualClock()
         self._outside = 0  # jobs of asyncio's executors that have not come back
         super().__init__(_Selector(self.virtual_clock, lambda: self._outside > 0))
 

@@ -19,8 +19,8 @@ class Feed:
     """
 
     def __init__(self, rows: Iterator[Row | Rejected], call: Call, source_name: str, *, room: int = MOST_LARGE) -> None:
-        self.source_name = source_name
-        self.last_line = 0
+        self.source_name: str = source_name
+        self.last_line: int = 0
         """The line of the last row that was delivered."""
         self._rows = rows
         self._call = call

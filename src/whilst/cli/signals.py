@@ -56,9 +56,9 @@ class Signals:
     def __init__(self, *, patience: float = PATIENCE) -> None:
         self.first: int | None = None
         """The signal that ended the run, if one did."""
-        self.cut_short = False
+        self.cut_short: bool = False
         """Whether calls in flight were not waited for."""
-        self.in_flight = 0
+        self.in_flight: int = 0
         """How many those were."""
         self._patience = patience
         self._queue: queue.SimpleQueue[int | None] = queue.SimpleQueue()

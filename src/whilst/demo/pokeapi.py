@@ -34,13 +34,13 @@ try:
 
     from whilst.demo.serving import running
     from whilst.demo.weather import FAULTS, Conditions, Traffic, Weather
-except ModuleNotFoundError as missing:
-    library = (missing.name or "").partition(".")[0]
-    if library not in {"starlette", "uvicorn"}:
+except ModuleNotFoundError as _missing:
+    _library = (_missing.name or "").partition(".")[0]
+    if _library not in {"starlette", "uvicorn"}:
         raise
     raise ModuleNotFoundError(
-        f"the demo API needs {library}, which is not installed; try: pip install 'whilst[demo]'",
-        name=missing.name,
+        f"the demo API needs {_library}, which is not installed; try: pip install 'whilst[demo]'",
+        name=_missing.name,
     ) from None
 
 __all__ = ["Api", "main", "names", "sample", "serve"]

@@ -146,7 +146,7 @@ class Weather:
         self._app = app
         self._fates = conditions.fates()
         self._bucket = None if conditions.rate is None else Bucket(conditions.rate)
-        self.traffic = Traffic()
+        self.traffic: Traffic = Traffic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (the ASGI interface)."""

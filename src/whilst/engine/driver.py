@@ -66,7 +66,7 @@ class Driver:
         scope: Owned | None = None,
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
-        self.clock = clock_of(loop)
+        self.clock: Callable[[], float] = clock_of(loop)
         self.context: contextvars.Context = plan.context
         self.queue: deque[tuple[int, Any]] = deque()
         self.window: Window = Window(plan.concurrency)

@@ -86,7 +86,7 @@ class Container:
         self._reader = reader
         self._pairs = enumerate(inputs)
         self.admitted: int = 0
-        self.full = False
+        self.full: bool = False
         self.waiting: str = ""
 
     def fill(self, limit: int) -> None:
@@ -124,7 +124,7 @@ class ThreadFeeder:
         self._room = threading.Event()
         self._thread: threading.Thread | None = None
         self.admitted: int = 0
-        self.full = False
+        self.full: bool = False
 
     @property
     def waiting(self) -> str:
@@ -232,7 +232,7 @@ class AsyncFeeder:
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.admitted: int = 0
-        self.full = False
+        self.full: bool = False
         self.waiting: str = ""
 
     def fill(self, limit: int) -> None:

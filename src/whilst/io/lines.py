@@ -19,10 +19,10 @@ class ByteSource:
     """An open descriptor, read in chunks; counts what was read so that progress can be told."""
 
     def __init__(self, descriptor: int, name: str, *, size: int | None = None, owned: bool = True) -> None:
-        self.name = name
-        self.size = size
+        self.name: str = name
+        self.size: int | None = size
         """Bytes in all, where that is known."""
-        self.consumed = 0
+        self.consumed: int = 0
         self._descriptor: int | None = descriptor
         self._owned = owned
 

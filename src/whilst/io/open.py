@@ -51,8 +51,8 @@ class UnknownKind(ValueError):
 
     def __init__(self, name: str, endings: Mapping[str, str]) -> None:
         super().__init__(f"{name} has no ending that says what is in it")
-        self.name = name
-        self.endings = tuple(endings)
+        self.name: str = name
+        self.endings: tuple[str, ...] = tuple(endings)
 
 
 @dataclass(frozen=True, slots=True)
