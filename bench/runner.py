@@ -68,6 +68,7 @@ def _measure(result: Result, quick: bool) -> None:
     n = result.workload.inputs_for(result.contestant, quick)
     command = [sys.executable, "-m", "bench.child", result.workload.name, result.contestant.name, str(n)]
     env = {name: value for name, value in os.environ.items() if not name.startswith("WHILST_")}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # or every import would compile its sources anew
     try:
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:

@@ -15,8 +15,10 @@ SOAK = int(os.environ.get("WHILST_SOAK", "1"))
 WITHIN = 2.0  # seconds, of which the interpreter itself takes some tenths on a busy machine
 
 HEAD = """
-import asyncio, sys, threading, time
+import asyncio, signal, sys, threading, time
 import whilst
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with the signal ignored
 
 count, guard = 0, threading.Lock()
 
