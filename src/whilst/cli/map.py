@@ -102,7 +102,7 @@ def _run(options: Options, signals: Signals, undo: ExitStack) -> int:
     if source.name == "standard input" and sys.stdin is not None and sys.stdin.isatty() and not options.quiet:
         say("reading inputs from the terminal, one a line; Ctrl-D ends them")
     rows = source.rows() if options.take is None else itertools.islice(source.rows(), options.take)
-    first, rows = _peek(rows, source)
+    first, rows = signals.wait(lambda: _peek(rows, source))
     call = choose_call(target, options.call, first, source.name)
     if outputs is None:
         return _show_calls(call, rows, options.dry_run or 0)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from math import inf
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from .messages import clean
 
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0  # seconds that a polite SIGTERM lets calls in flight go on
 END_WITHIN = 1.5  # seconds from the second signal that the process has to end by itself
+GLANCE = 0.1  # seconds between two looks for a signal while something is waited for
 RESCUE = 0.25  # seconds then, to give unfinished files their names, before it is ended
+
+
+T = TypeVar("T")
 
 
 class Controlled(Protocol):
@@ -68,6 +72,7 @@ class Signals:
         self._over = False
         self._holding = False
         self._held: int | None = None
+        self._early: int | None = None
 
     def __enter__(self) -> Self:
         """Install the handlers; what the parent had us ignore (nohup, a background job) stays ignored."""
@@ -98,8 +103,37 @@ class Signals:
         if self._held is not None:
             raise Interrupted(self._held)
 
+    def check(self) -> None:
+        """Raise what came before there was a run, once more: it may have been raised where exceptions are dropped."""
+        if self._early is not None:
+            raise Interrupted(self._early)
+
+    def wait(self, action: Callable[[], T]) -> T:
+        """Return what `action` returns, called on a thread, so that a signal ends the wait at any instant.
+
+        A blocking read on the main thread would not see a signal that came just before the system call.
+        """
+        done: list[tuple[T | None, BaseException | None]] = []
+
+        def act() -> None:
+            try:
+                done.append((action(), None))
+            except BaseException as error:  # whatever it is, the caller raises it
+                done.append((None, error))
+
+        thread = threading.Thread(target=act, name="whilst-first-row", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(GLANCE)
+            self.check()
+        value, error = done[0]
+        if error is not None:
+            raise error
+        return cast("T", value)
+
     def attach(self, run: Controlled, rescues: Sequence[Callable[[], object]]) -> None:
         """From now on signals drain `run`; `rescues` save what there is if the process must be ended by force."""
+        self.check()
         self._rescues = rescues
         threading.Thread(target=self._watch, args=(run,), name="whilst-signals", daemon=True).start()
         self._run = run
@@ -109,6 +143,7 @@ class Signals:
             self._held = number
             return
         if self._run is None and not self._over:
+            self._early = number
             raise Interrupted(number)
         self._queue.put(number)
 

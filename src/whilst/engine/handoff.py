@@ -10,6 +10,10 @@ from typing import Protocol
 
 from ..core.outcome import Record
 
+# Seconds that a waiting consumer lets pass without a look around: a signal that comes between the interpreter's last
+# look for signals and the system call that waits would else be handled only when the wait ends.
+GLANCE = 0.5
+
 
 class Handoff(Protocol):
     """Records that are ready, and a consumer that may be waiting for more."""
@@ -82,7 +86,7 @@ class ThreadHandoff:
         self._loop.call_soon_threadsafe(callback)
 
     def wait(self, ended: Callable[[], bool]) -> None:
-        """Block until something is ready or `ended()`; a signal's exception comes out of here."""
+        """Block until something is ready or `ended()`, or for a while; a signal's exception comes out of here."""
         self.waiting = True
         if not self.ready and not ended():
-            self._gate.acquire()
+            self._gate.acquire(timeout=GLANCE)
