@@ -95,7 +95,7 @@ def judge(
     if isinstance(ended_by, OSError) and ended_by in [it.broken for it in sinks.each()]:
         name = next(it.name for it in sinks.each() if it.broken is ended_by)
         return Verdict(DISK, f"error: {name} cannot be written: {ended_by.strerror or ended_by}\n  {counts}")
-    evidence = _evidence(tally, now, feed)
+    evidence = _evidence(tally, now)
     if signals.first is not None:
         flight = f"; {signals.in_flight:,} were in flight and may run again" if signals.in_flight else ""
         text = f"interrupted: {counts}{flight}"
@@ -126,7 +126,7 @@ def _counts(tally: Tally, now: Summary) -> str:
     return f"{', '.join(parts)} in {now.elapsed:,.1f} s{rate}"
 
 
-def _evidence(tally: Tally, now: Summary, feed: Feed) -> list[str]:
+def _evidence(tally: Tally, now: Summary) -> list[str]:
     lines: list[str] = []
     if tally.first:
         lines.append(f"first: {tally.first}")

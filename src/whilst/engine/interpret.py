@@ -39,9 +39,7 @@ Runner = Callable[[Any], Awaitable[Any]]
 At = tuple[Node, str]  # a node and its path in the tree, for messages
 
 
-def compile_node(
-    node: Node, scope: Scope, path: str, limits: tuple[Limit, ...] = (), *, as_item: bool = False
-) -> Runner:
+def compile_node(node: Node, scope: Scope, path: str, limits: tuple[Limit, ...] = ()) -> Runner:
     """Return the async function that gives `node` its meaning, within one run."""
     match node:
         case Step():
