@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .bridge import block, unblock
     from .core.outcome import Outcome
     from .core.resource import Resource, resource
+    from .core.retry import Retry
     from .core.summary import Summary
     from .errors import (
         DeadlineExceeded,
@@ -46,6 +47,7 @@ _HOMES = {
     "Outcome": "core.outcome",
     "Outcomes": "run",
     "Resource": "core.resource",
+    "Retry": "core.retry",
     "Run": "run",
     "RunCancelled": "errors",
     "Stopped": "errors",
@@ -73,6 +75,7 @@ __all__ = [
     "Outcome",
     "Outcomes",
     "Resource",
+    "Retry",
     "Run",
     "RunCancelled",
     "Stopped",

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from .check import not_callable
+from .core.check import not_callable
 from .core.colour import is_async, is_async_generator_function, is_generator_function, name_of
 from .engine.background import background, is_engine_thread
 from .lanes.calls import Calls, current_member

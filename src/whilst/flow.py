@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Several
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, get_args
 
-from .check import flag, not_callable, seconds, whole
+from .core.check import flag, not_callable, seconds, whole
 from .core.colour import is_async, is_generator_function, name_of
 from .core.outcome import short
 from .core.plan import Executor, Plan
 from .core.resource import Resource
+from .core.retry import Retry
 from .core.tree import (
     Batched,
     Each,
@@ -37,6 +39,8 @@ V = TypeVar("V", contravariant=True)
 R = TypeVar("R", covariant=True)
 
 DEFAULT_CONCURRENCY = 32
+MOST_ADAPTIVE = 4096  # calls in flight that an adaptive run may find out to be best
+MOST_ADAPTIVE_THREADS = 512
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -227,6 +231,43 @@ def batched(n: int, *, within: float | None = None) -> Flow[Any, Any]:
     return Flow(Batched(whole("n", n, least=1), seconds("within", within)))
 
 
+def check_concurrency(given: object) -> int | Literal["adaptive"] | None:
+    """Return a number of calls, "adaptive", or None for None."""
+    if given is None:
+        return None
+    if given == "adaptive":
+        return "adaptive"
+    if isinstance(given, str) and not given.strip().isdigit():
+        raise TypeError(f'concurrency must be a whole number or "adaptive", got {given!r}')
+    return whole("concurrency", given, least=1)
+
+
+def own_limit(concurrency: int | Literal["adaptive"] | None, rate: str | Several[str] | None) -> Limit | None:
+    """Return the limit that `rate=` and `concurrency="adaptive"` are short for; a number bounds the lanes instead."""
+    if concurrency != "adaptive":
+        return None if rate is None else Limit(rate=rate)
+    return Limit(concurrency="adaptive", rate=rate)
+
+
+def check_limit(limit: object) -> Limit | None:
+    """Refuse a limit that is none."""
+    if limit is not None and not isinstance(limit, Limit):
+        raise TypeError(f"limit must be a whilst.Limit, got {short(limit)}\n  try: whilst.Limit(concurrency=…)")
+    return limit
+
+
+def at_once(
+    concurrency: int | str | None, limits: tuple[Limit, ...], *, adaptive: bool, on_threads: bool
+) -> tuple[int | None, int | None]:
+    """Return how many lanes a run needs (None: the default), and how far it reads ahead at first, if not so far."""
+    bounds = [most for limit in limits if (most := limit.most) is not None and not limit.keyed]
+    if isinstance(concurrency, int):
+        return min([concurrency, *bounds]), None
+    if adaptive:
+        return min([MOST_ADAPTIVE_THREADS if on_threads else MOST_ADAPTIVE, *bounds]), DEFAULT_CONCURRENCY
+    return (min(bounds) if bounds else None), None
+
+
 def plan_of(
     flow: Flow[Any, Any],
     inputs: Any,
@@ -244,6 +285,7 @@ def plan_of(
         "ordered": True,
         "stop_after": None,
         "total": None,
+        "limits": (),
         "name": name_of_flow(flow),
         **policies,
     }

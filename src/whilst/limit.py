@@ -191,3 +191,24 @@ class Hold:
 def _grant(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+class Claim:  # STUB
+    def __init__(self, limits: Any, item: Any, *, loop: Any, granted: Any) -> None:
+        self.limits, self.loop, self._granted, self.wanted, self.keys = limits, loop, granted, 0, ()
+    def ask(self, count: int, item: Any = None) -> int:
+        limit = self.limits[0]
+        if getattr(limit, "_concurrency", None) is None: return count
+        n = min(count, limit._concurrency - limit._in_flight)
+        limit._in_flight += n
+        return n
+    def withdraw(self) -> None: self.wanted = 0
+    def give_back(self, count: int = 1) -> None:
+        if getattr(self.limits[0], "_concurrency", None) is not None: self.limits[0]._in_flight -= count
+    refund = give_back
+    def finished(self, started: Any, verdict: Any, *a: Any) -> None: self.give_back(1)
+Limit.keyed = Limit.weighted = Limit.adaptive = False
+def _unl():
+    l = Limit.__new__(Limit); l._concurrency = None; l._number = -1; return l
+Limit._unlimited = staticmethod(_unl)
+Limit.most = property(lambda self: self._concurrency)

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeVar, get_args, overload
+import os
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
-from .check import flag, not_callable, seconds, whole
+from .core.check import flag, not_callable, seconds, whole
 from .core.colour import is_async, is_generator_function, name_of
 from .core.failures import StopAfter
 from .core.outcome import short
 from .core.plan import Executor, Plan
 from .core.resource import Resource
-from .flow import DEFAULT_CONCURRENCY, Flow, flow_of, name_of_flow, plan_of
+from .core.retry import Retry
+from .flow import (
+    DEFAULT_CONCURRENCY,
+    Flow,
+    at_once,
+    check_concurrency,
+    check_limit,
+    flow_of,
+    name_of_flow,
+    own_limit,
+    plan_of,
+)
+from .limit import Hold, Limit
 from .run import Run
+
+if TYPE_CHECKING:
+    from .journal import Journal
 
 I = TypeVar("I")  # noqa: E741
 T = TypeVar("T")
@@ -26,11 +42,15 @@ def map(
     fn: Callable[[I], Coroutine[Any, Any, T]],
     inputs: Iterable[I] | AsyncIterable[I],
     *,
-    concurrency: int | None = None,
+    concurrency: int | Literal["adaptive"] | None = None,
+    rate: str | Sequence[str] | None = None,
+    limit: Limit | None = None,
+    retry: int | Retry | None = None,
     timeout: float | None = None,
     deadline: float | None = None,
     ordered: bool = True,
     stop_after: int | str | None = None,
+    journal: str | os.PathLike[str] | Journal | None = None,
     use: Mapping[str, Resource] | None = None,
     executor: Executor = "auto",
     total: int | None = None,
@@ -42,11 +62,15 @@ def map(
     fn: Callable[[I], Awaitable[T]],
     inputs: Iterable[I] | AsyncIterable[I],
     *,
-    concurrency: int | None = None,
+    concurrency: int | Literal["adaptive"] | None = None,
+    rate: str | Sequence[str] | None = None,
+    limit: Limit | None = None,
+    retry: int | Retry | None = None,
     timeout: float | None = None,
     deadline: float | None = None,
     ordered: bool = True,
     stop_after: int | str | None = None,
+    journal: str | os.PathLike[str] | Journal | None = None,
     use: Mapping[str, Resource] | None = None,
     executor: Executor = "auto",
     total: int | None = None,
@@ -58,11 +82,15 @@ def map(
     fn: Callable[[I], T],
     inputs: Iterable[I] | AsyncIterable[I],
     *,
-    concurrency: int | None = None,
+    concurrency: int | Literal["adaptive"] | None = None,
+    rate: str | Sequence[str] | None = None,
+    limit: Limit | None = None,
+    retry: int | Retry | None = None,
     timeout: float | None = None,
     deadline: float | None = None,
     ordered: bool = True,
     stop_after: int | str | None = None,
+    journal: str | os.PathLike[str] | Journal | None = None,
     use: Mapping[str, Resource] | None = None,
     executor: Executor = "auto",
     total: int | None = None,
@@ -73,11 +101,15 @@ def map(
     fn: Callable[[Any], Any],
     inputs: Iterable[Any] | AsyncIterable[Any],
     *,
-    concurrency: int | None = None,
+    concurrency: int | Literal["adaptive"] | None = None,
+    rate: str | Sequence[str] | None = None,
+    limit: Limit | None = None,
+    retry: int | Retry | None = None,
     timeout: float | None = None,
     deadline: float | None = None,
     ordered: bool = True,
     stop_after: int | str | None = None,
+    journal: str | os.PathLike[str] | Journal | None = None,
     use: Mapping[str, Resource] | None = None,
     executor: Executor = "auto",
     total: int | None = None,
@@ -91,14 +123,22 @@ def map(
             this run's own, async ones on the caller's loop (`async for`, `await`) or the engine's (`for`, `.list()`).
         inputs: any iterable or async iterable, endless too. Read lazily: never further ahead of the consumer than
             a window that starts at `concurrency` and grows to at most max(1024, 8 x concurrency) if that pays.
-        concurrency: how many calls may be in flight at once; None means 32 (for a flow: what its
-            branches and stages can use at once, if that is more). In a flow every step's call counts.
+        concurrency: how many calls may be in flight at once, or "adaptive": as many as make the other side answer the
+            most, found and followed by the run itself. None: as many as `limit` allows, else 32 (for a flow: what
+            its branches and stages can use at once, if that is more). In a flow every step's call counts.
+        rate: how many calls may start in a time: "100/s", "5000/h", or a list of such; see `Limit`.
+        limit: a `Limit` shared with other runs and steps; it holds besides `concurrency` and `rate`.
+        retry: how many attempts an input has, or a `Retry`; None: one.
         timeout: seconds for one call. An async call is cancelled; a blocking one cannot be, so it is left behind
             and counted, and another thread takes its place. Either way that input fails with a TimeoutError.
         deadline: seconds for the whole run, from its first iteration; then `DeadlineExceeded` is raised.
         ordered: outcomes in the order of the inputs, or as they finish.
         stop_after: give up after so many failures (10), or after a share of the total ("5%"; while the total is
             not known: of what has finished, once that is 100). Matters to `outcomes()`; values stop at the first.
+            None: when 50 of the first 60 calls fail in one way that no input changes (the same 401, the same
+            TypeError). Either way `Stopped` is raised.
+        journal: a path, or a `Journal`: outcomes are kept there, and a run over the same inputs goes on where
+            this one ended, however it ended.
         use: what each call gets by keyword, as in `{"session": whilst.resource(requests.Session, per="thread")}`.
         executor: "auto" finds out whether `fn` is blocking or async; "thread" insists on threads.
         total: how many inputs there will be, for the progress and `stop_after`; found by itself where `len()` works.
@@ -127,22 +167,32 @@ def map(
         "stop_after": StopAfter.parse(stop_after),
         "total": _check_total(total, inputs),
         "progress": None if progress is None else flag("progress", progress),
+        "retry": Retry.of(retry),
+        "journal": _journal_of(journal),
     }
-    at_once = None if concurrency is None else whole("concurrency", concurrency, least=1)
-    if isinstance(fn, Flow) or use:
-        flow = _as_flow(fn, executor, use)
-        return Run(plan_of(flow, inputs, concurrency=at_once, name=name or name_of_flow(flow), **whole_run))
-    _check_function(fn, executor)
-    on_threads = executor == "thread" or not is_async(fn)
+    wanted = check_concurrency(concurrency)
+    own = own_limit(wanted, rate)
+    limits = Hold.in_order([one for one in (own, check_limit(limit)) if one is not None])
+    flow = _as_flow(fn, executor, use) if isinstance(fn, Flow) or use else None
+    if flow is None:
+        _check_function(fn, executor)
+    on_threads = flow is None and (executor == "thread" or not is_async(fn))
+    adaptive = wanted == "adaptive" or (wanted is None and limit is not None and limit.adaptive)
+    lanes, run_ahead = at_once(wanted, limits, adaptive=adaptive, on_threads=on_threads)
+    if flow is not None:
+        label = name or name_of_flow(flow)
+        return Run(plan_of(flow, inputs, concurrency=lanes, limits=limits, name=label, **whole_run))
     label = name or name_of(fn)
     return Run(
         Plan(
             fn=fn,
             inputs=inputs,
-            concurrency=_check_threads(at_once, label, on_threads),
+            concurrency=_check_threads(lanes, label, on_threads),
             on_threads=on_threads,
             name=label,
             context=contextvars.copy_context(),
+            limits=limits,
+            run_ahead=run_ahead,
             **whole_run,
         )
     )
@@ -197,6 +247,19 @@ def _check_threads(count: int | None, name: str, on_threads: bool) -> int:
             f"concurrency={count} would need as many threads, because {name}() is blocking; at most {MOST_THREADS}"
         )
     return count
+
+
+def _journal_of(given: Any) -> Any:
+    """Return the journal to write, which only its users load."""
+    if given is None:
+        return None
+    from .journal import Journal
+
+    if isinstance(given, Journal):
+        return given
+    if isinstance(given, (str, os.PathLike)):
+        return Journal(given)
+    raise TypeError(f'journal must be a path or a whilst.Journal, got {short(given)}\n  try: journal="run.db"')
 
 
 def _check_total(total: object, inputs: Any) -> int | None:

@@ -1,9 +1,18 @@
-"""How many failures are too many, and what kinds were there?"""
+"""How many failures are too many, what kinds were there, and is it the same one from the first call on?"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
+
+from .pushback import described_status, host_of, status_of
+
+# Statuses that mean the credential and not the input, and errors that mean the function: more calls end the same way.
+_HOPELESS_STATUSES = frozenset({401, 403, 407})
+_HOPELESS_ERRORS = (TypeError, NameError, AttributeError, ImportError, NotImplementedError)
+FIRST_CALLS = 60
+SAME_AMONG_THEM = 50
 
 LEAST_FINISHED = 100  # a share of fewer outcomes than this says nothing when the total is unknown
 
@@ -47,15 +56,52 @@ class StopAfter:
         return str(self.count) if self.share is None else f"{self.share * 100:g}%"
 
 
+class SameFailure:
+    """Whether the first calls fail in one way that no retry and no other input will change.
+
+    50 of the first 60 must fail with the same 401, 403 or 407 of the same host, or with the same programming error in
+    the same words. Other failures are the inputs' own and never end a run.
+    """
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def note(self, error: BaseException, finished: int) -> str | None:
+        """Take note of a failure, the `finished`-th outcome; return what to call it when it is clear that it stays."""
+        if finished > FIRST_CALLS:
+            return None
+        name = _hopeless_name(error)
+        if not name:
+            return None
+        self._seen[name] += 1
+        return name if self._seen[name] >= SAME_AMONG_THEM else None
+
+    def remedy(self, name: str) -> str:
+        """Return what would help against the failure of this name."""
+        return "mend the credential, then run it again" if name[:3].isdigit() else "mend the function, then run it again"
+
+
+def _hopeless_name(error: BaseException) -> str:
+    status = status_of(error)
+    if status is not None:
+        host = host_of(error)
+        where = f" ({host})" if host else ""
+        return f"{described_status(status)}{where}" if status in _HOPELESS_STATUSES else ""
+    if not isinstance(error, _HOPELESS_ERRORS):
+        return ""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # an exception whose text cannot be made is never the same as another
+        return ""
+
+
 def kind_of(error: BaseException) -> str:
     """Name the kind of a failure: the status code an HTTP client put on it, else the class.
 
     >>> kind_of(ValueError("x"))
     'ValueError'
     """
-    for holder in (error, getattr(error, "response", None)):
-        for name in ("status_code", "status"):
-            status = getattr(holder, name, None)
-            if isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599:
-                return str(status)
-    return type(error).__name__
+    status = status_of(error)
+    return str(status) if status is not None and 400 <= status <= 599 else type(error).__name__

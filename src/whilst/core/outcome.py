@@ -80,6 +80,14 @@ def noted(error: BaseException, index: int, input: object, attempts: int) -> Bas
     return error
 
 
+def noted_retry(error: BaseException, broken: Exception) -> None:
+    """Add the note that the judge of a retry raised; best effort."""
+    try:
+        error.add_note(f"whilst: no further attempt, because Retry(on=…) itself raised {short(broken)}")
+    except Exception:  # as above
+        pass
+
+
 def short(thing: object, limit: int = 120) -> str:
     """Return a one-line repr of at most `limit` characters, whatever `thing.__repr__` does."""
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .failures import StopAfter
+from .retry import Retry
 from .tree import Node
 
 Executor = Literal["auto", "thread"]
@@ -29,6 +30,12 @@ class Plan:
     progress: bool | None
     name: str
     context: contextvars.Context
+    retry: Retry | None = None
+    limits: tuple[Any, ...] = ()
+    """The limits that each call holds, in the order in which they were made."""
+    run_ahead: int | None = None
+    """How far the run reads ahead at first, where that is not `concurrency`."""
+    journal: Any = None
     node: Node | None = None
     """The flow to call instead of `fn`, if it is one."""
     calls: int = 0

@@ -21,6 +21,11 @@ class Summary:
         concurrency: how many calls may be in flight at once.
         failures: how many failures of each kind (an HTTP status such as "429", else the exception's class).
         done: whether the run has ended.
+        recalled: outcomes that came from the journal instead of a call; they count in ok and failed too.
+        retried: attempts beyond the first ones.
+        waiting: inputs that wait for another attempt.
+        rejected: calls that were answered with "slower" (429, 503, refused connections).
+        notes: what else a reader should know: breakers that opened, headers that were not believed, double retries.
 
     >>> import whilst
     >>> run = whilst.map(abs, [-1, 2])
@@ -40,6 +45,11 @@ class Summary:
     failures: Mapping[str, int] = field(default_factory=dict[str, int])
     left_behind: tuple[str, ...] = ()
     done: bool = False
+    recalled: int = 0
+    retried: int = 0
+    waiting: int = 0
+    rejected: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def finished(self) -> int:
@@ -58,6 +68,12 @@ class Summary:
             done += f", {self.failed:,} failed ({kinds})"
         of = f" of {self.total:,}" if self.total is not None and self.total != self.finished else ""
         parts = [f"{done}{of} in {self.elapsed:.2f} s ({self.rate:,.0f}/s)"]
+        if self.recalled:
+            parts.append(f"{self.recalled:,} from the journal")
+        if self.retried:
+            parts.append(f"{self.retried:,} retried")
+        if self.rejected:
+            parts.append(f"{self.rejected:,} rejected")
         if self.in_flight:
             parts.append(f"{self.in_flight:,} in flight")
         if self.abandoned:

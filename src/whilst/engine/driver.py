@@ -4,24 +4,31 @@ Everything here happens on the loop's thread. Others touch the run at four place
 the consumer from `ready` (deques: one operation each), the consumer counts `window.delivered`, and
 `call_soon_threadsafe` brings everything else here.
 
-An input is *admitted* when it enters the queue and *done* when it has a record or nobody wants one any more. The
-run is over when nothing more is admitted and admitted == done.
+An input is *admitted* when it enters the inbox and *done* when it has a record or nobody wants one any more. The
+run is over when nothing more is admitted and admitted == done. Inbox and queue are the same deque, and inputs go
+straight from the source to the lanes, until something stands between: a journal that may know an input already, or
+the gate of a run that has limits (or gets them, because the other side said "slower"). On its way back a failure may
+be sent to wait for another attempt.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any, Protocol
 
-from ..core.failures import kind_of
+from ..core.failures import SameFailure, kind_of
 from ..core.order import as_finished, in_order
 from ..core.outcome import Record
 from ..core.plan import Plan
+from ..core.pushback import pushback_of
+from ..core.retried import retried_inside, retries_of
 from ..core.summary import Summary
+from ..core.transient import transient
 from ..core.window import Window
 from ..errors import DeadlineExceeded, RunCancelled, Stopped
 from ..lanes.clock import clock_of
@@ -29,12 +36,21 @@ from ..lanes.ending import ended
 from ..lanes.loop import LoopLanes
 from ..lanes.port import Lanes
 from ..lanes.threads import ThreadLanes
+from ..limit import Limit
+from .attempts import Attempts
+from .gate import Gate
 from .handoff import Handoff
+from .ledger import Ledger
 from .source import Source, open_source
 
 LEAST_SWEEP = 0.005  # seconds between two looks for calls past their timeout; a look costs 0.04 µs a lane
 STARVING = 0.001  # seconds that lanes stand idle behind a slow call before the window grows for them
+MOST_BACKLOG = 65_536  # outcomes that wait for the journal's writer; reading halts there
+MOST_NOTES = 20
 EXPIRE_GRACE = 1.0  # seconds that calls cancelled by the deadline have for their clean-up
+
+
+Pair = tuple[int, Any]
 
 
 class Owned(Protocol):
@@ -64,12 +80,14 @@ class Driver:
         *,
         fail_fast: bool,
         scope: Owned | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
         self.clock: Callable[[], float] = clock_of(loop)
         self.context: contextvars.Context = plan.context
-        self.queue: deque[tuple[int, Any]] = deque()
-        self.window: Window = Window(plan.concurrency)
+        self.queue: deque[Pair] = deque()
+        self.inbox: deque[Pair] = self.queue
+        self.window: Window = Window(plan.concurrency, plan.run_ahead)
         self.nudge_at: float = inf
         """How many must be delivered for the consumer to call `nudge`."""
         self.finished: bool = False
@@ -83,17 +101,39 @@ class Driver:
         self._scope = scope
         self._push: Callable[[Record], None]
         self._push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
-        self._done = self._dropped = 0
+        self._done = self._dropped = self._recalled = self._rejected = 0
         self._kinds: Counter[str] = Counter()
-        self._exhausted = self._stopping = False
+        self._same = SameFailure() if plan.stop_after is None else None
+        self._notes: dict[str, None] = {}
+        self._exhausted = False
+        self._horizon = inf  # inputs from this index on are not wanted any more
         self._nudging = self._dry = False
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closing: asyncio.Task[None] | None = None
+        self._attempts = Attempts(plan.retry, self.started) if plan.retry is not None else None
+        self._patience = min(
+            inf if plan.timeout is None else plan.timeout,
+            inf if plan.retry is None or plan.retry.total is None else plan.retry.total,
+        )
+        self._ledger = ledger
+        self._strict = ledger is not None and ledger.strict  # whether an outcome is given only once it is durable
+        self._undurable: deque[Record] = deque()
+        self._flushing = False
+        self._retry_due = inf
+        self._gate = Gate(self, plan.limits or (Limit._unlimited(),), plan.concurrency) if self._needs_gate() else None
+        if ledger is not None or self._gate is not None:
+            self.inbox = deque()
+        self._watches = self._gate is not None or ledger is not None or self._attempts is not None
         self._source: Source = open_source(self, plan.inputs)
-        lanes: type[ThreadLanes | LoopLanes] = ThreadLanes if plan.on_threads else LoopLanes
-        self._lanes: Lanes = lanes(self, plan.fn, plan.concurrency, plan.timeout)
+        self._lanes: Lanes = (
+            ThreadLanes(self, plan.fn, plan.concurrency, self._patience)
+            if plan.on_threads
+            else LoopLanes(self, plan.fn, plan.concurrency)
+        )
+        if ledger is not None:
+            ledger.attach(durable=self._durable, broken=self._journal_broke)
 
     # -- what the run calls -----------------------------------------------------------------------------------
 
@@ -101,8 +141,8 @@ class Driver:
         """Read the first inputs and start the first calls."""
         if self._plan.deadline is not None:
             self._at("deadline", self.started + self._plan.deadline, self._expire)
-        if self._plan.timeout is not None:
-            self._at("sweep", self.started + self._plan.timeout, self._sweep)
+        if self._patience < inf:
+            self._at("sweep", self.started + self._patience, self._sweep)
         self.refill()
 
     def nudge(self) -> None:
@@ -127,7 +167,8 @@ class Driver:
     def summary(self) -> Summary:
         """Count; safe from any thread."""
         done, failed = self._done, sum(tuple(self._kinds.values()))
-        in_flight = 0 if self._ended is not None else self._source.admitted - len(self.queue) - done
+        waiting = len(self._attempts) if self._attempts is not None else 0
+        in_flight = 0 if self._ended is not None else self._source.admitted - self._held() - waiting - done
         return Summary(
             name=self._plan.name,
             total=self._plan.total,
@@ -136,10 +177,15 @@ class Driver:
             in_flight=max(0, in_flight),
             abandoned=self._lanes.abandoned + (self._scope.abandoned if self._scope is not None else 0),
             elapsed=(self._ended if self._ended is not None else self.clock()) - self.started,
-            concurrency=self._plan.concurrency,
+            concurrency=self._plan.concurrency if self._gate is None else self._gate.concurrency,
             failures=dict(self._kinds),
             left_behind=self._left_behind(),
             done=self._ended is not None,
+            recalled=self._recalled,
+            retried=self._attempts.made if self._attempts is not None else 0,
+            waiting=waiting,
+            rejected=self._rejected,
+            notes=self._all_notes(),
         )
 
     def become_orphan(self) -> None:
@@ -169,8 +215,13 @@ class Driver:
     # -- what lanes call: see `Port` --------------------------------------------------------------------------
 
     def emit(self, record: Record) -> None:
-        """Count a record, put it in its place, and wake the consumer if it is its turn."""
-        if record[3] is not None and not self._failed(record):
+        """Take what became of a call: an outcome, unless it failed and is worth another attempt."""
+        if self._watches:
+            watched = self._watch(record)
+            if watched is None:
+                return
+            record = watched
+        elif record[3] is not None and not self._failed(record):
             return
         self._done += 1
         self._push(record)
@@ -178,29 +229,58 @@ class Driver:
         if handoff.waiting and handoff.ready:
             handoff.wake()
         if self._exhausted and self._done == self._source.admitted:
-            self._finish()
+            self._finish_if_done()
 
-    def dropped(self, count: int) -> None:
-        """Count inputs that will have no record."""
-        self._done += count
-        self._dropped += count
-        self._finish_if_done()
+    def dropped(self, index: int) -> None:
+        """Count a call that will have no record."""
+        if self._gate is not None:
+            self._gate.dropped(index)
+        self._forget_inputs(1)
+
+    def left(self, index: int) -> None:
+        """Keep the permit of a blocking call that is left behind."""
+        if self._gate is not None:
+            self._gate.left(index)
+
+    def came_home(self, index: int) -> None:
+        """Give that permit back; on any thread."""
+        if self._gate is not None:
+            self._gate.came_home(index)
+
+    def due(self, index: int, started: float) -> float:
+        """Return when a call is past its timeout, or its input past `Retry(total=)`."""
+        due = inf if self._plan.timeout is None else started + self._plan.timeout
+        if self._attempts is not None and self._attempts.retry.total is not None:
+            due = min(due, self._attempts.first_started(index, started) + self._attempts.retry.total)
+        return due
+
+    def overdue(self, index: int, started: float) -> TimeoutError:
+        """Say which of the two it was."""
+        name, timeout = self._plan.name, self._plan.timeout
+        if timeout is not None and self.clock() >= started + timeout:
+            return TimeoutError(f"{name}() took longer than its timeout of {timeout:g} s")
+        assert self._attempts is not None
+        total = self._attempts.retry.total
+        return TimeoutError(f"{name}() took longer than {total:g} s over all its attempts (Retry(total={total:g}))")
 
     def refill(self) -> None:
         """Let the source fill the room, and say when the consumer should ask again."""
         if self._exhausted:
             self.nudge_at = inf
+            self._pump()
             return
         self.nudge_at = 0  # before the look at `delivered`, so that no delivery in between is missed
-        self._source.fill(self.window.limit)
+        if self._ledger is None or self._ledger.backlog <= MOST_BACKLOG:
+            self._source.fill(self.window.limit)
+        self._pump()
         if self._starves() and "starving" not in self._timers:
             self._at("starving", self.clock() + STARVING, self._still_starving)
         if self._exhausted:
             self.nudge_at = inf
-        elif self.queue:
+        elif self.queue or self._held():
             if self._source.admitted - self._done >= self._plan.concurrency:  # enough for every lane
                 self.nudge_at = self.window.refill_at
-            if self._lanes.idle:
+            if self.queue and self._lanes.idle:
                 self._lanes.wake()
 
     def fatal(self, error: BaseException) -> None:
@@ -220,11 +300,12 @@ class Driver:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    # -- what the source calls: see `Reader` ------------------------------------------------------------------
+    # -- what the source and the gate call: see `Reader` and `Host` -------------------------------------------
 
     def arrived(self) -> None:
-        """Put lanes to work on what came into the empty queue."""
-        if self.queue and not self._stopping:
+        """Put lanes to work on what came."""
+        self._pump()
+        if self.queue:
             self._lanes.wake()
 
     def ended(self, error: BaseException | None) -> None:
@@ -234,17 +315,61 @@ class Driver:
         self._exhausted = True
         if error is not None:
             self.error = error
-        self._lanes.no_more()
-        if self.queue:
-            self._lanes.wake()
+        if not self._watches:
+            self._lanes.no_more()
+        self.arrived()
         self._finish_if_done()
 
+    def unfit(self, pair: Pair, error: Exception) -> None:
+        """Fail an input that was not called, because a limit's `by` or `weight` raised for it."""
+        self._settle((pair[0], pair[1], None, error, self.clock(), 0.0, 0))
+
     # -- private, in order of use -----------------------------------------------------------------------------
+
+    @property
+    def _stopping(self) -> bool:
+        return self._horizon < inf
+
+    def _needs_gate(self) -> bool:
+        return bool(self._plan.limits) or self._strict
+
+    def _held(self) -> int:
+        """Count the admitted inputs that have not been called yet."""
+        waiting = len(self.queue)
+        if self.inbox is not self.queue:
+            waiting += len(self.inbox)
+        return waiting + (self._gate.pending if self._gate is not None else 0)
+
+    def _blocked(self) -> bool:
+        """Whether lanes lack work although inputs are there, so that more of them would not help."""
+        return bool(self.queue) or (self._gate is not None and self._gate.pending > 0 and not self._gate.keyed)
+
+    def _pump(self) -> None:
+        """Move inputs from the inbox on: to their outcome, if the journal has it, else through the gate to the lanes."""
+        inbox = self.inbox
+        if inbox is self.queue:
+            return
+        pairs = [inbox.popleft() for _ in range(len(inbox))]
+        if self._ledger is not None and pairs:
+            pairs, known = self._ledger.admit(pairs)
+            for record in known:
+                self._recalled += record[3] is None or record[6] > 0
+                self._settle(record)
+            if self._stopping:  # one of those was a failure that ended the run
+                wanted = [pair for pair in pairs if pair[0] < self._horizon]
+                self._forget_inputs(len(pairs) - len(wanted))
+                pairs = wanted
+        if self._gate is None:
+            self.queue.extend(pairs)
+        else:
+            if pairs:
+                self._gate.put(pairs)
+            self._gate.pump()
 
     def _starves(self) -> bool:
         """Whether lanes have no work for want of room alone, while the consumer waits for a slow call."""
         admitted, handoff = self._source.admitted, self._handoff
-        if self.queue or self._exhausted or not handoff.waiting or handoff.ready:
+        if self._blocked() or self._exhausted or not handoff.waiting or handoff.ready:
             return False
         window = self.window
         return admitted >= window.limit and admitted - self._done < self._plan.concurrency and window.size < window.cap
@@ -256,7 +381,7 @@ class Driver:
             self.refill()
 
     def _nudged(self) -> None:
-        parked_for_room = not self.queue and not self._exhausted and self._source.full
+        parked_for_room = not self._blocked() and not self._exhausted and self._source.full
         dry = self._dry or (self._handoff.waiting and not self._handoff.ready)
         self._nudging = self._dry = False
         if parked_for_room and dry and self._lanes.idle:
@@ -264,24 +389,97 @@ class Driver:
             self._source.full = False
         self.refill()
 
+    def _watch(self, record: Record) -> Record | None:
+        """Tell gate, retries and journal what became of a call; None if it is no outcome yet."""
+        attempts, error = self._attempts, record[3]
+        if attempts is not None and record[0] in attempts.tried:
+            record = (*record[:6], attempts.number(record[0]))
+        if error is None:
+            if self._gate is not None:
+                self._gate.returned(record, None, slot=not self._strict)
+        elif not self._failed(record):
+            return None
+        if attempts is not None:
+            attempts.tried.pop(record[0], None)
+        return record if self._ledger is None else self._written(record)
+
     def _failed(self, record: Record) -> bool:
-        """Count a failure and apply the policy; False if it is no input's failure but the end of the run."""
-        error = record[3]
+        """Judge a failure; False if it is no outcome: it waits for another attempt, or is the end of the run."""
+        index, error, attempts = record[0], record[3], self._attempts
         assert error is not None
         if not isinstance(error, Exception):  # KeyboardInterrupt, SystemExit: the consumer's to raise
+            if self._gate is not None:
+                self._gate.dropped(index)
             self._done += 1
             self._dropped += 1
             self.fatal(error)
             return False
+        pushback = pushback_of(error, time.time())
+        ill = attempts is not None and attempts.retry.breaker and (pushback is not None or transient(error))
+        if self._gate is None and (ill or (pushback is not None and pushback.pauses)):
+            self._install_gate()
+        again = False
+        if attempts is not None and index < self._horizon:
+            again = attempts.again(record, pushback, self._source.admitted - self._held(), self.clock())
+        if pushback is not None:
+            self._rejected += not pushback.timeout
+            self._note(pushback.absurd)
+        if self._gate is not None:
+            if attempts is not None and attempts.retry.breaker:
+                self._gate.failed(index, ill=ill)
+            self._gate.returned(record, pushback, slot=again or not self._strict)
+        if again:
+            self._retry_at()
+            if record[6] == 1:
+                self._note_two_levels(error)
+            return False
+        self._count_failure(record)
+        return True
+
+    def _install_gate(self) -> None:
+        """Put a gate between source and lanes of a run that has none, to be able to pause it."""
+        if self._stopping:
+            return
+        queue = self.queue
+        shared, self._watches = self.inbox is queue, True
+        self._gate = gate = Gate(self, (Limit._unlimited(),), self._plan.concurrency)
+        admitted = self._source.redirect(deque()) if shared else self._source.admitted - len(self.inbox)
+        moved: list[Pair] = []
+        try:
+            while True:
+                moved.append(queue.popleft())
+        except IndexError:
+            pass
+        waiting = len(self._attempts) if self._attempts is not None else 0
+        gate.adopt(admitted - len(moved) - waiting - self._done)
+        gate.put(moved)
+
+    def _count_failure(self, record: Record) -> None:
+        """Count a failed outcome and apply the policies that end a run."""
+        error = record[3]
+        assert error is not None
         self._kinds[kind_of(error)] += 1
         if self._fail_fast:
-            self._stop(None)
-            self._lanes.drop(record[0] if self._plan.ordered else -1)
-        elif self._plan.stop_after is not None:
-            failed = self._kinds.total()
-            if self._plan.stop_after.reached(failed, self._done - self._dropped + 1, self._plan.total):
-                self._stop(self._stopped(failed, error))
-        return True
+            horizon = record[0] if self._plan.ordered else 0
+            if horizon < self._horizon:
+                self._stop(None, horizon)
+                self._lanes.drop(record[0] if self._plan.ordered else -1)
+            return
+        failed, finished = self._kinds.total(), self._done - self._dropped + 1
+        if self._same is not None and (name := self._same.note(error, finished)):
+            self._stop(self._hopeless(name, failed, finished, self._same.remedy(name)))
+        stop_after = self._plan.stop_after
+        if stop_after is not None and stop_after.reached(failed, finished, self._plan.total):
+            self._stop(self._stopped(failed, error))
+
+    def _hopeless(self, name: str, failed: int, finished: int, remedy: str) -> Stopped:
+        total = self._plan.total
+        rest = f"{total - self._source.admitted + self._held():,} inputs are" if total is not None else "the other inputs are"
+        return Stopped(
+            f"{failed:,} of the first {finished:,} calls of {self._plan.name} failed the same way: {name}\n"
+            f"  {rest} untouched; retrying would not help\n"
+            f"  {remedy} (stop_after=\"100%\" would go on to the end)"
+        )
 
     def _stopped(self, failed: int, last: Exception) -> Stopped:
         finished = self._done - self._dropped + 1
@@ -292,21 +490,145 @@ class Driver:
             f"  stop_after={self._plan.stop_after} ended the run; nothing new was started"
         )
 
-    def _stop(self, error: BaseException | None) -> None:
-        """Admit nothing more and forget what was admitted but not started; the first error given stays."""
+    def _stop(self, error: BaseException | None, horizon: int = 0) -> None:
+        """Admit nothing more and forget inputs from `horizon` on that are not in flight; the first error given stays."""
         if self.error is None and not self.finished:
             self.error = error
-        if self._stopping:
+        if horizon >= self._horizon:
             return
-        self._stopping = self._exhausted = True
+        self._horizon = horizon
+        self._exhausted = True
         self._source.close()
-        dropped = 0
+        taken: list[Pair] = []
         try:
             while True:
-                self.queue.popleft()
-                dropped += 1
+                taken.append(self.queue.popleft())
         except IndexError:
-            self.dropped(dropped)
+            pass
+        self.queue.extend(pair for pair in taken if pair[0] < horizon)
+        unwanted = [pair for pair in taken if pair[0] >= horizon]
+        forgotten = len(unwanted)
+        if self.inbox is not self.queue:
+            inputs = [self.inbox.popleft() for _ in range(len(self.inbox))]
+            self.inbox.extend(pair for pair in inputs if pair[0] < horizon)
+            forgotten += len(inputs) - len(self.inbox)
+        if self._gate is not None:
+            self._gate.unused(unwanted)
+            forgotten += self._gate.take_out(horizon)
+        settled = self._attempts.settle(horizon) if self._attempts is not None else []
+        if self._fail_fast:
+            forgotten += len(settled)
+        else:
+            for record in settled:  # their last failure is their outcome
+                self._settle(record)
+        self._forget_inputs(forgotten)
+
+    def _settle(self, record: Record) -> None:
+        """Take an outcome that no call of this moment made."""
+        if record[3] is not None:
+            self._count_failure(record)
+        kept = record if self._ledger is None else self._written(record)
+        if kept is not None:
+            self._give(kept)
+
+    def _give(self, record: Record) -> None:
+        self._done += 1
+        self._push(record)
+        if self._handoff.waiting and self._handoff.ready:
+            self._handoff.wake()
+        self._finish_if_done()
+
+    def _forget_inputs(self, count: int) -> None:
+        """Count inputs that will have no record."""
+        self._done += count
+        self._dropped += count
+        self._finish_if_done()
+
+    def _retry_at(self) -> None:
+        """Have a look when the next attempt is due."""
+        assert self._attempts is not None
+        due = self._attempts.next_due
+        timer = self._timers.get("retry")
+        if due is None or (timer is not None and self._retry_due <= due):
+            return
+        if timer is not None:
+            timer.cancel()
+        self._retry_due = due
+        self._at("retry", due, self._try_again)
+
+    def _try_again(self) -> None:
+        self._timers.pop("retry", None)
+        assert self._attempts is not None
+        pairs = self._attempts.due(self.clock())
+        if self._gate is not None:
+            self._gate.put(reversed(pairs), first=True)
+        else:
+            self.queue.extendleft(reversed(pairs))
+        self._retry_at()
+        self.arrived()
+
+    def _note(self, text: str) -> None:
+        if text and len(self._notes) < MOST_NOTES:
+            self._notes[text] = None
+
+    def _note_two_levels(self, error: Exception) -> None:
+        inside = retries_of(self._plan.fn) or retried_inside(error)
+        if inside:
+            self._note(f"{self._plan.name}() is retried at two levels: by {inside} inside it and by retry= here")
+
+    def _all_notes(self) -> tuple[str, ...]:
+        opened = self._gate.opened if self._gate is not None else 0
+        times = "once" if opened == 1 else f"{opened:,} times"
+        broke = (f"paused {times}, because half of the calls failed in a row of ten seconds",) * bool(opened)
+        return tuple(self._notes) + broke
+
+    # -- the journal ------------------------------------------------------------------------------------------
+
+    def _written(self, record: Record) -> Record | None:
+        """Write an outcome down; None if it is to be given later, when it is durable."""
+        ledger = self._ledger
+        assert ledger is not None
+        try:
+            ledger.add(record)
+        except Exception as error:  # a value that cannot be stored: better to stop now than after the last call
+            self._stop(error)
+            return record
+        if not self._strict:
+            return record
+        self._undurable.append(record)
+        return None
+
+    def _durable(self, count: int) -> None:
+        """Give what is durable now, and go on where the backlog had halted the reading."""
+        if self._strict:
+            if self._gate is not None:
+                self._gate.free_slots(count)
+            for _ in range(min(count, len(self._undurable))):
+                self._give(self._undurable.popleft())
+        if not self.finished:
+            self.refill()
+            if self.queue:
+                self._lanes.wake()
+
+    def _journal_broke(self, error: Exception) -> None:
+        """Start nothing new; what is in flight is still given."""
+        self._strict = False
+        self._stop(error)
+        if self._undurable:
+            self._durable_after_all()
+
+    def _durable_after_all(self) -> None:
+        while self._undurable:
+            self._give(self._undurable.popleft())
+
+    async def _flush_ledger(self) -> None:
+        assert self._ledger is not None
+        try:
+            await self._ledger.flush()
+        except Exception as error:  # the disk, mostly; it was told through `broken` as well
+            if self.error is None:
+                self.error = error
+        self._finish()
 
     def _expire(self) -> None:
         """Act on the deadline: in-flight calls become outcomes, or are dropped where values alone are wanted."""
@@ -320,8 +642,7 @@ class Driver:
 
     def _sweep(self) -> None:
         now = self.clock()
-        assert self._plan.timeout is not None
-        earliest = min(self._lanes.sweep(now), now + self._plan.timeout)
+        earliest = min(self._lanes.sweep(now), now + self._patience)
         self._at("sweep", max(earliest, now + LEAST_SWEEP), self._sweep)
 
     def _at(self, name: str, when: float, action: Callable[[], None]) -> None:
@@ -329,8 +650,13 @@ class Driver:
             self._timers[name] = self.loop.call_later(max(0.0, when - self.clock()), action)
 
     def _finish_if_done(self) -> None:
-        if self._exhausted and self._done >= self._source.admitted:
+        if not self._exhausted or self._done < self._source.admitted or self._flushing:
+            return
+        if self._ledger is None or self.finished:
             self._finish()
+        else:  # the iteration ends when the last row is durable
+            self._flushing = True
+            self._closing_flush = asyncio.Task(self._flush_ledger(), loop=self.loop)
 
     def _finish(self) -> None:
         """Nothing more will be ready: tell the consumer, and begin to close."""
@@ -346,15 +672,21 @@ class Driver:
         if self._handoff.waiting:
             self._handoff.wake()
         self._source.close()
+        if self._gate is not None:
+            self._gate.close()
         self._lanes.close()  # here and now: a loop that is torn down cancels the task before it begins
         self._closing = asyncio.Task(self._close(), loop=self.loop)
 
     async def _close(self) -> None:
         await self._lanes.gone()
+        if self._gate is not None:
+            self._gate.end()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=EXPIRE_GRACE)
         if self._scope is not None:
             await self._scope.close()
+        if self._ledger is not None:
+            await self._ledger.close()
 
     def _left_behind(self) -> tuple[str, ...]:
         source = self._source.waiting if self._stopping else ""

@@ -2,7 +2,7 @@
 
 Reading arbitrary code on the loop could block it, so a generator is read on a feeder thread and an async iterator
 by a feeder task. Each reads only as far as `fill(limit)` allows and appends straight to the queue the lanes take
-from; it calls `arrived` only when somebody said that the queue had run empty (`hungry`). A feeder thread that rang
+from (or to an inbox before it, see `Driver`); it calls `arrived` only when somebody said that this had run empty (`hungry`). A feeder thread that rang
 is hungry again a little later, so a slow source is served at once and a fast one does not ring for every input.
 """
 
@@ -31,11 +31,12 @@ class Reader(Protocol):
     """What a source needs from the driver."""
 
     loop: asyncio.AbstractEventLoop
-    queue: Queue
+    inbox: Queue
+    """Where inputs go."""
     context: Context
 
     def arrived(self) -> None:
-        """Take note, on the loop, that the queue has something after it was empty."""
+        """Take note, on the loop, that the inbox has something after it was empty."""
 
     def ended(self, error: BaseException | None) -> None:
         """Take note, on the loop, that nothing more will come, because of `error` or because it is all."""
@@ -60,6 +61,10 @@ class Source(Protocol):
 
     def fill(self, limit: int) -> None:
         """Admit inputs with an index below `limit`, now or as they come."""
+
+    def redirect(self, inbox: Queue) -> int:
+        """Put inputs into another inbox from now on; return how many were admitted before."""
+        ...
 
     def close(self) -> None:
         """Admit nothing more."""
@@ -99,11 +104,16 @@ class Container:
         except Exception as error:  # a dict or set that changed its size meanwhile
             self._reader.ended(error)
             return
-        self._reader.queue.extend(pairs)
+        self._reader.inbox.extend(pairs)
         self.admitted += len(pairs)
         self.full = True
         if len(pairs) < room:
             self._reader.ended(None)
+
+    def redirect(self, inbox: Queue) -> int:
+        """Switch."""
+        self._reader.inbox = inbox
+        return self.admitted
 
     def close(self) -> None:
         """Let go of the container."""
@@ -146,10 +156,16 @@ class ThreadFeeder:
             self._thread.start()
         elif limit > self.admitted:
             self._room.set()
-        if not self._reader.queue:
+        if not self._reader.inbox:
             self._hungry = True
-            if self._reader.queue:  # it came between the two lines
+            if self._reader.inbox:  # it came between the two lines
                 self._reader.loop.call_soon(self._reader.arrived)
+
+    def redirect(self, inbox: Queue) -> int:
+        """Switch, between two appends of the thread."""
+        with self._guard:
+            self._reader.inbox = inbox
+            return self.admitted
 
     def close(self) -> None:
         """Admit nothing more; a thread inside `next()` is left behind and ends when that returns."""
@@ -175,13 +191,13 @@ class ThreadFeeder:
             self._tell(self._reader.ended, error)
 
     def _read(self, inputs: Iterable[Any]) -> None:
-        append = self._reader.queue.append
+        reader = self._reader
         index = 0
         for item in inputs:
             with self._guard:
                 if self._closed:
                     return
-                append((index, item))
+                reader.inbox.append((index, item))
                 self.admitted = index = index + 1
             if self._hungry:
                 self._hungry = False
@@ -201,7 +217,7 @@ class ThreadFeeder:
     def _look(self) -> None:
         self._looking = False
         self._hungry = True  # first: what is appended from here on rings again
-        if self._reader.queue:
+        if self._reader.inbox:
             self._reader.arrived()
 
     def _wait_for_room(self, index: int) -> bool:
@@ -243,6 +259,11 @@ class AsyncFeeder:
         elif limit > self.admitted and self._room is not None and not self._room.done():
             self._room.set_result(None)
 
+    def redirect(self, inbox: Queue) -> int:
+        """Switch."""
+        self._reader.inbox = inbox
+        return self.admitted
+
     def close(self) -> None:
         """Cancel the task, wherever it waits."""
         if self._task is not None and not self._closed:  # once: the generator's own clean-up may take a while
@@ -274,9 +295,9 @@ class AsyncFeeder:
         async for item in self._inputs:
             if self._closed:
                 return
-            reader.queue.append((self.admitted, item))
+            reader.inbox.append((self.admitted, item))
             self.admitted += 1
-            if len(reader.queue) == 1:
+            if len(reader.inbox) == 1:
                 reader.arrived()
             while self.admitted >= self._limit:
                 self.full = True

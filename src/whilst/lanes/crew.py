@@ -112,11 +112,16 @@ class Crew:
             if len(self.members) >= self._most or not self._ask_spawner():
                 self._waking = False  # all are busy, and each looks at the queue when it is done
 
-    def retire(self, member: Member, job: object) -> bool:
-        """Leave a thread behind in `job`; False if that has ended meanwhile. Another may take its place."""
+    def retire(self, member: Member, job: object, noted: Callable[[], None] | None = None) -> bool:
+        """Leave a thread behind in `job`; False if that has ended meanwhile. Another may take its place.
+
+        `noted` is called if it is left, before the thread can see it.
+        """
         with member.guard:
             if member.job is not job or member.retired:
                 return False
+            if noted is not None:
+                noted()
             member.retired = True
             self.retired.add(member)  # under the guard, or the thread could end before it is listed
         self.members.discard(member)

@@ -48,13 +48,10 @@ class _Lane:
 class LoopLanes:
     """Lanes for an async function; see `Lanes` for the contract."""
 
-    def __init__(
-        self, port: Port, fn: Callable[[Any], Awaitable[Any]], concurrency: int, timeout: float | None
-    ) -> None:
+    def __init__(self, port: Port, fn: Callable[[Any], Awaitable[Any]], concurrency: int) -> None:
         self._port = port
         self._fn = fn
         self._concurrency = concurrency
-        self._timeout = timeout
         self._lanes: set[_Lane] = set()
         self._parked: deque[_Lane] = deque()
         self._closing = False
@@ -85,16 +82,16 @@ class LoopLanes:
         """Do nothing: an idle task costs nothing to keep and little to end."""
 
     def sweep(self, now: float) -> float:
-        """Cancel the calls that are past their timeout."""
-        assert self._timeout is not None
+        """Cancel the calls that are past their time."""
         earliest = inf
         for lane in self._lanes:
             if lane.input is None or lane.reason:
                 continue
-            if now - lane.started >= self._timeout:
-                lane.cancel("timeout", _timed_out(self._fn, self._timeout))
+            due = self._port.due(lane.input[0], lane.started)
+            if now >= due:
+                lane.cancel("timeout", self._port.overdue(lane.input[0], lane.started))
             else:
-                earliest = min(earliest, lane.started + self._timeout)
+                earliest = min(earliest, due)
         return earliest
 
     def expire(self, error: Exception) -> None:
@@ -163,7 +160,7 @@ class LoopLanes:
                 lane.input = None
                 ended = clock()
                 if lane.reason and self._settle(lane):
-                    port.dropped(1)
+                    port.dropped(given[0])
                 else:
                     emit((given[0], given[1], value, error, started, ended - started, 1))
                 del given, value, error  # an idle lane must not keep a result alive
@@ -225,10 +222,6 @@ class LoopLanes:
         while lane.task.cancelling():
             lane.task.uncancel()
         return unwanted
-
-
-def _timed_out(fn: Callable[..., Any], timeout: float) -> TimeoutError:
-    return TimeoutError(f"{name_of(fn)}() took longer than its timeout of {timeout:g} s")
 
 
 def _trimmed(error: BaseException) -> BaseException:

@@ -23,8 +23,22 @@ class Port(Protocol):
     def emit(self, record: Record) -> None:
         """Take what became of one input."""
 
-    def dropped(self, count: int) -> None:
-        """Take note that this many started inputs will have no outcome, because nobody wants one any more."""
+    def dropped(self, index: int) -> None:
+        """Take note that a started input will have no outcome, because nobody wants one any more."""
+
+    def left(self, index: int) -> None:
+        """Take note that a blocking call is left behind; called before its outcome is emitted or dropped."""
+
+    def came_home(self, index: int) -> None:
+        """Take note, on any thread, that a call that was left behind has returned."""
+
+    def due(self, index: int, started: float) -> float:
+        """Return when a call that began at `started` is past its time (inf: never)."""
+        ...
+
+    def overdue(self, index: int, started: float) -> TimeoutError:
+        """Return the error of a call that is past its time."""
+        ...
 
     def refill(self) -> None:
         """Put inputs into the queue, if the window has room and the source has any."""

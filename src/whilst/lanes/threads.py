@@ -44,11 +44,11 @@ class _Call:
 class ThreadLanes:
     """Lanes for a blocking function, or one whose colour shows only when it is called; see `Lanes`."""
 
-    def __init__(self, port: Port, fn: Callable[[Any], Any], concurrency: int, timeout: float | None) -> None:
+    def __init__(self, port: Port, fn: Callable[[Any], Any], concurrency: int, patience: float) -> None:
         self._port = port
         self._fn = fn
         self._concurrency = concurrency
-        self._timeout = timeout
+        self._patience = patience  # seconds a call may take; for the message
         self._slab = Slab(port.loop, port.emit, port.refill)
         self._gone = asyncio.Event()
         self._crew = Crew(
@@ -87,18 +87,17 @@ class ThreadLanes:
         self._crew.no_more()
 
     def sweep(self, now: float) -> float:
-        """Give up the calls that are past their timeout."""
-        assert self._timeout is not None
+        """Give up the calls that are past their time."""
         earliest = inf
         for member in tuple(self._crew.members):
             call = self._call_of(member)
             if call is None:
                 continue
-            if now - call.started >= self._timeout:
-                message = f"{name_of(self._fn)}() took longer than its timeout of {self._timeout:g} s"
-                self._give_up(member, call, TimeoutError(message))
+            due = self._port.due(call.pair[0], call.started)
+            if now >= due:
+                self._give_up(member, call, self._port.overdue(call.pair[0], call.started))
             else:
-                earliest = min(earliest, call.started + self._timeout)
+                earliest = min(earliest, due)
         if self.abandoned > self._concurrency:
             self._port.give_up(self._too_many())
         return earliest
@@ -116,7 +115,7 @@ class ThreadLanes:
         for member in tuple(self._crew.members):
             pair = member.job
             if pair is not None and pair[0] > after and self._leave(member, pair):
-                self._port.dropped(1)
+                self._port.dropped(pair[0])
 
     def left_behind(self) -> tuple[str, ...]:
         """Say how many calls still run although they were given up."""
@@ -143,7 +142,7 @@ class ThreadLanes:
             except TimeoutError:  # an awaitable ignores its cancellation, or the machine is starved
                 for member in tuple(self._crew.members):
                     if (pair := member.job) is not None:
-                        self._crew.retire(member, pair)
+                        self._retire(member, pair)
 
     # -- on the loop ------------------------------------------------------------------------------------------
 
@@ -156,7 +155,7 @@ class ThreadLanes:
         if call.in_task:  # the function has returned; what it returned can be cancelled
             if not call.given_up:
                 self._cancel(call, error)
-        elif self._crew.retire(member, call.pair):
+        elif self._retire(member, call.pair):
             index, item = call.pair
             self._port.emit((index, item, None, error, call.started, self._port.clock() - call.started, 1))
             if self._port.queue:
@@ -169,10 +168,13 @@ class ThreadLanes:
                 left = member.job is pair and not call.unwanted
                 call.unwanted = True
         else:
-            left = self._crew.retire(member, pair)
+            left = self._retire(member, pair)
         if left and call is not None:
             self._cancel(call, None)
         return left
+
+    def _retire(self, member: Member, pair: Pair) -> bool:
+        return self._crew.retire(member, pair, lambda: self._port.left(pair[0]))
 
     def _cancel(self, call: _Call, error: Exception | None) -> None:
         call.given_up, call.error = True, error
@@ -200,7 +202,7 @@ class ThreadLanes:
 
     def _too_many(self) -> TooManyAbandoned:
         return TooManyAbandoned(
-            f"{self.abandoned} calls of {name_of(self._fn)}() outlived their timeout of {self._timeout:g} s and still "
+            f"{self.abandoned} calls of {name_of(self._fn)}() outlived their timeout of {self._patience:g} s and still "
             f"run, more than the {self._concurrency} this run may have at once\n"
             f"  a blocking call cannot be stopped from outside ({place_of(self._fn) or 'no source'})\n"
             "  try: a timeout inside the function (requests.get(url, timeout=5)), or a longer timeout= here"
@@ -217,7 +219,9 @@ class ThreadLanes:
             return
         value, error = self._port.context.copy().run(self._invoke, call)
         took = clock() - started
-        if member.finish() and not call.unwanted:
+        if not member.finish():
+            self._port.came_home(pair[0])
+        elif not call.unwanted:
             self._slab.put((pair[0], pair[1], value, error, started, took, 1))
         member.state = None
         del value, error  # the error's traceback leads back to this frame: they would keep each other alive
@@ -226,9 +230,10 @@ class ThreadLanes:
         """Do not begin what was taken from the queue in the moment when the run gave up."""
         index, item = call.pair
         if not member.finish():
+            self._port.came_home(index)
             return
         if index > self._dropped_after:
-            tell(self._port.loop, self._port.dropped, 1)
+            tell(self._port.loop, self._port.dropped, index)
         else:
             self._slab.put((index, item, None, self._expired, call.started, 0.0, 1))
         member.state = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from .core.outcome import short
+from .outcome import short
 
 
 def whole(parameter: str, value: Any, *, least: int) -> int:

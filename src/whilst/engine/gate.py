@@ -1,0 +1,310 @@
+"""Which of the admitted inputs may start now? Stands between the source and the lanes of a run that has limits.
+
+Inputs wait in a line for each value of a limit's `by=` (one line where there is none), so a host that is full does not
+hold up the others. A line asks its limits for as many permits as there are lanes free, in one go, which is why a limit
+costs a call next to nothing. A permit goes back when its call returns; the permit of a blocking call that was given up
+stays out until its thread comes home.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable
+from math import inf
+from typing import Any, Protocol
+
+from ..core.breaker import Breaker
+from ..core.outcome import Record
+from ..core.pushback import Pushback
+from ..limit import Claim, Limit
+
+Pair = tuple[int, Any]
+
+
+class Host(Protocol):
+    """What a gate needs from the driver."""
+
+    loop: asyncio.AbstractEventLoop
+    clock: Callable[[], float]
+    queue: deque[Pair]
+
+    def arrived(self) -> None:
+        """Put lanes to work on the queue."""
+
+    def unfit(self, pair: Pair, error: Exception) -> None:
+        """Take note that an input cannot be called, because a limit's `by` or `weight` raised for it."""
+
+
+class _Line:
+    """The inputs that need the same permits."""
+
+    __slots__ = ("back", "breaker", "claim", "ended", "in_flight", "key", "pending")
+
+    def __init__(self, gate: Gate, item: Any) -> None:
+        self.claim = Claim(gate.limits, item, loop=gate.host.loop, granted=lambda count: gate.granted(self, count))
+        self.key: Hashable = self.claim.keys if gate.keyed else ()
+        self.pending: deque[Pair] = deque()
+        self.in_flight = 0  # let through and not returned
+        self.back = 0  # permits of calls that have returned, to be given back with the next look
+        self.ended = 0  # calls so far
+        self.breaker: Breaker | None = None
+
+
+class Gate:
+    """Lets inputs into the lanes' queue as limits, pauses and the breaker permit."""
+
+    def __init__(self, host: Host, limits: tuple[Limit, ...], concurrency: int) -> None:
+        self.host: Host = host
+        self.limits: tuple[Limit, ...] = limits
+        self.keyed: bool = any(limit.keyed for limit in limits)
+        self.pending: int = 0
+        """Inputs that wait here."""
+        self.taken: int = 0
+        """Slots that are taken: inputs let through whose lane is not free again."""
+        self.opened: int = 0
+        """How often a breaker has opened."""
+        self._concurrency = concurrency
+        self._weighted = any(limit.weighted for limit in limits)
+        self._tells = any(limit.adaptive for limit in limits)  # whether a limit wants to know of successes
+        self._lines: dict[Hashable, _Line] = {}
+        self._ready: deque[_Line] = deque()  # have inputs and have not asked for permits
+        self._unsettled: list[_Line] = []  # have permits to give back
+        self._line_of: dict[int, _Line] = {}  # of calls in flight, where there is more than one line
+        self._left: Counter[int] = Counter()  # calls that were given up and of which nothing else is known yet
+        self._kept: dict[int, list[_Line]] = {}  # whose permits such calls hold
+        self._timer: asyncio.TimerHandle | None = None
+        self._look_due = inf
+        self._closed = self._ended = False
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls may be in flight now, as far as that is one number for all."""
+        if self.keyed:
+            return self._concurrency
+        return min([self._concurrency, *(now for limit in self.limits if (now := limit.statistics().concurrency))])
+
+    # -- inputs -----------------------------------------------------------------------------------------------
+
+    def put(self, pairs: Iterable[Pair], *, first: bool = False) -> None:
+        """Let inputs stand in line; `first`: before the others, because they have waited once."""
+        line: _Line | None = None
+        for pair in pairs:
+            if line is None or self.keyed:
+                try:
+                    line = self._line(pair[1])
+                except Exception as error:  # of the user's `by` or `weight`
+                    self.host.unfit(pair, error)
+                    continue
+            if not line.pending and not line.claim.wanted:
+                self._ready.append(line)
+            if not first:
+                line.pending.append(pair)
+            else:
+                line.pending.insert(1 if self._weighted and line.claim.wanted else 0, pair)  # it may ask for the first
+            self.pending += 1
+
+    def pump(self) -> None:
+        """Let through what may start now."""
+        for line in self._unsettled:
+            self._settle(line)
+        self._unsettled.clear()
+        if self._closed:
+            return
+        for _ in range(len(self._ready)):
+            if self.taken >= self._concurrency:
+                return
+            self._serve(self._ready.popleft())
+
+    def take_out(self, first_index: int) -> int:
+        """Forget the inputs that wait and stand at or behind this index; return how many."""
+        found = 0
+        for line in self._lines.values():
+            kept = [pair for pair in line.pending if pair[0] < first_index]
+            found += len(line.pending) - len(kept)
+            line.pending = deque(kept)
+            if not kept:
+                line.claim.withdraw()
+        self.pending -= found
+        return found
+
+    def adopt(self, count: int) -> None:
+        """Count calls that were in flight before there was a gate."""
+        line = self._line(None)
+        line.claim.ask(count)
+        line.in_flight += count
+        self.taken += count
+
+    # -- calls that return ------------------------------------------------------------------------------------
+
+    def returned(self, record: Record, pushback: Pushback | None, *, slot: bool) -> None:
+        """Take note that a call has ended: its permit goes back, and if `slot` its lane is free."""
+        if self._ended:
+            return
+        index, _, _, error, started, _, _ = record
+        line = self._free(index, slot=slot)
+        line.ended += 1
+        if self._left and self._left[index]:
+            self._left[index] -= 1
+        elif error is None and not self._tells:
+            if not line.back:
+                self._unsettled.append(line)
+            line.back += 1
+        elif pushback is not None:
+            line.claim.finished(started, "rejected", pushback.retry_after, pushback.rate, pushback.window)
+        else:
+            line.claim.finished(started, "failed" if error is not None else "ok")
+        if line.breaker is not None and error is None and line.breaker.succeeded(started):
+            self._look_at(self.host.clock())
+        if self.keyed and not line.in_flight and not line.pending:
+            self._forget(line)
+
+    def failed(self, index: int, *, ill: bool) -> None:
+        """Take note, before `returned`, of a failure; `ill`: one that speaks of the other side's health."""
+        line = self._line_of[index] if self.keyed else self._lines[()]
+        if line.breaker is None:
+            if not ill:
+                return
+            line.breaker = Breaker()
+        if not ill:
+            line.breaker.withdrawn()
+        elif line.breaker.failed(line.ended + 1, self.host.clock()):
+            self.opened += 1
+
+    def dropped(self, index: int) -> None:
+        """Take note that a call ended without an outcome."""
+        if self._ended:
+            return
+        line = self._free(index, slot=True)
+        if line.breaker is not None:
+            line.breaker.withdrawn()
+        if self._left and self._left[index]:
+            self._left[index] -= 1
+        else:
+            line.claim.give_back()
+
+    def unused(self, pairs: Iterable[Pair]) -> None:
+        """Give back the permits of inputs that were let through and not called."""
+        for index, _ in pairs:
+            self._free(index, slot=True).claim.refund()
+
+    def free_slots(self, count: int) -> None:
+        """Free the slots of calls that have returned without doing so."""
+        self.taken -= count
+
+    def left(self, index: int) -> None:
+        """Take note that a blocking call is given up; what else is told of it next frees its slot, not its permit."""
+        if not self._ended:
+            self._left[index] += 1
+            self._kept.setdefault(index, []).append(self._line_of[index] if self.keyed else self._lines[()])
+
+    def came_home(self, index: int) -> None:
+        """Give back the permit of a call that was given up, now that it has returned; from any thread."""
+        lines = self._kept.get(index)
+        if lines:
+            lines.pop().claim.finished(self.host.clock(), "failed")
+
+    def close(self) -> None:
+        """Let nothing more through."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for line in self._lines.values():
+            line.claim.withdraw()
+
+    def end(self) -> None:
+        """Give every permit back but those of calls that were given up: the lanes are gone."""
+        self.close()
+        self.pump()
+        for index, count in self._left.items():
+            for _ in range(count):
+                self._free(index, slot=True)
+        for line in self._lines.values():
+            line.claim.give_back(line.in_flight)
+        self._ended = True
+
+    # -- what limits call -------------------------------------------------------------------------------------
+
+    def granted(self, line: _Line, count: int) -> None:
+        """Use permits that were taken for a line meanwhile, as far as there are inputs and lanes."""
+        used = 0
+        if not self._closed:
+            used = max(0, min(count, len(line.pending), self._room(line)))
+        if used < count:
+            line.claim.refund(count - used)
+        self._start(line, used)
+        if line.pending and not line.claim.wanted and not self._closed:
+            self._ready.append(line)
+            self.pump()
+        self.host.arrived()
+
+    # -- private, in order of use -----------------------------------------------------------------------------
+
+    def _line(self, item: Any) -> _Line:
+        if not self.keyed and self._lines:
+            return self._lines[()]
+        line = _Line(self, item)
+        return self._lines.setdefault(line.key, line)
+
+    def _settle(self, line: _Line) -> None:
+        line.claim.give_back(line.back)
+        line.back = 0
+
+    def _serve(self, line: _Line) -> None:
+        room = min(len(line.pending), self._room(line))
+        if room > 0 and not self._weighted:
+            self._start(line, line.claim.ask(room))
+        while room > 0 and self._weighted and line.claim.ask(1, line.pending[0][1]):
+            self._start(line, 1)
+            room -= 1
+        if line.pending and not line.claim.wanted:
+            self._ready.append(line)
+
+    def _room(self, line: _Line) -> int:
+        """Return how many calls of the line there are lanes for, and the breaker lets through."""
+        room = self._concurrency - self.taken
+        if line.breaker is None:
+            return room
+        now = self.host.clock()
+        allowed = line.breaker.room(now)
+        if not allowed and line.breaker.open_until is not None and line.breaker.open_until > now:
+            self._look_at(line.breaker.open_until)
+        return int(min(room, allowed))
+
+    def _start(self, line: _Line, count: int) -> None:
+        if not count:
+            return
+        queue, pending = self.host.queue, line.pending
+        if line.breaker is not None:
+            line.breaker.probe()
+        pairs = [pending.popleft() for _ in range(count)]
+        if self.keyed:
+            for index, _ in pairs:
+                self._line_of[index] = line
+        queue.extend(pairs)
+        line.in_flight += count
+        self.taken += count
+        self.pending -= count
+
+    def _free(self, index: int, *, slot: bool) -> _Line:
+        line = self._line_of.pop(index) if self.keyed else self._lines[()]
+        line.in_flight -= 1
+        self.taken -= slot
+        return line
+
+    def _forget(self, line: _Line) -> None:
+        if not line.back and (line.breaker is None or line.breaker.open_until is None):
+            self._lines.pop(line.key, None)
+
+    def _look_at(self, when: float) -> None:
+        if self._timer is not None:
+            if self._look_due <= when:
+                return
+            self._timer.cancel()
+        self._look_due = when
+        self._timer = self.host.loop.call_later(max(0.0, when - self.host.clock()), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self.pump()
+        self.host.arrived()

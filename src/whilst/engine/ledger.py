@@ -1,0 +1,33 @@
+"""What a run asks of its journal; see `whilst.journal` for the one there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ..core.outcome import Record
+
+
+class Ledger(Protocol):
+    """The journal of one run, open; every method is called on the run's loop."""
+
+    strict: bool
+    """Whether an outcome is given to the consumer only once it is durable."""
+    backlog: int
+    """Outcomes that were added and are not durable yet."""
+
+    def attach(self, *, durable: Callable[[int], None], broken: Callable[[Exception], None]) -> None:
+        """Call `durable(count)` on the loop after each commit, and `broken` once if writing fails."""
+
+    def admit(self, pairs: Sequence[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], list[Record]]:
+        """Identify inputs, in the order of the source; return those to call, and records of those already done."""
+        ...
+
+    def add(self, record: Record) -> None:
+        """Write an outcome down; raises if its value cannot be stored."""
+
+    async def flush(self) -> None:
+        """Return when everything added is durable."""
+
+    async def close(self) -> None:
+        """Flush, and let go of the file; idempotent."""
