@@ -138,7 +138,7 @@ def test_a_flow_stays_a_flow() -> None:
 
 def test_a_row_that_does_not_fit_is_rejected_alone() -> None:
     rows = [row({"a": 1, "b": 2}, 1), BAD, row({"a": 1}, 4), row({"b": 1, "a": 2}, 5)]
-    feed = Feed(iter(rows), call_of(several, {"a": 1, "b": 2}), "rows")
+    feed = Feed(iter(rows), call_of(several, {"a": 1, "b": 2}).misfit, "rows")
     assert [it.reason if isinstance(it, Rejected) else it.line for it in feed] == [
         1,
         "broken",
@@ -149,7 +149,7 @@ def test_a_row_that_does_not_fit_is_rejected_alone() -> None:
 
 def test_large_rows_wait_for_room_and_small_ones_do_not() -> None:
     large = Row(1, None, b"x" * (LARGE + 1))
-    feed = Feed(iter([large, row(1), large, row(2), large]), call_of(one, 1), "rows", room=2 * LARGE)
+    feed = Feed(iter([large, row(1), large, row(2), large]), None, "rows", room=2 * LARGE)
     taken: list[Row | Rejected] = []
     arrived = threading.Semaphore(0)
 
@@ -175,7 +175,7 @@ def test_large_rows_wait_for_room_and_small_ones_do_not() -> None:
 
 def test_one_row_larger_than_the_room_passes() -> None:
     large = Row(1, None, b"x" * (3 * LARGE))
-    assert list(Feed(iter([large]), call_of(one, 1), "rows", room=LARGE)) == [large]
+    assert list(Feed(iter([large]), None, "rows", room=LARGE)) == [large]
 
 
 # -- messages -------------------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
-"""Which rows go into the run: those that fit the function, at most so many bytes of them at once."""
+"""Which rows go into the run: those that fit, at most so many bytes of them at once."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ..io.rows import Rejected, Row, rejected
-from .call import Call
 
 LARGE = 64 * 1024  # bytes; a thousand smaller rows are no burden, so only larger ones are counted
 MOST_LARGE = 256 * 1024 * 1024  # bytes of large rows that may be read and not yet delivered
@@ -18,12 +18,19 @@ class Feed:
     Without that wait a thousand rows of 16 MiB could be read ahead of a slow call: 16 GB.
     """
 
-    def __init__(self, rows: Iterator[Row | Rejected], call: Call, source_name: str, *, room: int = MOST_LARGE) -> None:
+    def __init__(
+        self,
+        rows: Iterator[Row | Rejected],
+        misfit: Callable[[Any], str | None] | None,
+        source_name: str,
+        *,
+        room: int = MOST_LARGE,
+    ) -> None:
         self.source_name: str = source_name
         self.last_line: int = 0
         """The line of the last row that was delivered."""
         self._rows = rows
-        self._call = call
+        self._misfit = misfit
         self._room = room
         self._held = 0
         self._closed = False
@@ -31,7 +38,7 @@ class Feed:
 
     def __iter__(self) -> Iterator[Row | Rejected]:
         """Give the rows; on the run's own thread."""
-        misfit = self._call.misfit if self._call.mode == "names" else None
+        misfit = self._misfit
         for row in self._rows:
             if type(row) is Row:
                 if len(row.raw) > LARGE and not self._take(len(row.raw)):

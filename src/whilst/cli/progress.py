@@ -8,15 +8,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from ..core.summary import Summary
-from ..io.lines import ByteSource
 from ..io.output import Output
 from .messages import clean, columns, emit, is_terminal, short
 
 EVERY = 0.2  # seconds between two flushes; below that nobody sees a difference
 PLAIN_EVERY = 30.0
 CLEAR = "\r\x1b[K"
+
+
+class Progressing(Protocol):
+    """How much of an input has been read; `ByteSource` tells."""
+
+    size: int | None
+    consumed: int
 
 
 class Attendant:
@@ -26,7 +33,7 @@ class Attendant:
         self,
         summary: Callable[[], Summary],
         outputs: Sequence[Output],
-        source: ByteSource,
+        source: Progressing,
         *,
         show: bool | None,
         on_broken: Callable[[], None],
@@ -73,9 +80,10 @@ class Attendant:
             self._drawn = False
 
 
-def line(now: Summary, source: ByteSource, width: int) -> str:
+def line(now: Summary, source: Progressing, width: int) -> str:
     """Return one line of at most `width` characters: how many, how fast, what failed, how much of the input.
 
+    >>> from whilst.io.lines import ByteSource
     >>> source = ByteSource(0, "urls.txt", size=100, owned=False)
     >>> source.consumed = 41
     >>> line(Summary("fetch", None, 90, 10, 32, 0, 2.0, 32, {"429": 10}), source, 79)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 import os
@@ -24,10 +23,13 @@ from ..io.lines import ByteSource
 from ..io.open import STDIN, make_writer
 from ..io.output import Output
 from ..run import Run
+from .call import Mode
 from .deliver import _POLICY, Sinks, Verdict
-from .map import Options, _check_outputs, _finish, _open_output, run_map
-from .map import command as map_command
+from .job import choose_loop
+from .map import call_option, run_map
 from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, Problem, described, place, say, short
+from .options import RunOptions, input_option, rows_command, with_run_options
+from .outputs import check_outputs, finish_outputs, open_file
 from .plan import flow_of_target, speaking_of
 from .progress import Attendant
 from .signals import Interrupted, Signals
@@ -43,21 +45,22 @@ class Unwritable(Exception):
     """A value that JSON has no words for."""
 
 
-def _map_options() -> list[click.Parameter]:
-    return [it for it in map_command.params if it.name not in ("target", "input")]
-
-
-@click.command(
-    params=[
-        click.Argument(["target"]),
-        click.Argument(["input"], required=False),
-        click.Option(["--value"], metavar="JSON", help="The one value to run over, without INPUT."),
-        *_map_options(),
-    ],
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-)
+@rows_command()
+@click.argument("target")
+@click.argument("input", required=False)
+@input_option("--value", metavar="JSON", help="The one value to run over, without INPUT.")
+@call_option
+@with_run_options
 @click.pass_context
-def command(ctx: click.Context, /, value: str | None, **given: Any) -> int:
+def command(
+    ctx: click.Context,
+    /,
+    target: str,
+    input: str | None,
+    value: str | None,
+    call: Mode | None,
+    options: RunOptions,
+) -> int:
     """Run TARGET once, or over each row of INPUT.
 
     TARGET is module:name or file.py:name, a flow or a function. Without INPUT it runs once, over no value or over that
@@ -69,45 +72,44 @@ def command(ctx: click.Context, /, value: str | None, **given: Any) -> int:
     whilst run jobs.py:enrich ids.txt -j 50 -o out.jsonl --failed failed.jsonl
     """
     with speaking_of("run"):
-        if given["input"] is None:
+        if input is None:
             _check_for_one(ctx)
-            given["input"] = "-"
-            return run_once(Options(**given), value)
+            return run_once(target, value, options)
         if value is not None:
             raise Problem(
                 "--value and INPUT cannot both be meant",
-                f"--value is {short(value, 60)}, INPUT is {given['input']}",
-                remedy=f"whilst run {given['target']} {given['input']}",
+                f"--value is {short(value, 60)}, INPUT is {input}",
+                remedy=f"whilst run {target} {input}",
             )
-        return run_map(Options(**given))
+        return run_map(target, input, call, options)
 
 
-def run_once(options: Options, value: str | None) -> int:
+def run_once(given: str, value: str | None, options: RunOptions) -> int:
     """Run TARGET over one value and return the exit code; Problem if it cannot even begin."""
     with Signals() as signals, ExitStack() as undo:
         try:
-            return _run(options, value, signals, undo)
+            return _run(given, value, options, signals, undo)
         except Interrupted as signal:
             say("interrupted: nothing was called")
             return 128 + signal.number
 
 
-def _run(options: Options, text: str | None, signals: Signals, undo: ExitStack) -> int:
+def _run(given: str, text: str | None, options: RunOptions, signals: Signals, undo: ExitStack) -> int:
     value = NOTHING if text is None else _parsed(text)
-    target = load_target(options.target)
+    target = load_target(given)
     flow = flow_of_target(target)
     if value is NOTHING:
         flow, value = _over_nothing(flow, target), None
-    if _check_outputs(options) != "jsonl":
+    if check_outputs(options) != "jsonl":
         stem = os.path.splitext(options.out)[0]
         raise Problem(f"{options.out}: one value is written as JSON", remedy=f"-o {stem}.jsonl, or an INPUT of rows")
-    out = _open_output(options.out, options, undo)
+    out = open_file(options.out, options, undo)
     run = _make_run(flow, value, target, options)
     undo.pop_all()  # from here on what was written is kept
     return _drive(run, out, signals, options)
 
 
-def _drive(run: Run[Any, Any], out: Output, signals: Signals, options: Options) -> int:
+def _drive(run: Run[Any, Any], out: Output, signals: Signals, options: RunOptions) -> int:
     """Let the run go on to whatever end, write the rest, and say how it ended."""
     written = 0
     ended_by: BaseException | None = None
@@ -125,7 +127,7 @@ def _drive(run: Run[Any, Any], out: Output, signals: Signals, options: Options) 
     now = run.summary()
     attendant.stop()
     writer = make_writer("jsonl", columns=None, values_only=True, failures_here=True)
-    problem = _finish(Sinks(out, writer, out, writer))
+    problem = finish_outputs(Sinks(out, writer, out, writer))
     verdict = _judge(out.broken or ended_by, signals, now, out, written)
     if verdict.text and (verdict.code != OK or not options.quiet):
         say(verdict.text)
@@ -134,9 +136,8 @@ def _drive(run: Run[Any, Any], out: Output, signals: Signals, options: Options) 
     return DISK if problem and verdict.code in (OK, FAILED) else verdict.code
 
 
-def _make_run(flow: Flow[Any, Any], value: Any, target: Target, options: Options) -> Run[Any, Any]:
-    if importlib.util.find_spec("uvloop") is not None:
-        os.environ.setdefault("WHILST_LOOP", "uvloop")
+def _make_run(flow: Flow[Any, Any], value: Any, target: Target, options: RunOptions) -> Run[Any, Any]:
+    choose_loop()
     plan = plan_of(
         flow,
         [value],

@@ -1,0 +1,70 @@
+"""How is the input of a command opened, and its first row looked at?"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Protocol
+
+from ..io.open import Input, UnknownKind, open_input
+from ..io.rows import Rejected, Row
+from .messages import DISK, Problem
+from .progress import Progressing
+
+
+class Source(Protocol):
+    """Rows and what they are called; `whilst.io.open.Input` is one."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def format(self) -> str:
+        """What it holds: text, jsonl, csv."""
+        ...
+
+    @property
+    def source(self) -> Progressing:
+        """How much of it has been read."""
+        ...
+
+    def rows(self) -> Iterator[Row | Rejected]:
+        """Give the rows, once; ValueError if the whole cannot be of this format."""
+        ...
+
+
+def open_source(name: str, format: str | None) -> Input:
+    """Open INPUT by its name; Problem if it cannot be read, or nothing says what is in it."""
+    try:
+        return open_input(name, format)
+    except UnknownKind as unknown:
+        raise Problem(
+            str(unknown), f"known endings: {', '.join(unknown.endings)}", remedy="--format text|jsonl|csv"
+        ) from None
+    except OSError as error:
+        raise Problem(f"{name} cannot be read: {error.strerror}", remedy=_close_file(name)) from None
+
+
+def peek(rows: Iterator[Row | Rejected], source: Source) -> tuple[Row | Rejected | None, Iterator[Row | Rejected]]:
+    """Read the first row, which decides how rows are handed over."""
+    try:
+        first = next(rows, None)
+    except ValueError as error:
+        raise Problem(f"{source.name} is no {source.format.upper()}: {error}") from None
+    except OSError as error:
+        raise Problem(f"{source.name} cannot be read: {error.strerror}", code=DISK) from None
+    return first, rows if first is None else itertools.chain([first], rows)
+
+
+def _close_file(name: str) -> str:
+    """Return the file that was likely meant."""
+    with suppress(OSError):
+        close = difflib.get_close_matches(os.path.basename(name), os.listdir(os.path.dirname(name) or "."), n=1)
+        if close and close[0] != os.path.basename(name):
+            return os.path.join(os.path.dirname(name), close[0])
+    return ""

@@ -1,0 +1,140 @@
+"""How does a command run over rows? Source and work are the command's own; all that comes after is the same for all."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from ..io.rows import Rejected, Row
+from .deliver import Sinks, Tally, deliver, judge
+from .feed import Feed
+from .inputs import Source, peek
+from .messages import DISK, FAILED, OK, Problem, say
+from .options import RunOptions, in_flags
+from .outputs import check_outputs, finish_outputs, make_sinks, open_outputs
+from .progress import Attendant
+from .signals import Interrupted, Signals
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a command does with each row."""
+
+    name: str
+    """What messages call it."""
+    worker: Callable[[Callable[[object], Any]], Any]
+    """Given what prepares a value for the output, return the function (or flow) of a row; its value is prepared.
+
+    A `Rejected` row must raise `RowRejected`.
+    """
+    shown: Callable[[Row], str]
+    """Write the call, for `--dry-run`."""
+    misfit: Callable[[Any], str | None] | None = None
+    """Say why a row's value is no input; None: it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A source of rows, and what to do with them once the first has been seen."""
+
+    source: Source
+    work: Callable[[Row | Rejected | None], Work]
+
+
+def run_job(options: RunOptions, prepare: Callable[[], Job], command: str) -> int:
+    """Run what `prepare` returns and return the exit code; Problem if it cannot even begin.
+
+    `command` is what a message proposes to look up: `whilst map`.
+    """
+    with Signals() as signals, ExitStack() as undo:
+        try:
+            return _run(options, prepare, command, signals, undo)
+        except Interrupted as signal:
+            say("interrupted: nothing was called")
+            return 128 + signal.number
+
+
+def choose_loop() -> None:
+    """Run on uvloop where it is installed: the command line's processes are its own."""
+    if importlib.util.find_spec("uvloop") is not None:
+        os.environ.setdefault("WHILST_LOOP", "uvloop")
+
+
+def _run(options: RunOptions, prepare: Callable[[], Job], command: str, signals: Signals, undo: ExitStack) -> int:
+    job = prepare()
+    source = job.source
+    format = check_outputs(options)
+    with signals.held():
+        outputs = open_outputs(options, undo) if options.dry_run is None else None
+    if source.name == "standard input" and sys.stdin is not None and sys.stdin.isatty() and not options.quiet:
+        say("reading inputs from the terminal, one a line; Ctrl-D ends them")
+    rows = source.rows() if options.take is None else itertools.islice(source.rows(), options.take)
+    first, rows = signals.wait(lambda: peek(rows, source))
+    work = job.work(first)
+    if outputs is None:
+        return _show_calls(work, rows, options.dry_run or 0)
+    columns = list(first.value) if source.format == "csv" and isinstance(first, Row) else None
+    sinks = make_sinks(options, format, outputs, columns)
+    feed = Feed(rows, work.misfit, source.name)
+    run = _make_run(options, work, sinks, feed, command)
+    signals.attach(run, [it.finish for it in sinks.each()])
+    undo.pop_all()  # from here on what was written is kept
+    return _drive(run, source, sinks, feed, signals, options)
+
+
+def _make_run(options: RunOptions, work: Work, sinks: Sinks, feed: Feed, command: str) -> Any:
+    choose_loop()
+    from .. import map as whilst_map
+
+    fn = work.worker(sinks.writer.prepare)
+    try:
+        return whilst_map(fn, feed, progress=False, name=work.name, **options.policies())
+    except (TypeError, ValueError) as error:
+        fact, _, more = in_flags(str(error)).partition("\n")
+        raise Problem(fact, *([more.strip()] if more else []), remedy=f"{command} --help") from None
+
+
+def _drive(run: Any, source: Source, sinks: Sinks, feed: Feed, signals: Signals, options: RunOptions) -> int:
+    """Let the run go on to whatever end, write the rest, and say how it ended."""
+    tally = Tally()
+    ended_by: BaseException | None = None
+    show = False if options.quiet else options.progress
+    attendant = Attendant(run.summary, sinks.each(), source.source, show=show, on_broken=run.cancel)
+    try:
+        deliver(run, sinks, feed, tally)
+    except BaseException as error:  # also SystemExit and KeyboardInterrupt out of a call: results are saved first
+        ended_by = error
+    now = run.summary()
+    feed.close()
+    attendant.stop()
+    problem = finish_outputs(sinks)
+    broken = next((it.broken for it in sinks.each() if it.broken is not None), None)
+    verdict = judge(broken or ended_by, signals, tally, now, feed, sinks)
+    if verdict.text and (verdict.code != OK or not options.quiet):
+        say(verdict.text)
+    if problem:
+        say(problem)
+    return DISK if problem and verdict.code in (OK, FAILED) else verdict.code
+
+
+def _show_calls(work: Work, rows: Iterator[Row | Rejected], count: int) -> int:
+    code, shown = OK, 0
+    for row in itertools.islice(rows, count):
+        shown += 1
+        misfit = work.misfit
+        reason = row.reason if isinstance(row, Rejected) else misfit(row.value) if misfit is not None else None
+        if isinstance(row, Row) and reason is None:
+            click.echo(f"{work.shown(row)}  # line {row.line}")
+        else:
+            code = FAILED
+            click.echo(f"# line {row.line} is rejected: {reason}")
+    say(f"dry run: the first {shown:,} of the calls are shown, none was made")
+    return code

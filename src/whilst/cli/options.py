@@ -1,0 +1,119 @@
+"""Which options do all commands that run over rows share? A new one is a line of OPTIONS and a field of RunOptions.
+
+An option that is a policy of the run is named as the parameter of `whilst.map` is, stands in POLICIES too, and is
+passed on as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, Literal
+
+import click
+
+MORE_THAN_0 = click.FloatRange(min=0, min_open=True)
+POLICIES = ("concurrency", "timeout", "deadline", "stop_after", "ordered")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The shared part of a command line, as click read it."""
+
+    format: Literal["text", "jsonl", "csv"] | None
+    take: int | None
+    dry_run: int | None
+    out: str
+    failed: str | None
+    overwrite: bool
+    values: bool
+    concurrency: int | None
+    timeout: float | None
+    deadline: float | None
+    stop_after: str | None
+    ordered: bool
+    progress: bool | None
+    quiet: bool
+
+    def policies(self) -> dict[str, Any]:
+        """Return the arguments of `whilst.map` that these options are."""
+        return {name: getattr(self, name) for name in POLICIES}
+
+
+class GroupedOption(click.Option):
+    """An option that stands under a heading of the help."""
+
+    def __init__(self, *arguments: Any, heading: str, **given: Any) -> None:
+        super().__init__(*arguments, **given)
+        self.heading = heading
+
+
+class GroupedCommand(click.Command):
+    """A command whose help has headings, in the order of their first options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each option under its heading."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                groups.setdefault(getattr(parameter, "heading", "Help"), []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+input_option = partial(click.option, cls=GroupedOption, heading="Input")
+output_option = partial(click.option, cls=GroupedOption, heading="Output")
+pace_option = partial(click.option, cls=GroupedOption, heading="Pace and patience")
+message_option = partial(click.option, cls=GroupedOption, heading="Messages")
+
+OPTIONS = (
+    input_option("--format", type=click.Choice(["text", "jsonl", "csv"]), help="What INPUT holds, whatever its name."),
+    input_option("--take", type=click.IntRange(min=1), metavar="N", help="Stop after N rows of INPUT."),
+    input_option("--dry-run", type=click.IntRange(min=1), metavar="N", help="Show the first N calls, make none."),
+    output_option("-o", "--out", default="-", metavar="OUT", help="Where outcomes go: - (JSON lines), .jsonl, .csv."),
+    output_option("--failed", metavar="FILE", help="Where failures go instead; a .jsonl that is a valid INPUT."),
+    output_option("--overwrite", is_flag=True, help="Replace OUT and FILE if they exist."),
+    output_option("--values", is_flag=True, help="Write values alone; failures go to stderr or --failed."),
+    pace_option("-j", "--concurrency", type=click.IntRange(min=1), metavar="N", help="Calls in flight at once: 32."),
+    pace_option("--timeout", type=MORE_THAN_0, metavar="S", help="Seconds for one call."),
+    pace_option("--deadline", type=MORE_THAN_0, metavar="S", help="Seconds for the whole run."),
+    pace_option("--stop-after", metavar="N|P%", help="Give up after N failures, or P percent."),
+    pace_option("--ordered/--unordered", default=True, help="In the order of INPUT (the default), or as they finish."),
+    message_option("--progress/--no-progress", default=None, help="Show progress on stderr: on a terminal yes."),
+    message_option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors."),
+)
+
+rows_command = partial(
+    click.command,
+    cls=GroupedCommand,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+"""The decorator of a command whose options these are."""
+
+
+def with_run_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the shared options; it gets them as `options`, a `RunOptions`."""
+
+    @functools.wraps(command)
+    def collect(*arguments: Any, **given: Any) -> int:
+        options = RunOptions(**{field.name: given.pop(field.name) for field in fields(RunOptions)})
+        return command(*arguments, options=options, **given)
+
+    decorated: Callable[..., int] = collect
+    for add in reversed(OPTIONS):
+        decorated = add(decorated)
+    return decorated
+
+
+def in_flags(message: str) -> str:
+    """Say of a flag what a message says of the parameter it begins with.
+
+    >>> in_flags("stop_after must be at least 1, got 0")
+    '--stop-after must be at least 1, got 0'
+    """
+    names = "|".join(POLICIES)
+    return re.sub(rf"^({names})\b", lambda found: "--" + found[0].replace("_", "-"), message)
