@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from .core.outcome import Outcome
     from .core.resource import Resource, resource
     from .core.summary import Summary
+    from .core.transient import transient
     from .errors import (
         DeadlineExceeded,
         RunCancelled,
         Stopped,
+        Throttled,
         TooManyAbandoned,
         WhilstError,
     )
@@ -50,6 +52,7 @@ _HOMES = {
     "RunCancelled": "errors",
     "Stopped": "errors",
     "Summary": "core.summary",
+    "Throttled": "errors",
     "TooManyAbandoned": "errors",
     "WhilstError": "errors",
     "batched": "flow",
@@ -62,6 +65,7 @@ _HOMES = {
     "sequence": "flow",
     "step": "flow",
     "together": "flow",
+    "transient": "core.transient",
     "unblock": "bridge",
 }
 
@@ -77,6 +81,7 @@ __all__ = [
     "RunCancelled",
     "Stopped",
     "Summary",
+    "Throttled",
     "TooManyAbandoned",
     "WhilstError",
     "batched",
@@ -89,6 +94,7 @@ __all__ = [
     "sequence",
     "step",
     "together",
+    "transient",
     "unblock",
 ]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .evidence import status_of
+
 LEAST_FINISHED = 100  # a share of fewer outcomes than this says nothing when the total is unknown
 
 
@@ -53,9 +55,5 @@ def kind_of(error: BaseException) -> str:
     >>> kind_of(ValueError("x"))
     'ValueError'
     """
-    for holder in (error, getattr(error, "response", None)):
-        for name in ("status_code", "status"):
-            status = getattr(holder, name, None)
-            if isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599:
-                return str(status)
-    return type(error).__name__
+    status = status_of(error)
+    return type(error).__name__ if status is None else str(status)
