@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from .core.resource import Resource, resource
     from .core.retry import Retry
     from .core.summary import Summary
+    from .core.transient import transient
     from .errors import (
         DeadlineExceeded,
         RunCancelled,
         Stopped,
+        Throttled,
         TooManyAbandoned,
         WhilstError,
     )
@@ -52,6 +54,7 @@ _HOMES = {
     "RunCancelled": "errors",
     "Stopped": "errors",
     "Summary": "core.summary",
+    "Throttled": "errors",
     "TooManyAbandoned": "errors",
     "WhilstError": "errors",
     "batched": "flow",
@@ -64,6 +67,7 @@ _HOMES = {
     "sequence": "flow",
     "step": "flow",
     "together": "flow",
+    "transient": "core.transient",
     "unblock": "bridge",
 }
 
@@ -80,6 +84,7 @@ __all__ = [
     "RunCancelled",
     "Stopped",
     "Summary",
+    "Throttled",
     "TooManyAbandoned",
     "WhilstError",
     "batched",
@@ -92,6 +97,7 @@ __all__ = [
     "sequence",
     "step",
     "together",
+    "transient",
     "unblock",
 ]
 

@@ -164,51 +164,70 @@ def step(
     *,
     executor: Executor = "auto",
     timeout: float | None = None,
+    concurrency: int | Literal["adaptive"] | None = None,
+    rate: str | Several[str] | None = None,
     limit: Limit | None = None,
+    retry: int | Retry | None = None,
+    hedge: bool = False,
     use: Mapping[str, Resource] | None = None,
     name: str | None = None,
 ) -> Flow[Any, Any]:
     """Give a function, or a part of a flow, policies of its own.
 
     Args:
-        fn: any callable, or a flow (then `timeout` is for the whole of it, `limit` for each call in it).
+        fn: any callable, or a flow (then `timeout` and `retry` are for the whole of it, limits for each call in it).
         executor: "auto", or "thread" to insist on a thread.
         timeout: seconds; then the call is cancelled (a blocking one is left behind) and TimeoutError raised. The
             time that a call waits for a permit does not count.
+        concurrency, rate: short for a `Limit` of this step's own, over all its runs.
         limit: a shared `Limit`, held during each call.
+        retry: how many attempts a call has, or a `Retry`; an attempt that waits holds no permit and no thread.
+        hedge: start a second call beside one that takes longer than 95 % of them do, and take the first success; for
+            calls that may well be made twice. At most 5 % of the calls, and none while the other side says "slower".
+            A blocking call that loses is left behind.
         use: resources that each call gets by keyword.
         name: what plans and messages call it.
 
     >>> import whilst
-    >>> whilst.step(sorted, timeout=5.0)([2, 1])
+    >>> whilst.step(sorted, timeout=5.0, retry=3)([2, 1])
     [1, 2]
     """
-    return Flow(_with_policies(fn, "step", executor, timeout, limit, use, name))
+    own = _own_limit(check_concurrency(concurrency), rate)
+    policies = _Policies(executor, timeout, _limits(own, limit), Retry.of(retry), flag("hedge", hedge), use, name)
+    return Flow(_with_policies(fn, "step", policies))
 
 
 def each(
     fn: AnyStep,
     *,
-    concurrency: int | None = None,
+    concurrency: int | Literal["adaptive"] | None = None,
+    rate: str | Several[str] | None = None,
     ordered: bool = True,
     executor: Executor = "auto",
     timeout: float | None = None,
     limit: Limit | None = None,
+    retry: int | Retry | None = None,
+    hedge: bool = False,
     use: Mapping[str, Resource] | None = None,
 ) -> Flow[Any, Any]:
     """A stage: call `fn` on every item of the stream, at most `concurrency` (default 32) at once.
 
     It streams: items go on to the next stage as they come, in order unless `ordered=False`, through bounded
-    buffers. `concurrency` holds for the whole run, however many inputs are in the stage. The other policies are
-    those of `step`.
+    buffers. `concurrency` holds for the whole run, however many inputs are in the stage; "adaptive" finds the best
+    by itself. The other policies are those of `step`.
 
     >>> import whilst
-    >>> whilst.sequence(range, whilst.each(str))(3)
+    >>> whilst.sequence(range, whilst.each(str, rate="1000/s"))(3)
     ['0', '1', '2']
     """
-    count = DEFAULT_CONCURRENCY if concurrency is None else whole("concurrency", concurrency, least=1)
-    node = _with_policies(fn, "each", executor, timeout, limit, use, None, as_item=True)
-    return Flow(Each(node, count, flag("ordered", ordered)))
+    wanted = check_concurrency(concurrency)
+    adaptive = wanted == "adaptive"
+    own = own_limit(wanted, rate)
+    policies = _Policies(executor, timeout, _limits(own, limit), Retry.of(retry), flag("hedge", hedge), use, None)
+    node = _with_policies(fn, "each", policies, as_item=True)
+    on_threads = isinstance(node, Step) and node.on_thread
+    lanes, _ = at_once(wanted, policies.limits, adaptive=adaptive, on_threads=on_threads)
+    return Flow(Each(node, lanes or DEFAULT_CONCURRENCY, flag("ordered", ordered), adaptive))
 
 
 def flatten() -> Flow[Any, Any]:
@@ -305,7 +324,7 @@ def plan_of(
 
 def flow_of(fn: Any, use: Mapping[str, Resource] | None) -> Flow[Any, Any]:
     """Return the flow of one step that a function with resources is, when it is mapped."""
-    return Flow(_with_policies(fn, "map", "auto", None, None, use, None, as_item=True))
+    return Flow(_with_policies(fn, "map", _Policies(use=use), as_item=True))
 
 
 def name_of_flow(flow: Flow[Any, Any]) -> str:
@@ -320,18 +339,19 @@ def show(node: Node) -> str:
     """Return the expression that would build a node."""
     match node:
         case Step():
-            policies = _shown(node.timeout, node.limit, node.executor, node.use, node.name)
+            policies = _shown(node, node.executor, node.use, node.hedge)
             return f"step({name_of(node.fn)}{policies})" if policies else name_of(node.fn)
-        case Policed(inner, timeout, limit, name):
-            return f"step({show(inner)}{_shown(timeout, limit, name=name)})"
+        case Policed(inner):
+            return f"step({show(inner)}{_shown(node)})"
         case Sequence(parts) | First(parts):
             return f"{kind_name(node)}({', '.join(show(part) for part in parts)})"
         case Together(parts, names):
             keys = [f"{name}=" for name in names] if names is not None else [""] * len(parts)
             inside = (key + show(part) for key, part in zip(keys, parts, strict=True))
             return f"together({', '.join(inside)})"
-        case Each(inner, concurrency, ordered):
-            return f"each({show(inner)}, concurrency={concurrency}{'' if ordered else ', ordered=False'})"
+        case Each(inner, concurrency, ordered, adaptive):
+            at_most = '"adaptive"' if adaptive else concurrency
+            return f"each({show(inner)}, concurrency={at_most}{'' if ordered else ', ordered=False'})"
         case Batched(n, within):
             return f"batched({n}{'' if within is None else f', within={within:g}'})"
         case _:
@@ -339,13 +359,15 @@ def show(node: Node) -> str:
 
 
 def _shown(
-    timeout: float | None, limit: object, executor: str = "auto", use: tuple[Any, ...] = (), name: str = ""
+    node: Step | Policed, executor: str = "auto", use: tuple[Any, ...] = (), hedge: bool = False
 ) -> str:
     parts = [f', executor="{executor}"'] if executor != "auto" else []
-    parts += [f", timeout={timeout:g}"] if timeout is not None else []
-    parts += [f", limit={limit!r}"] if limit is not None else []
+    parts += [f", timeout={node.timeout:g}"] if node.timeout is not None else []
+    parts += [f", limit={limit!r}" for limit in node.limits]
+    parts += [f", retry={node.retry!r}"] if node.retry is not None else []
+    parts += [", hedge=True"] if hedge else []
     parts += [f", use={', '.join(key for key, _ in use)}"] if use else []
-    parts += [f", name={name!r}"] if name else []
+    parts += [f", name={node.name!r}"] if node.name else []
     return "".join(parts)
 
 
@@ -363,35 +385,55 @@ def _step(fn: Any, path: str, *, as_item: bool = False, **policies: Any) -> Step
         raise TypeError(f"{path}: {error}") from None
 
 
-def _with_policies(
-    fn: AnyStep,
-    path: str,
-    executor: Executor,
-    timeout: float | None,
-    limit: Limit | None,
-    use: Mapping[str, Resource] | None,
-    name: str | None,
-    *,
-    as_item: bool = False,
-) -> Node:
-    timeout = seconds("timeout", timeout)
-    if limit is not None and not isinstance(limit, Limit):
-        raise TypeError(f"limit must be a whilst.Limit, got {short(limit)}\n  try: whilst.Limit(concurrency=…)")
-    if executor not in get_args(Executor):
-        raise ValueError(f"executor must be one of {', '.join(map(repr, get_args(Executor)))}, got {executor!r}")
+@dataclass(frozen=True, slots=True)
+class _Policies:
+    """What `step` and `each` were asked for."""
+
+    executor: Executor = "auto"
+    timeout: float | None = None
+    limits: tuple[Limit, ...] = ()
+    retry: Retry | None = None
+    hedge: bool = False
+    use: Mapping[str, Resource] | None = None
+    name: str | None = None
+
+
+def _limits(*limits: Limit | None) -> tuple[Limit, ...]:
+    return tuple(limit for limit in limits if check_limit(limit) is not None)
+
+
+def _own_limit(concurrency: int | Literal["adaptive"] | None, rate: str | Several[str] | None) -> Limit | None:
+    """Return the limit of a step, which has no lanes that a number could bound."""
+    return Limit(concurrency=concurrency, rate=rate) if concurrency is not None or rate is not None else None
+
+
+def _with_policies(fn: AnyStep, path: str, given: _Policies, *, as_item: bool = False) -> Node:
+    timeout, name = seconds("timeout", given.timeout), given.name or ""
+    if given.executor not in get_args(Executor):
+        raise ValueError(f"executor must be one of {', '.join(map(repr, get_args(Executor)))}, got {given.executor!r}")
     if not isinstance(fn, Flow):
-        check_colour(fn, executor, use)
-        uses = tuple((use or {}).items())
+        check_colour(fn, given.executor, given.use)
         return _step(
-            fn, path, as_item=as_item, executor=executor, timeout=timeout, limit=limit, use=uses, name=name or ""
+            fn,
+            path,
+            as_item=as_item,
+            executor=given.executor,
+            timeout=timeout,
+            limits=given.limits,
+            retry=given.retry,
+            hedge=given.hedge,
+            use=tuple((given.use or {}).items()),
+            name=name,
         )
-    if executor != "auto" or use:
+    if given.executor != "auto" or given.use:
         raise TypeError(f"{path}: executor= and use= belong to a function; give them to the steps inside the flow")
+    if given.hedge:
+        raise TypeError(f"{path}: hedge= belongs to a function; give it to the steps inside the flow")
     if as_item and isinstance(fn.node, Step) and not fn.node.takes_value:
         _step(fn.node.fn, path, as_item=True)  # raises: every item is handed over
-    if timeout is None and limit is None and not name:
+    if timeout is None and not given.limits and given.retry is None and not name:
         return fn.node
-    return Policed(fn.node, timeout, limit, name or "")
+    return Policed(fn.node, timeout, given.limits, given.retry, name)
 
 
 def check_colour(fn: Any, executor: str, use: Mapping[str, Resource] | None) -> None:

@@ -209,6 +209,8 @@ class Claim:  # STUB
     def finished(self, started: Any, verdict: Any, *a: Any) -> None: self.give_back(1)
 Limit.keyed = Limit.weighted = Limit.adaptive = False
 def _unl():
-    l = Limit.__new__(Limit); l._concurrency = None; l._number = -1; return l
+    l = Limit.__new__(Limit); l._concurrency = None; l._number = -1; l._guard = threading.Lock(); l._in_flight = 0; l._waiters = deque(); return l
 Limit._unlimited = staticmethod(_unl)
 Limit.most = property(lambda self: self._concurrency)
+
+Limit.terms = property(lambda self: str(self._concurrency))

@@ -243,7 +243,7 @@ def _compiled(plan: Plan, node: Node, scope: Scope) -> Plan:
     """Give the plan of a flow the function that the flow means, within this run."""
     path = kind_name(node)
     if not plan.as_stream:
-        return replace(plan, fn=compile_node(node, scope, path))
+        return replace(plan, fn=compile_node(node, scope, path, plan.limits), limits=())
     steps: list[tuple[Node, str]] = list(flat_steps(node, path)) if isinstance(node, Sequence) else [(node, path)]
     (last, at), value = steps[-1], plan.inputs[0]
     if isinstance(last, Each):

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from .pushback import described_status, host_of, status_of
+from .evidence import described_status, host_of, status_of
 
 # Statuses that mean the credential and not the input, and errors that mean the function: more calls end the same way.
 _HOPELESS_STATUSES = frozenset({401, 403, 407})
@@ -104,4 +104,4 @@ def kind_of(error: BaseException) -> str:
     'ValueError'
     """
     status = status_of(error)
-    return str(status) if status is not None and 400 <= status <= 599 else type(error).__name__
+    return type(error).__name__ if status is None else str(status)

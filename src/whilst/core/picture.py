@@ -101,8 +101,8 @@ def _facts(node: Node) -> tuple[str, ...]:
     match node:
         case Step():
             return (*_colour(node), *_policies(node), *(f"{key} per {wanted.per}" for key, wanted in node.use))
-        case Each(_, concurrency, ordered):
-            return (f"{concurrency} at once", *(() if ordered else ("unordered",)))
+        case Each(_, concurrency, ordered, adaptive):
+            return ("adaptive" if adaptive else f"{concurrency} at once", *(() if ordered else ("unordered",)))
         case Batched(n, within):
             return (f"at most {n}", *(() if within is None else (f"within {within:g} s",)))
         case Flatten():
@@ -122,8 +122,12 @@ def _colour(step: Step) -> tuple[str, ...]:
 
 
 def _policies(node: Step | Policed) -> tuple[str, ...]:
-    timeout = () if node.timeout is None else (f"timeout {node.timeout:g} s",)
-    return timeout if node.limit is None else (*timeout, f"limit {node.limit.statistics().concurrency}")
+    found = () if node.timeout is None else (f"timeout {node.timeout:g} s",)
+    if node.retry is not None:
+        found = (*found, f"{node.retry.attempts} attempts")
+    if isinstance(node, Step) and node.hedge:
+        found = (*found, "hedged")
+    return (*found, *(f"limit {limit.terms}" for limit in node.limits if limit.terms != "adaptive"))
 
 
 def _escaped(text: str) -> str:

@@ -1,28 +1,92 @@
-"""STUB until merge."""
+"""Does a failure say "slower": for how long, and how fast instead?"""
+
 from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
+
+from ..errors import Throttled
+from .diagnosis import Diagnosis, Kind, diagnose
+from .evidence import described_status, headers_of, host_of, is_a, leaves_of, peek, status_of
+from .headers import CAP, Advice, advice_of, capped
+from .retry_info import retry_delay
+
+__all__ = ["CAP", "Pushback", "described_status", "host_of", "pushback_of", "status_of"]
+
+
 @dataclass(frozen=True, slots=True)
 class Pushback:
+    """What the other side wants, as read from one failure.
+
+    Attributes:
+        reason: what a summary calls it: "429 Too Many Requests", "connection refused", "RESOURCE_EXHAUSTED".
+        retry_after: seconds from now for which nothing is to be sent, 0 to `CAP`; None when it did not say. A date
+            that has passed is 0.
+        rate: calls a second that its headers advise, the tightest where they name several.
+        window: seconds for which that rate is advised, at most `CAP`.
+        absurd: what was capped or could not be read, for the summary; "" when nothing.
+        timeout: nobody said anything: the answer did not come in time. A sign of load, not the server's word.
+    """
+
     reason: str
     retry_after: float | None = None
     rate: float | None = None
     window: float | None = None
     absurd: str = ""
     timeout: bool = False
+
     @property
-    def pauses(self) -> bool: return self.retry_after is not None or self.rate is not None
-def status_of(error: Any) -> int | None:
-    for holder in (error, getattr(error, "response", None)):
-        for name in ("status_code", "status"):
-            status = getattr(holder, name, None)
-            if isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599:
-                return status
-    return None
-def host_of(error: BaseException) -> str: return ""
-def described_status(s: int) -> str: return str(s)
+    def pauses(self) -> bool:
+        """Whether it tells how long, or how fast, so that others can keep to it."""
+        return self.retry_after is not None or self.rate is not None
+
+
+PUSHING: Final = frozenset({Kind.THROTTLED, Kind.REFUSED, Kind.TIMEOUT})
+
+
 def pushback_of(error: BaseException, now: float) -> Pushback | None:
-    s = status_of(error)
-    if s in (429, 503): return Pushback(str(s), getattr(error, "retry_after", None))
-    if isinstance(error, TimeoutError): return Pushback("timeout", timeout=True)
-    return None
+    """Read an exception of any client as a wish for less; None when it is none.
+
+    Args:
+        error: what a call raised, or a group of such.
+        now: the wall clock, in seconds since 1970. It matters only for a Retry-After date from a server that does not
+            send its own clock along, so a wrong local clock harms nothing.
+
+    Never raises, whatever the exception's attributes do. Of a group the longest wait counts.
+
+    >>> import whilst
+    >>> pushback_of(whilst.Throttled("queue is full", retry_after=2), now=0.0)
+    Pushback(reason='queue is full', retry_after=2.0, rate=None, window=None, absurd='', timeout=False)
+    >>> pushback_of(ValueError("no"), now=0.0) is None
+    True
+    """
+    found = (_pushback(diagnose(leaf), now) for leaf in leaves_of(error))
+    return max((it for it in found if it is not None), key=_weight, default=None)
+
+
+def _weight(pushback: Pushback) -> tuple[bool, float]:
+    return not pushback.timeout, -1.0 if pushback.retry_after is None else pushback.retry_after
+
+
+def _pushback(trouble: Diagnosis, now: float) -> Pushback | None:
+    advice = _advice(trouble, now)
+    # Any 5xx may come with a wait; without one only some mean "slower".
+    if trouble.kind not in PUSHING and (trouble.kind is not Kind.FAILED or advice.retry_after is None):
+        return None
+    silent = trouble.kind is Kind.TIMEOUT and advice.retry_after is None
+    return Pushback(trouble.reason, advice.retry_after, advice.rate, advice.window, advice.absurd, timeout=silent)
+
+
+def _advice(trouble: Diagnosis, now: float) -> Advice:
+    if is_a(trouble.error, Throttled):
+        told: list[str] = []
+        wait = peek(trouble.error, "retry_after")
+        asked = capped(wait, "retry_after", told) if is_a(wait, float) and wait >= 0 else None
+        return Advice(asked, absurd="; ".join(told))
+    headers = headers_of(trouble.error)
+    advice = advice_of(headers, now)
+    delay = retry_delay(headers.get("grpc-status-details-bin", ()))
+    if delay is None or advice.retry_after is not None:
+        return advice
+    told = [advice.absurd] if advice.absurd else []
+    return Advice(capped(delay, "RetryInfo", told), advice.rate, advice.window, "; ".join(told))

@@ -23,6 +23,7 @@ class Summary:
         done: whether the run has ended.
         recalled: outcomes that came from the journal instead of a call; they count in ok and failed too.
         retried: attempts beyond the first ones.
+        hedged: second calls beside late ones.
         waiting: inputs that wait for another attempt.
         rejected: calls that were answered with "slower" (429, 503, refused connections).
         notes: what else a reader should know: breakers that opened, headers that were not believed, double retries.
@@ -47,6 +48,7 @@ class Summary:
     done: bool = False
     recalled: int = 0
     retried: int = 0
+    hedged: int = 0
     waiting: int = 0
     rejected: int = 0
     notes: tuple[str, ...] = ()

@@ -24,7 +24,9 @@ class Step:
     takes_value: bool = True
     executor: str = "auto"
     timeout: float | None = None
-    limit: Any = None
+    limits: tuple[Any, ...] = ()
+    retry: Any = None
+    hedge: bool = False
     use: Uses = ()
     name: str = ""
 
@@ -62,7 +64,8 @@ class Policed:
 
     node: Node
     timeout: float | None = None
-    limit: Any = None
+    limits: tuple[Any, ...] = ()
+    retry: Any = None
     name: str = ""
 
 
@@ -73,6 +76,8 @@ class Each:
     step: Node
     concurrency: int
     ordered: bool = True
+    adaptive: bool = False
+    """Whether `concurrency` is only the most that a limit of the step may find to be best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ def calls_at_once(node: Node) -> int:
     match node:
         case Step():
             return 1
-        case Each(step, concurrency):
+        case Each(step=step, concurrency=concurrency):
             return concurrency * calls_at_once(step)
         case Sequence():
             return _widest(node)

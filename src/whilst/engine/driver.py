@@ -61,6 +61,21 @@ class Owned(Protocol):
         """How many calls were given up and still run."""
         ...
 
+    @property
+    def retried(self) -> int:
+        """How many attempts its steps made beyond their first ones."""
+        ...
+
+    @property
+    def hedged(self) -> int:
+        """How many second calls its steps made beside late ones."""
+        ...
+
+    @property
+    def notes(self) -> dict[str, None]:
+        """What a reader of the summary should know."""
+        ...
+
     def left_behind(self) -> tuple[str, ...]:
         """Name those calls."""
         ...
@@ -182,7 +197,9 @@ class Driver:
             left_behind=self._left_behind(),
             done=self._ended is not None,
             recalled=self._recalled,
-            retried=self._attempts.made if self._attempts is not None else 0,
+            retried=(self._attempts.made if self._attempts is not None else 0)
+            + (self._scope.retried if self._scope is not None else 0),
+            hedged=self._scope.hedged if self._scope is not None else 0,
             waiting=waiting,
             rejected=self._rejected,
             notes=self._all_notes(),
@@ -580,7 +597,7 @@ class Driver:
         opened = self._gate.opened if self._gate is not None else 0
         times = "once" if opened == 1 else f"{opened:,} times"
         broke = (f"paused {times}, because half of the calls failed in a row of ten seconds",) * bool(opened)
-        return tuple(self._notes) + broke
+        return tuple(self._notes) + (tuple(self._scope.notes) if self._scope is not None else ()) + broke
 
     # -- the journal ------------------------------------------------------------------------------------------
 

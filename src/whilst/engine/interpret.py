@@ -7,13 +7,14 @@ one of the run's permits ever waits for another call, so no nesting can deadlock
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
 from ..core.colour import has_method, is_generator_function, name_of
+from ..core.retried import retried_inside, retries_of
+from ..core.retry import Retry
 from ..core.tree import (
     STAGES,
     Batched,
@@ -31,9 +32,13 @@ from ..core.tree import (
 )
 from ..limit import Hold, Limit
 from . import join, stages
+from .hedging import Hedging
 from .permits import Permits
 from .resources import for_thread
+from .retrying import Retrying
 from .scope import Scope
+
+LEAST_AHEAD = 32  # items that an adaptive stage reads ahead at first; what it finds best decides on more
 
 Runner = Callable[[Any], Awaitable[Any]]
 At = tuple[Node, str]  # a node and its path in the tree, for messages
@@ -55,9 +60,9 @@ def compile_node(node: Node, scope: Scope, path: str, limits: tuple[Limit, ...] 
         case First(branches):
             runners = [compile_node(one, scope, f"{path}[{i}]", limits) for i, one in enumerate(branches)]
             return lambda value: join.first_of(runners, value, path)
-        case Policed(inner, timeout, limit):
-            below = limits if limit is None else (*limits, limit)
-            return _timed(compile_node(inner, scope, path, below), timeout, path)
+        case Policed(inner):
+            run = compile_node(inner, scope, path, (*limits, *node.limits))
+            return _retried(_timed(run, node.timeout, scope, path), node, scope, path)
         case _:
             return _pipeline([(node, path)], scope, limits)
 
@@ -162,10 +167,16 @@ async def _stream(
         stages.check_stream(source, where)
     for (node, path), runner in zip(steps, runners, strict=True):
         match node:
-            case Each(_, concurrency, ordered):
+            case Each(_, concurrency, ordered, adaptive):
                 assert runner is not None
-                name = path_of_stage(node, path)
-                source = stages.each(runner, source, concurrency=concurrency, ordered=ordered, name=name)
+                source = stages.each(
+                    runner,
+                    source,
+                    concurrency=concurrency,
+                    ordered=ordered,
+                    name=path_of_stage(node, path),
+                    run_ahead=LEAST_AHEAD if adaptive else None,
+                )
             case Batched(n, within):
                 source = stages.batched(source, n, within)
             case _:
@@ -179,9 +190,11 @@ async def _stream(
 
 
 def _leaf(step: Step, scope: Scope, path: str, limits: tuple[Limit, ...]) -> Runner:
+    """Return one call of a step with its policies: attempts, each perhaps with a hedge, each call with its permits."""
     permits = scope.permits
-    limits = Hold.in_order((*limits, step.limit) if step.limit is not None else limits)
-    invoke = _timed(_invoker(step, scope), step.timeout, f"{name_of(step.fn)}()")
+    limits = Hold.in_order((*limits, *step.limits))
+    name = f"{name_of(step.fn)}()"
+    invoke = _timed(_invoker(step, scope), step.timeout, scope, name)
     where = f"whilst: step {path} ({step.name or name_of(step.fn)})"
 
     async def leaf(value: Any, *hold: Hold) -> Any:
@@ -197,7 +210,26 @@ def _leaf(step: Step, scope: Scope, path: str, limits: tuple[Limit, ...]) -> Run
         finally:
             permits.release()
 
-    return _limited(leaf, limits, on_thread=step.on_thread) if limits else leaf
+    run: Runner = _limited(leaf, limits, on_thread=step.on_thread) if limits else leaf
+    if step.hedge:
+        run = Hedging(run, clock=scope.clock)
+        scope.hedges.append(run.hedge)
+    return _retried(run, step, scope, name)
+
+
+def _retried(run: Runner, node: Step | Policed, scope: Scope, name: str) -> Runner:
+    retry: Retry | None = node.retry
+    if retry is None:
+        return run
+    inside = retries_of(node.fn) if isinstance(node, Step) else ""
+
+    def on_retry(error: Exception) -> None:
+        scope.retried += 1
+        by = inside or retried_inside(error)
+        if by:
+            scope.notes.setdefault(f"{name} is retried at two levels: by {by} inside it and by retry= here")
+
+    return Retrying(run, retry, name, clock=scope.clock, timeouts=scope.timeouts, on_retry=on_retry)
 
 
 def _limited(leaf: Callable[..., Awaitable[Any]], limits: tuple[Limit, ...], *, on_thread: bool) -> Runner:
@@ -274,21 +306,17 @@ async def _for_run(use: Uses, scope: Scope) -> dict[str, Any]:
     return {key: await scope.resources.for_run(wanted) for key, wanted in use}
 
 
-def _timed(run: Callable[..., Awaitable[Any]], timeout: float | None, name: str) -> Callable[..., Awaitable[Any]]:
+def _timed(
+    run: Callable[..., Awaitable[Any]], timeout: float | None, scope: Scope, name: str
+) -> Callable[..., Awaitable[Any]]:
     if timeout is None:
         return run
+    timeouts = scope.timeouts
 
-    async def timed(*args: Any) -> Any:
-        clock = asyncio.timeout(timeout)
-        try:
-            async with clock:
-                return await run(*args)
-        except TimeoutError as error:
-            if not clock.expired():
-                raise  # the function's own
-            raise TimeoutError(f"{name} took longer than its timeout of {timeout:g} s") from error
+    def too_long() -> TimeoutError:
+        return TimeoutError(f"{name} took longer than its timeout of {timeout:g} s")
 
-    return timed
+    return lambda *args: timeouts.run(timeout, too_long, run, *args)
 
 
 def _note(error: Exception, where: str) -> None:

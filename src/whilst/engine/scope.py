@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from ..core.hedge import Hedge
 from ..lanes.calls import Calls
+from ..lanes.clock import clock_of
 from .permits import Permits
 from .resources import Resources
+from .timeouts import Timeouts
 
 MOST_THREADS = 4000
 
@@ -16,7 +20,13 @@ class Scope:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, calls_at_once: int) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
+        self.clock: Callable[[], float] = clock_of(loop)
         self.permits: Permits = Permits(calls_at_once)
+        self.timeouts: Timeouts = Timeouts(loop, self.clock)
+        self.hedges: list[Hedge] = []
+        self.retried: int = 0
+        """Attempts of steps beyond their first ones."""
+        self.notes: dict[str, None] = {}
         self.resources: Resources = Resources(lambda: self.calls)
         self._most = min(calls_at_once, MOST_THREADS)
         self._calls: Calls | None = None
@@ -33,12 +43,18 @@ class Scope:
         """How many blocking calls were given up and still run."""
         return self._calls.abandoned if self._calls is not None else 0
 
+    @property
+    def hedged(self) -> int:
+        """How many second calls were started beside late ones."""
+        return sum(hedge.made for hedge in self.hedges)
+
     def left_behind(self) -> tuple[str, ...]:
         """Name those calls."""
         return self._calls.left_behind() if self._calls is not None else ()
 
     async def close(self) -> None:
         """Close resources, then send the threads home, each of which closes its own."""
+        self.timeouts.close()
         try:
             await self.resources.close()
         finally:

@@ -26,7 +26,15 @@ from .source import is_container
 Stream = AsyncGenerator[Any, None]
 
 
-def each(call: Callable[[Any], Awaitable[Any]], source: Any, *, concurrency: int, ordered: bool, name: str) -> Stream:
+def each(
+    call: Callable[[Any], Awaitable[Any]],
+    source: Any,
+    *,
+    concurrency: int,
+    ordered: bool,
+    name: str,
+    run_ahead: int | None = None,
+) -> Stream:
     """Give `call(item)` for every item of `source`, at most `concurrency` at once; the first failure raises."""
     plan = Plan(
         fn=call,
@@ -41,6 +49,7 @@ def each(call: Callable[[Any], Awaitable[Any]], source: Any, *, concurrency: int
         progress=False,
         name=name,
         context=contextvars.copy_context(),
+        run_ahead=run_ahead,
     )
 
     def begin() -> tuple[Driver, LoopHandoff, Unpack]:

@@ -1,0 +1,169 @@
+"""What kind of trouble is behind an exception: is the other side busy, gone, slow, or is the call itself wrong?
+
+One place for all that judges failures (`pushback_of`, `transient`), so that they cannot disagree. What an exception
+was raised from is looked through from the nearest on: the first that says something definite decides; what merely
+says "some connection failed" is remembered for the case that nothing more definite follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ..errors import Throttled, WhilstError
+from .evidence import (
+    called,
+    chain_of,
+    described_status,
+    error_code_of,
+    headers_of,
+    is_a,
+    leaves_of,
+    own_status,
+    peek,
+    text_of,
+)
+from .headers import advice_of
+from .verdicts import (
+    BAD_TLS,
+    BUILTINS,
+    DEFINITE,
+    ERRNOS,
+    GRPC_CODES,
+    LIMITING,
+    NO_HOST,
+    NO_SUCH_HOST,
+    PACKAGES,
+    PHRASES,
+    SERVICE_CODES,
+    SQLSTATES,
+    TLS,
+    VAGUE,
+    Kind,
+    Verdict,
+    verdict_of_status,
+)
+
+__all__ = ["Diagnosis", "Kind", "diagnose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The trouble, how to say it in a summary, and the exception that told."""
+
+    kind: Kind
+    reason: str
+    error: BaseException
+
+
+def diagnose(error: BaseException) -> Diagnosis:
+    """Find the trouble behind an exception of any client; what is not known is final.
+
+    >>> diagnose(ConnectionRefusedError()).kind, diagnose(KeyError("x")).kind
+    (<Kind.REFUSED: 'nobody takes the connection'>, <Kind.FINAL: 'another attempt would end the same way'>)
+    """
+    if not is_a(error, Exception) and not is_a(error, BaseExceptionGroup):  # an interrupt is not about a call
+        return Diagnosis(*_final(error), error)
+    vague: Diagnosis | None = None
+    for it in chain_of(error):
+        if is_a(it, BaseExceptionGroup):
+            return _diagnose_group(it)
+        if verdict := next((verdict for judge in JUDGES if (verdict := judge(it))), None):
+            return Diagnosis(*verdict, it)
+        if vague is None and (verdict := _by_vague_name(it)):
+            vague = Diagnosis(*verdict, it)
+    return vague or Diagnosis(*_final(error), error)
+
+
+def _final(error: BaseException) -> Verdict:
+    return Kind.FINAL, type(error).__name__
+
+
+def _diagnose_group(group: BaseException) -> Diagnosis:
+    """Judge a group by its members: what fails for good fails the whole, else the first speaks for it."""
+    each = [diagnose(it) for it in leaves_of(group)]
+    return next((it for it in each if it.kind is Kind.FINAL), each[0] if each else Diagnosis(*_final(group), group))
+
+
+def _by_own_word(error: BaseException) -> Verdict | None:
+    """Judge this library's own errors; but for the one that says "slower" they are about a run."""
+    if is_a(error, Throttled):
+        return Kind.THROTTLED, text_of(error) or "Throttled"
+    return _final(error) if is_a(error, WhilstError) else None
+
+
+def _by_status(error: BaseException) -> Verdict | None:
+    """Judge by the HTTP status, and before that by the service's own code for the error."""
+    status, code = own_status(error), error_code_of(error)
+    if code in SERVICE_CODES:
+        return SERVICE_CODES[code][0], code if status is None else f"{status} {code}"
+    if status is None:
+        return None
+    limited = status in LIMITING and advice_of(headers_of(error), now=0.0).retry_after is not None
+    return Kind.THROTTLED if limited else verdict_of_status(status), described_status(status)
+
+
+def _by_grpc_code(error: BaseException) -> Verdict | None:
+    """Judge by the code of a gRPC call; only what looks like such a call is asked for it."""
+    if not callable(peek(error, "code")) or not callable(peek(error, "details")):
+        return None
+    name = peek(called(error, "code"), "name")
+    return (GRPC_CODES.get(name, Kind.FINAL), name[:40]) if is_a(name, str) else None
+
+
+def _by_database_code(error: BaseException) -> Verdict | None:
+    """Judge by SQLSTATE, or by SQLite's own name for the error."""
+    for name in ("sqlstate", "pgcode"):
+        state = peek(error, name)
+        if is_a(state, str) and len(state) == 5:
+            known = SQLSTATES.get(state) or SQLSTATES.get(state[:2]) or _final(error)
+            return known[0], f"{known[1]} ({state})"
+    name = peek(error, "sqlite_errorname")
+    busy = is_a(name, str) and name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    return (Kind.FAILED, "the database is locked") if busy else None
+
+
+def _by_name(error: BaseException) -> Verdict | None:
+    """Judge by a client's class that can mean one thing only."""
+    return DEFINITE.get(_known_name(error))
+
+
+def _by_operating_system(error: BaseException) -> Verdict | None:
+    """Judge builtin exceptions by class, and whatever keeps an errno by that."""
+    if not is_a(error, OSError):
+        return None
+    number, module, name = peek(error, "errno"), type(error).__module__, type(error).__name__
+    if name == "gaierror":
+        return NO_HOST if number in NO_SUCH_HOST else (Kind.UNREACHABLE, "name resolution failed")
+    if module == "ssl":
+        return TLS.get(name, BAD_TLS)
+    if is_a(number, int) and number in ERRNOS:
+        return ERRNOS[number]
+    if builtin := next((verdict for cls, verdict in BUILTINS if is_a(error, cls)), None):
+        return builtin
+    # A full disk or a missing file has nothing to do with what was being handled when it happened.
+    return _final(error) if module == "builtins" and is_a(number, int) else None
+
+
+def _by_vague_name(error: BaseException) -> Verdict | None:
+    """Judge by a class that says little, and by the words of its message where its client has no better."""
+    verdict = VAGUE.get(_known_name(error))
+    if verdict is None:
+        return None
+    words = text_of(error)
+    return next((said for phrase, said in PHRASES if phrase.search(words)), verdict)
+
+
+def _known_name(error: BaseException) -> str:
+    """Return the nearest class, the error's own or a parent's, that the tables know; "" for none."""
+    for cls in type(error).__mro__:
+        known = cls.__name__ in DEFINITE or cls.__name__ in VAGUE
+        if known and str(cls.__module__).partition(".")[0] in PACKAGES:
+            return cls.__name__
+    return ""
+
+
+JUDGES: Final[tuple[Callable[[BaseException], Verdict | None], ...]] = (
+    *(_by_own_word, _by_status, _by_grpc_code, _by_database_code, _by_name, _by_operating_system),
+)
