@@ -16,7 +16,7 @@ from typing import Any, Literal
 import click
 
 MORE_THAN_0 = click.FloatRange(min=0, min_open=True)
-POLICIES = ("concurrency", "timeout", "deadline", "stop_after", "ordered")
+POLICIES = ("concurrency", "rate", "retry", "timeout", "deadline", "stop_after", "ordered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,10 @@ class RunOptions:
     failed: str | None
     overwrite: bool
     values: bool
-    concurrency: int | None
+    concurrency: int | Literal["adaptive"] | None
+    rate: list[str] | None
+    limit_by: str | None
+    retry: int | None
     timeout: float | None
     deadline: float | None
     stop_after: str | None
@@ -40,7 +43,42 @@ class RunOptions:
 
     def policies(self) -> dict[str, Any]:
         """Return the arguments of `whilst.map` that these options are."""
-        return {name: getattr(self, name) for name in POLICIES}
+        given: dict[str, Any] = {name: getattr(self, name) for name in POLICIES}
+        if self.limit_by is None:
+            return given
+        if self.concurrency is None and self.rate is None:
+            raise TypeError("--limit-by says for what a limit holds, and there is none\n  --rate 10/s, or -j 2")
+        from ..limit import Limit
+
+        limit = Limit(concurrency=self.concurrency, rate=self.rate, by=functools.partial(_field, self.limit_by))
+        return {**given, "concurrency": None, "rate": None, "limit": limit}
+
+
+def _field(name: str, row: Any) -> Any:
+    """Return what a row has in the field that limits are kept by."""
+    if not hasattr(row, "value"):
+        return None  # a rejected row, which is never called
+    if not isinstance(row.value, dict) or name not in row.value:
+        raise LookupError(f"the row has no {name!r}, which --limit-by wants")
+    return row.value[name]
+
+
+class Concurrency(click.ParamType):
+    """A number of calls, or `adaptive`."""
+
+    name = "N|adaptive"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Read it."""
+        if isinstance(value, int) or value == "adaptive":
+            return value
+        try:
+            count = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a whole number nor 'adaptive'.", param, ctx)
+        if count < 1:
+            self.fail(f"{count} is not in the range x>=1.", param, ctx)
+        return count
 
 
 class GroupedOption(click.Option):
@@ -78,8 +116,12 @@ OPTIONS = (
     output_option("--failed", metavar="FILE", help="Where failures go instead; a .jsonl that is a valid INPUT."),
     output_option("--overwrite", is_flag=True, help="Replace OUT and FILE if they exist."),
     output_option("--values", is_flag=True, help="Write values alone; failures go to stderr or --failed."),
-    pace_option("-j", "--concurrency", type=click.IntRange(min=1), metavar="N", help="Calls in flight at once: 32."),
-    pace_option("--timeout", type=MORE_THAN_0, metavar="S", help="Seconds for one call."),
+    pace_option("-j", "--concurrency", type=Concurrency(), help="Calls in flight at once: 32, or the best by itself."),
+    pace_option("--rate", multiple=True, callback=lambda *given: list(given[2]) or None, metavar="100/s",
+                help="Calls that may start in a time: 100/s, 5000/h; may be repeated."),
+    pace_option("--limit-by", metavar="FIELD", help="-j and --rate hold for each value of FIELD alone."),
+    pace_option("--retry", type=click.IntRange(min=1), metavar="N", help="Attempts for one input, the first counts."),
+    pace_option("--timeout", type=MORE_THAN_0, metavar="S", help="Seconds for one attempt."),
     pace_option("--deadline", type=MORE_THAN_0, metavar="S", help="Seconds for the whole run."),
     pace_option("--stop-after", metavar="N|P%", help="Give up after N failures, or P percent."),
     pace_option("--ordered/--unordered", default=True, help="In the order of INPUT (the default), or as they finish."),
