@@ -16,21 +16,19 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any, Protocol
 
-from ..core.failures import SameFailure, kind_of
 from ..core.order import as_finished, in_order
 from ..core.outcome import Record
 from ..core.plan import Plan
 from ..core.pushback import pushback_of
-from ..core.retried import retried_inside, retries_of
 from ..core.summary import Summary
 from ..core.transient import transient
 from ..core.window import Window
-from ..errors import DeadlineExceeded, RunCancelled, Stopped
+from ..errors import DeadlineExceeded, RunCancelled
 from ..lanes.clock import clock_of
 from ..lanes.ending import ended
 from ..lanes.loop import LoopLanes
@@ -38,15 +36,15 @@ from ..lanes.port import Lanes
 from ..lanes.threads import ThreadLanes
 from ..limit import Limit
 from .attempts import Attempts
+from .failing import Failures
 from .gate import Gate
 from .handoff import Handoff
+from .keeping import Keeping
 from .ledger import Ledger
 from .source import Source, open_source
 
 LEAST_SWEEP = 0.005  # seconds between two looks for calls past their timeout; a look costs 0.04 µs a lane
 STARVING = 0.001  # seconds that lanes stand idle behind a slow call before the window grows for them
-MOST_BACKLOG = 65_536  # outcomes that wait for the journal's writer; reading halts there
-MOST_NOTES = 20
 EXPIRE_GRACE = 1.0  # seconds that calls cancelled by the deadline have for their clean-up
 
 
@@ -116,10 +114,8 @@ class Driver:
         self._scope = scope
         self._push: Callable[[Record], None]
         self._push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
-        self._done = self._dropped = self._recalled = self._rejected = 0
-        self._kinds: Counter[str] = Counter()
-        self._same = SameFailure() if plan.stop_after is None else None
-        self._notes: dict[str, None] = {}
+        self._done = self._dropped = self._recalled = 0
+        self._failures = Failures(plan)
         self._exhausted = False
         self._horizon = inf  # inputs from this index on are not wanted any more
         self._nudging = self._dry = False
@@ -132,24 +128,18 @@ class Driver:
             inf if plan.timeout is None else plan.timeout,
             inf if plan.retry is None or plan.retry.total is None else plan.retry.total,
         )
-        self._ledger = ledger
-        self._strict = ledger is not None and ledger.strict  # whether an outcome is given only once it is durable
-        self._undurable: deque[Record] = deque()
-        self._flushing = False
+        self._keeping = Keeping(ledger, self) if ledger is not None else None
         self._retry_due = inf
         self._gate = Gate(self, plan.limits or (Limit._unlimited(),), plan.concurrency) if self._needs_gate() else None
-        if ledger is not None or self._gate is not None:
+        if self._keeping is not None or self._gate is not None:
             self.inbox = deque()
-        self._watches = self._gate is not None or ledger is not None or self._attempts is not None
+        self._watches = self.inbox is not self.queue or self._attempts is not None
         self._source: Source = open_source(self, plan.inputs)
         self._lanes: Lanes = (
             ThreadLanes(self, plan.fn, plan.concurrency, self._patience)
             if plan.on_threads
             else LoopLanes(self, plan.fn, plan.concurrency)
         )
-        if ledger is not None:
-            ledger.attach(durable=self._durable, broken=self._journal_broke)
-
     # -- what the run calls -----------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -181,7 +171,7 @@ class Driver:
 
     def summary(self) -> Summary:
         """Count; safe from any thread."""
-        done, failed = self._done, sum(tuple(self._kinds.values()))
+        done, failed = self._done, self._failures.count
         waiting = len(self._attempts) if self._attempts is not None else 0
         in_flight = 0 if self._ended is not None else self._source.admitted - self._held() - waiting - done
         return Summary(
@@ -193,7 +183,7 @@ class Driver:
             abandoned=self._lanes.abandoned + (self._scope.abandoned if self._scope is not None else 0),
             elapsed=(self._ended if self._ended is not None else self.clock()) - self.started,
             concurrency=self._plan.concurrency if self._gate is None else self._gate.concurrency,
-            failures=dict(self._kinds),
+            failures=dict(self._failures.kinds),
             left_behind=self._left_behind(),
             done=self._ended is not None,
             recalled=self._recalled,
@@ -201,8 +191,9 @@ class Driver:
             + (self._scope.retried if self._scope is not None else 0),
             hedged=self._scope.hedged if self._scope is not None else 0,
             waiting=waiting,
-            rejected=self._rejected,
-            notes=self._all_notes(),
+            rejected=self._failures.rejected,
+            notes=self._failures.notes(self._gate.opened if self._gate is not None else 0)
+            + (tuple(self._scope.notes) if self._scope is not None else ()),
         )
 
     def become_orphan(self) -> None:
@@ -287,7 +278,7 @@ class Driver:
             self._pump()
             return
         self.nudge_at = 0  # before the look at `delivered`, so that no delivery in between is missed
-        if self._ledger is None or self._ledger.backlog <= MOST_BACKLOG:
+        if self._keeping is None or self._keeping.has_room:
             self._source.fill(self.window.limit)
         self._pump()
         if self._starves() and "starving" not in self._timers:
@@ -317,7 +308,7 @@ class Driver:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    # -- what the source and the gate call: see `Reader` and `Host` -------------------------------------------
+    # -- what source, gate and journal call: see `Reader`, `Host` and `Keeper` ---------------------------------
 
     def arrived(self) -> None:
         """Put lanes to work on what came."""
@@ -337,6 +328,28 @@ class Driver:
         self.arrived()
         self._finish_if_done()
 
+    def give(self, record: Record) -> None:
+        """Give an outcome to the consumer."""
+        self._done += 1
+        self._push(record)
+        if self._handoff.waiting and self._handoff.ready:
+            self._handoff.wake()
+        self._finish_if_done()
+
+    def durable(self, slots: int) -> None:
+        """Go on after a commit of the journal, which has freed the lanes of this many calls."""
+        if self._gate is not None and slots:
+            self._gate.free_slots(slots)
+        if not self.finished:
+            self.refill()
+            self.arrived()
+
+    def all_kept(self, error: Exception | None) -> None:
+        """End the run, now that its journal is whole."""
+        if self.error is None and error is not None:
+            self.error = error
+        self._finish()
+
     def unfit(self, pair: Pair, error: Exception) -> None:
         """Fail an input that was not called, because a limit's `by` or `weight` raised for it."""
         self._settle((pair[0], pair[1], None, error, self.clock(), 0.0, 0))
@@ -349,6 +362,10 @@ class Driver:
 
     def _needs_gate(self) -> bool:
         return bool(self._plan.limits) or self._strict
+
+    @property
+    def _strict(self) -> bool:
+        return self._keeping is not None and self._keeping.strict
 
     def _held(self) -> int:
         """Count the admitted inputs that have not been called yet."""
@@ -367,8 +384,8 @@ class Driver:
         if inbox is self.queue:
             return
         pairs = [inbox.popleft() for _ in range(len(inbox))]
-        if self._ledger is not None and pairs:
-            pairs, known = self._ledger.admit(pairs)
+        if self._keeping is not None and pairs:
+            pairs, known = self._keeping.ledger.admit(pairs)
             for record in known:
                 self._recalled += record[3] is None or record[6] > 0
                 self._settle(record)
@@ -418,7 +435,7 @@ class Driver:
             return None
         if attempts is not None:
             attempts.tried.pop(record[0], None)
-        return record if self._ledger is None else self._written(record)
+        return record if self._keeping is None or self._keeping.write(record) else None
 
     def _failed(self, record: Record) -> bool:
         """Judge a failure; False if it is no outcome: it waits for another attempt, or is the end of the run."""
@@ -439,8 +456,7 @@ class Driver:
         if attempts is not None and index < self._horizon:
             again = attempts.again(record, pushback, self._source.admitted - self._held(), self.clock())
         if pushback is not None:
-            self._rejected += not pushback.timeout
-            self._note(pushback.absurd)
+            self._failures.pushed_back(pushback)
         if self._gate is not None:
             if attempts is not None and attempts.retry.breaker:
                 self._gate.failed(index, ill=ill)
@@ -448,7 +464,7 @@ class Driver:
         if again:
             self._retry_at()
             if record[6] == 1:
-                self._note_two_levels(error)
+                self._failures.tried_again(error)
             return False
         self._count_failure(record)
         return True
@@ -475,37 +491,16 @@ class Driver:
         """Count a failed outcome and apply the policies that end a run."""
         error = record[3]
         assert error is not None
-        self._kinds[kind_of(error)] += 1
-        if self._fail_fast:
-            horizon = record[0] if self._plan.ordered else 0
-            if horizon < self._horizon:
-                self._stop(None, horizon)
-                self._lanes.drop(record[0] if self._plan.ordered else -1)
+        called = self._source.admitted - self._held()
+        stopped = self._failures.add(error, self._done - self._dropped + 1, called)
+        if not self._fail_fast:
+            if stopped is not None:
+                self._stop(stopped)
             return
-        failed, finished = self._kinds.total(), self._done - self._dropped + 1
-        if self._same is not None and (name := self._same.note(error, finished)):
-            self._stop(self._hopeless(name, failed, finished, self._same.remedy(name)))
-        stop_after = self._plan.stop_after
-        if stop_after is not None and stop_after.reached(failed, finished, self._plan.total):
-            self._stop(self._stopped(failed, error))
-
-    def _hopeless(self, name: str, failed: int, finished: int, remedy: str) -> Stopped:
-        total = self._plan.total
-        rest = f"{total - self._source.admitted + self._held():,} inputs are" if total is not None else "the other inputs are"
-        return Stopped(
-            f"{failed:,} of the first {finished:,} calls of {self._plan.name} failed the same way: {name}\n"
-            f"  {rest} untouched; retrying would not help\n"
-            f"  {remedy} (stop_after=\"100%\" would go on to the end)"
-        )
-
-    def _stopped(self, failed: int, last: Exception) -> Stopped:
-        finished = self._done - self._dropped + 1
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self._kinds.most_common(3))
-        return Stopped(
-            f"{failed:,} of the first {finished:,} calls of {self._plan.name} failed ({kinds})\n"
-            f"  the last one: {type(last).__name__}: {last}\n"
-            f"  stop_after={self._plan.stop_after} ended the run; nothing new was started"
-        )
+        horizon = record[0] if self._plan.ordered else 0
+        if horizon < self._horizon:
+            self._stop(None, horizon)
+            self._lanes.drop(record[0] if self._plan.ordered else -1)
 
     def _stop(self, error: BaseException | None, horizon: int = 0) -> None:
         """Admit nothing more and forget inputs from `horizon` on that are not in flight; the first error given stays."""
@@ -544,16 +539,8 @@ class Driver:
         """Take an outcome that no call of this moment made."""
         if record[3] is not None:
             self._count_failure(record)
-        kept = record if self._ledger is None else self._written(record)
-        if kept is not None:
-            self._give(kept)
-
-    def _give(self, record: Record) -> None:
-        self._done += 1
-        self._push(record)
-        if self._handoff.waiting and self._handoff.ready:
-            self._handoff.wake()
-        self._finish_if_done()
+        if self._keeping is None or self._keeping.write(record):
+            self.give(record)
 
     def _forget_inputs(self, count: int) -> None:
         """Count inputs that will have no record."""
@@ -584,69 +571,6 @@ class Driver:
         self._retry_at()
         self.arrived()
 
-    def _note(self, text: str) -> None:
-        if text and len(self._notes) < MOST_NOTES:
-            self._notes[text] = None
-
-    def _note_two_levels(self, error: Exception) -> None:
-        inside = retries_of(self._plan.fn) or retried_inside(error)
-        if inside:
-            self._note(f"{self._plan.name}() is retried at two levels: by {inside} inside it and by retry= here")
-
-    def _all_notes(self) -> tuple[str, ...]:
-        opened = self._gate.opened if self._gate is not None else 0
-        times = "once" if opened == 1 else f"{opened:,} times"
-        broke = (f"paused {times}, because half of the calls failed in a row of ten seconds",) * bool(opened)
-        return tuple(self._notes) + (tuple(self._scope.notes) if self._scope is not None else ()) + broke
-
-    # -- the journal ------------------------------------------------------------------------------------------
-
-    def _written(self, record: Record) -> Record | None:
-        """Write an outcome down; None if it is to be given later, when it is durable."""
-        ledger = self._ledger
-        assert ledger is not None
-        try:
-            ledger.add(record)
-        except Exception as error:  # a value that cannot be stored: better to stop now than after the last call
-            self._stop(error)
-            return record
-        if not self._strict:
-            return record
-        self._undurable.append(record)
-        return None
-
-    def _durable(self, count: int) -> None:
-        """Give what is durable now, and go on where the backlog had halted the reading."""
-        if self._strict:
-            if self._gate is not None:
-                self._gate.free_slots(count)
-            for _ in range(min(count, len(self._undurable))):
-                self._give(self._undurable.popleft())
-        if not self.finished:
-            self.refill()
-            if self.queue:
-                self._lanes.wake()
-
-    def _journal_broke(self, error: Exception) -> None:
-        """Start nothing new; what is in flight is still given."""
-        self._strict = False
-        self._stop(error)
-        if self._undurable:
-            self._durable_after_all()
-
-    def _durable_after_all(self) -> None:
-        while self._undurable:
-            self._give(self._undurable.popleft())
-
-    async def _flush_ledger(self) -> None:
-        assert self._ledger is not None
-        try:
-            await self._ledger.flush()
-        except Exception as error:  # the disk, mostly; it was told through `broken` as well
-            if self.error is None:
-                self.error = error
-        self._finish()
-
     def _expire(self) -> None:
         """Act on the deadline: in-flight calls become outcomes, or are dropped where values alone are wanted."""
         text = f"{self._plan.name}: the deadline of {self._plan.deadline:g} s passed"
@@ -667,13 +591,12 @@ class Driver:
             self._timers[name] = self.loop.call_later(max(0.0, when - self.clock()), action)
 
     def _finish_if_done(self) -> None:
-        if not self._exhausted or self._done < self._source.admitted or self._flushing:
+        if not self._exhausted or self._done < self._source.admitted:
             return
-        if self._ledger is None or self.finished:
+        if self._keeping is None or self.finished:
             self._finish()
         else:  # the iteration ends when the last row is durable
-            self._flushing = True
-            self._closing_flush = asyncio.Task(self._flush_ledger(), loop=self.loop)
+            self._keeping.flush()
 
     def _finish(self) -> None:
         """Nothing more will be ready: tell the consumer, and begin to close."""
@@ -702,8 +625,8 @@ class Driver:
             await asyncio.wait(self._tasks, timeout=EXPIRE_GRACE)
         if self._scope is not None:
             await self._scope.close()
-        if self._ledger is not None:
-            await self._ledger.close()
+        if self._keeping is not None:
+            await self._keeping.ledger.close()
 
     def _left_behind(self) -> tuple[str, ...]:
         source = self._source.waiting if self._stopping else ""

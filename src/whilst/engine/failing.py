@@ -1,0 +1,82 @@
+"""What do a run's failures amount to? Counts them, knows when they are too many, and notes what a reader should know."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..core.failures import SameFailure, kind_of
+from ..core.plan import Plan
+from ..core.pushback import Pushback
+from ..core.retried import retried_inside, retries_of
+from ..errors import Stopped
+
+MOST_NOTES = 20
+
+
+class Failures:
+    """The failures of one run so far."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.kinds: Counter[str] = Counter()
+        self.rejected: int = 0
+        """Calls that were answered with "slower"."""
+        self._plan = plan
+        self._same = SameFailure() if plan.stop_after is None else None
+        self._notes: dict[str, None] = {}
+
+    @property
+    def count(self) -> int:
+        """How many inputs have failed. From any thread."""
+        return sum(tuple(self.kinds.values()))
+
+    def add(self, error: BaseException, finished: int, called: int) -> Stopped | None:
+        """Count a failed outcome, the `finished`-th of all; return what ends the run, if that is too much.
+
+        `called` is how many inputs have been called so far.
+        """
+        self.kinds[kind_of(error)] += 1
+        if self._same is not None and (name := self._same.note(error, finished)):
+            return self._hopeless(name, finished, called, self._same.remedy(name))
+        stop_after = self._plan.stop_after
+        if stop_after is not None and stop_after.reached(self.count, finished, self._plan.total):
+            return self._too_many(finished, error)
+        return None
+
+    def pushed_back(self, pushback: Pushback) -> None:
+        """Take note that the other side wants less."""
+        self.rejected += not pushback.timeout
+        self.note(pushback.absurd)
+
+    def tried_again(self, error: BaseException) -> None:
+        """Look, at an input's first retry, whether something inside the function retries too."""
+        inside = retries_of(self._plan.fn) or retried_inside(error)
+        if inside:
+            self.note(f"{self._plan.name}() is retried at two levels: by {inside} inside it and by retry= here")
+
+    def note(self, text: str) -> None:
+        """Keep a line for the summary, once."""
+        if text and len(self._notes) < MOST_NOTES:
+            self._notes[text] = None
+
+    def notes(self, opened: int) -> tuple[str, ...]:
+        """Return the lines; `opened` is how often a breaker has opened."""
+        times = "once" if opened == 1 else f"{opened:,} times"
+        broke = f"paused {times}, because half of the calls within 10 s had failed; then one call probed"
+        return (*self._notes, *((broke,) * bool(opened)))
+
+    def _hopeless(self, name: str, finished: int, called: int, remedy: str) -> Stopped:
+        total = self._plan.total
+        rest = f"{total - called:,} inputs are" if total is not None else "the other inputs are"
+        return Stopped(
+            f"{self.count:,} of the first {finished:,} calls of {self._plan.name} failed the same way: {name}\n"
+            f"  {rest} untouched; retrying would not help\n"
+            f'  {remedy} (stop_after="100%" would go on to the end)'
+        )
+
+    def _too_many(self, finished: int, last: BaseException) -> Stopped:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds.most_common(3))
+        return Stopped(
+            f"{self.count:,} of the first {finished:,} calls of {self._plan.name} failed ({kinds})\n"
+            f"  the last one: {type(last).__name__}: {last}\n"
+            f"  stop_after={self._plan.stop_after} ended the run; nothing new was started"
+        )

@@ -1,0 +1,90 @@
+"""When may an outcome be given to the consumer of a run that keeps a journal?
+
+At once, if the journal is buffered; once it is durable, if it is strict. The run ends when all of it is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+from ..core.outcome import Record
+from .ledger import Ledger
+
+MOST_BACKLOG = 65_536  # outcomes that wait for the journal's writer; reading inputs halts there
+
+
+class Keeper(Protocol):
+    """What this needs from the driver."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def give(self, record: Record) -> None:
+        """Give an outcome to the consumer."""
+
+    def durable(self, slots: int) -> None:
+        """Go on: this many calls whose outcomes were held back have freed their lanes."""
+
+    def give_up(self, error: Exception) -> None:
+        """Start nothing new, let what is in flight finish, then raise `error`."""
+
+    def all_kept(self, error: Exception | None) -> None:
+        """End the run: everything is durable, or that failed."""
+
+
+class Keeping:
+    """The journal of one run, between its calls and its consumer."""
+
+    def __init__(self, ledger: Ledger, keeper: Keeper) -> None:
+        self.ledger: Ledger = ledger
+        self.strict: bool = ledger.strict
+        """Whether outcomes are held back until they are durable."""
+        self._keeper = keeper
+        self._held: deque[Record] = deque()
+        self._flush: asyncio.Task[None] | None = None
+        ledger.attach(durable=self._durable, broken=self._broken)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the writer keeps up."""
+        return self.ledger.backlog <= MOST_BACKLOG
+
+    def write(self, record: Record) -> bool:
+        """Write an outcome down; return whether it may be given now."""
+        try:
+            self.ledger.add(record)
+        except Exception as error:  # a value that cannot be stored: better to stop now than after the last call
+            self._keeper.give_up(error)
+            return True
+        if self.strict:
+            self._held.append(record)
+        return not self.strict
+
+    def flush(self) -> None:
+        """Have `all_kept` called when everything is durable."""
+        if self._flush is None:
+            self._flush = asyncio.Task(self._flushed(), loop=self._keeper.loop)
+
+    async def _flushed(self) -> None:
+        error: Exception | None = None
+        try:
+            await self.ledger.flush()
+        except Exception as caught:  # the disk, mostly
+            error = caught
+        self._keeper.all_kept(error)
+
+    def _durable(self, count: int) -> None:
+        slots = min(count, len(self._held)) if self.strict else 0
+        for _ in range(slots):
+            self._keeper.give(self._held.popleft())
+        self._keeper.durable(slots)
+
+    def _broken(self, error: Exception) -> None:
+        """Give what was held back, as nothing will become durable any more, and stop."""
+        self.strict = False
+        slots = len(self._held)
+        self._keeper.give_up(error)
+        while self._held:
+            self._keeper.give(self._held.popleft())
+        self._keeper.durable(slots)
