@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from typing import Any
 
 from .colour import is_async, is_generator_function, name_of
 from .tree import Batched, Each, Flatten, Node, Policed, Step, children, kind_name
@@ -123,7 +124,13 @@ def _colour(step: Step) -> tuple[str, ...]:
 
 def _policies(node: Step | Policed) -> tuple[str, ...]:
     timeout = () if node.timeout is None else (f"timeout {node.timeout:g} s",)
-    return timeout if node.limit is None else (*timeout, f"limit {node.limit.statistics().concurrency}")
+    return timeout if node.limit is None else (*timeout, f"limit {_limit(node.limit.statistics())}")
+
+
+def _limit(now: Any) -> str:
+    """Return what a limit holds to, of its statistics."""
+    parts = ["adaptive" if now.adaptive else str(now.concurrency)] if now.concurrency is not None else []
+    return " ".join([*parts, *now.rates])
 
 
 def _escaped(text: str) -> str:
