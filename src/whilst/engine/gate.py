@@ -144,16 +144,19 @@ class Gate:
         index, _, _, error, started, _, _ = record
         line = self._free(index, slot=slot)
         line.ended += 1
-        if self._left and self._left[index]:
-            self._left[index] -= 1
-        elif error is None and not self._tells:
+        if error is None and not self._tells:
             if not line.back:
                 self._unsettled.append(line)
             line.back += 1
-        elif pushback is not None:
-            line.claim.finished(started, "rejected", pushback.retry_after, pushback.rate, pushback.window)
         else:
-            line.claim.finished(started, "failed" if error is not None else "ok")
+            tell = line.claim.finished
+            if self._left and self._left[index]:  # its permit stays out; what it has to tell does not wait for it
+                self._left[index] -= 1
+                tell = line.claim.learn
+            if pushback is not None:
+                tell(started, "rejected", pushback.retry_after, pushback.rate, pushback.window)
+            else:
+                tell(started, "failed" if error is not None else "ok")
         if line.breaker is not None and error is None and line.breaker.succeeded(started):
             self._look_at(self.host.clock())
         if self.keyed and not line.in_flight and not line.pending:
@@ -202,7 +205,7 @@ class Gate:
         """Give back the permit of a call that was given up, now that it has returned; from any thread."""
         lines = self._kept.get(index)
         if lines:
-            lines.pop().claim.finished(self.host.clock(), "failed")
+            lines.pop().claim.give_back()
 
     def close(self) -> None:
         """Let nothing more through."""

@@ -30,7 +30,7 @@ from ..core.tree import (
     flat_steps,
     kind_name,
 )
-from ..limit import Hold, Limit
+from ..limit import Hold, Limit, report_of
 from . import join, stages
 from .hedging import Hedging
 from .permits import Permits
@@ -236,12 +236,15 @@ def _limited(leaf: Callable[..., Awaitable[Any]], limits: tuple[Limit, ...], *, 
     """Hold every limit during the call; a blocking call that is left behind keeps them until it returns."""
 
     async def run(value: Any) -> Any:
-        hold = Hold(limits)
+        hold = Hold(limits, value)
         await hold.take()
         try:
-            return await (leaf(value, hold) if on_thread else leaf(value))
-        finally:
-            hold.end()
+            result = await (leaf(value, hold) if on_thread else leaf(value))
+        except BaseException as error:  # a cancellation too: whatever ends the call gives its permits back
+            hold.end(report_of(error))
+            raise
+        hold.end(report_of(None))
+        return result
 
     return run
 

@@ -1,0 +1,224 @@
+"""How soon may the next call start, so that a rate holds?
+
+The shortest of several rates paces calls evenly (`Gcra`); each longer one is a quota (`Quota`): so many in any window
+of that length, spent as fast as the pace allows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Any
+
+LATENESS = 0.005  # seconds that a call may come late without its rate losing them: timers are coarse
+BUCKETS = 256  # a quota remembers its calls in so many pieces of its window: late by 0.4 % of it, in bounded memory
+NEARLY = 1 + 1e-12  # weights are floats; their sums are off by less than this
+
+SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+NAMES = {"sec": "s", "second": "s", "m": "min", "minute": "min", "hour": "h", "day": "d"}
+NUMBER = r"[0-9][0-9_]*(?:\.[0-9]+)?"
+PATTERN = re.compile(rf"\s*(?P<count>[-+]?{NUMBER})\s*/\s*(?P<times>{NUMBER})?\s*(?P<unit>[a-z]+)\s*", re.IGNORECASE)
+EXAMPLES = 'rate="100/s", "30/min", "5000/h" or "1000/10s"'
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many calls, or so much weight, in so many seconds.
+
+    Attributes:
+        count: how many; more than 0, not always whole.
+        period: seconds.
+        text: how it was written, without spaces.
+    """
+
+    count: float
+    period: float
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse_rates(rate: str | Iterable[str]) -> tuple[Rate, ...]:
+    """Return the rates that `"100/s"`, or a list of such texts, names; the shortest period first.
+
+    A rate is a count, a slash, and a unit: ms, s, min (or m), h, d, in words too (`"2.5/second"`), with a number before
+    it if the period is several of them (`"1000/10s"`).
+
+    >>> parse_rates(["5000/h", "2.5/s"])
+    (Rate(count=2.5, period=1.0, text='2.5/s'), Rate(count=5000.0, period=3600.0, text='5000/h'))
+    """
+    if isinstance(rate, str):
+        return (_parse(rate),)
+    if isinstance(rate, (bool, int, float, bytes)) or not isinstance(rate, Iterable):
+        raise TypeError(f"rate must be text, got {rate!r}; a number alone does not say per what\n  try: {EXAMPLES}")
+    rates = sorted((_parse(each) for each in rate), key=lambda each: each.period)
+    if not rates:
+        raise ValueError(f"rate must name at least one rate, got {rate!r}\n  try: {EXAMPLES}, or leave it out")
+    for shorter, longer in itertools.pairwise(rates):
+        if shorter.period == longer.period:
+            raise ValueError(
+                f"rate has two answers for one period: {shorter} and {longer}\n  try: the smaller of the two alone"
+            )
+    return tuple(rates)
+
+
+class Gcra:
+    """Calls at an even pace: the generic cell rate algorithm of ATM, which is a leaky bucket in one number.
+
+    A call of weight 1 costs one cell. In any window of w seconds start at most `w * rate + most_at_once` calls. A heavy
+    call starts as soon as a light one could, and the next waits for all its cells.
+
+    Args:
+        rate: the pace.
+        burst: how many may start at once after a pause.
+
+    >>> pace = Gcra(parse_rates("10/s")[0])
+    >>> pace.take(0.0)
+    >>> round(pace.delay(0.02), 3)
+    0.075
+    """
+
+    __slots__ = ("_due", "_interval", "_last", "_tolerance")
+
+    def __init__(self, rate: Rate, burst: int = 1) -> None:
+        self._interval = rate.period / rate.count
+        self._tolerance = max((burst - 1) * self._interval, LATENESS)
+        self._due = -inf  # when the cells taken so far are used up; in the literature: theoretical arrival time
+        self._last = -inf
+
+    @property
+    def most_at_once(self) -> float:
+        """How many cells may be taken in one moment: `burst`, or what the rate gives in 5 ms if that is more."""
+        return 1 + self._tolerance / self._interval
+
+    def delay(self, now: float, weight: float = 1.0) -> float:
+        """Return the seconds until a call may start; 0.0 if it may now, as one that weighs nothing always may."""
+        wait = self._due - self._tolerance - now
+        return wait if wait > 0.0 and weight else 0.0
+
+    def take(self, now: float, weight: float = 1.0) -> None:
+        """Count a call that starts now."""
+        self._due = max(self._due, now) + weight * self._interval
+        self._last = now
+
+    def undo(self, taken: float, weight: float = 1.0) -> None:
+        """Forget a call that was counted at the time `taken` and never started.
+
+        If others were counted since, nothing comes back: its place in time is gone.
+        """
+        if self._last <= taken:
+            self._due -= weight * self._interval
+
+    def change(self, rate: Rate, now: float) -> None:
+        """Go on at another pace."""
+        self._interval = rate.period / rate.count
+        self._due = min(self._due, now + self._interval)
+
+    def idle(self, now: float) -> bool:
+        """Whether a new one would give the same answers."""
+        return self._due <= now
+
+    def shift(self, seconds: float) -> None:
+        """Move everything remembered in time, for another clock."""
+        self._due += seconds
+        self._last += seconds
+
+
+class Quota:
+    """At most so much weight in any window of the rate's period, half open, spent as fast as one likes.
+
+    Calls are remembered in buckets of at most 1/256 of the window, each forgotten when its last call is a window old:
+    never too many, and at most that much later than an exact log, whose size would grow with the quota.
+
+    >>> quota = Quota(parse_rates("2/h")[0])
+    >>> quota.take(0.0), quota.take(60.0)
+    (None, None)
+    >>> quota.delay(100.0)
+    3500.0
+    """
+
+    __slots__ = ("_buckets", "_most", "_period", "_used")
+
+    def __init__(self, rate: Rate) -> None:
+        self._most = rate.count * NEARLY
+        self._period = rate.period
+        self._used = 0.0
+        self._buckets: deque[list[float]] = deque()  # [time of the first call, of the last, their weight]
+
+    def delay(self, now: float, weight: float = 1.0) -> float:
+        """Return the seconds until a call may start; infinite for one heavier than the whole quota."""
+        self._expire(now)
+        excess = self._used + weight - self._most
+        if excess <= 0.0 or not weight:
+            return 0.0
+        for _, last, spent in self._buckets:
+            excess -= spent
+            if excess <= 0.0:
+                return last + self._period - now
+        return inf
+
+    def take(self, now: float, weight: float = 1.0) -> None:
+        """Count a call that starts now."""
+        if not weight:
+            return
+        self._used += weight
+        if self._buckets and now - self._buckets[-1][0] <= self._period / BUCKETS:
+            bucket = self._buckets[-1]
+            bucket[1] = now
+            bucket[2] += weight
+        else:
+            self._buckets.append([now, now, weight])
+
+    def undo(self, taken: float, weight: float = 1.0) -> None:
+        """Forget a call that was counted at the time `taken` and never started."""
+        for bucket in reversed(self._buckets):
+            if bucket[0] <= taken:
+                weight = min(weight, bucket[2])
+                bucket[2] -= weight
+                self._used -= weight
+                return
+
+    def idle(self, now: float) -> bool:
+        """Whether a new one would give the same answers."""
+        self._expire(now)
+        return not self._buckets
+
+    def shift(self, seconds: float) -> None:
+        """Move everything remembered in time, for another clock."""
+        for bucket in self._buckets:
+            bucket[0] += seconds
+            bucket[1] += seconds
+
+    def _expire(self, now: float) -> None:
+        buckets = self._buckets
+        while buckets and buckets[0][1] + self._period <= now:
+            self._used -= buckets.popleft()[2]
+        if not buckets:
+            self._used = 0.0  # what rounding left over
+
+
+def _parse(text: Any) -> Rate:
+    if not isinstance(text, str):
+        raise TypeError(f"rate must be text, got {text!r}\n  try: {EXAMPLES}")
+    found = PATTERN.fullmatch(text)
+    seconds = _seconds(found["unit"].lower()) if found else None
+    if found is None or seconds is None:
+        raise ValueError(f"rate must be a count per unit of time, got {text!r}\n  try: {EXAMPLES}")
+    count, period = float(found["count"]), float(found["times"] or 1) * seconds
+    if count <= 0:
+        raise ValueError(f"rate must be more than 0, got {text!r}: no call could ever start")
+    if not (isfinite(count) and isfinite(period) and period > 0):
+        raise ValueError(f"rate must be finite and its period more than 0, got {text!r}\n  try: {EXAMPLES}")
+    return Rate(count, period, "".join(text.split()))
+
+
+def _seconds(unit: str) -> float | None:
+    for name in (unit, unit.removesuffix("s")):
+        if (seconds := SECONDS.get(NAMES.get(name, name))) is not None:
+            return seconds
+    return None

@@ -1,0 +1,8 @@
+"""Limits: how much may happen at once, and how fast, over everything that shares one."""
+
+from .claim import Claim
+from .feedback import Report, report_of
+from .hold import Hold
+from .limit import Limit, LimitStatistics
+
+__all__ = ["Claim", "Hold", "Limit", "LimitStatistics", "Report", "report_of"]
