@@ -124,6 +124,7 @@ class Driver:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closing: asyncio.Task[None] | None = None
         self._attempts = Attempts(plan.retry, self.started) if plan.retry is not None else None
+        self._tried = self._attempts.tried if self._attempts is not None else {}
         self._patience = min(
             inf if plan.timeout is None else plan.timeout,
             inf if plan.retry is None or plan.retry.total is None else plan.retry.total,
@@ -134,6 +135,7 @@ class Driver:
         if self._keeping is not None or self._gate is not None:
             self.inbox = deque()
         self._watches = self.inbox is not self.queue or self._attempts is not None
+        self._passed_on: Callable[[], bool] = _always if self._gate is None else self._gate.passed_on
         self._source: Source = open_source(self, plan.inputs)
         self._lanes: Lanes = (
             ThreadLanes(self, plan.fn, plan.concurrency, self._patience)
@@ -225,10 +227,11 @@ class Driver:
     def emit(self, record: Record) -> None:
         """Take what became of a call: an outcome, unless it failed and is worth another attempt."""
         if self._watches:
-            watched = self._watch(record)
-            if watched is None:
-                return
-            record = watched
+            if record[3] is not None or self._tried or self._keeping is not None or not self._passed_on():
+                watched = self._watch(record)
+                if watched is None:
+                    return
+                record = watched
         elif record[3] is not None and not self._failed(record):
             return
         self._done += 1
@@ -476,6 +479,7 @@ class Driver:
         queue = self.queue
         shared, self._watches = self.inbox is queue, True
         self._gate = gate = Gate(self, (Limit._unlimited(),), self._plan.concurrency)
+        self._passed_on = gate.passed_on
         admitted = self._source.redirect(deque()) if shared else self._source.admitted - len(self.inbox)
         moved: list[Pair] = []
         try:
@@ -632,6 +636,10 @@ class Driver:
         source = self._source.waiting if self._stopping else ""
         calls = self._scope.left_behind() if self._scope is not None else ()
         return self._lanes.left_behind() + calls + ((source,) if source else ())
+
+
+def _always() -> bool:
+    return True
 
 
 def _ignore(record: Record) -> None:

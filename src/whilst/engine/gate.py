@@ -39,15 +39,16 @@ class Host(Protocol):
 class _Line:
     """The inputs that need the same permits."""
 
-    __slots__ = ("back", "breaker", "claim", "ended", "in_flight", "key", "pending")
+    __slots__ = ("back", "breaker", "claim", "ended", "in_flight", "key", "pending", "rivals")
 
     def __init__(self, gate: Gate, item: Any) -> None:
         self.claim = Claim(gate.limits, item, loop=gate.host.loop, granted=lambda count: gate.granted(self, count))
         self.key: Hashable = self.claim.keys if gate.keyed else ()
+        self.rivals = self.claim.rivals  # who else waits for these permits
         self.pending: deque[Pair] = deque()
         self.in_flight = 0  # let through and not returned
         self.back = 0  # permits of calls that have returned, to be given back with the next look
-        self.ended = 0  # calls so far
+        self.ended = 0  # calls so far, but those that passed their permit on; it matters once there is a breaker
         self.breaker: Breaker | None = None
 
 
@@ -58,8 +59,6 @@ class Gate:
         self.host: Host = host
         self.limits: tuple[Limit, ...] = limits
         self.keyed: bool = any(limit.keyed for limit in limits)
-        self.pending: int = 0
-        """Inputs that wait here."""
         self.taken: int = 0
         """Slots that are taken: inputs let through whose lane is not free again."""
         self.opened: int = 0
@@ -67,7 +66,10 @@ class Gate:
         self._concurrency = concurrency
         self._weighted = any(limit.weighted for limit in limits)
         self._tells = any(limit.adaptive for limit in limits)  # whether a limit wants to know of successes
-        self._lines: dict[Hashable, _Line] = {}
+        plain = not (self.keyed or self._weighted or self._tells or any(it.rated for it in limits))
+        self._only: _Line | None = _Line(self, None) if plain else None  # the line of calls that only count
+        self._pending = 0
+        self._lines: dict[Hashable, _Line] = {} if self._only is None else {(): self._only}
         self._ready: deque[_Line] = deque()  # have inputs and have not asked for permits
         self._unsettled: list[_Line] = []  # have permits to give back
         self._line_of: dict[int, _Line] = {}  # of calls in flight, where there is more than one line
@@ -83,6 +85,11 @@ class Gate:
         if self.keyed:
             return self._concurrency
         return min([self._concurrency, *(now for limit in self.limits if (now := limit.statistics().concurrency))])
+
+    @property
+    def pending(self) -> int:
+        """How many inputs wait here."""
+        return self._pending if self._only is None else len(self._only.pending)
 
     # -- inputs -----------------------------------------------------------------------------------------------
 
@@ -102,7 +109,7 @@ class Gate:
                 line.pending.append(pair)
             else:
                 line.pending.insert(1 if self._weighted and line.claim.wanted else 0, pair)  # it may ask for the first
-            self.pending += 1
+            self._pending += 1
 
     def pump(self) -> None:
         """Let through what may start now."""
@@ -125,7 +132,7 @@ class Gate:
             line.pending = deque(kept)
             if not kept:
                 line.claim.withdraw()
-        self.pending -= found
+        self._pending -= found
         return found
 
     def adopt(self, count: int) -> None:
@@ -161,6 +168,20 @@ class Gate:
             self._look_at(self.host.clock())
         if self.keyed and not line.in_flight and not line.pending:
             self._forget(line)
+
+    def passed_on(self) -> bool:
+        """Start the next input with the permit and the slot of a call that went well; False: tell of it by `returned`.
+
+        It saves the way through the limit and back: 0.2 µs a call instead of 10 where calls return one by one.
+        """
+        line = self._only
+        if line is None or not line.pending or line.breaker is not None or self._left:
+            return False
+        for rivals in line.rivals:
+            if rivals:
+                return False
+        self.host.queue.append(line.pending.popleft())
+        return True
 
     def failed(self, index: int, *, ill: bool) -> None:
         """Take note, before `returned`, of a failure; `ill`: one that speaks of the other side's health."""
@@ -287,7 +308,7 @@ class Gate:
         queue.extend(pairs)
         line.in_flight += count
         self.taken += count
-        self.pending -= count
+        self._pending -= count
 
     def _free(self, index: int, *, slot: bool) -> _Line:
         line = self._line_of.pop(index) if self.keyed else self._lines[()]

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from asyncio import _get_running_loop as running_loop  # the public one costs an exception where there is none
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -100,9 +100,12 @@ class Claim:
             return max((line.throttle.pause_until for line in self._lines), default=-inf)
 
     @property
-    def alone(self) -> bool:
-        """Whether nobody waits for any of its keys: a permit that came back may be used again by the same party."""
-        return not any(line.parties for line in self._lines)
+    def rivals(self) -> tuple[Collection[Any], ...]:
+        """The parties that wait for its keys, live: while there are none, a permit may be used again as it comes back.
+
+        For limits without `by`, whose lines last.
+        """
+        return tuple(line.parties for line in self._lines)
 
     def ask(self, count: int, item: Any = ...) -> int:
         """Take up to `count` permits now and return how many; it wants the rest, and stands in line for them.

@@ -232,6 +232,11 @@ class Limit:
         return self._weigh is not None
 
     @property
+    def rated(self) -> bool:
+        """Whether it has a rate."""
+        return bool(self._rates)
+
+    @property
     def adaptive(self) -> bool:
         """Whether the concurrency is found, rather than given."""
         return self._adaptive
