@@ -135,7 +135,7 @@ def _by_operating_system(error: BaseException) -> Verdict | None:
         return None
     number, module, name = peek(error, "errno"), type(error).__module__, type(error).__name__
     if name == "gaierror":
-        return NO_HOST if number in NO_SUCH_HOST else (Kind.UNREACHABLE, "name resolution failed")
+        return NO_HOST if is_a(number, int) and number in NO_SUCH_HOST else (Kind.UNREACHABLE, "name resolution failed")
     if module == "ssl":
         return TLS.get(name, BAD_TLS)
     if is_a(number, int) and number in ERRNOS:

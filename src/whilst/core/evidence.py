@@ -124,7 +124,7 @@ def own_status(error: BaseException) -> int | None:
 def error_code_of(error: BaseException) -> str:
     """Return the service's own word for an error, as botocore and openai keep it, or ""."""
     for value in (_item(_item(peek(error, "response"), "Error"), "Code"), peek(error, "code")):
-        if isinstance(value, str):
+        if is_a(value, str):
             return value[:MOST_TEXT]
     return ""
 

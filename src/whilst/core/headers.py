@@ -22,6 +22,7 @@ CAP: Final = 3600.0
 
 Headers: TypeAlias = "Mapping[str, list[object]]"  # names in lower case, every value of a name
 MOST_ITEMS = 16  # of a list of policies
+IN_MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms", "grpc-retry-pushback-ms")  # OpenAI, Azure, gRPC's A6
 EPOCH_FROM = 1e9  # a reset that is larger is a point in time, not a duration (thirty years)
 MILLISECONDS_FROM = 1e11
 
@@ -71,8 +72,8 @@ def capped(seconds: float, what: str, told: list[str]) -> float:
 
 
 def _retry_after(headers: Headers, clock: float, told: list[str]) -> float | None:
-    """Return the longest wait that is asked for; the millisecond forms are OpenAI's and Azure's, and more exact."""
-    exact = [it for name in ("retry-after-ms", "x-ms-retry-after-ms") for it in headers.get(name, ())]
+    """Return the longest wait that is asked for; a form in milliseconds is the more exact one."""
+    exact = [it for name in IN_MILLISECONDS for it in headers.get(name, ())]
     waits = [wait for it in exact if (wait := _number(_text(it) or "")) is not None]
     if waits:
         return capped(max(waits) / 1000, "Retry-After-Ms", told)
