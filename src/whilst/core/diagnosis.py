@@ -19,6 +19,7 @@ from .evidence import (
     error_code_of,
     headers_of,
     is_a,
+    is_plain_mistake,
     leaves_of,
     own_status,
     peek,
@@ -63,6 +64,8 @@ def diagnose(error: BaseException) -> Diagnosis:
     >>> diagnose(ConnectionRefusedError()).kind, diagnose(KeyError("x")).kind
     (<Kind.REFUSED: 'nobody takes the connection'>, <Kind.FINAL: 'another attempt would end the same way'>)
     """
+    if is_plain_mistake(error):
+        return Diagnosis(*_final(error), error)
     if not is_a(error, Exception) and not is_a(error, BaseExceptionGroup):  # an interrupt is not about a call
         return Diagnosis(*_final(error), error)
     vague: Diagnosis | None = None

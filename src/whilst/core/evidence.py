@@ -25,6 +25,8 @@ MISTAKES = (
     *(ImportError, SyntaxError, NotImplementedError, RecursionError, MemoryError, ReferenceError, BufferError),
 )
 
+PLAIN = frozenset({*MISTAKES, KeyError, IndexError, ZeroDivisionError, UnicodeDecodeError, ModuleNotFoundError})
+
 
 def described_status(status: int) -> str:
     """Return a status as people write it.
@@ -45,6 +47,8 @@ def status_of(error: BaseException) -> int | None:
     >>> status_of(urllib.error.HTTPError("http://localhost", 404, "Not Found", None, None))
     404
     """
+    if is_plain_mistake(error):
+        return None
     return next((status for it in chain_of(error) if (status := own_status(it)) is not None), None)
 
 
@@ -101,6 +105,14 @@ def peek(thing: object, name: str) -> Any:
         return getattr(thing, name, None)
     except Exception:  # a property may do anything, and this is only a look
         return None
+
+
+def is_plain_mistake(error: BaseException) -> bool:
+    """Whether an exception is of a builtin class for mistakes and carries nothing: 0.2 µs where a full look takes 20.
+
+    Runs over dirty data fail so by the thousand.
+    """
+    return type(error) in PLAIN and vars(error).keys() <= {"__notes__"}
 
 
 def own_status(error: BaseException) -> int | None:

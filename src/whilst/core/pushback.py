@@ -69,6 +69,8 @@ def _weight(pushback: Pushback) -> tuple[bool, float]:
 
 
 def _pushback(trouble: Diagnosis, now: float) -> Pushback | None:
+    if trouble.kind is Kind.FINAL:  # most failures: headers are not looked for
+        return None
     advice = _advice(trouble, now)
     # Any 5xx may come with a wait; without one only some mean "slower".
     if trouble.kind not in PUSHING and (trouble.kind is not Kind.FAILED or advice.retry_after is None):
