@@ -87,7 +87,8 @@ class Gcra:
 
     def __init__(self, rate: Rate, burst: int = 1) -> None:
         self._interval = rate.period / rate.count
-        self._tolerance = max((burst - 1) * self._interval, LATENESS)
+        # a thousandth of a cell more, or rounding would hold back the last call of a burst
+        self._tolerance = max((burst - 0.999) * self._interval, LATENESS)
         self._due = -inf  # when the cells taken so far are used up; in the literature: theoretical arrival time
         self._last = -inf
 
@@ -176,11 +177,14 @@ class Quota:
 
     def undo(self, taken: float, weight: float = 1.0) -> None:
         """Forget a call that was counted at the time `taken` and never started."""
-        for bucket in reversed(self._buckets):
+        for place in range(len(self._buckets) - 1, -1, -1):
+            bucket = self._buckets[place]
             if bucket[0] <= taken:
                 weight = min(weight, bucket[2])
                 bucket[2] -= weight
                 self._used -= weight
+                if bucket[2] <= 0.0:
+                    del self._buckets[place]
                 return
 
     def idle(self, now: float) -> bool:

@@ -14,7 +14,7 @@ import itertools
 import threading
 from asyncio import _get_running_loop as running_loop  # the public one costs an exception where there is none
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from math import inf
 from typing import Protocol
 
@@ -24,11 +24,17 @@ LEAST = 0.001  # seconds between two looks at the clock: timers are no finer, an
 LONG = 1.0  # seconds; nothing is kept for a party that another limit lets wait for longer
 PATIENT = 8  # how often a party lets others go first because of a limit elsewhere; see `Line.kept_for`
 
-Clock = Callable[[], float]
-
 # Re-entrant: a signal handler or a finaliser that prints a limit, on the thread that is inside, must not hang.
 lock = threading.RLock()
 tickets = itertools.count()
+
+
+class Clock(Protocol):
+    """What tells the time of a loop; a class, as type checkers take a plain callable in a protocol for a method."""
+
+    def __call__(self) -> float:
+        """Return seconds."""
+        ...
 
 
 class Party(Protocol):
@@ -41,11 +47,7 @@ class Party(Protocol):
     """How often one limit would have granted and another refused."""
     line: Line | None
     wanted: int
-
-    @property
-    def clock(self) -> Clock:
-        """Tells its time."""
-        ...
+    clock: Clock
 
     def refusal(self) -> tuple[Line, float] | None:
         """Return the first line that refuses, and for how long; None if a permit can be had."""
