@@ -83,12 +83,12 @@ class Gcra:
     0.075
     """
 
-    __slots__ = ("_due", "_interval", "_last", "_tolerance")
+    __slots__ = ("_burst", "_due", "_interval", "_last", "_tolerance")
 
     def __init__(self, rate: Rate, burst: int = 1) -> None:
-        self._interval = rate.period / rate.count
-        # a thousandth of a cell more, or rounding would hold back the last call of a burst
-        self._tolerance = max((burst - 0.999) * self._interval, LATENESS)
+        self._burst = burst
+        self._interval = self._tolerance = 0.0
+        self._set(rate)
         self._due = -inf  # when the cells taken so far are used up; in the literature: theoretical arrival time
         self._last = -inf
 
@@ -117,7 +117,7 @@ class Gcra:
 
     def change(self, rate: Rate, now: float) -> None:
         """Go on at another pace."""
-        self._interval = rate.period / rate.count
+        self._set(rate)
         self._due = min(self._due, now + self._interval)
 
     def idle(self, now: float) -> bool:
@@ -128,6 +128,11 @@ class Gcra:
         """Move everything remembered in time, for another clock."""
         self._due += seconds
         self._last += seconds
+
+    def _set(self, rate: Rate) -> None:
+        self._interval = rate.period / rate.count
+        # a ten-thousandth more, or rounding would hold back the last call of a burst
+        self._tolerance = max((self._burst - 1) * 1.0001 * self._interval, LATENESS)
 
 
 class Quota:
