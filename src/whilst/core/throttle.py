@@ -119,7 +119,7 @@ class Throttle:
         for rate in self._rates:
             wait = max(wait, rate.delay(now, weight))
         if self._advised is not None and self._is_advised(now):
-            wait = max(wait, self._advised.delay(now, weight))
+            wait = max(wait, min(self._advised.delay(now, weight), self._advised_until - now))
         if self.controller is not None:
             wait = max(wait, self.controller.delay(self.in_flight, now))
         elif not (wait or self._rates or self._advised):

@@ -358,11 +358,13 @@ class Claim:
     ) -> None:
         self._meet()
         now = self.clock()
-        pause = _pause(retry_after)
+        asked = _sane(retry_after)
         keyed = any(limit._by is not None for limit in self._limits)
         for limit, line in zip(self._limits, self._lines, strict=True):
             meant = limit._by is not None or not keyed
-            line.throttle.learn(started, now, verdict, pause if meant else None)
+            line.throttle.learn(started, now, verdict, asked if meant else None)
+            if meant and asked is not None:
+                line.throttle.pause(now + asked + random.uniform(0.0, JITTER * min(1.0, asked)))
             if meant and rate is not None and window is not None and 0 <= rate < inf and 0 < window < inf:
                 line.throttle.advise(rate, min(window, LONGEST_PAUSE), now)
 
@@ -384,9 +386,8 @@ class Claim:
         settle()
 
 
-def _pause(retry_after: float | None) -> float | None:
-    """Return the seconds to pause, with jitter: what the other side said is a minimum; nonsense is none."""
+def _sane(retry_after: float | None) -> float | None:
+    """Return the seconds to pause; nonsense asks for none."""
     if retry_after is None or not isfinite(retry_after) or retry_after <= 0:
         return None
-    pause = min(retry_after, LONGEST_PAUSE)
-    return pause + random.uniform(0.0, JITTER * min(1.0, pause))
+    return min(retry_after, LONGEST_PAUSE)

@@ -1,0 +1,937 @@
+"""Limits as parties meet them: turns, keys, pauses, several limits, loops and threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import math
+import signal
+import sys
+import threading
+import time
+import types
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kit import virtually
+
+import whilst
+from whilst import testing
+from whilst.limit import Claim, Hold, Report
+from whilst.limit import limit as module
+from whilst.limit.line import told
+
+
+def idle(limit: whilst.Limit) -> bool:
+    now = limit.statistics()
+    return (now.in_flight, now.waiting) == (0, 0)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Gate:
+    """A party that wants many permits, and keeps what it gets in a list of times."""
+
+    def __init__(self, *limits: whilst.Limit, item: Any = None) -> None:
+        self.got: list[float] = []
+        self.claim = Claim(limits, item, loop=asyncio.get_running_loop(), granted=self.granted)
+
+    def ask(self, count: int) -> int:
+        taken = self.claim.ask(count)
+        self.granted(taken)
+        return taken
+
+    def granted(self, count: int) -> None:
+        self.got += [now()] * count
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_left_untold() -> Iterator[None]:
+    yield
+    assert not told
+
+
+# -- what a limit may be ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({}, TypeError, "limits nothing.*try"),
+        ({"concurrency": "fast"}, TypeError, "whole number or \"adaptive\", got 'fast'"),
+        ({"concurrency": 0}, ValueError, "at least 1"),
+        ({"rate": "ten"}, ValueError, "got 'ten'"),
+        ({"rate": "0/s"}, ValueError, "more than 0"),
+        ({"rate": 5}, TypeError, "must be text"),
+        ({"concurrency": 1, "burst": 5}, TypeError, "burst=5 needs a rate"),
+        ({"rate": "1/s", "burst": 0}, ValueError, "burst must be at least 1"),
+        ({"rate": "1/s", "burst": True}, TypeError, "burst must be a whole number"),
+        ({"concurrency": 1, "weight": len}, TypeError, "weight= needs a rate"),
+        ({"concurrency": 1, "by": "host"}, TypeError, "by must be callable, got 'host'"),
+        ({"rate": "1/s", "weight": 3}, TypeError, "weight must be callable"),
+        ({"rate": ["100/s", "5/s"]}, ValueError, "two answers"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given: dict[str, Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=f"(?s){says}"):
+        whilst.Limit(**given)
+
+
+def test_the_repr_and_the_statistics_tell_the_state() -> None:
+    limit = whilst.Limit(concurrency=32, rate=["100/s", "5000/h"])
+    assert repr(limit) == "<Limit 0/32 in flight, 100/s, 5000/h>"
+    with limit:
+        assert repr(limit) == "<Limit 1/32 in flight, 100/s, 5000/h>"
+        seen = limit.statistics()
+    assert (seen.concurrency, seen.in_flight, seen.waiting, seen.started) == (32, 1, 0, 1)
+    assert (seen.rates, seen.adaptive, seen.keys, seen.paused_for) == (("100/s", "5000/h"), False, 1, 0.0)
+    assert repr(whilst.Limit(rate="2/s")) == "<Limit 0 in flight, 2/s>"
+    keyed = whilst.Limit(concurrency=4, by=str)
+    for key in "ab":
+        assert Claim((keyed,), key, loop=None, granted=print).ask(1) == 1
+    assert repr(keyed) == "<Limit 2 in flight, 4 per key, 2 keys>"
+
+
+@pytest.mark.parametrize(("given", "asks"), [({"by": str}, "by"), ({"weight": len}, "weight")])
+def test_a_limit_that_asks_an_item_must_be_told_which(given: dict[str, Any], asks: str) -> None:
+    limit = whilst.Limit(rate="1/s", **given)
+    with pytest.raises(TypeError, match=rf"(?s)asks {asks}=.*limit\.of\(item\)"), limit:
+        pass
+
+    async def main() -> None:
+        async with limit:
+            pass
+
+    with pytest.raises(TypeError, match=r"limit\.of"):
+        asyncio.run(main())
+
+
+# -- rates --------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_hand_written_code_is_paced() -> None:
+    limit, times = whilst.Limit(rate="10/s"), list[float]()
+
+    async def call() -> None:
+        async with limit:
+            times.append(now())
+
+    await asyncio.gather(*(call() for _ in range(31)))
+    assert times[0] == 0.0
+    assert times[-1] == pytest.approx(3.0, abs=0.02)
+    assert all(later - earlier > 0.09 for earlier, later in itertools.pairwise(times))
+    assert idle(limit)
+
+
+@virtually
+async def test_a_quota_is_spent_as_fast_as_the_pace_allows() -> None:
+    limit, times = whilst.Limit(rate=["1000/s", "20/min"], burst=20), list[float]()
+    gate = Gate(limit)
+    assert gate.ask(50) == 20
+    await asyncio.sleep(200)
+    times = gate.got
+    assert [round(when) for when in times] == [0] * 20 + [60] * 20 + [120] * 10
+
+
+@virtually
+async def test_weights_are_what_the_rate_counts() -> None:
+    limit, times = whilst.Limit(rate="100/s", weight=len), list[float]()
+    for item in ("x" * 50, "x" * 100, "", "x", "x"):
+        async with limit.of(item):
+            times.append(now())
+    assert times == pytest.approx([0, 0.495, 0.495, 1.495, 1.505], abs=0.011)
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "says"),
+    [
+        (lambda _: "3", TypeError, "weight must return a number, it returned '3' for 'item'"),
+        (lambda _: True, TypeError, "must return a number"),
+        (lambda _: -1, ValueError, "from 0 on, it returned -1"),
+        (lambda _: math.nan, ValueError, "from 0 on"),
+        (lambda _: math.inf, ValueError, "from 0 on"),
+        (lambda _: 21, ValueError, "weighs 21, more than 20/min can ever allow"),
+        (lambda item: item.missing, AttributeError, "missing"),
+    ],
+)
+def test_a_weight_that_cannot_be_meant_fails_its_input(weight: Any, error: type[Exception], says: str) -> None:
+    limit = whilst.Limit(rate=["1/s", "20/min"], weight=weight)
+    with pytest.raises(error, match=says), limit.of("item"):
+        pass
+    run = whilst.map(whilst.step(str.upper, limit=limit), ["item"])
+    (outcome,) = run.outcomes()
+    assert isinstance(outcome.error, error)
+    assert idle(limit)
+
+
+@virtually
+async def test_permits_of_a_rate_come_back_with_a_refund() -> None:
+    limit = whilst.Limit(rate="1/min", burst=3)
+    gate = Gate(limit)
+    assert gate.ask(3) == 3
+    gate.claim.refund(2)
+    gate.claim.give_back()
+    assert (gate.ask(3), gate.claim.wanted) == (2, 1)
+    gate.claim.withdraw()
+    assert limit.statistics().started == 3
+
+
+def test_jumps_of_the_wall_clock_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall = [1e9]
+    monkeypatch.setattr(time, "time", lambda: wall[0])
+
+    async def main() -> list[float]:
+        limit, times = whilst.Limit(rate="10/s"), list[float]()
+        for jump in (86_400, -86_400, 0, 3600, -3600, 1e12, -1e12) * 5:
+            async with limit:
+                times.append(now())
+            wall[0] += jump
+        return times
+
+    times: list[float] = []
+
+    async def keep() -> None:
+        times.extend(await main())
+
+    testing.run(keep())
+    assert (len(times) - 1) / (times[-1] - times[0]) == pytest.approx(10, rel=0.01)
+
+
+def test_a_limit_that_meets_another_clock_keeps_its_debts_and_nobody_waits_for_ever() -> None:
+    limit = whilst.Limit(rate="1/s")
+    waits: list[float] = []
+
+    async def call() -> None:
+        began = now()
+        async with limit:
+            waits.append(now() - began)
+
+    async def late() -> None:
+        await asyncio.sleep(1e6)
+        await call()
+
+    with limit:
+        pass
+    testing.run(call())  # from years of uptime to second 0
+    testing.run(late())
+    testing.run(call())  # from a million seconds back to 0
+    assert waits[0] == pytest.approx(0.995, abs=0.1)
+    assert waits[1] <= 1.0
+    assert waits[2] == pytest.approx(0.995, abs=0.01)
+
+
+# -- turns --------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_one_who_wants_many_gets_one_a_turn_while_others_stand_behind() -> None:
+    limit = whilst.Limit(rate="10/s")
+    gate = Gate(limit)
+    gate.ask(1000)
+    waits = []
+    for _ in range(20):
+        await asyncio.sleep(0.33)
+        began = now()
+        async with limit:
+            waits.append(now() - began)
+    assert max(waits) <= 0.21
+    assert len(gate.got) > 50
+    gate.claim.withdraw()
+    assert not limit.statistics().waiting
+
+
+@virtually
+async def test_parties_that_want_many_share_evenly() -> None:
+    limit = whilst.Limit(rate="100/s")
+    gates = [Gate(limit) for _ in range(3)]
+    for gate in gates:
+        gate.ask(10_000)
+    await asyncio.sleep(30)
+    counts = [len(gate.got) for gate in gates]
+    assert sum(counts) == pytest.approx(3000, rel=0.01)
+    assert max(counts) - min(counts) <= 2
+
+
+@virtually
+async def test_alone_everything_possible_is_taken_and_told_at_once() -> None:
+    limit, told_of = whilst.Limit(concurrency=100), list[int]()
+    claim = Claim((limit,), None, loop=asyncio.get_running_loop(), granted=told_of.append)
+    assert (claim.ask(1000), claim.wanted) == (100, 900)
+    claim.give_back(60)
+    claim.give_back(3)
+    assert told_of == []  # never from inside a call
+    await asyncio.sleep(0)
+    assert (told_of, claim.wanted) == ([63], 837)
+    assert claim.ask(5) == 0  # it stands in line; now for 5
+    assert claim.wanted == 5
+    claim.give_back(50)
+    await asyncio.sleep(0)
+    assert (told_of, claim.wanted) == ([63, 5], 0)
+    assert limit.statistics().in_flight == 55
+
+
+@virtually
+async def test_what_is_granted_when_one_withdraws_still_arrives() -> None:
+    limit, told_of = whilst.Limit(concurrency=2), list[int]()
+    claim = Claim((limit,), None, loop=asyncio.get_running_loop(), granted=told_of.append)
+    assert claim.ask(3) == 2
+    claim.give_back(1)
+    claim.withdraw()
+    await asyncio.sleep(0)
+    assert told_of == [1]
+    claim.refund(1)
+    claim.give_back(1)
+    assert idle(limit)
+
+
+@virtually
+async def test_a_claim_is_asked_anew_for_the_weight_of_another_item_of_its_key() -> None:
+    limit = whilst.Limit(rate="10/s", by=lambda item: item[0], weight=lambda item: item[1])
+    gate = Gate(limit, item=("a", 1))
+    assert gate.claim.keys == ("a",)
+    assert gate.claim.ask(1, ("a", 20)) == 1
+    assert gate.claim.weights == (20.0,)
+    with pytest.raises(ValueError, match="this claim is for"):
+        gate.claim.ask(1, ("b", 1))
+    gate.ask(1)
+    await asyncio.sleep(3)
+    assert gate.got == pytest.approx([2.0], abs=0.02)
+    gate.claim.give_back(2)
+
+
+# -- keys ---------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_each_key_has_permits_and_rates_of_its_own() -> None:
+    limit = whilst.Limit(concurrency=2, rate="10/s", burst=2, by=lambda item: item[0])
+    most: Counter[str] = Counter()
+    inside: Counter[str] = Counter()
+
+    async def call(item: str) -> str:
+        inside[item[0]] += 1
+        most[item[0]] = max(most[item[0]], inside[item[0]])
+        await asyncio.sleep(1)
+        inside[item[0]] -= 1
+        return item
+
+    items = [f"{key}{i}" for i in range(4) for key in "abcde"]
+    run = whilst.map(whilst.step(call, limit=limit), items, concurrency=100)
+    assert await run == items
+    assert run.summary().elapsed == pytest.approx(2, abs=0.05)
+    assert most == dict.fromkeys("abcde", 2)
+    assert limit.statistics().keys == 5
+
+
+def test_a_by_that_raises_fails_its_input_and_the_run_goes_on() -> None:
+    limit = whilst.Limit(concurrency=2, by=lambda item: item["host"])
+    outcomes = list(
+        whilst.map(whilst.step(len, limit=limit), [{"host": "a"}, {}, {"host": []}, {"host": "b"}]).outcomes()
+    )
+    assert [type(outcome.error) for outcome in outcomes] == [type(None), KeyError, TypeError, type(None)]
+    assert "by must return something hashable" in str(outcomes[2].error)
+    assert idle(limit)
+
+
+@virtually
+async def test_idle_keys_are_forgotten_and_busy_ones_are_not() -> None:
+    limit = whilst.Limit(concurrency=1, rate="100/s", by=lambda item: item)
+    busy = Gate(limit, item="busy")
+    busy.ask(1)
+    for i in range(30_000):
+        async with limit.of(i):
+            pass
+        if i % 100 == 0:
+            await asyncio.sleep(0.02)
+        if i % 5000 == 0:
+            assert limit.statistics().keys <= 2 * module.REMEMBERED + 1
+    seen = limit.statistics()
+    assert seen.in_flight == 1
+    assert seen.started == 30_001
+    waiting = asyncio.create_task(_enter(limit.of("busy")))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    busy.claim.give_back()
+    await waiting
+    assert idle(limit)
+
+
+async def _enter(entry: Any) -> None:
+    async with entry:
+        pass
+
+
+@virtually
+async def test_a_claim_whose_key_was_forgotten_meanwhile_shares_with_those_who_came_later() -> None:
+    limit = whilst.Limit(concurrency=1, by=lambda item: item)
+    early = Gate(limit, item="a")
+    limit._forget()
+    assert limit.statistics().keys == 0
+    late = Gate(limit, item="a")
+    assert (late.ask(1), early.ask(1)) == (1, 0)
+    late.claim.give_back()
+    await asyncio.sleep(0)
+    assert early.got == [0.0]
+    early.claim.give_back()
+    assert idle(limit)
+
+
+# -- pauses and feedback ------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_retry_after_pauses_the_whole_key_and_no_other() -> None:
+    limit = whilst.Limit(concurrency=5, by=lambda item: item)
+    a, b = Gate(limit, item="a"), Gate(limit, item="b")
+    assert a.ask(3) == 3
+    a.claim.finished(0.0, "rejected", retry_after=10.0)
+    assert a.claim.paused_until == pytest.approx(10.05, abs=0.051)
+    assert b.claim.paused_until < 0
+    assert (a.ask(1), b.ask(1)) == (0, 1)
+    await asyncio.sleep(9.99)
+    assert len(a.got) == 3
+    assert "paused for" in repr(limit)
+    await asyncio.sleep(0.26)
+    assert len(a.got) == 4
+    assert limit.statistics().rejected == 1
+
+
+@virtually
+async def test_of_several_limits_the_one_with_keys_pauses() -> None:
+    mine, shared = whilst.Limit(concurrency=5), whilst.Limit(concurrency=5, by=lambda item: item)
+    a, b = Gate(mine, shared, item="a"), Gate(mine, shared, item="b")
+    a.ask(1)
+    a.claim.finished(0.0, "rejected", retry_after=10.0)
+    assert (a.ask(1), b.ask(1)) == (0, 1)
+
+
+@virtually
+async def test_a_rate_that_the_other_side_asks_for_holds_for_its_window() -> None:
+    limit = whilst.Limit._unlimited()
+    gate = Gate(limit)
+    assert gate.ask(100) == 100
+    gate.claim.finished(0.0, "ok", rate=2.0, window=5.0)
+    gate.ask(10)
+    await asyncio.sleep(4.99)
+    assert len(gate.got) == 110
+    gate.ask(1000)
+    await asyncio.sleep(0.5)
+    assert len(gate.got) == 1110
+
+
+@virtually
+@pytest.mark.parametrize("nonsense", [-1.0, math.nan, math.inf, 0.0])
+async def test_a_wait_that_is_none_does_not_pause(nonsense: float) -> None:
+    limit = whilst.Limit(concurrency=5)
+    gate = Gate(limit)
+    gate.ask(1)
+    gate.claim.finished(0.0, "rejected", nonsense, rate=nonsense, window=nonsense)
+    assert gate.ask(5) == 5
+
+
+@virtually
+async def test_an_absurd_wait_is_a_day() -> None:
+    limit = whilst.Limit(concurrency=5)
+    gate = Gate(limit)
+    gate.ask(1)
+    gate.claim.finished(0.0, "rejected", 99_999_999)
+    assert limit.statistics().paused_for == pytest.approx(86_400, abs=0.2)
+
+
+class Two:
+    """A controller of two that remembers verdicts."""
+
+    limit, rate = 2, None
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def delay(self, in_flight: int, now: float) -> float:
+        return 0.0 if in_flight < self.limit else math.inf
+
+    def sent(self, in_flight: int, now: float) -> None:
+        self.told.append("sent")
+
+    def succeeded(self, sent: float, now: float, in_flight: int) -> None:
+        self.told.append("ok")
+
+    def rejected(self, sent: float, now: float, in_flight: int, retry_after: float | None) -> None:
+        self.told.append(f"rejected {retry_after}")
+
+    def failed(self, sent: float, now: float, in_flight: int) -> None:
+        self.told.append("failed")
+
+
+class Slower(Exception):
+    retry_after = 3.0
+
+
+def slower(error: BaseException, wall_now: float) -> Any:
+    found = isinstance(error, Slower)
+    return types.SimpleNamespace(retry_after=Slower.retry_after, rate=None, window=None) if found else None
+
+
+@pytest.fixture
+def controllers(monkeypatch: pytest.MonkeyPatch) -> list[Two]:
+    """Put stand-ins in the places of the adaptive controller and of what recognises pushback."""
+    made: list[Two] = []
+
+    def make() -> Two:
+        made.append(Two())
+        return made[-1]
+
+    adaptive: Any = types.ModuleType("whilst.core.adaptive")
+    adaptive.Controller = make
+    pushback: Any = types.ModuleType("whilst.core.pushback")
+    pushback.pushback_of = slower
+    monkeypatch.setitem(sys.modules, "whilst.core.adaptive", adaptive)
+    monkeypatch.setitem(sys.modules, "whilst.core.pushback", pushback)
+    return made
+
+
+def test_an_adaptive_limit_has_a_controller_for_each_key_and_tells_it_everything(controllers: list[Two]) -> None:
+    limit = whilst.Limit(concurrency="adaptive", by=lambda item: item[0])
+    assert repr(limit) == "<Limit 0 in flight, 2 per key, 0 keys, adaptive>"
+    controllers.clear()
+
+    async def main() -> None:
+        gates = [Gate(limit, item=item) for item in ("a1", "a2", "b1")]
+        assert [gate.ask(5) for gate in gates] == [2, 0, 2]
+        gates[0].claim.finished(0.0, "ok")
+        gates[0].claim.finished(0.0, "rejected")
+        gates[2].claim.finished(0.0, "failed")
+        await asyncio.sleep(1)
+
+    testing.run(main())
+    assert [two.told[:4] for two in controllers] == [["sent", "sent", "ok", "sent"], ["sent", "sent", "failed", "sent"]]
+    assert limit.statistics().adaptive
+
+
+def test_a_block_tells_how_it_ended(controllers: list[Two]) -> None:
+    for error in (None, ValueError(), Slower(), KeyboardInterrupt(), asyncio.CancelledError()):
+        limit = whilst.Limit(concurrency="adaptive")
+        with contextlib.suppress(ValueError, Slower, KeyboardInterrupt, asyncio.CancelledError), limit:
+            if error is not None:
+                raise error
+        assert idle(limit)
+    told_of = [two.told[1:] for two in controllers if two.told]
+    assert told_of == [["ok"], ["failed"], ["rejected 3.0"], [], []]
+
+
+def test_pushback_out_of_a_block_or_a_step_pauses_the_limit(controllers: list[Two]) -> None:
+    async def refused(value: int) -> int:
+        raise Slower
+
+    async def main() -> None:
+        by_hand, by_step = whilst.Limit(concurrency=5), whilst.Limit(concurrency=5)
+        with pytest.raises(Slower):
+            async with by_hand:
+                raise Slower
+        with pytest.raises(Slower):
+            await whilst.step(refused, limit=by_step).aio(1)
+        for limit in (by_hand, by_step):
+            began = now()
+            async with limit:
+                pass
+            assert 0 < now() - began <= 3.25
+            assert limit.statistics().rejected == 1
+
+    testing.run(main())
+
+
+# -- several limits -----------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_several_limits_are_taken_all_or_none() -> None:
+    a, b, rate = whilst.Limit(concurrency=3), whilst.Limit(concurrency=1), whilst.Limit(rate="1/s")
+    gate = Gate(a, b, rate)
+    assert gate.ask(5) == 1
+    assert [limit.statistics().in_flight for limit in (a, b, rate)] == [1, 1, 1]
+    await asyncio.sleep(10)
+    gate.claim.give_back()
+    await asyncio.sleep(0)
+    assert gate.got == [0.0, 10.0]
+    assert [limit.statistics().in_flight for limit in (a, b, rate)] == [1, 1, 1]
+    gate.claim.withdraw()
+    gate.claim.give_back()
+    assert idle(a)
+
+
+@virtually
+async def test_one_who_waits_for_one_limit_holds_up_nobody_at_the_other() -> None:
+    free, full = whilst.Limit(concurrency=2), whilst.Limit(concurrency=1)
+    async with full:
+        both = Gate(free, full)
+        both.ask(1)
+        one = Gate(free)
+        assert one.ask(5) == 2
+    await asyncio.sleep(0)
+    assert both.got == []
+    one.claim.withdraw()
+    one.claim.give_back(2)
+    await asyncio.sleep(0)
+    assert both.got == [0.0]
+    both.claim.give_back()
+
+
+@virtually
+async def test_whoever_needs_two_busy_limits_is_not_starved_by_those_who_need_one() -> None:
+    a, b = whilst.Limit(concurrency=2), whilst.Limit(concurrency=2)
+    ended = False
+
+    async def busy(limit: whilst.Limit, seconds: float) -> None:
+        while not ended:
+            async with limit:
+                await asyncio.sleep(seconds)
+
+    others = [asyncio.create_task(busy(limit, 1 + i / 7)) for i in range(5) for limit in (a, b)]
+    await asyncio.sleep(5)
+    for _ in range(3):
+        both, began = Gate(a, b), now()
+        both.ask(1)
+        while not both.got:
+            await asyncio.sleep(0.1)
+            assert now() - began < 60
+        both.claim.give_back()
+    assert all(line.kept_for is None for limit in (a, b) for line in limit._lines.values())
+    ended = True
+    await asyncio.gather(*others)
+    assert idle(a)
+    assert idle(b)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sets(st.integers(0, 2), min_size=1), st.integers(1, 4), st.floats(0, 2)), min_size=1, max_size=12
+    )
+)
+@settings(max_examples=60)
+def test_any_mixture_of_parties_and_limits_comes_to_its_end(parties: list[tuple[set[int], int, float]]) -> None:
+    limits = [
+        whilst.Limit(concurrency=2),
+        whilst.Limit(concurrency=1, rate="20/s"),
+        whilst.Limit(rate=["50/s", "15/3s"], burst=2),
+    ]
+    inside: Counter[int] = Counter()
+
+    async def one(places: set[int], calls: int, nap: float) -> None:
+        for _ in range(calls):
+            hold = Hold(Hold.in_order(limits[place] for place in places))
+            await hold.take()
+            inside.update(places)
+            assert inside[0] <= 2
+            assert inside[1] <= 1
+            await asyncio.sleep(nap)
+            inside.subtract(places)
+            hold.end(Report("ok"))
+
+    async def main() -> None:
+        await asyncio.gather(*(one(*party) for party in parties))
+
+    testing.run(main())
+    assert all(idle(limit) for limit in limits)
+
+
+# -- cancellation -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("style", ["with", "of", "hold"])
+def test_cancelled_in_any_round_a_wait_takes_nothing(style: str) -> None:
+    index, rounds = 0, -1
+    while rounds < 0:
+        a = whilst.Limit(concurrency=1, rate="10/s", **({"by": lambda item: item} if style == "of" else {}))
+        b = whilst.Limit(concurrency=2)
+
+        async def one(limit: whilst.Limit = a, other: whilst.Limit = b) -> None:
+            if style == "hold":
+                hold = Hold(Hold.in_order([limit, other]))
+                await hold.take()
+                try:
+                    await asyncio.sleep(0)
+                finally:
+                    hold.end()
+            else:
+                async with limit.of(1) if style == "of" else limit:
+                    await asyncio.sleep(0)
+
+        async def main(index: int = index, one: Callable[[], Coroutine[Any, Any, None]] = one) -> int:
+            tasks = [asyncio.create_task(one()) for _ in range(4)]
+            for step in range(index):
+                await asyncio.sleep(0.03 if step % 3 == 2 else 0)
+            cancelled = [task.cancel() for task in tasks[1:3]]
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert tasks[0].exception() is None
+            assert tasks[3].exception() is None
+            return -1 if any(cancelled) else index
+
+        with asyncio.Runner(loop_factory=testing.VirtualTimeLoop) as runner:
+            rounds = runner.run(main())
+        assert idle(a)
+        assert idle(b)
+        assert 2 <= a.statistics().started <= 4
+        index += 1
+    assert rounds >= 5
+
+
+@virtually
+async def test_one_cancelled_in_the_moment_of_its_grant_passes_it_on() -> None:
+    limit, order = whilst.Limit(concurrency=1), list[int]()
+
+    async def call(name: int) -> None:
+        async with limit:
+            order.append(name)
+
+    gate = Gate(limit)
+    gate.ask(1)
+    tasks = [asyncio.create_task(call(name)) for name in range(3)]
+    await asyncio.sleep(0)
+    gate.claim.give_back()
+    tasks[0].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == [1, 2]
+    assert idle(limit)
+
+
+@virtually
+async def test_entered_in_one_context_and_left_in_another_a_permit_goes_back_once() -> None:
+    limit = whilst.Limit(concurrency=2)
+
+    async def numbers() -> Any:
+        async with limit:
+            yield 1
+
+    agen = numbers()
+    await asyncio.create_task(agen.__anext__())
+    async with limit:
+        await asyncio.create_task(agen.aclose())
+        assert limit.statistics().in_flight == 1
+    assert idle(limit)
+
+
+def test_a_block_inside_a_block_of_the_same_limit_raises_and_of_a_rate_does_not() -> None:
+    limit, rate = whilst.Limit(concurrency=5), whilst.Limit(rate="1000/s")
+    with limit, pytest.raises(RuntimeError, match="holds a permit of this limit already"), limit:
+        pass
+    keyed = whilst.Limit(concurrency=5, by=str)
+    with keyed.of("a"), pytest.raises(RuntimeError, match="holds a permit"), keyed.of("b"):
+        pass
+    with limit, pytest.raises(RuntimeError, match="holds a permit"):
+        whilst.step(abs, limit=limit)(-1)
+    with rate, rate:
+        assert rate.statistics().in_flight == 2
+    assert idle(limit)
+    assert idle(rate)
+
+
+def test_a_permit_is_for_one_block_at_a_time() -> None:
+    rate = whilst.Limit(rate="1000/s")
+    permit = rate.of(1)
+    with permit, pytest.raises(RuntimeError, match="in use"), permit:
+        pass
+    with permit:
+        assert "a permit for 1" in repr(permit)
+
+
+def test_a_function_that_uses_a_limit_does_not_cost_its_run_a_lane_a_call() -> None:
+    limit, tasks = whilst.Limit(concurrency=5), set[Any]()
+
+    async def call(value: int) -> int:
+        tasks.add(asyncio.current_task())
+        async with limit:
+            await asyncio.sleep(0)
+        return value
+
+    assert len(whilst.map(call, range(200), concurrency=2).list()) == 200
+    assert len(tasks) <= 4
+
+
+# -- loops and threads --------------------------------------------------------------------------------------------
+
+
+def test_threads_and_loops_share_one_limit(eventually: Callable[..., bool]) -> None:
+    limit, guard = whilst.Limit(concurrency=3, rate="20000/s"), threading.Lock()
+    inside = most = calls = 0
+
+    def enter() -> None:
+        nonlocal inside, most, calls
+        with guard:
+            inside += 1
+            calls += 1
+            most = max(most, inside)
+
+    def leave() -> None:
+        nonlocal inside
+        with guard:
+            inside -= 1
+
+    def plain() -> None:
+        for _ in range(100):
+            with limit:
+                enter()
+                time.sleep(0)
+                leave()
+
+    async def many() -> None:
+        async def one() -> None:
+            for _ in range(20):
+                async with limit:
+                    enter()
+                    await asyncio.sleep(0)
+                    leave()
+
+        await asyncio.gather(*(one() for _ in range(5)))
+
+    targets = (plain, lambda: asyncio.run(many())) * 3
+    threads = [threading.Thread(target=target) for target in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert (calls, inside) == (600, 0)
+    assert most <= 3
+    assert idle(limit)
+    assert limit.statistics().started == 600
+
+
+def test_plain_threads_are_paced_too() -> None:
+    limit, times = whilst.Limit(rate="200/s"), list[float]()
+
+    def plain() -> None:
+        for _ in range(20):
+            with limit:
+                times.append(time.monotonic())
+
+    threads = [threading.Thread(target=plain) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    times.sort()
+    for i, first in enumerate(times):
+        for j in range(i + 1, len(times)):
+            assert j - i + 1 <= 200 * (times[j] - first) + 2.5  # a little later than they were granted
+    assert times[-1] - times[0] >= 59 / 200 - 0.02
+
+
+def test_a_thread_behind_a_loop_that_stopped_is_served_all_the_same() -> None:
+    limit = whilst.Limit(rate="50/s")
+    loop = asyncio.new_event_loop()
+
+    async def stand() -> Claim:
+        claim = Claim((limit,), None, loop=loop, granted=lambda count: None)
+        claim.ask(5)
+        return claim
+
+    claim = loop.run_until_complete(stand())  # and its timer never fires
+    with limit:
+        pass
+    loop.run_until_complete(asyncio.sleep(0))
+    claim.withdraw()
+    loop.close()
+
+
+def test_the_parties_of_a_closed_loop_are_dropped(eventually: Callable[..., bool]) -> None:
+    limit = whilst.Limit(concurrency=1)
+    loop = asyncio.new_event_loop()
+
+    async def stand() -> None:
+        for _ in range(3):
+            Claim((limit,), None, loop=loop, granted=lambda count: None).ask(2)
+
+    with limit:
+        loop.run_until_complete(stand())
+        loop.close()
+        assert limit.statistics().waiting == 3
+    assert idle(limit)
+    with limit:
+        assert limit.statistics().in_flight == 1
+
+
+def test_a_loop_behind_a_closed_loop_is_served() -> None:
+    limit = whilst.Limit(rate="20/s")
+    closed = asyncio.new_event_loop()
+
+    async def stand() -> None:
+        Claim((limit,), None, loop=closed, granted=lambda count: None).ask(3)
+
+    async def call() -> None:
+        async with limit:
+            pass
+
+    with limit:
+        pass
+    closed.run_until_complete(stand())
+    closed.close()
+    asyncio.run(asyncio.wait_for(call(), 5))
+    assert limit.statistics().waiting == 0
+
+
+def test_an_interrupt_ends_a_wait_in_a_block_and_takes_nothing() -> None:
+    limit = whilst.Limit(concurrency=1)
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with limit:
+            entered.set()
+            leave.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    entered.wait(10)
+    main = threading.get_ident()
+
+    def interrupt() -> None:
+        while not limit.statistics().waiting:
+            time.sleep(0.001)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), limit:
+        pass
+    assert time.monotonic() - began < 2
+    assert limit.statistics().waiting == 0
+    leave.set()
+    holder.join(10)
+    interrupter.join(10)
+    assert idle(limit)
+
+
+def test_a_permit_given_back_on_another_thread_wakes_the_loop() -> None:
+    limit = whilst.Limit(concurrency=1)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        claim = Claim((limit,), None, loop=loop, granted=lambda count: None)
+        assert claim.ask(1) == 1
+        waiting = asyncio.create_task(_enter(limit))
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=claim.finished, args=(0.0, "ok"))
+        thread.start()
+        await asyncio.wait_for(waiting, 5)
+        thread.join(5)
+
+    asyncio.run(main())
+    assert idle(limit)
+
+
+def test_nothing_of_a_loop_is_kept_by_a_limit_that_outlives_it() -> None:
+    limit = whilst.Limit(concurrency=1, rate="1000/s")
+
+    async def main() -> None:
+        await asyncio.gather(*(_enter(limit) for _ in range(5)))
+
+    asyncio.run(main())
+    gc.collect()
+    assert all(not line.alarms and not line.parties for line in limit._lines.values())
