@@ -16,13 +16,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import flows
+from bench import flows, rates
 from bench.contestants import ASYNC, OURS, THREADS
 from bench.memory import peak_mib, resident_mib
 from bench.model import WHILST, Contestant, Figures, Job, NotInstalledError, Sample, Target, Unit, Workload
 
 STARTS = 5  # processes a child starts for one figure of start-up time
 WAIT = 0.010
+SECONDS = 5  # for which a rate is watched
 WARM_UP = 10  # inputs: what is loaded or started on first use is not part of the time
 
 
@@ -286,6 +287,24 @@ WORKLOADS = (
         (times_faster("at most a quarter of asyncio.to_thread", 4.0, flows.TO_THREAD),),
         rounds=2,
         quick=2,
+    ),
+    Workload(
+        "rate-call", "an async call under a limit of 100,000/s, CPU time", "µs", 100_000, rates.contestants(100_000),
+        rates.cost,
+        (whilst_at_most("at most 5 µs a call", 5.0, "µs"),),
+        rounds=2,
+        quick=4,
+    ),
+    *(
+        Workload(
+            f"rate-error-{rate}", f"how far a rate of {rate:,}/s is off over {SECONDS} s", "%", rate * SECONDS + 1,
+            rates.contestants(rate),
+            rates.error(rate),
+            (whilst_at_most(f"within 1 % at {rate:,}/s", 1.0, "%"),),
+            rounds=1,
+            quick=5,
+        )
+        for rate in (10, 1_000, 50_000)
     ),
     Workload(
         "import", "import, above `import asyncio`", "ms", STARTS,

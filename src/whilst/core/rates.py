@@ -104,7 +104,7 @@ class Gcra:
 
     def take(self, now: float, weight: float = 1.0) -> None:
         """Count a call that starts now."""
-        self._due = max(self._due, now) + weight * self._interval
+        self._due = (self._due if self._due > now else now) + weight * self._interval
         self._last = now
 
     def undo(self, taken: float, weight: float = 1.0) -> None:

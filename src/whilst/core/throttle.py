@@ -115,9 +115,12 @@ class Throttle:
             return inf
         if self._plain:
             return 0.0
-        wait = max(0.0, self.pause_until - now)
+        wait = self.pause_until - now
         for rate in self._rates:
-            wait = max(wait, rate.delay(now, weight))
+            if (longer := rate.delay(now, weight)) > wait:
+                wait = longer
+        if wait < 0.0:
+            wait = 0.0
         if self._advised is not None and self._is_advised(now):
             wait = max(wait, min(self._advised.delay(now, weight), self._advised_until - now))
         if self.controller is not None:
@@ -135,6 +138,18 @@ class Throttle:
         else:
             self.in_flight += count
         self.started += count
+
+    def take_one(self, now: float, weight: float = 1.0) -> bool:
+        """Count a call that starts now, if it may: `room` and `take` in one step."""
+        if self.in_flight >= self._room:
+            return False
+        if not self._plain:
+            if self.delay(now, weight) > 0.0:
+                return False
+            self._take_rates(now, weight)
+        self.in_flight += 1
+        self.started += 1
+        return True
 
     def undo(self, taken: float, weight: float = 1.0, count: int = 1) -> None:
         """Forget `count` calls that were counted at the time `taken` and never started."""

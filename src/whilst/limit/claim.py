@@ -40,6 +40,7 @@ class Claim:
         keys: the key at each limit.
         weights: what each call costs there.
         wanted: how many permits it still waits for.
+        listens: whether anybody wants to know how calls end that were not rejected: an adaptive limit does.
     """
 
     __slots__ = (
@@ -49,7 +50,6 @@ class Claim:
         "_granted",
         "_limits",
         "_lines",
-        "_listens",
         "_look_at",
         "_places",
         "_prompt",
@@ -57,6 +57,7 @@ class Claim:
         "clock",
         "keys",
         "line",
+        "listens",
         "loop",
         "ticket",
         "wanted",
@@ -85,7 +86,7 @@ class Claim:
         self._granted = granted
         self._look_at = look_at
         self._prompt = prompt
-        self._listens = any(limit._adaptive for limit in limits)
+        self.listens: bool = any(limit._adaptive for limit in limits)
         self._arrived = 0  # taken on its behalf, and `granted` not yet told
         self._fresh, self._fresh_at = 0, -inf  # how many were taken in the latest moment, and when that was
         self._lines: tuple[Line, ...] = ()
@@ -133,9 +134,14 @@ class Claim:
         return taken
 
     def try_one(self) -> bool:
-        """Take a permit if that can be done now, and never stand in line."""
+        """Take a permit if that can be done now, and never stand in line; for a claim of one limit."""
         with lock:
-            return self._take_if_open(1) == 1
+            line, weight = self._places[0]
+            if line.gone or line.clock is not self.clock:
+                self._meet()
+                line, weight = self._places[0]
+            open_ = not line.parties and line.kept_for is None
+            return open_ and line.throttle.take_one(self.clock(), weight)
 
     def withdraw(self) -> None:
         """Want nothing more; permits that were taken already still arrive through `granted`."""
@@ -159,7 +165,8 @@ class Claim:
             waits = False
             for line in self._lines:
                 line.throttle.in_flight -= count
-                waits = waits or bool(line.parties)
+                if line.parties:
+                    waits = True
             if not waits:
                 return
             serve(self._lines)
@@ -190,7 +197,7 @@ class Claim:
             rate: calls a second that the other side asked for, for the next `window` seconds.
             window: see `rate`.
         """
-        if verdict != "rejected" and retry_after is None and rate is None and not self._listens:
+        if verdict != "rejected" and retry_after is None and rate is None and not self.listens:
             self.give_back()
             return
         with lock:

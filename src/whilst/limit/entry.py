@@ -60,10 +60,7 @@ class Entry:
             refuse_twice((self._limit,))
         if not self.whole:
             return False
-        claim = self._limit._common
-        if claim is None or claim.clock is not clock:
-            claim = self._limit._common = Claim((self._limit,), None, loop=None, granted=_never)
-            claim.clock = clock
+        claim = self._limit._common(clock)
         if not claim.try_one():
             return False
         self._enter(claim)
@@ -89,7 +86,7 @@ class Entry:
                 held.reset(token)  # not `set`: a context that looks as before lets a run's lane go on
             except ValueError:
                 pass  # left in another context than it was entered in; what is there says by `has` that it is over
-        report = report_of(error)
+        report = report_of(error) if error is not None or claim.listens else None
         if report is None:
             claim.give_back()
         else:
@@ -99,9 +96,7 @@ class Entry:
         return f"<a permit for {short(self._item)} of {self._limit!r}>"
 
     def _enter(self, claim: Claim) -> None:
-        self._claim, self._started = claim, claim.clock()
+        self._claim = claim
+        if claim.listens:
+            self._started = claim.clock()
         self._token = held.set((*held.get(), self))
-
-
-def _never(count: int) -> None:
-    """Stand in for what is told of grants, where nobody ever stands in line."""
