@@ -47,7 +47,7 @@ class Controller:
     def succeeded(self, sent: float, now: float, in_flight: int) -> None:
         latency = max(0.0, now - sent)
         self._climb.succeeded(latency, now)
-        self._pace.succeeded(now, self._climb.latency)
+        self._pace.succeeded(sent, now, self._climb.latency)
         if self._credit < SAVED:
             self._credit += TOLERATED
         self._limit()
