@@ -1,0 +1,136 @@
+"""How many calls a second does the other side permit?
+
+Between two moments at which it had nothing left to give, it gave exactly what it permits. So what was answered between
+one cut and the next, by the time between them, is the limit itself, whatever kind it is: a bucket of tokens, a leaky
+one, a window of ten seconds (where the quiet rest of a window counts too). Only a bucket that was full at first
+gives more once.
+
+From a little below that (`most`) the rate grows as in CUBIC: fast at first, flat around `most`, then faster and faster
+into the unknown, so that a limit that was raised is found within a few periods.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+FIRST, ROUGH, FINE = 0.7, 0.9, 0.97  # what a cut leaves: nothing is known; two estimates differ; two agree
+AGREE = 0.1
+ENOUGH = 16  # successes that make an estimate; with fewer the time before the last cut counts too
+LEAST_PERIOD, MOST_PERIOD = 2.0, 16.0  # seconds from a cut until the rate is back where it was
+SURE = 32  # calls in such a period, so that it is long enough where the rate is low
+PAUSES = 40  # such a period is at least so many Retry-Afters long, because each look above the limit costs one
+FADED = 4.0  # times the old limit without a refusal: the limit is gone
+CATCH_UP = 0.005  # seconds of calls that a late timer may make up for
+LEAST_GAP, MOST_GAP = 0.05, 5.0  # seconds between single calls while all of them are refused
+MOST_CYCLE = 30.0
+LEAST_RATE = 0.01
+RECENT = 0.5  # seconds; the rate just before a refusal is that of the last one or two of these
+
+
+class Pace:
+    """Calls a second, where the other side was found to limit them; `rate` is None where not.
+
+    Attributes:
+        rate: calls a second, or None.
+        next_at: when the next call may be sent.
+    """
+
+    __slots__ = (
+        "_accepted", "_age", "_aged_at", "_bound_at", "_cut_at", "_epoch", "_fresh", "_gap", "_left", "_most", "_newer",
+        "_older", "_period", "_quiet", "_stretch", "next_at", "rate",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self.next_at = 0.0
+        self._gap = 0.0  # > 0 while nothing but single calls are sent, to see whether the other side is back
+        self._quiet = (-inf, -inf, 0)  # the last time for which it refused everything: from, to, successes until then
+        self._fresh = 0  # successes of calls that were sent after the last cut
+        self._accepted = 0  # successes in all
+        self._epoch = self._older = self._newer = (0.0, 0)  # moments, and how many there had been
+        self._most = 0.0
+        self._left = FIRST
+        self._stretch = LEAST_PERIOD
+        self._period = LEAST_PERIOD
+        self._age = self._aged_at = 0.0
+        self._bound_at = -inf
+        self._cut_at = -inf
+
+    def bound(self, now: float) -> None:
+        """A call had to wait for the pace, so the rate is what holds the run back."""
+        self._bound_at = now
+
+    def sent(self, now: float) -> None:
+        """A call was sent: the next one is due one interval later."""
+        if not self._older[0]:
+            self._epoch = self._older = self._newer = (now, 0)
+        if self._gap:
+            self.next_at = now + self._gap
+        elif self.rate is not None:
+            self.next_at = max(self.next_at, now - CATCH_UP) + 1.0 / self.rate
+
+    def succeeded(self, sent: float, now: float, latency: float) -> None:
+        """Count one; the rate grows with the time for which it held the run back."""
+        self._accepted += 1
+        if now - self._newer[0] > RECENT + 5 * latency and self._accepted - self._newer[1] >= ENOUGH:
+            self._older, self._newer = self._newer, (now, self._accepted)
+        if sent >= self._cut_at:
+            self._fresh += 1
+            if self._gap:
+                self._gap = 0.0
+                self.next_at = self._aged_at = now
+                self._quiet = (self._quiet[0], now, self._accepted)
+        if self.rate is None:
+            return
+        if now - self._bound_at <= 2 * latency + 0.05:
+            self._age += now - self._aged_at
+            x = self._age / self._period - 1.0
+            self.rate = self._most * (1.0 + (1.0 - self._left) * x * x * x)
+            if self.rate > FADED * self._most:
+                self.rate = None
+        self._aged_at = now
+
+    def cut(self, now: float, latency: float, retry_after: float) -> None:
+        """Come down after a refusal."""
+        blocked, self._cut_at, since = not self._fresh, now, now - self._cut_at
+        self._fresh = 0
+        if blocked:  # all are refused: what is known of the rate stays, single calls find out when it ends
+            self._gap = min(MOST_GAP, max(1.5 * self._gap, LEAST_GAP, latency, 1.0 / self.rate if self.rate else 0.0))
+            self.next_at = now + self._gap
+            if self._quiet[0] <= self._quiet[1]:
+                self._quiet = (now, -inf, 0)
+            return
+        most, cycle = self._estimate(now, latency)
+        if self.rate is None:
+            self._left = FIRST
+        else:
+            agree = most and abs(most / self._most - 1) < AGREE and (since > self._period / 2 or not retry_after)
+            self._left = FINE if agree else ROUGH
+            self._stretch_to(since)
+        self._most = most = max(LEAST_RATE, most or self.rate or 0.0)
+        pauses = PAUSES if self._left == FINE else PAUSES / 4
+        self._period = max(self._stretch, 10 * latency, SURE / most, pauses * retry_after, cycle)
+        self._age, self._aged_at = 0.0, now
+        self.rate = self._left * most
+        self.next_at = now + 1.0 / self.rate
+        self._older = self._newer = (now + retry_after, self._accepted)
+
+    def _estimate(self, now: float, latency: float) -> tuple[float, float]:
+        """Return how many a second are permitted, 0.0 where too few were seen; and how long a silence comes round in."""
+        began, before = self._older
+        silent = self._quiet[1] > self._epoch[0]
+        if silent:
+            over = now - self._quiet[1] > 2 * (self._quiet[1] - self._quiet[0])
+            began, before = self._quiet[1:] if over else self._epoch
+        elapsed, seen = max(now - began, 1e-3), self._accepted - before
+        if self.rate is not None and (seen < ENOUGH or elapsed < 5 * latency):
+            return 0.0, 0.0
+        cycle = min(MOST_CYCLE, 2 * elapsed) if silent else 0.0
+        self._epoch = (now, self._accepted)
+        return (seen / elapsed if self.rate is None else min(seen / elapsed, self.rate)), cycle
+
+    def _stretch_to(self, since: float) -> None:
+        if since < 3 * self._stretch:
+            self._stretch = min(MOST_PERIOD, 1.5 * self._stretch)
+        elif since > 8 * self._stretch:
+            self._stretch = max(LEAST_PERIOD, self._stretch / 2)
