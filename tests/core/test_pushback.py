@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import pickle
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 from email.utils import formatdate
@@ -497,6 +499,16 @@ def test_an_exception_that_bites_is_of_no_known_kind() -> None:
 def test_details_of_grpc_that_are_damaged_say_nothing(noise: bytes) -> None:
     wait = retry_delay([noise])
     assert wait is None or 0 <= wait < 1e12
+
+
+def test_judging_imports_no_client() -> None:
+    code = (
+        "import sys, whilst, whilst.core.pushback, whilst.core.retried; whilst.transient(OSError())\n"
+        "print({'requests', 'urllib3', 'httpx', 'aiohttp', 'botocore', 'grpc', 'redis', 'psycopg', 'openai', 'asyncio',"
+        " 'socket', 'random', 'email', 'http.client', 'ssl'} & set(sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout == "set()\n"
 
 
 # Saying it oneself ---------------------------------------------------------------------------------------------------

@@ -144,3 +144,9 @@ def mistakes() -> None:
     whilst.map(fetch, ["not a number"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
     whilst.map(fetch, [1], concurrency="8")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     whilst.map(fetch, [1], concurency=8)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+
+
+def judging(error: BaseException) -> None:
+    assert_type(whilst.transient(error), bool)
+    assert_type(whilst.Throttled(retry_after=2).retry_after, float | None)
+    assert_type(whilst.Throttled("the queue is full").retry_after, float | None)

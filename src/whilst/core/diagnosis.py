@@ -72,8 +72,9 @@ def diagnose(error: BaseException) -> Diagnosis:
     for it in chain_of(error):
         if is_a(it, BaseExceptionGroup):
             return _diagnose_group(it)
-        if verdict := next((verdict for judge in JUDGES if (verdict := judge(it))), None):
-            return Diagnosis(*verdict, it)
+        for judge in JUDGES:
+            if verdict := judge(it):
+                return Diagnosis(*verdict, it)
         if vague is None and (verdict := _by_vague_name(it)):
             vague = Diagnosis(*verdict, it)
     return vague or Diagnosis(*_final(error), error)

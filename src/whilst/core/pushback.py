@@ -69,11 +69,10 @@ def _weight(pushback: Pushback) -> tuple[bool, float]:
 
 
 def _pushback(trouble: Diagnosis, now: float) -> Pushback | None:
-    if trouble.kind is Kind.FINAL:  # most failures: headers are not looked for
+    if trouble.kind not in PUSHING and trouble.kind is not Kind.FAILED:
         return None
     advice = _advice(trouble, now)
-    # Any 5xx may come with a wait; without one only some mean "slower".
-    if trouble.kind not in PUSHING and (trouble.kind is not Kind.FAILED or advice.retry_after is None):
+    if trouble.kind is Kind.FAILED and advice.retry_after is None:  # a 500 says "slower" only if it says how long
         return None
     silent = trouble.kind is Kind.TIMEOUT and advice.retry_after is None
     return Pushback(trouble.reason, advice.retry_after, advice.rate, advice.window, advice.absurd, timeout=silent)
@@ -86,6 +85,8 @@ def _advice(trouble: Diagnosis, now: float) -> Advice:
         asked = capped(wait, "retry_after", told) if is_a(wait, float) and wait >= 0 else None
         return Advice(asked, absurd="; ".join(told))
     headers = headers_of(trouble.error)
+    if not headers:
+        return Advice()
     advice = advice_of(headers, now)
     delay = retry_delay(headers.get("grpc-status-details-bin", ()))
     if delay is None or advice.retry_after is not None:
