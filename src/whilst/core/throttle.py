@@ -229,7 +229,7 @@ class Throttle:
         if self._advised is not None and weight:
             self._advised.take(now)  # the headers count calls
         if self.controller is not None:
-            self.controller.sent(self.in_flight, now)
+            self.controller.sent(self.in_flight + 1, now)  # with this one
 
     def _is_advised(self, now: float) -> bool:
         if self._advised is not None and self._advised_until <= now:
