@@ -130,7 +130,7 @@ def test_a_controller_learns_how_calls_end(verdict: Verdict, told: tuple[Any, ..
         found.take(now)
     assert found.delay(2.0) == inf
     found.finished(1.0, 3.0, verdict, 7.0 if verdict == "rejected" else None)
-    assert controller.told == [("sent", 0, 1.0), ("sent", 1, 2.0), told]
+    assert controller.told == [("sent", 1, 1.0), ("sent", 2, 2.0), told]
     assert (found.in_flight, found.rejected) == (1, verdict == "rejected")
     assert found.delay(3.0) == (7.0 if verdict == "rejected" else 0.0)
 
