@@ -516,6 +516,38 @@ def test_an_adaptive_limit_has_a_controller_for_each_key_and_tells_it_everything
     assert limit.statistics().adaptive
 
 
+@virtually
+async def test_an_adaptive_limit_finds_what_a_server_of_fifty_slots_bears() -> None:
+    limit = whilst.Limit(concurrency="adaptive")
+    inside = ok = rejected = 0
+    inputs = iter(range(20_000))
+
+    async def serve() -> None:
+        nonlocal inside
+        inside += 1
+        try:
+            await asyncio.sleep(0.1 if inside <= 50 else 0.01)
+            if inside > 50:
+                raise whilst.Throttled("no slot is free")
+        finally:
+            inside -= 1
+
+    async def work() -> None:
+        nonlocal ok, rejected
+        for _ in inputs:
+            try:
+                async with limit:
+                    await serve()
+                ok += 1
+            except whilst.Throttled:
+                rejected += 1
+
+    await asyncio.gather(*(work() for _ in range(400)))
+    assert ok / now() >= 0.93 * 500  # a second; fifty slots of 0.1 s
+    assert rejected <= 0.03 * ok
+    assert limit.statistics().rejected == rejected
+
+
 def test_a_block_tells_how_it_ended(controllers: list[Two]) -> None:
     for error in (None, ValueError(), Slower(), KeyboardInterrupt(), asyncio.CancelledError()):
         limit = whilst.Limit(concurrency="adaptive")

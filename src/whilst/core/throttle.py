@@ -29,7 +29,7 @@ class Controller(Protocol):
         ...
 
     def sent(self, in_flight: int, now: float) -> None:
-        """Note that a call starts, one more than the `in_flight` there are."""
+        """Note that a call starts, which is one of the `in_flight`."""
         ...
 
     def succeeded(self, sent: float, now: float, in_flight: int) -> None:
@@ -229,7 +229,7 @@ class Throttle:
         if self._advised is not None and weight:
             self._advised.take(now)  # the headers count calls
         if self.controller is not None:
-            self.controller.sent(self.in_flight + 1, now)  # with this one
+            self.controller.sent(self.in_flight + 1, now)
 
     def _is_advised(self, now: float) -> bool:
         if self._advised is not None and self._advised_until <= now:

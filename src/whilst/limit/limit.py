@@ -221,7 +221,7 @@ class Limit:
     def _leave(self, error: BaseException | None) -> None:
         """Leave the block that was entered last by the code that runs now."""
         for holder in reversed(held.get()) if self._bounded else ():
-            if holder.__class__ is Entry and holder.whole and holder.has(self):
+            if isinstance(holder, Entry) and holder.whole and holder.has(self):
                 holder.leave(error)
                 return
         # One of a rate, of which nobody keeps account, or one entered in another context, by a generator that is closed
@@ -366,8 +366,7 @@ def _concurrency(value: Any) -> int | Literal["adaptive"] | None:
 def _controller() -> Controller:
     from ..core.adaptive import Controller as Adaptive  # loaded when used
 
-    controller: Controller = Adaptive()
-    return controller
+    return Adaptive()
 
 
 def _never(count: int) -> None:
