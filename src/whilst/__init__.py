@@ -17,10 +17,16 @@ if TYPE_CHECKING:
     from .core.transient import transient
     from .errors import (
         DeadlineExceeded,
+        JournalChanged,
+        JournalDamaged,
+        JournalError,
+        JournalLocked,
+        Recorded,
         RunCancelled,
         Stopped,
         Throttled,
         TooManyAbandoned,
+        Unstorable,
         WhilstError,
     )
     from .flow import (
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
         step,
         together,
     )
+    from .journal import Journal
     from .limit import Limit, LimitStatistics
     from .mapping import map
     from .run import Outcomes, Run
@@ -44,10 +51,16 @@ __version__ = "0.1.0"
 _HOMES = {
     "DeadlineExceeded": "errors",
     "Flow": "flow",
+    "Journal": "journal",
+    "JournalChanged": "errors",
+    "JournalDamaged": "errors",
+    "JournalError": "errors",
+    "JournalLocked": "errors",
     "Limit": "limit",
     "LimitStatistics": "limit",
     "Outcome": "core.outcome",
     "Outcomes": "run",
+    "Recorded": "errors",
     "Resource": "core.resource",
     "Retry": "core.retry",
     "Run": "run",
@@ -56,6 +69,7 @@ _HOMES = {
     "Summary": "core.summary",
     "Throttled": "errors",
     "TooManyAbandoned": "errors",
+    "Unstorable": "errors",
     "WhilstError": "errors",
     "batched": "flow",
     "block": "bridge",
@@ -74,10 +88,16 @@ _HOMES = {
 __all__ = [
     "DeadlineExceeded",
     "Flow",
+    "Journal",
+    "JournalChanged",
+    "JournalDamaged",
+    "JournalError",
+    "JournalLocked",
     "Limit",
     "LimitStatistics",
     "Outcome",
     "Outcomes",
+    "Recorded",
     "Resource",
     "Retry",
     "Run",
@@ -86,6 +106,7 @@ __all__ = [
     "Summary",
     "Throttled",
     "TooManyAbandoned",
+    "Unstorable",
     "WhilstError",
     "batched",
     "block",

@@ -52,6 +52,79 @@ class Throttled(WhilstError):
         self.retry_after: float | None = _seconds(retry_after)
 
 
+class JournalError(WhilstError):
+    """A journal cannot be used, or no longer: what is the case, how that is known, and what would mend it.
+
+    Attributes:
+        fact, evidence, remedy: the parts of the message.
+    """
+
+    def __init__(self, fact: str, *evidence: str, remedy: str = "") -> None:
+        super().__init__("\n  ".join((fact, *evidence, *((f"try: {remedy}",) if remedy else ()))))
+        self.fact = fact
+        self.evidence = evidence
+        self.remedy = remedy
+
+
+class JournalLocked(JournalError):
+    """Another run uses the journal now.
+
+    Attributes:
+        pid, host, since: who; `since` in seconds since the epoch. All 0 or empty if that cannot be read.
+    """
+
+    def __init__(
+        self, fact: str, *evidence: str, remedy: str = "", pid: int = 0, host: str = "", since: float = 0.0
+    ) -> None:
+        super().__init__(fact, *evidence, remedy=remedy)
+        self.pid = pid
+        self.host = host
+        self.since = since
+
+
+class JournalChanged(JournalError):
+    """The journal is of another function, of an older version of it, or of other arguments bound to it.
+
+    Attributes:
+        results: how many outcomes it has; `Journal(path, accept="old")` keeps them, `accept="fresh"` puts the file
+            aside and starts a new one.
+    """
+
+    def __init__(self, fact: str, *evidence: str, remedy: str = "", results: int = 0) -> None:
+        super().__init__(fact, *evidence, remedy=remedy)
+        self.results = results
+
+
+class JournalDamaged(JournalError):
+    """The file of a journal is damaged where SQLite itself needs it; `whilst.journal.rescue` gets out what is whole."""
+
+
+class Unstorable(JournalError):
+    """A value that would not come back from the journal as what it is, or an input that cannot be told from others."""
+
+
+class Recorded(WhilstError):
+    """A failure as the journal remembers it: the words of the exception that a call raised in an earlier run.
+
+    Attributes:
+        kind: how summaries name it: the HTTP status it carried, else its class.
+        class_name: the class of that exception, with its module.
+        message: its text.
+        traceback: the calls it came through, innermost last; its notes are this exception's notes.
+    """
+
+    def __init__(self, kind: str, class_name: str, message: str, traceback: str = "") -> None:
+        super().__init__(kind, class_name, message, traceback)
+        self.kind = kind
+        self.class_name = class_name
+        self.message = message
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        name = self.class_name.removeprefix("builtins.")
+        return f"{name}: {self.message}" if self.message else name
+
+
 def _seconds(value: Any) -> float | None:
     if value is None:
         return None

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from ..errors import Recorded
 from .evidence import described_status, host_of, status_of
 
 # Statuses that mean the credential and not the input, and errors that mean the function: more calls end the same way.
@@ -103,5 +104,7 @@ def kind_of(error: BaseException) -> str:
     >>> kind_of(ValueError("x"))
     'ValueError'
     """
+    if isinstance(error, Recorded):
+        return error.kind
     status = status_of(error)
     return type(error).__name__ if status is None else str(status)

@@ -1,0 +1,177 @@
+"""How is the value of a call stored, and given back as what it was?
+
+Three ways, each value by the first that fits:
+
+- An object with `encode` and `decode` makes something storable of each value and the value of it again.
+- A type, given or told by the function's return annotation, that has classes of the user's own in it (dataclasses,
+  msgspec Structs, named tuples, enums): msgspec writes and reads it. Each value is read back at once and must be
+  equal, so that what would come back otherwise is found at the first value and not at the resume.
+- Everything else: JSON, with tags for what JSON has no words for (see `tagged`), which needs no type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from ..core.outcome import short
+from ..errors import Unstorable
+from .identity import canonical
+from .tagged import TYPED_HEAD, NoTagError, decode, encode, json_of
+
+MOST_BYTES = 256 * 1024 * 1024  # of one value; SQLite's own limit is near a gigabyte a row
+
+
+class Codec(Protocol):
+    """What `Journal(codec=…)` takes besides a type: makes something storable of a value, and the value of it again."""
+
+    def encode(self, value: Any, /) -> Any:
+        """Return something of JSON's types (bytes, tuples, datetimes and the like too)."""
+        ...
+
+    def decode(self, stored: Any, /) -> Any:
+        """Return the value that `encode` was given."""
+        ...
+
+
+class Values:
+    """Writes the values of one function as JSON and reads them."""
+
+    def __init__(self, codec: Any, fn: Any, name: str) -> None:
+        self._name = name
+        self._own: Codec | None = None
+        self._write: Callable[[Any], bytes] | None = None
+        self._read: Callable[[Any], Any] | None = None
+        if codec is not None and _is_codec(codec):
+            self._own = cast("Codec", codec)
+        else:
+            self._type(codec, fn)
+
+    @property
+    def own(self) -> bool:
+        """Whether even plain values are the user's codec's to write."""
+        return self._own is not None
+
+    def encode(self, value: Any) -> bytes:
+        """Write a value; Unstorable if it would not come back as it is."""
+        try:
+            text = self._text(value)
+        except (NoTagError, RecursionError) as error:
+            raise self._refused(value, error) from None
+        if len(text) > MOST_BYTES:
+            raise Unstorable(
+                f"{self._name}() returned a value of {len(text):,} bytes, and the journal stores at most {MOST_BYTES:,}",
+                remedy="write it to a file and return the file's name",
+            )
+        return text
+
+    def decode(self, text: bytes) -> Any:
+        """Read what `encode` wrote, now or in an earlier run; ValueError or TypeError if it does not fit any more."""
+        if text.startswith(TYPED_HEAD):
+            made = text[len(TYPED_HEAD) : -1]
+            if self._read is None:
+                raise TypeError("it was stored with a type, and there is none now")
+            return self._read(made)
+        value = decode(text)
+        return value if self._own is None else self._own.decode(value)
+
+    def _type(self, given: Any, fn: Any) -> None:
+        hint = given if given is not None else returned_by(fn)
+        if hint is None or not (given is not None or _has_classes(hint)):
+            return
+        if not _has_classes(hint):  # JSON with tags gives those back exactly
+            return
+        try:
+            decoder = msgspec.json.Decoder(hint)
+        except TypeError as error:
+            if given is not None:
+                raise TypeError(
+                    f"codec must be a type that msgspec can read, or have encode and decode: {error}"
+                ) from None
+            return  # an annotation that msgspec cannot read is no reason to fail before a value does
+        self._write, self._read = json_of, decoder.decode
+
+    def _text(self, value: Any) -> bytes:
+        if self._own is not None:
+            return encode(self._own.encode(value))
+        if self._write is not None and self._read is not None:
+            try:
+                text = self._write(value)
+                if _same(self._read(text), value):
+                    return TYPED_HEAD + text + b"}"
+            except (TypeError, ValueError):  # the annotation does not tell the truth about this one
+                pass
+        return encode(value)
+
+    def _refused(self, value: Any, error: Exception) -> Unstorable:
+        part = error.part if isinstance(error, NoTagError) else value
+        kind = type(part).__qualname__
+        what = f"{self._name}() returned what the journal cannot store: {short(value, 60)}"
+        if isinstance(error, RecursionError):
+            return Unstorable(what, "it is nested too deep, or contains itself", remedy="return what JSON can hold")
+        where = f"its type is {kind}" if part is value else f"a {kind} is in it: {short(part, 60)}"
+        if self._write is not None:
+            return Unstorable(
+                what,
+                where,
+                "it does not come back equal as the type that was given or annotated",
+                remedy=f"Journal(…, codec=…) with the type that {self._name}() really returns",
+            )
+        if _is_class_of_data(type(part)):
+            return Unstorable(
+                what, where, remedy=f"an annotation, {self._name}(…) -> {kind}, or Journal(…, codec={kind})"
+            )
+        return Unstorable(
+            what, where, remedy="return what JSON can hold, or Journal(…, codec=…) with an encode and a decode"
+        )
+
+
+def returned_by(fn: Any) -> Any:
+    """Return what the annotation of a function says it returns, or None."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    if not inspect.isroutine(fn):
+        fn = getattr(type(fn), "__call__", None)  # noqa: B004 - the method itself is wanted
+    try:
+        return typing.get_type_hints(inspect.unwrap(fn)).get("return")
+    except Exception:  # annotations are code of the user's; a name that is not there is no reason to fail
+        return None
+
+
+def _is_codec(thing: Any) -> bool:
+    if isinstance(thing, type):
+        return False
+    return callable(getattr(thing, "encode", None)) and callable(getattr(thing, "decode", None))
+
+
+def _has_classes(hint: Any) -> bool:
+    """Whether a type needs to be known to read it: it has a class of the user's own somewhere."""
+    return (isinstance(hint, type) and _is_class_of_data(hint)) or any(map(_has_classes, typing.get_args(hint)))
+
+
+def _is_class_of_data(kind: type) -> bool:
+    if issubclass(kind, (msgspec.Struct, enum.Enum)) or dataclasses.is_dataclass(kind):
+        return True
+    return hasattr(kind, "__attrs_attrs__") or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+
+
+def _same(found: Any, value: Any) -> bool:
+    """Whether a value came back; equal is enough, and what has no equality (or a NaN in it) is compared in writing."""
+    if type(found) is not type(value):
+        return False
+    try:
+        if found == value:
+            return True
+    except Exception:  # __eq__ is code of the user's
+        pass
+    try:
+        return canonical(found) == canonical(value)
+    except (NoTagError, RecursionError):
+        return False

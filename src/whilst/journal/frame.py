@@ -1,0 +1,216 @@
+"""How does a commit look in the file? One frame: a head, columns, and the CRC that says whether to believe it.
+
+A frame holds up to some thousands of outcomes, column by column, so that digests can be loaded without touching
+values and one value can be read without the others. Frames are numbered and chained: each tells how many outcomes
+there are up to it and the CRC of the one before. The head has a magic number, so that frames can be found in the
+bytes of a file that SQLite cannot read any more (see `salvage`).
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate
+from struct import Struct
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from .failure import Failure
+from .tagged import json_of
+
+MAGIC = b"\x89whilst\x1a"
+FORMAT = 1
+HEADER, OUTCOMES = 1, 2
+_HEAD = Struct("<8s8sQQIIIB3xI")  # magic, journal, n, total, count, size, before, kind, crc
+HEAD_SIZE = _HEAD.size
+_COLUMNS = 8 + 8 + 4 + 4 + 4 + 4  # bytes an outcome: key, rest, started, took, ends of input and value
+
+
+class Item(NamedTuple):
+    """One outcome on its way to the file; `value` is JSON already, a plain scalar, or a Failure."""
+
+    key: int
+    rest: int
+    input: bytes
+    value: Any
+    attempts: int
+    started: float
+    took: float
+
+
+class Last(NamedTuple):
+    """The end of the chain: the number of the last frame, the outcomes up to it, its CRC."""
+
+    n: int = 0
+    total: int = 0
+    crc: int = 0
+
+
+class Head(NamedTuple):
+    """What a frame says of itself."""
+
+    journal: bytes
+    n: int
+    total: int
+    count: int
+    size: int
+    before: int
+    kind: int
+    crc: int
+
+    @property
+    def last(self) -> Last:
+        """The end of the chain, if this is the last frame."""
+        return Last(self.n, self.total, self.crc)
+
+
+class _Extras(msgspec.Struct, array_like=True):
+    failures: list[tuple[int, Failure]] = []
+    attempts: list[tuple[int, int]] = []
+
+
+_extras_of = msgspec.json.Decoder(_Extras).decode
+
+
+def head_of(data: bytes | memoryview) -> Head | None:
+    """Return the head of what may be a frame, believed or not; None if it has no magic number."""
+    if len(data) < HEAD_SIZE or data[:8] != MAGIC:
+        return None
+    _, journal, n, total, count, size, before, kind, crc = _HEAD.unpack_from(data)
+    return Head(journal, n, total, count, size, before, kind, crc)
+
+
+def checked(data: bytes | memoryview, journal: bytes | None = None) -> Head | None:
+    """Return the head of a frame whose CRC holds, of this journal (or of any); else None."""
+    head = head_of(data)
+    if head is None or len(data) != HEAD_SIZE + head.size or (journal is not None and head.journal != journal):
+        return None
+    return head if _crc(data[: HEAD_SIZE - 4], data[HEAD_SIZE:]) == head.crc else None
+
+
+def framed(journal: bytes, last: Last, kind: int, count: int, body: bytes) -> tuple[bytes, Last]:
+    """Put a head on a body; return the frame and the end of the chain with it."""
+    n, total = last.n + 1, last.total + count
+    bare = _HEAD.pack(MAGIC, journal, n, total, count, len(body), last.crc, kind, 0)
+    crc = _crc(bare[:-4], body)
+    return b"".join((bare[:-4], crc.to_bytes(4, "little"), body)), Last(n, total, crc)
+
+
+def packed(items: Sequence[tuple[Any, ...]]) -> bytes:
+    """Pack outcomes (see `Item`; plain tuples will do) into the body of a frame."""
+    keys, rests, inputs, values, attempts, started, took = zip(*items, strict=True)
+    extras = _Extras()
+    if Failure in set(map(type, values)):
+        extras.failures = [(place, value) for place, value in enumerate(values) if type(value) is Failure]
+        values = tuple(b"null" if type(value) is Failure else value for value in values)
+    if set(attempts) != {1}:
+        extras.attempts = [(place, number) for place, number in enumerate(attempts) if number != 1]
+    texts = [value if type(value) is bytes else json_of(value) for value in values]
+    return b"".join(
+        (
+            _column("Q", keys),
+            _column("Q", rests),
+            _column("f", started),
+            _column("f", took),
+            _column("I", tuple(accumulate(map(len, inputs)))),
+            _column("I", tuple(accumulate(map(len, texts)))),
+            *inputs,
+            *texts,
+            json_of(extras),
+        )
+    )
+
+
+class Columns:
+    """The outcomes of a frame; nothing is taken apart before it is asked for."""
+
+    __slots__ = ("_body", "_extras", "_frame", "_input_ends", "_start", "_value_ends", "_values_at", "count")
+
+    def __init__(self, frame: bytes, head: Head) -> None:
+        self._frame = frame
+        self._body = memoryview(frame)[HEAD_SIZE:]
+        self.count = head.count
+        self._input_ends = self._read("I", 24)
+        self._value_ends = self._read("I", 28)
+        self._start = _COLUMNS * head.count
+        self._values_at = self._start + (self._input_ends[-1] if head.count else 0)
+        self._extras: tuple[dict[int, Failure], dict[int, int]] | None = None
+
+    @property
+    def keys(self) -> Sequence[int]:
+        """The keys, 60 bits each."""
+        return self._read("Q", 0)
+
+    @property
+    def rests(self) -> Sequence[int]:
+        """The other 64 bits of each digest."""
+        return self._read("Q", 8)
+
+    @property
+    def failures(self) -> dict[int, Failure]:
+        """The failures among the outcomes, by place."""
+        return self._more()[0]
+
+    def find(self, key: int) -> int:
+        """Return the last place of a key, or -1: a search through bytes, where a dict would not pay."""
+        begin, end, sought = HEAD_SIZE, HEAD_SIZE + 8 * self.count, key.to_bytes(8, "little")
+        at = self._frame.rfind(sought, begin, end)
+        while at >= 0 and (at - begin) % 8:
+            at = self._frame.rfind(sought, begin, at + 7)
+        return -1 if at < 0 else (at - begin) // 8
+
+    def input(self, place: int) -> bytes:
+        """Return an input as JSON."""
+        ends = self._input_ends
+        begin = self._start + (ends[place - 1] if place else 0)
+        return bytes(self._body[begin : self._start + ends[place]])
+
+    def value(self, place: int) -> bytes:
+        """Return a value as JSON; `null` for a failure."""
+        ends = self._value_ends
+        begin = self._values_at + (ends[place - 1] if place else 0)
+        return bytes(self._body[begin : self._values_at + ends[place]])
+
+    def attempts(self, place: int) -> int:
+        """Return how many times the function was called for it."""
+        return self._more()[1].get(place, 1)
+
+    def times(self, place: int) -> tuple[float, float]:
+        """Return when the last call started, in seconds from the start of its run, and how long it took."""
+        return self._read("f", 16)[place], self._read("f", 20)[place]
+
+    def item(self, place: int) -> Item:
+        """Return everything about one outcome."""
+        value = self.failures.get(place) or self.value(place)
+        times = self.times(place)
+        return Item(self.keys[place], self.rests[place], self.input(place), value, self.attempts(place), *times)
+
+    def _more(self) -> tuple[dict[int, Failure], dict[int, int]]:
+        if self._extras is None:
+            begin = self._values_at + (self._value_ends[-1] if self.count else 0)
+            found = _extras_of(self._body[begin:])
+            self._extras = dict(found.failures), dict(found.attempts)
+        return self._extras
+
+    def _read(self, code: str, at: int) -> Any:
+        begin = at * self.count
+        column = self._body[begin : begin + array(code).itemsize * self.count].cast(code)
+        if sys.byteorder == "little":
+            return column
+        swapped = array(code, column)
+        swapped.byteswap()
+        return swapped
+
+
+def _column(code: str, numbers: Sequence[Any]) -> bytes:
+    column = array(code, numbers)
+    if sys.byteorder != "little":
+        column.byteswap()
+    return column.tobytes()
+
+
+def _crc(head: bytes | memoryview, body: bytes | memoryview) -> int:
+    return crc32(body, crc32(head))

@@ -1,0 +1,284 @@
+"""What is done, and what is to be called? The journal of one run, open.
+
+Everything here happens on the run's loop, but for opening, and `close_now` at the end of the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.outcome import Record, short
+from ..errors import JournalError, Unstorable
+from ..lanes.clock import announce
+from ..lanes.slab import tell
+from .codec import Values
+from .failure import Failure
+from .frame import Columns, Last
+from .identity import Identity
+from .index import Index
+from .lock import Lock
+from .store import Store
+from .tally import Tally
+from .writer import Writer
+
+HEAVY = 1024  # bytes of a value from which on it counts as more than one in the backlog
+HEAVY_SHIFT = 11  # 2 KiB each, so that the backlog of 65,536 at which reading halts is 128 MiB at most
+HEAVY_COMMIT = 4 * 1024 * 1024
+_SCALARS = frozenset({int, bool, float, type(None)})  # immutable and small: written later, many at once
+
+_open: weakref.WeakSet[Ledger] = weakref.WeakSet()
+
+
+class Ledger:
+    """The open journal of one run.
+
+    Attributes:
+        strict: whether an outcome is given to the consumer only once it is durable.
+        done, failed: the values and the failures that were found on opening.
+        notices: what was found wrong and got over, each a sentence.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        lock: Lock,
+        store: Store,
+        writer: Writer,
+        index: Index,
+        tally: Tally,
+        identity: Identity,
+        values: Values,
+        journal: bytes,
+        last: Last,
+        strict: bool,
+        notices: tuple[str, ...],
+    ) -> None:
+        self.strict: bool = strict
+        self.done: int = tally.done
+        self.failed: int = tally.failed
+        self.notices: tuple[str, ...] = notices
+        self._loop = loop
+        self._lock = lock
+        self._store = store
+        self._writer = writer
+        self._index = index
+        self._tally = tally
+        self._identify = identity.of
+        self._values = values
+        self._journal = journal
+        self._last = last
+        self._pending: dict[int, tuple[int, int, bytes]] = {}
+        self._added = self._durable = self._heavy = 0
+        self._on_durable: Callable[[int], None] = _nobody
+        self._on_broken: Callable[[Exception], None] = _nobody
+        self._broken: JournalError | None = None
+        self._flushes: list[tuple[int, asyncio.Future[None]]] = []
+        self._gone: asyncio.Event = asyncio.Event()
+        self._pid = os.getpid()
+        _open.add(self)
+
+    @property
+    def total(self) -> int | None:
+        """How many inputs there are, for who looks at the status; set it if it is known."""
+        return self._writer.snapshots.total
+
+    @total.setter
+    def total(self, total: int | None) -> None:
+        self._writer.snapshots.total = total
+
+    @property
+    def backlog(self) -> int:
+        """Outcomes that were added and are not durable yet; large ones count for more."""
+        waiting = self._added - self._durable
+        return max(waiting, self._heavy >> HEAVY_SHIFT) if waiting else 0
+
+    def attach(self, *, durable: Callable[[int], None], broken: Callable[[Exception], None]) -> None:
+        """Call `durable(count)` after each commit, `broken(error)` once if writing fails."""
+        self._on_durable, self._on_broken = durable, broken
+        self._start()
+        announce(self, self._loop)
+
+    def admit(self, pairs: Sequence[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], list[Record]]:
+        """Identify inputs, in the order of the source; return those to call, and records of those already done."""
+        identify, look_up, pending = self._identify, self._index.look_up, self._pending
+        calls: list[tuple[int, Any]] = []
+        known: list[tuple[int, int, Any, int, int]] = []
+        records: list[Record] = []
+        for pair in pairs:
+            index, item = pair
+            try:
+                digest, text = identify(item)
+            except Exception as error:  # no canonical form, or `key` raised: this input fails, the others go on
+                records.append((index, item, None, error, 0.0, 0.0, 0))
+                continue
+            key, rest, block = look_up(digest)
+            if block is None:
+                pending[index] = (key, rest, text)
+                calls.append(pair)
+            else:
+                known.append((block, index, item, key, rest))
+                pending[index] = (key, rest, text)
+        if known:
+            self._recall(known, calls, records)
+        return calls, records
+
+    def add(self, record: Record) -> None:
+        """Write an outcome down; Unstorable if its value would not come back as it is."""
+        index, _, value, error, started, took, attempts = record
+        place = self._pending.pop(index, None)
+        writer = self._writer
+        if place is None:  # it is in the journal, or could not be identified
+            writer.queue.append(None)
+        else:
+            key, rest, text = place
+            stored: Any
+            if error is not None:
+                stored = Failure.of(error)
+                self._tally.fail(key, text, stored)
+            else:
+                kind = type(value)
+                if (kind in _SCALARS and value == value and not self._values.own) or (
+                    kind is str and len(value) < HEAVY and value.isascii() and not self._values.own
+                ):
+                    stored = value
+                else:
+                    stored = self._values.encode(value)
+                    if len(stored) >= HEAVY:
+                        self._weigh(len(stored))
+                self._tally.ok(key)
+            writer.queue.append((key, rest, text, stored, attempts, started, took))
+        self._added += 1
+        if len(writer.queue) >= writer.ring_at:
+            writer.ring()
+
+    async def flush(self) -> None:
+        """Return when everything added is durable; the error if writing has failed."""
+        if self._broken is None and self._durable < self._added:
+            future = self._loop.create_future()
+            self._flushes.append((self._added, future))
+            self._writer.hurry(self._added)
+            await future
+        if self._broken is not None:
+            raise self._broken
+
+    async def close(self) -> None:
+        """Write everything, the last status too, and let go of the file; idempotent.
+
+        A journal that cannot be written any more has said so; what comes after goes to the rescue file.
+        """
+        if os.getpid() != self._pid:
+            return
+        self._start()
+        self._writer.stop()
+        await self._gone.wait()
+        self._writer.join()
+
+    def close_now(self, timeout: float | None = 30.0) -> None:
+        """Do as `close` does, waiting for it on this thread: at the end of the program, or without a loop."""
+        if os.getpid() != self._pid:
+            return  # the parent's
+        self._start()
+        self._writer.stop()
+        self._writer.join(timeout)
+
+    def at_work(self) -> bool:
+        """Whether the writer is about to tell the loop something; see `whilst.testing`."""
+        return self._durable < self._added
+
+    # -- private, in order of use -----------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if not self._writer.started:
+            self._writer.start(self._journal, self._last, self._told, self._ended)
+
+    def _recall(
+        self, known: list[tuple[int, int, Any, int, int]], calls: list[tuple[int, Any]], records: list[Record]
+    ) -> None:
+        """Read the outcomes of inputs that are done, block by block."""
+        known.sort()  # by block, then by index, which no two have in common
+        repeated = len(calls)
+        for number, index, item, key, rest in known:
+            try:
+                found = self._index.block(number, self._store, self._journal).find(key, rest)
+            except Exception:  # the disk, mostly; calling it again is what is left
+                found = None
+            if found is None:  # two inputs with the same 60 bits, or a row that has been damaged since
+                calls.append((index, item))
+            else:
+                del self._pending[index]
+                records.append(self._record(index, item, *found))
+        if len(calls) > repeated:
+            calls.sort(key=_by_index)
+        records.sort(key=_by_index)
+
+    def _record(self, index: int, item: Any, columns: Columns, place: int) -> Record:
+        failure = columns.failures.get(place)
+        if failure is not None:
+            return index, item, None, failure.recorded(), 0.0, 0.0, columns.attempts(place)
+        text = columns.value(place)
+        try:
+            return index, item, self._values.decode(text), None, 0.0, 0.0, columns.attempts(place)
+        except Exception as error:  # msgspec's, or the user's codec's
+            return index, item, None, _unreadable(text, error), 0.0, 0.0, columns.attempts(place)
+
+    def _weigh(self, size: int) -> None:
+        self._heavy += size
+        if self._heavy > HEAVY_COMMIT:
+            self._writer.ring()
+
+    def _told(self, count: int, error: JournalError | None) -> None:
+        tell(self._loop, self._committed, count, error)
+
+    def _committed(self, count: int, error: JournalError | None) -> None:
+        """Take note, on the loop, that outcomes are durable, or that writing has failed."""
+        self._durable += count
+        if self._durable == self._added:
+            self._heavy = 0
+        if error is None:
+            self._on_durable(count)
+        elif self._broken is None:
+            self._broken = error
+            self._on_broken(error)
+        waiting, self._flushes = self._flushes, []
+        for until, future in waiting:
+            if self._durable < until and self._broken is None:
+                self._flushes.append((until, future))
+            elif not future.done():
+                future.set_result(None)
+
+    def _ended(self) -> None:
+        """Let go of the file, on the writer's thread, as the last thing."""
+        self._lock.release()
+        _open.discard(self)
+        tell(self._loop, self._gone.set)
+
+
+def _by_index(entry: tuple[Any, ...]) -> int:
+    index: int = entry[0]
+    return index
+
+
+def _unreadable(text: bytes, error: Exception) -> Unstorable:
+    return Unstorable(
+        f"the stored value does not fit any more: {text[:60].decode('utf-8', 'replace')}",
+        f"{type(error).__name__}: {short(str(error), 200)}",
+        remedy='Journal(…, codec=…) with the type it was stored as, or accept="fresh"',
+    )
+
+
+def _nobody(_: Any) -> None:
+    pass
+
+
+@atexit.register
+def _flush_all() -> None:
+    """Write what is there when the program ends in the normal way with a run still open."""
+    for ledger in list(_open):
+        ledger.close_now()
+

@@ -1,0 +1,146 @@
+"""Who uses this journal now? At most one run: it holds a lock that ends with its process, however that ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import time
+import weakref
+
+import msgspec
+
+from ..errors import JournalLocked
+from .place import cannot
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds a lock: process, machine, and since when (seconds since the epoch)."""
+
+    pid: int
+    host: str
+    since: float
+
+
+class Lock:
+    """An exclusive lock on `<path>.lock`; taken at once or not at all."""
+
+    def __init__(self, path: str) -> None:
+        self._journal = path
+        self._path = f"{path}.lock"
+        self._fd = -1
+
+    def take(self) -> None:
+        """Take it; JournalLocked names who has it."""
+        while True:
+            try:
+                fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            except OSError as error:
+                cannot(self._journal, error)
+            if not _lock(fd):
+                os.close(fd)
+                raise self._refused()
+            if _is_at(fd, self._path):  # else its holder let go of it meanwhile, and the name with it
+                break
+            os.close(fd)
+        self._fd = fd
+        _held.add(self)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), time.time())), 0)
+        except OSError:  # a full disk: the lock holds without the name of its holder
+            pass
+
+    def release(self) -> None:
+        """Let go of it; idempotent."""
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        _held.discard(self)
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)  # before the lock goes: what has the name has the lock, see `take`
+        os.close(fd)
+
+    def forget(self) -> None:
+        """Let the parent keep it: this process was forked from the one that took it."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _refused(self) -> JournalLocked:
+        holder = holder_of(self._journal)
+        name = os.path.basename(self._journal)
+        remedy = f"wait until it ends, or another journal; meanwhile: whilst status {name}"
+        if holder is None:
+            return JournalLocked(f"{name} is in use by another process", f"it is {self._journal}", remedy=remedy)
+        since = time.strftime("%H:%M", time.localtime(holder.since))
+        if time.time() - holder.since > 20 * 3600:
+            since = time.strftime("%Y-%m-%d %H:%M", time.localtime(holder.since))
+        who = "another run of this process" if holder.pid == os.getpid() else f"pid {holder.pid}"
+        return JournalLocked(
+            f"{name} is in use by {who} on {holder.host} since {since}",
+            f"it is {self._journal}",
+            remedy=remedy,
+            pid=holder.pid,
+            host=holder.host,
+            since=holder.since,
+        )
+
+
+def holder_of(path: str) -> Holder | None:
+    """Return who took the lock of a journal last and has not let go of it; it may have died since."""
+    try:
+        with open(f"{path}.lock", "rb") as file:
+            return msgspec.json.decode(file.read(4096), type=Holder)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def is_alive(holder: Holder) -> bool:
+    """Whether the holder still runs, as far as this machine can tell; without touching the lock."""
+    if holder.host != socket.gethostname():
+        return True
+    try:
+        os.kill(holder.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+def _is_at(fd: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except OSError:
+        return False
+
+
+def _lock(fd: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            os.lseek(fd, 1 << 20, os.SEEK_SET)  # past the text, which others may read
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _after_fork() -> None:
+    for lock in list(_held):
+        lock.forget()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,165 @@
+"""What is in a journal? Its state, its outcomes, and the command that made it, for who looks at it from outside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import msgspec
+
+from ..errors import JournalError
+from .failure import Failure
+from .frame import HEADER, OUTCOMES, Columns, checked
+from .header import Header
+from .index import Index
+from .lock import Lock
+from .place import checked_place
+from .recovery import recover
+from .status import Status, no_journal, snapshot
+from .store import Store
+from .tagged import natural
+from .tail import Tail
+from .tally import Tally
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One outcome of a journal.
+
+    Attributes:
+        input, value: JSON as other programs expect it; `value` is None for a failure.
+        error: the failure in words (`kind`, `class_name`, `message`, `notes`, `traceback`), or None.
+        attempts: how many times the function was called for it.
+        started, took: seconds from the start of its run to the last call, and those it took.
+    """
+
+    input: bytes
+    value: bytes | None
+    error: Failure | None
+    attempts: int
+    started: float
+    took: float
+
+
+def read_status(path: str | os.PathLike[str]) -> Status:
+    """Return the state of a journal, also while a run uses it; the file is not opened then.
+
+    Raises:
+        JournalError: there is no journal.
+    """
+    real = os.path.realpath(path)
+    found = snapshot(real)
+    if not os.path.exists(real):
+        raise no_journal(real)
+    if found is not None and (found.running or found.updated >= _last_change(real)):
+        return found
+    return _counted(real, found)
+
+
+def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Stored]:
+    """Give the last outcome of each input, in the order in which they were written.
+
+    Raises:
+        JournalError: there is no journal, or it cannot be read.
+        JournalLocked: a run uses it.
+    """
+    with _Reader(path) as reader:
+        last: dict[int, tuple[int, int]] = {}
+        for n, columns in reader.outcomes():
+            last.update((key, (n, place)) for place, key in enumerate(columns.keys))
+        for n, columns in reader.outcomes():
+            for place, key in enumerate(columns.keys):
+                if last[key] == (n, place):
+                    yield _stored(columns, place)
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """Return what the journal says of the run that wrote it last: function, place, command.
+
+    Raises:
+        JournalError: there is no journal, or it does not say.
+        JournalLocked: a run uses it.
+    """
+    with _Reader(path) as reader:
+        header = recover(reader.store, Tail(reader.path), Index()).header
+    if header is None:
+        raise JournalError(f"{reader.path} does not say which run it is of", remedy="run it again with journal=")
+    return header
+
+
+class _Reader:
+    """A journal that is held open and locked, so that no run changes it meanwhile."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.path.realpath(path)
+        if not checked_place(self.path):
+            raise no_journal(self.path)
+        self._lock = Lock(self.path)
+
+    def __enter__(self) -> _Reader:
+        self._lock.take()
+        try:
+            self.store = Store(self.path, exists=True)
+        except BaseException:  # whatever it is, the lock goes
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+        self._lock.release()
+
+    def outcomes(self) -> Iterator[tuple[int, Columns]]:
+        journal = None
+        for n, frame in self.store.frames():
+            head = checked(frame, journal)
+            if head is not None and head.kind in (HEADER, OUTCOMES):
+                journal = head.journal
+                if head.kind == OUTCOMES:
+                    yield n, Columns(frame, head)
+
+
+def _stored(columns: Columns, place: int) -> Stored:
+    failure = columns.failures.get(place)
+    started, took = columns.times(place)
+    return Stored(
+        input=natural(columns.input(place)),
+        value=None if failure is not None else natural(columns.value(place)),
+        error=failure,
+        attempts=columns.attempts(place),
+        started=started,
+        took=took,
+    )
+
+
+def _last_change(path: str) -> float:
+    """Return when the journal was written last; its log is gone when it was closed well."""
+    return max(os.stat(file).st_mtime for file in (path, f"{path}-wal") if os.path.exists(file)) - 2.0
+
+
+def _counted(path: str, before: Status | None) -> Status:
+    """Count what is in the file: the run was killed, and its last snapshot may be a second old."""
+    with _Reader(path) as reader:
+        index = Index()
+        found = recover(reader.store, Tail(path), index)
+        tally = Tally(len(index) - len(index.failed), index.failed)
+        for _, columns in reader.outcomes():
+            for place, failure in columns.failures.items():
+                tally.show(columns.input(place), failure)
+    header = found.header
+    return Status(
+        path=path,
+        name="" if header is None else header.name,
+        place="" if header is None else header.place,
+        command=None if header is None else header.command,
+        pid=0 if before is None else before.pid,
+        host="" if before is None else before.host,
+        started=0.0 if before is None else before.started,
+        updated=os.stat(path).st_mtime,
+        running=False,
+        done=tally.done,
+        failed=tally.failed,
+        found=tally.done,
+        kinds=tally.kinds(),
+        total=None if before is None else before.total,
+        notices=tuple(found.notices),
+    )

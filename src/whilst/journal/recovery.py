@@ -1,0 +1,113 @@
+"""What does the journal hold, what is missing, and what can be got back?
+
+Rows whose CRC does not hold are not used. Numbers and totals of the chain tell what should be between them, the tail
+what should be behind them; what a damaged write-ahead log hides from SQLite is looked for in its bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import msgspec
+
+from .frame import HEAD_SIZE, HEADER, OUTCOMES, Head, Last, checked, framed
+from .header import Header, header_of
+from .index import Index
+from .place import damaged
+from .salvage import frames_in
+from .store import Store
+from .tail import Tail
+
+
+@dataclass(slots=True)
+class Found:
+    """What a journal holds."""
+
+    journal: bytes = b""
+    header: Header | None = None
+    last: Last = Last()
+    lost: int = 0
+    """Outcomes that once were here and are not any more."""
+    broken: int = 0
+    """Rows that do not hold what was written."""
+    notices: list[str] = field(default_factory=list[str])
+
+
+def recover(store: Store, tail: Tail, index: Index) -> Found:
+    """Load the index; report losses that no earlier run has reported.
+
+    Raises:
+        JournalDamaged: SQLite cannot read the file on.
+    """
+    found = Found()
+    highest = 0
+    for n, frame in store.frames():
+        highest = max(highest, n)
+        head = checked(frame, found.journal or None)
+        if head is None:
+            found.broken += 1
+            continue
+        found.journal = head.journal
+        found.lost += max(0, head.total - head.count - found.last.total)
+        found.last = max(found.last, head.last)
+        if head.kind == OUTCOMES:
+            index.load(n, frame, head)
+        elif head.kind == HEADER:
+            found.header = _header(frame) or found.header
+    _look_behind(found, store, tail, index, highest)
+    if (found.broken or found.lost) and not store.is_sound():
+        raise damaged(store.path, "SQLite's own check of it fails, and rows of it do not hold what was written")
+    found.last = found.last._replace(n=max(found.last.n, highest))
+    _report(found, store.path)
+    return found
+
+
+def _look_behind(found: Found, store: Store, tail: Tail, index: Index, highest: int) -> None:
+    """Compare with the tail, and get what is missing at the end from the bytes of the log, if it is there."""
+    told = tail.read(found.journal) if found.journal else None
+    if told is None or told.n <= found.last.n:
+        return
+    log = f"{store.path}-wal"
+    if highest <= found.last.n and os.path.exists(log):
+        behind = {head.n: frame for head, frame in frames_in(log) if _is_between(head, found, told)}
+        for _, frame in sorted(behind.items()):
+            _append_again(found, store, index, frame)
+    missing = max(0, told.total - found.last.total)
+    if missing:  # the chain goes on behind the gap, so that it is seen by whoever counts
+        found.lost += missing
+        found.last = Last(max(told.n, found.last.n), told.total, found.last.crc)
+
+
+def _append_again(found: Found, store: Store, index: Index, frame: bytes) -> None:
+    old = checked(frame)
+    assert old is not None
+    again, last = framed(found.journal, found.last, old.kind, old.count, frame[HEAD_SIZE:])
+    head = checked(again)
+    assert head is not None
+    store.append(last.n, again)
+    if head.kind == OUTCOMES:
+        index.load(last.n, again, head)
+    found.last = last
+
+
+def _is_between(head: Head, found: Found, told: Last) -> bool:
+    return head.journal == found.journal and found.last.n < head.n <= told.n and head.total <= told.total
+
+
+def _header(frame: bytes) -> Header | None:
+    try:
+        return header_of(frame[HEAD_SIZE:])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+
+
+def _report(found: Found, path: str) -> None:
+    """Tell of losses that no earlier run has told of."""
+    before, rows_before = (0, 0) if found.header is None else (found.header.lost, found.header.broken)
+    if found.lost > before:
+        found.notices.append(
+            f"{path} was damaged: {found.lost - before:,} outcomes of it are lost; their inputs will be called again"
+        )
+    elif found.broken > rows_before:
+        found.notices.append(f"{path} was damaged: {found.broken - rows_before:,} rows of it are not used")

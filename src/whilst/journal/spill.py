@@ -1,0 +1,137 @@
+"""Where do outcomes go that the journal cannot take any more? Into a file of lines beside it, and back at the next run.
+
+When the disk is full, the directory of the journal may still have room for a few lines, or else the one for temporary
+files. Every line has the CRC of what is in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from .failure import Failure
+from .frame import Item
+from .tagged import json_of, natural
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """One outcome: what a reader wants to see first, then what is needed to take it in again."""
+
+    input: msgspec.Raw
+    value: msgspec.Raw | None = None
+    error: Failure | None = None
+    attempts: int = 1
+    raw: str = ""
+    """Input and value with their tags, where they have any: base64 of both and their ends."""
+    key: int = 0
+    rest: int = 0
+    started: float = 0.0
+    took: float = 0.0
+    crc: int = 0
+
+
+_line_of = msgspec.json.Decoder(Line).decode
+
+
+class Spill:
+    """The rescue file of one journal."""
+
+    def __init__(self, path: str, journal: bytes) -> None:
+        self.candidates = (
+            f"{path}.rescue.jsonl",
+            os.path.join(tempfile.gettempdir(), f"whilst-{journal.hex()}.rescue.jsonl"),
+        )
+        self._journal = journal
+        self.path = ""
+        """Where outcomes were written to."""
+        self.written = self.failed = 0
+
+    def write(self, items: Sequence[tuple[Any, ...]]) -> None:
+        """Write outcomes to the first place that takes them."""
+        lines = b"".join(self._line(Item(*item)) for item in items)
+        for path in (self.path,) if self.path else self.candidates:
+            if _append(path, lines):
+                self.path = path
+                self.written += len(items)
+                return
+        self.failed += len(items)
+
+    def read(self) -> Iterator[Item]:
+        """Give the whole outcomes of earlier runs' rescue files."""
+        for path in self.candidates:
+            try:
+                with open(path, "rb") as file:
+                    for text in file:
+                        item = self._item(text)
+                        if item is not None:
+                            yield item
+            except OSError:
+                continue
+
+    def remove(self) -> None:
+        """Remove the files, when what they held is in the journal."""
+        for path in self.candidates:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def _line(self, item: Item) -> bytes:
+        is_failure = isinstance(item.value, Failure)
+        value = b"null" if is_failure else item.value if isinstance(item.value, bytes) else json_of(item.value)
+        both = b"%d %b%b" % (len(item.input), item.input, value)
+        line = Line(
+            input=msgspec.Raw(natural(item.input)),
+            value=None if is_failure else msgspec.Raw(natural(value)),
+            error=item.value if is_failure else None,
+            attempts=item.attempts,
+            raw=base64.b64encode(both).decode(),
+            key=item.key,
+            rest=item.rest,
+            started=item.started,
+            took=item.took,
+        )
+        line.crc = self._crc(line)
+        return json_of(line) + b"\n"
+
+    def _item(self, text: bytes) -> Item | None:
+        try:
+            line = _line_of(text)
+            if line.crc != self._crc(line):
+                return None
+            size, _, both = base64.b64decode(line.raw).partition(b" ")
+            value: Any = both[int(size) :] if line.error is None else line.error
+            return Item(line.key, line.rest, both[: int(size)], value, line.attempts, line.started, line.took)
+        except (msgspec.DecodeError, ValueError):  # a line that was cut off
+            return None
+
+    def _crc(self, line: Line) -> int:
+        bare = [line.error, line.attempts, line.raw, line.key, line.rest, line.started, line.took]
+        return crc32(json_of(bare), crc32(self._journal))
+
+
+def _append(path: str, data: bytes) -> bool:
+    """Append to a file of our own, all or nothing."""
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        fd = os.open(path, flags, 0o600)
+    except OSError:
+        return False
+    try:
+        before = os.fstat(fd).st_size
+        try:
+            while data:
+                data = data[os.write(fd, data) :]
+            os.fsync(fd)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, before)
+            return False
+        return True
+    finally:
+        os.close(fd)

@@ -1,0 +1,152 @@
+"""How do frames get into an SQLite file and out again? One connection, one row a commit, synced."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import JournalError
+from .frame import FORMAT
+from .place import cannot, damaged
+
+PAGE = 4096  # fixed, so that `salvage` need not ask a damaged file
+APPLICATION = int.from_bytes(b"whil", "big")
+CHECKPOINT = 4000  # pages in the write-ahead log before they move to the file: each move syncs twice more
+
+_open: weakref.WeakSet[Store] = weakref.WeakSet()
+
+
+class Store:
+    """The table `log(n, frame)`; used by one thread at a time, closed once."""
+
+    def __init__(self, path: str, *, exists: bool) -> None:
+        self.path = path
+        try:
+            if not exists:
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+        except (OSError, sqlite3.Error) as error:
+            raise _told(error, path) from None
+        try:
+            self._prepare()
+        except JournalError:
+            self._connection.close()
+            raise
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise _told(error, path) from None
+        _open.add(self)
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """Give every row, in order; JournalDamaged where SQLite cannot go on."""
+        try:
+            for n, frame in self._connection.execute("SELECT n, frame FROM log ORDER BY n"):
+                yield n, frame if type(frame) is bytes else b""  # a flip can change the type of a column
+        except (sqlite3.Error, OverflowError) as error:
+            raise _told(error, self.path) from None
+
+    def between(self, first: int, last: int) -> list[bytes]:
+        """Return the frames of some rows."""
+        rows = self._connection.execute("SELECT frame FROM log WHERE n BETWEEN ? AND ? ORDER BY n", (first, last))
+        return [frame for (frame,) in rows.fetchall() if type(frame) is bytes]
+
+    def append(self, n: int, frame: bytes) -> None:
+        """Add a row and return when it is durable; sqlite3.Error if that fails, and then there is no such row."""
+        self._connection.execute("INSERT INTO log(n, frame) VALUES (?, ?)", (n, frame))
+
+    def is_sound(self) -> bool:
+        """Whether SQLite finds its own structures whole."""
+        try:
+            return bool(self._connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+        except sqlite3.Error:
+            return False
+
+    def close(self) -> None:
+        """Move everything into the one file, and close it; idempotent."""
+        _open.discard(self)
+        with contextlib.suppress(sqlite3.Error):  # a full disk: the write-ahead log stays and is read the next time
+            self._connection.close()
+
+    def leak(self) -> None:
+        """See to it that a forked child never closes the connection: that would remove the parent's log."""
+        with contextlib.suppress(Exception):  # an interpreter without ctypes; its children end by os._exit mostly
+            import ctypes
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        made_by, version, tables = (
+            run(question).fetchone()[0]
+            for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+        )
+        if tables == 0 and made_by in (0, APPLICATION):
+            self._create()
+        elif made_by != APPLICATION:
+            raise JournalError(
+                f"{self.path} is no journal, and is not touched",
+                f"it is an SQLite database of something else, with {tables} tables and indexes",
+                remedy="another path",
+            )
+        elif version > FORMAT:
+            raise JournalError(
+                f"{self.path} was written by a newer whilst",
+                f"its format is {version}, this one knows {FORMAT}",
+                remedy="pip install --upgrade whilst",
+            )
+        elif version != FORMAT or run("SELECT count(*) FROM sqlite_master WHERE name = 'log'").fetchone()[0] != 1:
+            raise damaged(self.path, "the table with its outcomes cannot be found")
+        run("PRAGMA locking_mode = EXCLUSIVE")
+        if run("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise damaged(self.path, "SQLite cannot open its write-ahead log")
+        run("PRAGMA synchronous = FULL")
+        run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
+
+    def _create(self) -> None:
+        """Make the table, all or nothing, so that a crash in between leaves a file that counts as empty."""
+        run: Any = self._connection.execute
+        run(f"PRAGMA page_size = {PAGE}")
+        run("BEGIN EXCLUSIVE")
+        run(f"PRAGMA application_id = {APPLICATION}")
+        run(f"PRAGMA user_version = {FORMAT}")
+        run("CREATE TABLE log(n INTEGER PRIMARY KEY, frame BLOB NOT NULL)")
+        run("COMMIT")
+        _sync_directory(os.path.dirname(self.path))
+
+
+def _told(error: Exception, path: str) -> JournalError:
+    """Return the journal's error for what SQLite or the system said."""
+    if isinstance(error, OSError):
+        try:
+            cannot(path, error)
+        except JournalError as told:
+            return told
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return JournalError(f"{path} is in use by another program", f"SQLite says: {text}", remedy="close that program")
+    if "full" in text or "readonly" in text or "unable to open" in text:
+        return JournalError(f"{path} cannot be written", f"SQLite says: {text}", remedy="make room, or another path")
+    return damaged(path, f"SQLite says: {text}")
+
+
+def _sync_directory(directory: str) -> None:
+    """Make the name of a new file durable, where that is possible."""
+    with contextlib.suppress(OSError):
+        fd = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _after_fork() -> None:
+    for store in list(_open):
+        store.leak()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

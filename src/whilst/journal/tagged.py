@@ -1,0 +1,214 @@
+"""How are values written as JSON that JSON has no words for, so that they come back as what they were?
+
+What JSON knows is plain JSON. Anything else is an object with the key `$`: `{"$": "bytes", "v": "aGk="}`. Nothing in
+a file can name code: tags are the few below, and types of the user's own come in only through the type that the
+user gives (see `codec`).
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import decimal
+import math
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+TAG = "$"
+TYPED_HEAD = b'{"$":"typed","v":'
+_MARK = b'"$"'
+_SCALARS = frozenset({int, str, bool, float, type(None)})
+_PLAIN = _SCALARS | {list, dict}
+_STR = frozenset({str})
+
+json_of = msgspec.json.Encoder().encode
+sorted_json_of = msgspec.json.Encoder(order="sorted").encode
+parsed = msgspec.json.Decoder().decode
+
+Opaque = Callable[[Any, Callable[[Any], Any]], Any]
+
+
+class NoTagError(TypeError):
+    """A value, or a part of one, is of a type that has no tag."""
+
+    def __init__(self, part: Any) -> None:
+        super().__init__(f"{type(part).__module__}.{type(part).__qualname__}")
+        self.part = part
+
+
+def encode(value: Any, *, ordered: bool = False, opaque: Opaque | None = None) -> bytes:
+    """Write a value as JSON, with tags where it needs them; `ordered` makes the order of keys irrelevant.
+
+    Args:
+        value: what to write.
+        ordered: whether equal values must give equal text.
+        opaque: makes something taggable of a type without a tag; it gets the value and the function to go on with.
+
+    Raises:
+        NoTagError: a part has no tag, and nothing was made of it.
+        RecursionError: it is nested too deep, or in itself.
+
+    >>> encode({"at": (1, b"hi")})
+    b'{"at":{"$":"tuple","v":[1,{"$":"bytes","v":"aGk="}]}}'
+    """
+    write = sorted_json_of if ordered else json_of
+    if _is_plain(value):
+        try:
+            text = write(value)
+        except UnicodeEncodeError:  # a file name that is no text, for example
+            return write(_tree(value, opaque, ordered))
+        # null may be a NaN, and a key `$` is not a tag
+        return text if b"null" not in text and _MARK not in text else write(_tree(value, opaque, ordered))
+    return write(_tree(value, opaque, ordered))
+
+
+def decode(text: bytes) -> Any:
+    """Return the value that `encode` wrote.
+
+    >>> decode(encode({"at": (1, b"hi"), "n": float("inf")}))
+    {'at': (1, b'hi'), 'n': inf}
+    """
+    found = parsed(text)
+    return _value(found) if _MARK in text else found
+
+
+def natural(text: bytes) -> bytes:
+    """Return the JSON without tags, as other programs expect it: a tuple is a list, bytes are base64.
+
+    >>> natural(encode({"at": (1, b"hi")}))
+    b'{"at":[1,"aGk="]}'
+    """
+    return text if _MARK not in text else json_of(_naked(parsed(text)))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value has only the exact types that JSON knows; sets of types make that cheap."""
+    kind = type(value)
+    if kind is dict:
+        if not _STR.issuperset(map(type, value)):
+            return False
+        parts: Iterable[Any] = value.values()
+    elif kind is list:
+        parts = value
+    else:
+        return kind in _SCALARS
+    kinds = set(map(type, parts))
+    if kinds <= _SCALARS:
+        return True
+    return kinds <= _PLAIN and all(_is_plain(part) for part in parts if type(part) in (list, dict))
+
+
+def _tree(value: Any, opaque: Opaque | None, ordered: bool) -> Any:
+    """Return what JSON can write."""
+
+    def of(part: Any) -> Any:
+        kind = type(part)
+        if kind is str:
+            return part if part.isascii() or _is_text(part) else _tagged("str", _surrogates(part))
+        if kind is float:
+            return part if math.isfinite(part) else _tagged("float", str(part))
+        if kind in _SCALARS:
+            return part
+        if kind is list:
+            return [of(each) for each in part]
+        if kind is dict:
+            if _STR.issuperset(map(type, part)) and TAG not in part and all(map(_is_text, part)):
+                return {key: of(each) for key, each in part.items()}
+            pairs = [[of(key), of(each)] for key, each in part.items()]
+            return _tagged("dict", sorted(pairs, key=sorted_json_of) if ordered else pairs)
+        if kind in (set, frozenset):
+            return _tagged(kind.__name__, sorted((of(each) for each in part), key=sorted_json_of))
+        if kind in _TAGS:
+            name, write, _ = _TAGS[kind]
+            made = write(part)
+            return _tagged(name, [of(each) for each in made] if kind is tuple else made)
+        if opaque is None:
+            raise NoTagError(part)
+        return opaque(part, of)
+
+    return of(value)
+
+
+def _tagged(name: str, made: Any) -> dict[str, Any]:
+    return {TAG: name, "v": made}
+
+
+def _value(tree: Any) -> Any:
+    """Return the value that a tree was made of."""
+    if type(tree) is list:
+        return [_value(each) for each in tree]
+    if type(tree) is not dict:
+        return tree
+    if TAG not in tree:
+        return {key: _value(each) for key, each in tree.items()}
+    name, made = tree[TAG], tree.get("v")
+    if name == "dict":
+        return {_value(key): _value(each) for key, each in made}
+    if name == "tuple":
+        return tuple(_value(each) for each in made)
+    if name in ("set", "frozenset"):
+        return (set if name == "set" else frozenset)(_value(each) for each in made)
+    if name not in _READERS:
+        raise ValueError(f"no value can be made of a {name!r}")
+    return _READERS[name](made)
+
+
+def _naked(tree: Any) -> Any:
+    if type(tree) is list:
+        return [_naked(each) for each in tree]
+    if type(tree) is not dict:
+        return tree
+    if TAG not in tree:
+        return {key: _naked(each) for key, each in tree.items()}
+    name, made = tree[TAG], tree.get("v")
+    if name == "typed":
+        return made
+    if name == "dict":
+        return {_key(_naked(key)): _naked(each) for key, each in made}
+    return _naked(made)
+
+
+def _key(naked: Any) -> str:
+    return naked if isinstance(naked, str) else json_of(naked).decode()
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _b64(data: bytes | bytearray) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _surrogates(text: str) -> str:
+    return _b64(text.encode("utf-8", "surrogatepass"))
+
+
+def _timedelta(span: datetime.timedelta) -> list[int]:
+    return [span.days, span.seconds, span.microseconds]
+
+
+_TAGS: dict[type, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    tuple: ("tuple", list, tuple),
+    bytes: ("bytes", _b64, base64.b64decode),
+    bytearray: ("bytearray", _b64, lambda made: bytearray(base64.b64decode(made))),
+    datetime.datetime: ("datetime", datetime.datetime.isoformat, datetime.datetime.fromisoformat),
+    datetime.date: ("date", datetime.date.isoformat, datetime.date.fromisoformat),
+    datetime.time: ("time", datetime.time.isoformat, datetime.time.fromisoformat),
+    datetime.timedelta: ("timedelta", _timedelta, lambda made: datetime.timedelta(*made)),
+    decimal.Decimal: ("decimal", str, decimal.Decimal),
+    uuid.UUID: ("uuid", str, uuid.UUID),
+    complex: ("complex", str, complex),
+}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    **{name: read for name, _, read in _TAGS.values()},
+    "float": float,
+    "str": lambda made: base64.b64decode(made).decode("utf-8", "surrogatepass"),
+}

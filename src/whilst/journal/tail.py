@@ -1,0 +1,55 @@
+"""How long was the journal when it was last seen? Told beside the file, because SQLite does not tell.
+
+A damaged write-ahead log ends, for SQLite, before the damage: committed rows are gone and its own check says "ok". So
+after each commit the end of the chain is written here, in two slots by turns, so that one is always whole. It is not
+synced: after a power failure it may tell of less than there is, never of more.
+"""
+
+from __future__ import annotations
+
+import os
+from struct import Struct
+from zlib import crc32
+
+from .frame import Last
+
+_SLOT = Struct("<8sQQII")  # journal, n, total, crc of the last frame, crc of this slot
+_STRIDE = 64
+
+
+class Tail:
+    """The file `<path>.tail`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = f"{path}.tail"
+        self._fd = -1
+
+    def read(self, journal: bytes) -> Last | None:
+        """Return the last end of this journal's chain that was told; None if there is none to be believed."""
+        try:
+            with open(self._path, "rb") as file:
+                data = file.read(2 * _STRIDE)
+        except OSError:
+            return None
+        ends = (_end(data[at : at + _SLOT.size], journal) for at in (0, _STRIDE))
+        return max((end for end in ends if end is not None), default=None)
+
+    def write(self, journal: bytes, last: Last) -> None:
+        """Tell the end of the chain; OSError if that fails."""
+        if self._fd < 0:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        data = _SLOT.pack(journal, *last, 0)[:-4]
+        os.pwrite(self._fd, data + crc32(data).to_bytes(4, "little"), last.n % 2 * _STRIDE)
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _end(slot: bytes, journal: bytes) -> Last | None:
+    if len(slot) < _SLOT.size or crc32(slot[:-4]) != int.from_bytes(slot[-4:], "little"):
+        return None
+    found, n, total, crc, _ = _SLOT.unpack(slot)
+    return Last(n, total, crc) if found == journal else None
