@@ -358,9 +358,7 @@ def show(node: Node) -> str:
             return "flatten()"
 
 
-def _shown(
-    node: Step | Policed, executor: str = "auto", use: tuple[Any, ...] = (), hedge: bool = False
-) -> str:
+def _shown(node: Step | Policed, executor: str = "auto", use: tuple[Any, ...] = (), hedge: bool = False) -> str:
     parts = [f', executor="{executor}"'] if executor != "auto" else []
     parts += [f", timeout={node.timeout:g}"] if node.timeout is not None else []
     parts += [f", limit={limit!r}" for limit in node.limits]

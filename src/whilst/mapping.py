@@ -169,6 +169,7 @@ def map(
         "progress": None if progress is None else flag("progress", progress),
         "retry": Retry.of(retry),
         "journal": _journal_of(journal),
+        "subject": fn,
     }
     wanted = check_concurrency(concurrency)
     own = own_limit(wanted, rate)

@@ -173,11 +173,19 @@ class Run(Generic[I, T]):
         return consume(begin, self._hide)
 
     def _assemble(self, loop: asyncio.AbstractEventLoop, handoff: Handoff, outcomes: bool) -> Driver:
-        plan, scope = self._plan, None
+        plan, scope, ledger = self._plan, None, None
         if plan.node is not None:
             scope = Scope(loop, plan.calls)
             plan = _compiled(plan, plan.node, scope)
-        self._driver = driver = Driver(plan, loop, handoff, fail_fast=not outcomes, scope=scope)
+        if plan.journal is not None:
+            ledger = plan.journal.open(plan.subject, name=plan.name, loop=loop)
+            ledger.total = plan.total
+        try:
+            self._driver = driver = Driver(plan, loop, handoff, fail_fast=not outcomes, scope=scope, ledger=ledger)
+        except BaseException:  # the next run must be able to open the journal, whatever went wrong here
+            if ledger is not None:
+                ledger.close_now()
+            raise
         _drivers.add(driver)
         self._progress = _progress(self)
         return driver

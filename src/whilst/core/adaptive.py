@@ -1,4 +1,5 @@
 """How many calls at once, and how many a second, does the other side allow?"""
+
 from __future__ import annotations
 from math import inf
 from .elasticity import Climb
@@ -8,6 +9,7 @@ from .cubic import Pace
 TOLERATED = 0.015
 SAVED = 2.0
 FEW = 3
+
 
 class Controller:
     __slots__ = ("_ceiling", "_climb", "_credit", "_cut_at", "_pace", "limit", "pause_until")
@@ -39,7 +41,11 @@ class Controller:
     def sent(self, in_flight: int, now: float) -> None:
         if in_flight >= self.limit:
             self._climb.full()
-            if self._ceiling.top <= in_flight and (self._credit >= 1 or self._ceiling.looking) and self._ceiling.reached(now, self._climb.latency):
+            if (
+                self._ceiling.top <= in_flight
+                and (self._credit >= 1 or self._ceiling.looking)
+                and self._ceiling.reached(now, self._climb.latency)
+            ):
                 self._climb.settle(self._ceiling.top, now)
                 self._limit()
         self._pace.sent(now)
@@ -67,12 +73,18 @@ class Controller:
             return
         self._cut_at = now
         latency = self._climb.latency
-        if self._pace.rate is None and not retry_after and in_flight >= FEW and self._ceiling.refused(in_flight, now, latency):
+        if (
+            self._pace.rate is None
+            and not retry_after
+            and in_flight >= FEW
+            and self._ceiling.refused(in_flight, now, latency)
+        ):
             self._climb.settle(self._ceiling.top, now)
         else:
             self._ceiling = Ceiling()
             self._pace.cut(now, latency, retry_after or 0.0)
             if self._pace.rate:
-                self._climb.settle(max(10, 3*self._pace.rate*latency+3), now)
+                self._climb.settle(max(10, 3 * self._pace.rate * latency + 3), now)
         self._limit()
+
     def failed(self, sent, now, in_flight): ...

@@ -36,6 +36,8 @@ class Plan:
     run_ahead: int | None = None
     """How far the run reads ahead at first, where that is not `concurrency`."""
     journal: Any = None
+    subject: Any = None
+    """What the user gave to be called, by which a journal knows it again."""
     node: Node | None = None
     """The flow to call instead of `fn`, if it is one."""
     calls: int = 0

@@ -16,7 +16,9 @@ THROTTLED_BASE = 1.0  # seconds; a side that said "slower" is given ten times th
 RESERVE = 10.0  # retries a second that a budget allows whatever the calls do
 MEMORY = 10.0  # seconds after which most of what successful calls earned for the budget is forgotten
 
-Judge: TypeAlias = "type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool | float | None]"
+Judge: TypeAlias = (
+    "type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool | float | None]"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,7 @@ class Driver:
             if plan.on_threads
             else LoopLanes(self, plan.fn, plan.concurrency)
         )
+
     # -- what the run calls -----------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -194,8 +195,11 @@ class Driver:
             hedged=self._scope.hedged if self._scope is not None else 0,
             waiting=waiting,
             rejected=self._failures.rejected,
-            notes=self._failures.notes(self._gate.opened if self._gate is not None else 0)
-            + (tuple(self._scope.notes) if self._scope is not None else ()),
+            notes=(
+                *(self._keeping.ledger.notices if self._keeping is not None else ()),
+                *self._failures.notes(self._gate.opened if self._gate is not None else 0),
+                *(self._scope.notes if self._scope is not None else ()),
+            ),
         )
 
     def become_orphan(self) -> None:
@@ -390,8 +394,10 @@ class Driver:
         if self._keeping is not None and pairs:
             pairs, known = self._keeping.ledger.admit(pairs)
             for record in known:
-                self._recalled += record[3] is None or record[6] > 0
-                self._settle(record)
+                self._recalled += record[6] > 0  # or it could not be identified, which fails it
+                if record[3] is not None:
+                    self._count_failure(record)
+                self.give(record)
             if self._stopping:  # one of those was a failure that ended the run
                 wanted = [pair for pair in pairs if pair[0] < self._horizon]
                 self._forget_inputs(len(pairs) - len(wanted))

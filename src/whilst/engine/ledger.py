@@ -13,8 +13,13 @@ class Ledger(Protocol):
 
     strict: bool
     """Whether an outcome is given to the consumer only once it is durable."""
-    backlog: int
-    """Outcomes that were added and are not durable yet."""
+    notices: tuple[str, ...]
+    """What was found wrong on opening and got over, each a sentence."""
+
+    @property
+    def backlog(self) -> int:
+        """Outcomes that were added and are not durable yet."""
+        ...
 
     def attach(self, *, durable: Callable[[int], None], broken: Callable[[Exception], None]) -> None:
         """Call `durable(count)` on the loop after each commit, and `broken` once if writing fails."""

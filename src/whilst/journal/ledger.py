@@ -281,4 +281,3 @@ def _flush_all() -> None:
     """Write what is there when the program ends in the normal way with a run still open."""
     for ledger in list(_open):
         ledger.close_now()
-
