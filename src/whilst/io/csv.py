@@ -15,8 +15,10 @@ from typing import Any, cast
 import msgspec
 
 from .jsonl import json_text
-from .lines import ByteSource, split_lines
+from .lines import ByteStream, split_lines
+from .output import Output
 from .rows import MAX_ROW, Overlong, Rejected, Row, rejected
+from .sink import LineSink, Shape
 
 MAX_FIELD = 1024 * 1024  # bytes; the csv module's own limit of 128 KiB is less than a long document
 
@@ -25,7 +27,7 @@ class _NotALine(ValueError):
     """A line that cannot be part of a record."""
 
 
-def read_csv(source: ByteSource, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
+def read_csv(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
     """Give each record as a dict, by the names in the first one; values are strings, empty lines are skipped.
 
     A record with more or fewer fields than there are names, with text that is not UTF-8, or over the limits is
@@ -46,6 +48,15 @@ def read_csv(source: ByteSource, limit: int = MAX_ROW) -> Iterator[Row | Rejecte
         else:
             value = dict(zip(header, record, strict=True))
             yield Row(lines.start, value, encode(value))
+
+
+def csv_sink(output: Output) -> LineSink:
+    """Return the sink that writes CSV to `output`."""
+
+    def writer(shape: Shape) -> CsvWriter:
+        return CsvWriter(columns=shape.columns, values_only=shape.values_only, failures=shape.failures_here)
+
+    return LineSink(output, writer)
 
 
 class CsvWriter:
@@ -74,6 +85,14 @@ class CsvWriter:
     def prepare(self, value: object) -> Any:
         """Turn a value into a cell; called where the function was called, so that a bad value fails its own input."""
         return _cell(value)
+
+    def dump(self, prepared: Any) -> bytes:
+        """Return a cell as JSON text."""
+        return json_text(prepared)
+
+    def load(self, text: bytes) -> Any:
+        """Return a cell from its JSON text."""
+        return msgspec.json.decode(text)
 
     def value(self, row: Row, prepared: Any) -> bytes:
         """Return the line of a success."""
@@ -112,7 +131,7 @@ def _records(lines: _Lines) -> Iterator[list[str] | Rejected]:
 class _Lines:
     """Lines as text for the csv module; knows where the current record began and can go back to its second line."""
 
-    def __init__(self, source: ByteSource, limit: int) -> None:
+    def __init__(self, source: ByteStream, limit: int) -> None:
         self.start = 0
         self._fresh = split_lines(source.chunks(), limit)
         self._limit = limit

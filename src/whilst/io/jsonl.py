@@ -17,14 +17,16 @@ from typing import Any, cast
 
 import msgspec
 
-from .lines import ByteSource, split_lines
+from .lines import ByteStream, split_lines
+from .output import Output
 from .rows import MAX_ROW, Overlong, Rejected, Row, bad_text, rejected, too_long
+from .sink import LineSink
 
 _SPACED_COLON = re.compile(rb'"[ \t\r]+:')
 _NOT_A_NUMBER = re.compile(rb"(?<![\w\"])(NaN|-?Infinity)\b")
 
 
-def read_jsonl(source: ByteSource, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
+def read_jsonl(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
     """Give the value of each line; empty lines are skipped.
 
     An object with both `input` and `error` is a line of a failures file and stands for its input; one that was a
@@ -66,6 +68,11 @@ def json_text(value: object) -> bytes:
         raise ValueError(f"the value holds text that cannot be UTF-8: {error.reason}") from None
 
 
+def jsonl_sink(output: Output) -> LineSink:
+    """Return the sink that writes JSON lines to `output`."""
+    return LineSink(output, lambda shape: JsonlWriter(values_only=shape.values_only))
+
+
 class JsonlWriter:
     """Makes the lines of an output: `{"input": …, "value": …}`, or values alone.
 
@@ -87,6 +94,12 @@ class JsonlWriter:
     def prepare(self, value: object) -> bytes:
         """Turn a value into text; called where the function was called, so that a bad value fails its own input."""
         return json_text(value)
+
+    def dump(self, prepared: bytes) -> bytes:
+        """Return it: it is JSON already."""
+        return prepared
+
+    load = dump
 
     def value(self, row: Row, prepared: bytes) -> bytes:
         """Return the line of a success."""
@@ -150,7 +163,7 @@ def _valid(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn what msgspec does not know into what it does."""
     if isinstance(value, os.PathLike):
         return os.fspath(cast("os.PathLike[str]", value))
@@ -163,4 +176,4 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(known).__qualname__} cannot be written as JSON")
 
 
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+_encode = msgspec.json.Encoder(enc_hook=plain).encode

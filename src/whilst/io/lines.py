@@ -7,12 +7,43 @@ Reading is `os.read` on the bare descriptor, never a `BufferedReader`: the threa
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
+from .refusal import Refused
 from .rows import EXCERPT, MAX_ROW, Overlong
 
 CHUNK = 256 * 1024  # bytes a read; pipes give 64 KiB at most, larger chunks gain nothing on files
 BOM = b"\xef\xbb\xbf"
+
+
+class ByteStream(Protocol):
+    """Bytes on their way in, wherever from; a file, a pipe, an object in a store, an archive around one of these."""
+
+    name: str
+
+    @property
+    def size(self) -> int | None:
+        """How many there are in all, where that is known."""
+        ...
+
+    @property
+    def consumed(self) -> int:
+        """How many were read, so that progress can be told."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give them as they come, once; OSError where they end too early."""
+        ...
+
+    def file(self) -> Any:
+        """Return a file that can be read anywhere, instead of `chunks`; Refused where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open; also in the middle of reading."""
+        ...
 
 
 class ByteSource:
@@ -34,6 +65,12 @@ class ByteSource:
                 yield chunk
         finally:
             self.close()
+
+    def file(self) -> Any:
+        """Return a file that can be read anywhere; Refused for a pipe."""
+        if self._descriptor is None or not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            raise Refused(f"{self.name} is no file, and its format is read from the end", remedy="a file's name")
+        return os.fdopen(self._descriptor, "rb", closefd=False)
 
     def close(self) -> None:
         """Close the descriptor; by whoever reads, or by the opener when nobody began to."""
