@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -75,7 +75,7 @@ class CsvWriter:
         self._columns = columns
         inputs = [] if values_only else (columns or ["input"])
         ours = ["value", "error", "attempts"] if failures and not values_only else ["value"]
-        self._names = inputs + [_unused(name, inputs) for name in ours]
+        self._names = inputs + [unused(name, inputs) for name in ours]
         self._blank = [""] * (len(ours) - 1)
 
     def head(self) -> bytes:
@@ -207,7 +207,8 @@ class _Sink:
         self.text = text
 
 
-def _unused(name: str, names: list[str]) -> str:
+def unused(name: str, names: Sequence[str]) -> str:
+    """Return `name`, with underscores behind it while it is one of `names`."""
     while name in names:
         name += "_"
     return name

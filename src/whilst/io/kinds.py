@@ -1,7 +1,8 @@
 """Which type has a column, given the values in it? Decided once, from the first values; later ones fit or do not.
 
 A kind is a word (`int`, `text`, …), `("list", kind)`, or `("struct", {name: kind})`. Where values have nothing in
-common the kind is `json`: any value, as its JSON text. So `unified` never fails, and whatever was unified fits.
+common the kind is `json`: any value, as its JSON text. So `unified` never fails, and whatever was unified and
+settled fits.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def kind_of(value: object) -> Kind:
             return "datetime" if value.tzinfo is None else "moment"
         case dict():
             named = cast("dict[str, object]", value)
-            return ("struct", {name: kind_of(it) for name, it in named.items()}) if named else "json"
+            return ("struct", {name: kind_of(it) for name, it in named.items()})
         case list():
             return ("list", unified(kind_of(it) for it in cast("list[object]", value)))
         case _:
@@ -74,6 +75,19 @@ def unified(kinds: Iterable[Kind]) -> Kind:
     for kind in kinds:
         result = _both(result, kind)
     return result
+
+
+def settled(kind: Kind) -> Kind:
+    """Return the kind that a column gets: what is still unknown takes anything, as JSON.
+
+    >>> settled(("struct", {"a": "null"})), settled(("struct", {}))
+    (('struct', {'a': 'json'}), 'json')
+    """
+    if not isinstance(kind, tuple):
+        return "json" if kind == "null" else kind
+    if kind[0] == "list":
+        return ("list", settled(kind[1]))
+    return ("struct", {name: settled(it) for name, it in kind[1].items()}) if kind[1] else "json"
 
 
 def fitted(kind: Kind, value: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from .jsonl import json_text
-from .kinds import Kind, fitted, kind_of, simplified, unified
+from .kinds import Kind, fitted, kind_of, settled, simplified, unified
 from .output import Output
 from .refusal import BrokenOutput, load_extra
 from .rows import Rejected, Row
@@ -167,7 +167,7 @@ class ParquetSink:
             known = {self._names[-2]: "text", self._names[-1]: "int"}
         columns: list[Any] = list(zip(*self._rows, strict=True)) or [()] * len(self._names)
         return [
-            known.get(name) or unified(kind_of(cell) for cell in column)
+            known.get(name) or settled(unified(kind_of(cell) for cell in column))
             for name, column in zip(self._names, columns, strict=True)
         ]
 
