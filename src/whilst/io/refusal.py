@@ -6,7 +6,6 @@ whatever the kind of input: `BrokenInput` and `BrokenOutput` carry words where t
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 from collections.abc import Iterable
@@ -61,6 +60,8 @@ def load_extra(module: str, extra: str, wanted_for: str) -> Any:
 
 def closest(name: str, names: Iterable[str]) -> str:
     """Return which of `names` was likely meant, or nothing."""
+    import difflib
+
     return next(iter(difflib.get_close_matches(name, [it for it in names if it != name], n=1)), "")
 
 

@@ -8,6 +8,7 @@ never saw the end may keep hidden parts, which its own rules can clean up.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -38,7 +39,9 @@ def open_place(name: str, *, overwrite: bool) -> Upload:
     store, path = _locate(name)
     upload = Upload(shown(name), store, path, overwrite=overwrite)
     try:
-        if upload.exists() and not overwrite:
+        if not upload.exists():
+            upload.look_for_bucket()
+        elif not overwrite:
             raise FileExistsError(17, "File exists", name)
     except BrokenOutput as error:
         raise Refused(f"{shown(name)} cannot be opened", str(error.strerror)) from None
@@ -72,11 +75,40 @@ class StoredBytes:
     def file(self) -> Any:
         """Return a file that fetches what is asked for."""
         self._found = None
-        return _obstore().open_reader(self._store, self._path)
+        return _Anywhere(_obstore().open_reader(self._store, self._path), self)
 
     def close(self) -> None:
         """Let go of the connection."""
         self._found = None
+
+
+class _Anywhere:
+    """A file in a store as pyarrow wants it."""
+
+    closed = False
+
+    def __init__(self, reader: Any, counted: StoredBytes) -> None:
+        self._reader = reader
+        self._counted = counted
+        self.seek = reader.seek
+        self.tell = reader.tell
+
+    def read(self, size: int = -1) -> bytes:
+        data = bytes(self._reader.read(size if size >= 0 else None))
+        self._counted.consumed += len(data)
+        return data
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
 
 
 class Upload:
@@ -99,6 +131,15 @@ class Upload:
         except Exception as error:
             raise BrokenOutput(_reason(error)) from None
         return True
+
+    def look_for_bucket(self) -> None:
+        """Find out before the run that there is none; who may not list it may still be allowed to write."""
+        try:
+            next(iter(_obstore().list(self._store, self._path, chunk_size=1)), None)
+        except FileNotFoundError:
+            raise BrokenOutput("there is no such bucket") from None
+        except Exception:  # all else shows when the first part is sent
+            pass
 
     def write(self, data: bytes) -> None:
         """Take all of it; it is sent when a part is full."""
@@ -158,9 +199,11 @@ def _refusal(name: str, error: Exception) -> Refused:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of what the store said, which is often followed by a page of debugging."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return shown(" ".join(lines[:1]))[:300] or type(error).__name__
+    """Return the gist of what the store said: its text holds the request, its timing and a page of debugging."""
+    text = " ".join(str(error).partition("\nDebug source")[0].split())
+    if status := re.search(r"status code: (\d+ [A-Za-z ]+)", text):
+        return f"the server says {status[1].strip()}"
+    return shown(text.rpartition(" - ")[2])[:300] or type(error).__name__
 
 
 def _obstore() -> Any:
