@@ -47,7 +47,7 @@ class Database:
         inspector = _sqlalchemy().inspect(self.engine)
         if not inspector.has_table(self.table, schema=self.schema or None):
             return {}
-        return {it["name"]: str(it["type"]).upper() for it in inspector.get_columns(self.table, self.schema or None)}
+        return {it["name"]: _type_name(it["type"]) for it in inspector.get_columns(self.table, self.schema or None)}
 
     def clause(self, names: list[str]) -> Any:
         """Return the table as SQLAlchemy writes it, with columns whose values it leaves alone."""
@@ -83,7 +83,8 @@ def shown(name: str) -> str:
     >>> shown("postgresql://me:secret@host/db?sslpassword=x&table=t")
     'postgresql://me:***@host/db?sslpassword=***&table=t'
     """
-    return _SECRET.sub(r"\1***", re.sub(r"(://[^/?#@:]*):[^/?#]*@", r"\1:***@", name))
+    reach = "[^/?#]*" if name.startswith("http") else "[^?#]*"  # a password may hold a slash that should be %2F
+    return _SECRET.sub(r"\1***", re.sub(rf"(://[^/?#@:]*):{reach}@", r"\1:***@", name))
 
 
 def reach(name: str, *, create: bool = False) -> Database:
@@ -96,6 +97,8 @@ def reach(name: str, *, create: bool = False) -> Database:
     try:
         url = sa.make_url(base + (f"?{others}" if others else ""))
     except (sa.exc.ArgumentError, ValueError):
+        url = None
+    if url is None or "@" in (url.host or "") or "@" in (url.database or "" if url.host else ""):
         raise Refused(
             f"{shown(name)} is no URL of a database",
             "characters like @ or / in a password are written as %40, %2F",
@@ -110,6 +113,10 @@ def reach(name: str, *, create: bool = False) -> Database:
     except sa.exc.SQLAlchemyError as error:
         raise _unreachable(database, error) from None
     return database
+
+
+def _type_name(type: Any) -> str:
+    return "TIMESTAMPTZ" if getattr(type, "timezone", False) is True else str(type).upper()
 
 
 def _split(name: str) -> tuple[str, dict[str, str], str]:
@@ -173,7 +180,7 @@ def _unreachable(database: Database, error: Exception) -> Refused:
 
 def _said(error: Exception, password: str | None) -> str:
     text = " ".join(str(getattr(error, "orig", None) or error).partition("\nMultiple")[0].split())
-    return text.replace(str(password), "***") if password else text
+    return text.replace(str(password), "***") if password and len(password) > 3 else text
 
 
 def text_of(raw: bytes) -> Any:

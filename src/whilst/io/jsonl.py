@@ -119,14 +119,28 @@ def _check_keys(line: bytes, value: object, braces: int) -> None:
     """Raise ValueError if some object has a key twice, which the decoder would silently settle for the last.
 
     Counting is enough for most rows: each key has a colon, and unless a blank stands before one each has a `":`;
-    so if a flat object has as many keys as its line has of these, none was lost. 0.4 µs, where the full look
-    takes 2.
+    so if the value has as many keys as its line has of these, none was lost. 0.3 µs, where the full look takes 2
+    for a flat row and 12 for a nested one.
     """
-    if braces == 1 and type(value) is dict:
-        keys = len(cast("dict[str, Any]", value))
-        if line.count(b'":') == keys and not _SPACED_COLON.search(line):
-            return
-    json.loads(line, object_pairs_hook=_refuse_twice)
+    flat = braces == 1 and type(value) is dict
+    keys = len(cast("dict[str, Any]", value)) if flat else _count_keys(value)
+    blank_behind_text = line.find(b'" ') >= 0 or line.find(b'"\t') >= 0 or line.find(b'"\r') >= 0
+    if line.count(b'":') != keys or (blank_behind_text and _SPACED_COLON.search(line)):
+        json.loads(line, object_pairs_hook=_refuse_twice)
+
+
+def _count_keys(value: Any) -> int:
+    """Count the keys of all objects in a value."""
+    count = 0
+    if type(value) is dict:
+        inside: Any = cast("dict[str, Any]", value).values()
+        count = len(inside)
+    else:
+        inside = value
+    for it in inside:
+        if type(it) is dict or type(it) is list:
+            count += _count_keys(it)
+    return count
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:

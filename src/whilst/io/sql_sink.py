@@ -193,18 +193,20 @@ class SqlSink:
         """Write a batch; where the database refuses it, each row on its own, so that one costs itself only."""
         last = {record[self._key]: record for record in batch if record[self._key] is not None}  # PostgreSQL refuses
         records = [*last.values(), *(record for record in batch if record[self._key] is None)]  # a key twice at once
+        before = dict(self._columns), self._existed
         try:
             try:
                 with self._database.engine.begin() as connection:
                     self._make_room(connection, records)
                     self._upsert(connection, records)
-            except (self._sa.exc.DataError, self._sa.exc.IntegrityError, self._sa.exc.ProgrammingError) as error:
-                self._write_each(records, error)
+            except (self._sa.exc.DataError, self._sa.exc.IntegrityError, self._sa.exc.ProgrammingError):
+                self._columns, self._existed = before  # what was altered is not so any more
+                self._write_each(records)
         except self._sa.exc.SQLAlchemyError as error:
             self.broken = BrokenOutput(self._database.said(error))
             raise self.broken from None
 
-    def _write_each(self, records: list[dict[str, Any]], first: Exception) -> None:
+    def _write_each(self, records: list[dict[str, Any]]) -> None:
         refused: list[tuple[dict[str, Any], Exception]] = []
         with self._database.engine.begin() as connection:
             self._make_room(connection, records)
@@ -257,7 +259,9 @@ class SqlSink:
         """Make the table, or the columns that it lacks, or make those wider that values have outgrown."""
         if not self._ours:
             return
-        found = {name: self._needed(it.get(name) for it in records) for name in self._names(records)}
+        known = {"input": "text", "error": "text", "attempts": "int"}
+        names = self._names(records)
+        found = {it: known.get(it) or self._needed(record.get(it) for record in records) for it in names}
         if not self._existed:
             self._columns = found
             lines = [f"{self._database.quoted(name)} {self._types.get(kind, 'TEXT')}" for name, kind in found.items()]

@@ -136,10 +136,9 @@ class Upload:
         """Find out before the run that there is none; who may not list it may still be allowed to write."""
         try:
             next(iter(_obstore().list(self._store, self._path, chunk_size=1)), None)
-        except FileNotFoundError:
-            raise BrokenOutput("there is no such bucket") from None
-        except Exception:  # all else shows when the first part is sent
-            pass
+        except Exception as error:  # what is not a missing bucket shows when the first part is sent
+            if "404" in _reason(error) or isinstance(error, FileNotFoundError):
+                raise BrokenOutput("there is no such bucket") from None
 
     def write(self, data: bytes) -> None:
         """Take all of it; it is sent when a part is full."""
