@@ -17,7 +17,7 @@ from .refusal import BrokenInput, Refused, load_extra
 ENDINGS: Mapping[str, str] = {".gz": "gzip", ".zst": "zstd"}
 GZIP = 31  # zlib's word for "a gzip header, the largest window"
 LEVEL = 6
-PIECE = 1024  # bytes of Zstandard unpacked at once; four of them can stand for a block of 128 KiB
+PIECE = 256  # bytes of Zstandard unpacked at once; four of them can stand for a block of 128 KiB
 
 
 class Compressor(Protocol):

@@ -108,8 +108,9 @@ def reach(name: str, *, create: bool = False) -> Database:
     engine = _sqlite(sa, url, name, create) if url.get_backend_name() == "sqlite" else _server(sa, url, name)
     database = Database(shown(name), engine, table, schema, ours["query"], ours["key"])
     try:
-        with engine.connect():
-            pass
+        with engine.connect() as connection:
+            if database.is_sqlite:  # which opens anything, and looks at it later
+                connection.exec_driver_sql("SELECT name FROM sqlite_master LIMIT 1").close()
     except sa.exc.SQLAlchemyError as error:
         raise _unreachable(database, error) from None
     return database

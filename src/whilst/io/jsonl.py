@@ -17,12 +17,12 @@ from typing import Any, cast
 
 import msgspec
 
-from .lines import ByteStream, split_lines
+from .lines import ByteStream, split_batches
 from .output import Output
 from .rows import MAX_ROW, Overlong, Rejected, Row, bad_text, rejected, too_long
 from .sink import LineSink
 
-_SPACED_COLON = re.compile(rb'"[ \t\r]+:')
+_SPACED_COLON = re.compile(rb"[ \t\r]:")
 _NOT_A_NUMBER = re.compile(rb"(?<![\w\"])(NaN|-?Infinity)\b")
 
 
@@ -34,24 +34,29 @@ def read_jsonl(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rejec
     rejected; the lines after it are read.
     """
     decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
-    for number, line in split_lines(source.chunks(), limit):
-        if isinstance(line, Overlong):
-            yield too_long(number, line, limit)
-            continue
-        line = line.strip()
-        if not line:
-            continue
-        try:
-            value = decode(line)
-            if braces := line.count(b"{"):  # `in` would take 0.5 µs: it tries the bytes as a number first
-                _check_keys(line, value, braces)
-        except (ValueError, RecursionError) as error:
-            yield _rejected(number, error, line)
-            continue
-        if type(value) is dict and "error" in value and "input" in value:
-            yield _unwrapped(number, cast("dict[str, Any]", value), line)
-        else:
-            yield Row(number, value, line)
+    for number, lines in split_batches(source.chunks(), limit):
+        for number, line in enumerate(lines, number):
+            if type(line) is Overlong:
+                yield too_long(number, line, limit)
+                continue
+            line = cast("bytes", line).strip()
+            if not line:
+                continue
+            try:
+                value = decode(line)
+                if type(value) is dict:
+                    keys = cast("dict[str, Any]", value)
+                    if line.count(b'":') != len(keys) or line.count(b":") != len(keys):
+                        _check_keys(line, value)
+                elif line.find(b"{") >= 0:  # `in` would take 0.5 µs: it tries the bytes as a number first
+                    _check_keys(line, value)
+            except (ValueError, RecursionError) as error:
+                yield _rejected(number, error, line)
+                continue
+            if type(value) is dict and "error" in value and "input" in value:
+                yield _unwrapped(number, cast("dict[str, Any]", value), line)
+            else:
+                yield Row(number, value, line)
 
 
 def json_text(value: object) -> bytes:
@@ -91,9 +96,7 @@ class JsonlWriter:
         """Return what stands before the first row: nothing."""
         return b""
 
-    def prepare(self, value: object) -> bytes:
-        """Turn a value into text; called where the function was called, so that a bad value fails its own input."""
-        return json_text(value)
+    prepare = staticmethod(json_text)  # called where the function was called, so that a bad value fails its own input
 
     def dump(self, prepared: bytes) -> bytes:
         """Return it: it is JSON already."""
@@ -115,17 +118,14 @@ class JsonlWriter:
         return b'{"input":%b,"error":%b,"attempts":%d}\n' % (row.raw, _encode(_valid(error)), attempts)
 
 
-def _check_keys(line: bytes, value: object, braces: int) -> None:
+def _check_keys(line: bytes, value: object) -> None:
     """Raise ValueError if some object has a key twice, which the decoder would silently settle for the last.
 
     Counting is enough for most rows: each key has a colon, and unless a blank stands before one each has a `":`;
-    so if the value has as many keys as its line has of these, none was lost. 0.3 µs, where the full look takes 2
-    for a flat row and 12 for a nested one.
+    so if the value has as many keys as its line has of these, none was lost. That takes 0.2 µs for a flat row (see
+    above), 1 for a nested one, where the full look takes 2 and 12.
     """
-    flat = braces == 1 and type(value) is dict
-    keys = len(cast("dict[str, Any]", value)) if flat else _count_keys(value)
-    blank_behind_text = line.find(b'" ') >= 0 or line.find(b'"\t') >= 0 or line.find(b'"\r') >= 0
-    if line.count(b'":') != keys or (blank_behind_text and _SPACED_COLON.search(line)):
+    if line.count(b'":') != _count_keys(value) or _SPACED_COLON.search(line):
         json.loads(line, object_pairs_hook=_refuse_twice)
 
 

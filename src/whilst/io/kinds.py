@@ -59,8 +59,8 @@ def kind_of(value: object) -> Kind:
         case dict():
             named = cast("dict[str, object]", value)
             return ("struct", {name: kind_of(it) for name, it in named.items()})
-        case list():
-            return ("list", unified(kind_of(it) for it in cast("list[object]", value)))
+        case list() | tuple():
+            return ("list", unified(kind_of(it) for it in cast("Iterable[object]", value)))
         case _:
             return "json"
 
@@ -102,7 +102,7 @@ def fitted(kind: Kind, value: Any) -> Any:
         return json_text(value).decode()
     if isinstance(kind, tuple):
         return _fitted_inside(kind, value)
-    word = kind_of(value) if not isinstance(value, dict | list) else "json"
+    word = kind_of(value) if not isinstance(value, dict | list | tuple) else "json"
     if word == kind:
         return value
     if kind == "float" and word == "int":
@@ -111,7 +111,7 @@ def fitted(kind: Kind, value: Any) -> Any:
 
 
 def _fitted_inside(kind: Any, value: Any) -> Any:
-    if kind[0] == "list" and isinstance(value, list):
+    if kind[0] == "list" and isinstance(value, list | tuple):
         return [fitted(kind[1], it) for it in cast("list[Any]", value)]
     if kind[0] == "struct" and isinstance(value, dict):
         fields: dict[str, Kind] = kind[1]

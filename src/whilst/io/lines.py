@@ -91,25 +91,35 @@ def split_lines(chunks: Iterable[bytes], limit: int = MAX_ROW) -> Iterator[tuple
     >>> list(split_lines([b"a\nb", b"c\n", b"a very long line\nd"], limit=5))
     [(1, b'a'), (2, b'bc'), (3, Overlong(size=16, head=b'a very long line')), (4, b'd')]
     """
-    number = 0
+    for number, lines in split_batches(chunks, limit):
+        yield from enumerate(lines, number)
+
+
+def split_batches(chunks: Iterable[bytes], limit: int = MAX_ROW) -> Iterator[tuple[int, list[bytes | Overlong]]]:
+    """Give what `split_lines` gives, all lines that end in a chunk at once, with the number of the first.
+
+    One call a line costs as much as the line itself.
+    """
+    number = 1
     pending = _Pending(limit)
     for chunk in chunks:
-        lines = chunk.split(b"\n")
+        lines: list[bytes | Overlong] = [*chunk.split(b"\n")]
         rest = lines.pop()
-        if lines and pending.size:
-            pending.add(lines[0])
-            number += 1
-            yield number, _first(number, pending.take())
-            del lines[0]
-        for line in lines:
-            number += 1
-            if number == 1 or len(line) > limit:
-                yield number, _first(number, _measured(line, limit))
-            else:
-                yield number, line
+        assert isinstance(rest, bytes)
+        if lines:
+            if len(chunk) > limit:
+                lines = [_measured(line, limit) for line in lines]
+            if pending.size:
+                pending.add(_bytes(chunk, lines[0]))
+                lines[0] = pending.take()
+            if number == 1:
+                lines[0] = _without_mark(lines[0])
+            yield number, lines
+            number += len(lines)
         pending.add(rest)
     if pending.size:
-        yield number + 1, _first(number + 1, pending.take())
+        last = pending.take()
+        yield number, [_without_mark(last) if number == 1 else last]
 
 
 class _Pending:
@@ -137,9 +147,14 @@ class _Pending:
         return line
 
 
-def _measured(line: bytes, limit: int) -> bytes | Overlong:
-    return line if len(line) <= limit else Overlong(len(line), line[:EXCERPT])
+def _bytes(chunk: bytes, line: bytes | Overlong) -> bytes:
+    """Return the first line of a chunk as it was before it was measured."""
+    return line if isinstance(line, bytes) else chunk[: line.size]
 
 
-def _first(number: int, line: bytes | Overlong) -> bytes | Overlong:
-    return line.removeprefix(BOM) if number == 1 and isinstance(line, bytes) else line
+def _measured(line: bytes | Overlong, limit: int) -> bytes | Overlong:
+    return line if isinstance(line, Overlong) or len(line) <= limit else Overlong(len(line), line[:EXCERPT])
+
+
+def _without_mark(line: bytes | Overlong) -> bytes | Overlong:
+    return line.removeprefix(BOM) if isinstance(line, bytes) else line

@@ -122,6 +122,8 @@ class LineSink:
         self._output = output
         self._make_writer = make_writer
         self._writer: Writer = make_writer(Shape())
+        self.write: Callable[[Row, Any], None] = output.writing(self._writer.value)
+        self.prepare: Callable[[object], Any] = self._writer.prepare
         self.flush = output.flush
         self.finish = output.finish
         self.keep = output.keep
@@ -140,13 +142,9 @@ class LineSink:
     def begin(self, shape: Shape) -> None:
         """Choose the columns and write what stands before the first row."""
         self._writer = writer = self._make_writer(shape)
-        self._value, self._take = writer.value, self._output.write
         if head := writer.head():
-            self._take(head)
-
-    def prepare(self, value: object) -> Any:
-        """Turn a value into its text."""
-        return self._writer.prepare(value)
+            self._output.write(head)
+        self.write, self.prepare = self._output.writing(writer.value), writer.prepare  # no call of ours in between
 
     def dump(self, prepared: Any) -> bytes:
         """Return a prepared value as JSON text."""
@@ -155,10 +153,6 @@ class LineSink:
     def load(self, text: bytes) -> Any:
         """Return a prepared value from its JSON text."""
         return self._writer.load(text)
-
-    def write(self, row: Row, prepared: Any) -> None:
-        """Take the line of a success."""
-        self._take(self._value(row, prepared))
 
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
         """Take the line of a failure."""
