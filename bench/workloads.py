@@ -6,9 +6,12 @@ A new workload is a `measure` function (`calls(...)` makes one of any "fn over i
 import asyncio
 import dataclasses
 import importlib
+import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from array import array
 from collections.abc import Callable, Mapping
@@ -122,6 +125,29 @@ def call_time(contestant: Contestant, n: int) -> Sample:
     """Milliseconds of one call of the tree in `flows` from plain code."""
     sample = calls(noop, 1, "µs", n)(contestant, n)
     return dataclasses.replace(sample, figure=sample.figure / 1000)
+
+
+def rows_a_second(contestant: Contestant, n: int) -> Sample:
+    """µs a row of `whilst map`, JSON lines in, a function that does nothing, JSON lines out; start-up is left out.
+
+    The time is the one that the command itself reports, from the first row to the last.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "jobs.py").write_text("async def same(x):\n    return x\n")
+        with open(Path(folder, "in.jsonl"), "w") as file:
+            file.writelines(f'{{"id": {x}, "name": "row number {x}", "x": 1.5}}\n' for x in range(n))
+        code = "import sys; from whilst.cli.main import run; sys.exit(run(sys.argv[1:]))"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(it or "." for it in sys.path)}
+        done = subprocess.run(
+            [sys.executable, "-c", code, "map", "jobs:same", "in.jsonl", "-o", "out.jsonl"],
+            cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        with open(Path(folder, "out.jsonl"), "rb") as file:
+            count = sum(1 for _ in file)
+    rate = re.search(r"([\d,]+)/s", done.stderr)
+    if count != n or rate is None:
+        raise WrongResultsError(f"{contestant.name}: {count} rows for {n}: {done.stderr}")
+    return Sample(n, 1e6 / int(rate[1].replace(",", "")))
 
 
 def import_time(contestant: Contestant, n: int) -> Sample:
@@ -305,6 +331,12 @@ WORKLOADS = (
             quick=5,
         )
         for rate in (10, 1_000, 50_000)
+    ),
+    Workload(
+        "jsonl", "`whilst map`, JSON lines in and out, async no-op (a row)", "µs", 300_000, (starter(WHILST, WHILST),),
+        rows_a_second,
+        (whilst_at_most("at least 150,000 rows/s: at most 6.7 µs", 6.67, "µs"),),
+        quick=3,
     ),
     Workload(
         "import", "import, above `import asyncio`", "ms", STARTS,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from whilst.io.open import UnknownKind, open_input, open_output, output_format
-from whilst.io.output import BATCH, Output
+from whilst.io.output import BATCH, Descriptor, Output
+from whilst.io.sink import LineSink
 
 
 @pytest.mark.parametrize(
@@ -47,9 +49,16 @@ def test_standard_input_is_text_and_devices_are_jsonl() -> None:
     assert output_format("-") == output_format("/dev/null") == "jsonl"
 
 
+def bytes_to(name: str, **options: Any) -> Output:
+    """Return what is below the lines of a sink."""
+    sink = open_output(name, **options)
+    assert isinstance(sink, LineSink)
+    return sink._output
+
+
 def test_a_file_has_its_name_only_when_it_is_finished(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    output = open_output(str(path))
+    output = bytes_to(str(path))
     output.write(b"1\n")
     output.flush()
     assert [it.name for it in tmp_path.iterdir()] == [f"out.jsonl.{os.getpid()}.part"]
@@ -64,8 +73,8 @@ def test_a_file_is_replaced_only_on_demand_and_keeps_its_mode(tmp_path: Path) ->
     path.write_text("old")
     path.chmod(0o640)
     with pytest.raises(FileExistsError):
-        open_output(str(path))
-    output = open_output(str(path), overwrite=True)
+        bytes_to(str(path))
+    output = bytes_to(str(path), overwrite=True)
     output.write(b"new")
     assert path.read_text() == "old"
     output.finish()
@@ -76,7 +85,7 @@ def test_a_file_is_replaced_only_on_demand_and_keeps_its_mode(tmp_path: Path) ->
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real.jsonl").write_text("old")
     (tmp_path / "link.jsonl").symlink_to("real.jsonl")
-    output = open_output(str(tmp_path / "link.jsonl"), overwrite=True)
+    output = bytes_to(str(tmp_path / "link.jsonl"), overwrite=True)
     output.write(b"new")
     output.finish()
     assert (tmp_path / "link.jsonl").is_symlink()
@@ -85,7 +94,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 def test_a_file_that_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    output = open_output(str(path))
+    output = bytes_to(str(path))
     output.write(b"ours")
     path.write_text("theirs")
     kept = output.finish()
@@ -95,18 +104,18 @@ def test_a_file_that_appeared_meanwhile_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_discarded_file_leaves_nothing(tmp_path: Path) -> None:
-    open_output(str(tmp_path / "out.jsonl")).discard()
+    bytes_to(str(tmp_path / "out.jsonl")).discard()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_folder_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        open_output(str(tmp_path / "no" / "out.jsonl"))
+        bytes_to(str(tmp_path / "no" / "out.jsonl"))
 
 
 def test_lines_keep_their_order_while_another_thread_flushes(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    output = open_output(str(path))
+    output = bytes_to(str(path))
     done = threading.Event()
 
     def flush() -> None:
@@ -126,7 +135,7 @@ def test_lines_keep_their_order_while_another_thread_flushes(tmp_path: Path) -> 
 def test_a_pipe_nobody_reads_is_an_error_now_and_ever_after() -> None:
     read, write = os.pipe()
     os.close(read)
-    output = Output(write, "pipe")
+    output = Output(Descriptor(write), "pipe")
     with pytest.raises(BrokenPipeError):
         output.write(b"x" * BATCH)
     with pytest.raises(BrokenPipeError):
@@ -138,7 +147,7 @@ def test_a_pipe_nobody_reads_is_an_error_now_and_ever_after() -> None:
 def test_a_non_blocking_pipe_is_waited_for() -> None:
     read, write = os.pipe()
     os.set_blocking(write, False)
-    output = Output(write, "pipe")
+    output = Output(Descriptor(write), "pipe")
     got: list[bytes] = []
 
     def drain() -> None:

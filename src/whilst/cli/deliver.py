@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import errors
-from ..io.open import Writer
-from ..io.output import Output
 from ..io.rows import Rejected, Row
+from ..io.sink import Sink, Unfit
 from .feed import Feed
 from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, described, place, short
 from .progress import kinds
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from ..core.summary import Summary
     from ..run import Run
 
+MOST_TEXT = 10_000  # characters of an error that are kept
+MOST_UNFIT = 100_000_000  # of one that holds a whole value, which is nowhere else
 _POLICY = (errors.Stopped, errors.DeadlineExceeded, errors.TooManyAbandoned)
 
 
@@ -36,42 +37,42 @@ class Tally:
 class Sinks:
     """Where successes and failures go, and in which form; both may be the same output."""
 
-    out: Output
-    writer: Writer
-    failed: Output
-    failure_writer: Writer
+    out: Sink
+    failed: Sink
 
-    def each(self) -> list[Output]:
+    def each(self) -> list[Sink]:
         """Return every output once."""
         return [self.out] if self.failed is self.out else [self.out, self.failed]
 
 
 def deliver(run: Run[Row | Rejected, Any], sinks: Sinks, feed: Feed, tally: Tally) -> None:
     """Write every outcome as it comes; what ends the run is raised."""
-    write, value = sinks.out.write, sinks.writer.value
-    if head := sinks.writer.head():
-        write(head)
+    write, delivered = sinks.out.write, feed.delivered
     with run:
         for outcome in run.outcomes():
             row = outcome.input
             if outcome.error is None and type(row) is Row:
-                write(value(row, outcome.value))
-                tally.ok += 1
+                try:
+                    write(row, outcome.value)
+                    tally.ok += 1
+                except Unfit as unfit:
+                    _deliver_failure(row, unfit, outcome.attempts, sinks, feed.source_name, tally)
             else:
-                _deliver_failure(outcome, sinks, feed.source_name, tally)
-            feed.delivered(row)
+                assert outcome.error is not None
+                _deliver_failure(row, outcome.error, outcome.attempts, sinks, feed.source_name, tally)
+            delivered(row)
 
 
-def _deliver_failure(outcome: Outcome[Row | Rejected, Any], sinks: Sinks, source_name: str, tally: Tally) -> None:
-    row, error = outcome.input, outcome.error
-    assert error is not None
+def _deliver_failure(
+    row: Row | Rejected, error: BaseException, attempts: int, sinks: Sinks, source_name: str, tally: Tally
+) -> None:
     if isinstance(row, Rejected):
         tally.rejected += 1
         where, text = "", row.reason
     else:
         tally.failed += 1
-        where, text = place(error), described(error)
-    sinks.failed.write(sinks.failure_writer.failure(row, text, outcome.attempts))
+        where, text = place(error), described(error, MOST_UNFIT if isinstance(error, Unfit) else MOST_TEXT)
+    sinks.failed.failure(row, text, attempts)
     if not tally.first:
         where = f"{where}; " if where else ""
         tally.first = f"{short(text, 160)} ({where}row {row.line} of {source_name})"

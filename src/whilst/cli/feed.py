@@ -51,8 +51,9 @@ class Feed:
 
     def delivered(self, row: Row | Rejected) -> None:
         """Take note that a row's outcome has been written."""
-        self.last_line = max(self.last_line, row.line)
-        if type(row) is Row and len(row.raw) > LARGE:
+        if row.line > self.last_line:
+            self.last_line = row.line
+        if self._held and type(row) is Row and len(row.raw) > LARGE:
             self._give(len(row.raw))
 
     def close(self) -> None:

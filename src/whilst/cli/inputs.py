@@ -10,8 +10,10 @@ from contextlib import suppress
 from typing import Protocol
 
 from ..io.open import Input, UnknownKind, open_input
+from ..io.refusal import Refused
 from ..io.rows import Rejected, Row
 from .messages import DISK, Problem
+from .outputs import problem_of
 from .progress import Progressing
 
 
@@ -25,7 +27,12 @@ class Source(Protocol):
 
     @property
     def format(self) -> str:
-        """What it holds: text, jsonl, csv."""
+        """What it holds: text, jsonl, csv, …"""
+        ...
+
+    @property
+    def is_table(self) -> bool:
+        """Whether its rows are dicts of the same columns."""
         ...
 
     @property
@@ -43,9 +50,9 @@ def open_source(name: str, format: str | None) -> Input:
     try:
         return open_input(name, format)
     except UnknownKind as unknown:
-        raise Problem(
-            str(unknown), f"known endings: {', '.join(unknown.endings)}", remedy="--format text|jsonl|csv"
-        ) from None
+        raise Problem(unknown.fact, *unknown.evidence, remedy="--format text|jsonl|csv") from None
+    except Refused as refused:
+        raise problem_of(refused) from None
     except OSError as error:
         raise Problem(f"{name} cannot be read: {error.strerror}", remedy=_close_file(name)) from None
 
@@ -54,8 +61,11 @@ def peek(rows: Iterator[Row | Rejected], source: Source) -> tuple[Row | Rejected
     """Read the first row, which decides how rows are handed over."""
     try:
         first = next(rows, None)
+    except Refused as refused:
+        raise problem_of(refused) from None
     except ValueError as error:
-        raise Problem(f"{source.name} is no {source.format.upper()}: {error}") from None
+        kind = "input" if source.format in ("sql", "files") else source.format.upper()
+        raise Problem(f"{source.name} is no {kind}: {error}") from None
     except OSError as error:
         raise Problem(f"{source.name} cannot be read: {error.strerror}", code=DISK) from None
     return first, rows if first is None else itertools.chain([first], rows)

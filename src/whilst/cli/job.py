@@ -19,7 +19,7 @@ from .feed import Feed
 from .inputs import Source, peek
 from .messages import DISK, FAILED, OK, Problem, say
 from .options import RunOptions, in_flags
-from .outputs import check_outputs, finish_outputs, make_sinks, open_outputs
+from .outputs import begin_outputs, check_outputs, finish_outputs, open_outputs
 from .progress import Attendant
 from .signals import Interrupted, Signals
 
@@ -71,18 +71,18 @@ def choose_loop() -> None:
 def _run(options: RunOptions, prepare: Callable[[], Job], command: str, signals: Signals, undo: ExitStack) -> int:
     job = prepare()
     source = job.source
-    format = check_outputs(options)
+    check_outputs(options)
     with signals.held():
-        outputs = open_outputs(options, undo) if options.dry_run is None else None
+        sinks = open_outputs(options, undo) if options.dry_run is None else None
     if source.name == "standard input" and sys.stdin is not None and sys.stdin.isatty() and not options.quiet:
         say("reading inputs from the terminal, one a line; Ctrl-D ends them")
     rows = source.rows() if options.take is None else itertools.islice(source.rows(), options.take)
     first, rows = signals.wait(lambda: peek(rows, source))
     work = job.work(first)
-    if outputs is None:
+    if sinks is None:
         return _show_calls(work, rows, options.dry_run or 0)
-    columns = list(first.value) if source.format == "csv" and isinstance(first, Row) else None
-    sinks = make_sinks(options, format, outputs, columns)
+    columns = list(first.value) if source.is_table and isinstance(first, Row) else None
+    begin_outputs(sinks, options, columns)
     feed = Feed(rows, work.misfit, source.name)
     run = _make_run(options, work, sinks, feed, command)
     signals.attach(run, [it.finish for it in sinks.each()])
@@ -94,7 +94,7 @@ def _make_run(options: RunOptions, work: Work, sinks: Sinks, feed: Feed, command
     choose_loop()
     from .. import map as whilst_map
 
-    fn = work.worker(sinks.writer.prepare)
+    fn = work.worker(sinks.out.prepare)
     try:
         return whilst_map(fn, feed, progress=False, name=work.name, **options.policies())
     except (TypeError, ValueError) as error:

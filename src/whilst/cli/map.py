@@ -25,8 +25,9 @@ def command(target: str, input: str, call: Mode | None, options: RunOptions) -> 
     """Call TARGET on every row of INPUT, many at a time.
 
     TARGET is module:name or file.py:name, a function you already have, blocking or async. INPUT is - (standard
-    input, a line an input), .txt, .jsonl or .csv. Each outcome is one JSON object a line, with input and value, or
-    error and attempts.
+    input, a line an input), a .txt, .jsonl, .csv or .parquet file (.gz and .zst are unpacked), files:FOLDER/**/*.txt,
+    or a URL: sqlite:///f.db?table=t, postgresql://…?query=…, s3://…, https://…; OUT goes by its name in the same way.
+    Each outcome is one JSON object a line, with input and value, or error and attempts.
 
     \b
     whilst map jobs.py:check hosts.txt -j 50 -o out.jsonl --failed failed.jsonl

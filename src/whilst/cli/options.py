@@ -23,7 +23,7 @@ POLICIES = ("concurrency", "rate", "retry", "timeout", "deadline", "stop_after",
 class RunOptions:
     """The shared part of a command line, as click read it."""
 
-    format: Literal["text", "jsonl", "csv"] | None
+    format: Literal["text", "jsonl", "csv", "parquet"] | None
     take: int | None
     dry_run: int | None
     out: str
@@ -109,10 +109,10 @@ pace_option = partial(click.option, cls=GroupedOption, heading="Pace and patienc
 message_option = partial(click.option, cls=GroupedOption, heading="Messages")
 
 OPTIONS = (
-    input_option("--format", type=click.Choice(["text", "jsonl", "csv"]), help="What INPUT holds, whatever its name."),
+    input_option("--format", type=click.Choice(["text", "jsonl", "csv", "parquet"]), help="What INPUT holds, whatever its name."),
     input_option("--take", type=click.IntRange(min=1), metavar="N", help="Stop after N rows of INPUT."),
     input_option("--dry-run", type=click.IntRange(min=1), metavar="N", help="Show the first N calls, make none."),
-    output_option("-o", "--out", default="-", metavar="OUT", help="Where outcomes go: - (JSON lines), .jsonl, .csv."),
+    output_option("-o", "--out", default="-", metavar="OUT", help="Where outcomes go: - (JSON lines), a file, a URL."),
     output_option("--failed", metavar="FILE", help="Where failures go instead; a .jsonl that is a valid INPUT."),
     output_option("--overwrite", is_flag=True, help="Replace OUT and FILE if they exist."),
     output_option("--values", is_flag=True, help="Write values alone; failures go to stderr or --failed."),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
-from ..io.open import UnknownKind, make_writer, open_output, output_format
-from ..io.output import Output
+from ..io.open import UnknownKind, open_output, output_format, standard_error
+from ..io.refusal import Refused
+from ..io.sink import Shape, Sink
 from .deliver import Sinks
 from .messages import Problem
 from .options import RunOptions
-
-STDERR = 2
 
 
 def check_outputs(options: RunOptions) -> str:
@@ -26,7 +25,9 @@ def check_outputs(options: RunOptions) -> str:
             )
     except UnknownKind as unknown:
         stem = os.path.splitext(unknown.name)[0]
-        raise Problem(str(unknown), f"known endings: {', '.join(unknown.endings)}", remedy=f"{stem}.jsonl") from None
+        raise Problem(unknown.fact, *unknown.evidence, remedy=f"{stem}.jsonl") from None
+    except Refused as refused:
+        raise problem_of(refused) from None
     if options.failed not in (None, "-") and os.path.realpath(options.out) == os.path.realpath(str(options.failed)):
         raise Problem(
             f"-o and --failed are the same file: {options.out}",
@@ -36,42 +37,48 @@ def check_outputs(options: RunOptions) -> str:
     return format
 
 
-def open_outputs(options: RunOptions, undo: ExitStack) -> tuple[Output, Output]:
+def problem_of(refused: Refused) -> Problem:
+    """Say in the command line's way what an input or output says."""
+    return Problem(refused.fact, *refused.evidence, remedy=refused.remedy)
+
+
+def open_outputs(options: RunOptions, undo: ExitStack) -> Sinks:
     """Open OUT and where failures go; both are gone again if the run does not begin."""
-    out = open_file(options.out, options, undo)
+    out = open_sink(options.out, options, undo)
     if options.failed is None:
-        return out, Output(STDERR, "standard error") if options.values else out
+        return Sinks(out, standard_error() if options.values else out)
     if options.failed == options.out:
-        return out, out
-    return out, open_file(options.failed, options, undo)
+        return Sinks(out, out)
+    return Sinks(out, open_sink(options.failed, options, undo))
 
 
-def open_file(name: str, options: RunOptions, undo: ExitStack) -> Output:
+def open_sink(name: str, options: RunOptions, undo: ExitStack) -> Sink:
     """Open one output by its name; Problem if it is there already or cannot be written."""
     try:
-        output = open_output(name, overwrite=options.overwrite)
+        sink = open_output(name, overwrite=options.overwrite)
     except FileExistsError:
-        raise Problem(
-            f"{name} exists", f"it has {os.path.getsize(name):,} bytes and is not replaced", remedy="--overwrite"
-        ) from None
+        size = f"it has {os.path.getsize(name):,} bytes and is" if os.path.exists(name) else "it is"
+        raise Problem(f"{name} exists", f"{size} not replaced", remedy="--overwrite") from None
+    except Refused as refused:
+        raise problem_of(refused) from None
     except OSError as error:
         raise Problem(
             f"{name} cannot be written: {error.strerror}", f"in {os.path.dirname(os.path.abspath(name))}"
         ) from None
-    undo.callback(output.discard)
-    return output
+    undo.callback(sink.discard)
+    return sink
 
 
-def make_sinks(options: RunOptions, format: str, outputs: tuple[Output, Output], columns: list[str] | None) -> Sinks:
-    """Put the outputs and what makes their lines together; `columns` are those of an input that is a table."""
-    out, failed = outputs
-    writer = make_writer(format, columns=columns, values_only=options.values, failures_here=failed is out)
-    return Sinks(
-        out,
-        writer,
-        failed,
-        writer if failed is out else make_writer("jsonl", columns=None, values_only=False, failures_here=True),
-    )
+def begin_outputs(sinks: Sinks, options: RunOptions, columns: list[str] | None) -> None:
+    """Say what will come; `columns` are those of an input that is a table. Problem if there is no place for it."""
+    try:
+        sinks.out.begin(Shape(columns, options.values, sinks.failed is sinks.out))
+        if sinks.failed is not sinks.out:
+            sinks.failed.begin(Shape())
+    except Refused as refused:
+        raise problem_of(refused) from None
+    except OSError:  # kept as `broken`, and said at the end
+        pass
 
 
 def finish_outputs(sinks: Sinks) -> str:

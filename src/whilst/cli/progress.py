@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..core.summary import Summary
-from ..io.output import Output
+from ..io.sink import Sink
 from .messages import clean, columns, emit, is_terminal, short
 
 EVERY = 0.2  # seconds between two flushes; below that nobody sees a difference
@@ -22,8 +22,15 @@ CLEAR = "\r\x1b[K"
 class Progressing(Protocol):
     """How much of an input has been read; `ByteSource` tells."""
 
-    size: int | None
-    consumed: int
+    @property
+    def size(self) -> int | None:
+        """How much there is, where that is known."""
+        ...
+
+    @property
+    def consumed(self) -> int:
+        """How much of it was read."""
+        ...
 
 
 class Attendant:
@@ -32,7 +39,7 @@ class Attendant:
     def __init__(
         self,
         summary: Callable[[], Summary],
-        outputs: Sequence[Output],
+        outputs: Sequence[Sink],
         source: Progressing,
         *,
         show: bool | None,

@@ -18,10 +18,10 @@ from ..core.colour import name_of
 from ..core.summary import Summary
 from ..core.tree import STAGES, Node, Sequence, Step, children, ends_in_stage, kind_name
 from ..flow import Flow, plan_of, step
-from ..io.jsonl import json_text
 from ..io.lines import ByteSource
-from ..io.open import STDIN, make_writer
-from ..io.output import Output
+from ..io.open import STDIN
+from ..io.rows import Row
+from ..io.sink import Shape, Sink
 from ..run import Run
 from .call import Mode
 from .deliver import _POLICY, Sinks, Verdict
@@ -29,7 +29,7 @@ from .job import choose_loop
 from .map import call_option, run_map
 from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, Problem, described, place, say, short
 from .options import RunOptions, input_option, rows_command, with_run_options
-from .outputs import check_outputs, finish_outputs, open_file
+from .outputs import check_outputs, finish_outputs, open_sink
 from .plan import flow_of_target, speaking_of
 from .progress import Attendant
 from .signals import Interrupted, Signals
@@ -38,6 +38,7 @@ from .target import Target, load_target
 # What makes sense for one value too; the other options are those of `whilst map` and speak of rows.
 FOR_ONE = frozenset({"target", "value", "out", "overwrite", "concurrency", "deadline", "progress", "quiet"})
 NOTHING = object()
+NO_INPUT = Row(1, None, b"null")  # values are written alone
 MOST_CAUSES = 5  # lines that a group of failures gets in a message
 
 
@@ -103,13 +104,13 @@ def _run(given: str, text: str | None, options: RunOptions, signals: Signals, un
     if check_outputs(options) != "jsonl":
         stem = os.path.splitext(options.out)[0]
         raise Problem(f"{options.out}: one value is written as JSON", remedy=f"-o {stem}.jsonl, or an INPUT of rows")
-    out = open_file(options.out, options, undo)
+    out = open_sink(options.out, options, undo)
     run = _make_run(flow, value, target, options)
     undo.pop_all()  # from here on what was written is kept
     return _drive(run, out, signals, options)
 
 
-def _drive(run: Run[Any, Any], out: Output, signals: Signals, options: RunOptions) -> int:
+def _drive(run: Run[Any, Any], out: Sink, signals: Signals, options: RunOptions) -> int:
     """Let the run go on to whatever end, write the rest, and say how it ended."""
     written = 0
     ended_by: BaseException | None = None
@@ -119,15 +120,15 @@ def _drive(run: Run[Any, Any], out: Output, signals: Signals, options: RunOption
     attendant = Attendant(run.summary, [out], nowhere, show=show, on_broken=run.cancel)
     try:
         with run:
+            out.begin(Shape(values_only=True))
             for item in run:
-                out.write(_line(item))
+                out.write(NO_INPUT, _prepared(out, item))
                 written += 1
     except BaseException as error:  # also SystemExit and KeyboardInterrupt out of a call: results are saved first
         ended_by = error
     now = run.summary()
     attendant.stop()
-    writer = make_writer("jsonl", columns=None, values_only=True, failures_here=True)
-    problem = finish_outputs(Sinks(out, writer, out, writer))
+    problem = finish_outputs(Sinks(out, out))
     verdict = _judge(out.broken or ended_by, signals, now, out, written)
     if verdict.text and (verdict.code != OK or not options.quiet):
         say(verdict.text)
@@ -150,7 +151,7 @@ def _make_run(flow: Flow[Any, Any], value: Any, target: Target, options: RunOpti
     return Run(plan)
 
 
-def _judge(ended_by: BaseException | None, signals: Signals, now: Summary, out: Output, written: int) -> Verdict:
+def _judge(ended_by: BaseException | None, signals: Signals, now: Summary, out: Sink, written: int) -> Verdict:
     """Turn the end of the run into its message and exit code; a signal counts before what it caused."""
     count = f"{written:,} {'value' if written == 1 else 'values'}"
     tail = [f"{count} written in {now.elapsed:,.1f} s"]
@@ -185,9 +186,9 @@ def _said(fact: str, evidence: list[str]) -> str:
     return "\n  ".join([fact, *evidence])
 
 
-def _line(value: object) -> bytes:
+def _prepared(out: Sink, value: object) -> Any:
     try:
-        return json_text(value) + b"\n"
+        return out.prepare(value)
     except (TypeError, ValueError) as error:
         raise Unwritable(str(error)) from error
 

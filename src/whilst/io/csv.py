@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from .jsonl import json_text
-from .lines import ByteSource, split_lines
+from .lines import ByteStream, split_lines
+from .output import Output
 from .rows import MAX_ROW, Overlong, Rejected, Row, rejected
+from .sink import LineSink, Shape
 
 MAX_FIELD = 1024 * 1024  # bytes; the csv module's own limit of 128 KiB is less than a long document
 
@@ -25,7 +27,7 @@ class _NotALine(ValueError):
     """A line that cannot be part of a record."""
 
 
-def read_csv(source: ByteSource, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
+def read_csv(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
     """Give each record as a dict, by the names in the first one; values are strings, empty lines are skipped.
 
     A record with more or fewer fields than there are names, with text that is not UTF-8, or over the limits is
@@ -48,6 +50,15 @@ def read_csv(source: ByteSource, limit: int = MAX_ROW) -> Iterator[Row | Rejecte
             yield Row(lines.start, value, encode(value))
 
 
+def csv_sink(output: Output) -> LineSink:
+    """Return the sink that writes CSV to `output`."""
+
+    def writer(shape: Shape) -> CsvWriter:
+        return CsvWriter(columns=shape.columns, values_only=shape.values_only, failures=shape.failures_here)
+
+    return LineSink(output, writer)
+
+
 class CsvWriter:
     """Makes the lines of a CSV output: the input's columns, then value, error and attempts.
 
@@ -64,7 +75,7 @@ class CsvWriter:
         self._columns = columns
         inputs = [] if values_only else (columns or ["input"])
         ours = ["value", "error", "attempts"] if failures and not values_only else ["value"]
-        self._names = inputs + [_unused(name, inputs) for name in ours]
+        self._names = inputs + [unused(name, inputs) for name in ours]
         self._blank = [""] * (len(ours) - 1)
 
     def head(self) -> bytes:
@@ -74,6 +85,14 @@ class CsvWriter:
     def prepare(self, value: object) -> Any:
         """Turn a value into a cell; called where the function was called, so that a bad value fails its own input."""
         return _cell(value)
+
+    def dump(self, prepared: Any) -> bytes:
+        """Return a cell as JSON text."""
+        return json_text(prepared)
+
+    def load(self, text: bytes) -> Any:
+        """Return a cell from its JSON text."""
+        return msgspec.json.decode(text)
 
     def value(self, row: Row, prepared: Any) -> bytes:
         """Return the line of a success."""
@@ -112,7 +131,7 @@ def _records(lines: _Lines) -> Iterator[list[str] | Rejected]:
 class _Lines:
     """Lines as text for the csv module; knows where the current record began and can go back to its second line."""
 
-    def __init__(self, source: ByteSource, limit: int) -> None:
+    def __init__(self, source: ByteStream, limit: int) -> None:
         self.start = 0
         self._fresh = split_lines(source.chunks(), limit)
         self._limit = limit
@@ -188,7 +207,8 @@ class _Sink:
         self.text = text
 
 
-def _unused(name: str, names: list[str]) -> str:
+def unused(name: str, names: Sequence[str]) -> str:
+    """Return `name`, with underscores behind it while it is one of `names`."""
     while name in names:
         name += "_"
     return name

@@ -17,14 +17,16 @@ from typing import Any, cast
 
 import msgspec
 
-from .lines import ByteSource, split_lines
+from .lines import ByteStream, split_batches
+from .output import Output
 from .rows import MAX_ROW, Overlong, Rejected, Row, bad_text, rejected, too_long
+from .sink import LineSink
 
-_SPACED_COLON = re.compile(rb'"[ \t\r]+:')
+_SPACED_COLON = re.compile(rb"[ \t\r]:")
 _NOT_A_NUMBER = re.compile(rb"(?<![\w\"])(NaN|-?Infinity)\b")
 
 
-def read_jsonl(source: ByteSource, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
+def read_jsonl(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
     """Give the value of each line; empty lines are skipped.
 
     An object with both `input` and `error` is a line of a failures file and stands for its input; one that was a
@@ -32,24 +34,29 @@ def read_jsonl(source: ByteSource, limit: int = MAX_ROW) -> Iterator[Row | Rejec
     rejected; the lines after it are read.
     """
     decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
-    for number, line in split_lines(source.chunks(), limit):
-        if isinstance(line, Overlong):
-            yield too_long(number, line, limit)
-            continue
-        line = line.strip()
-        if not line:
-            continue
-        try:
-            value = decode(line)
-            if braces := line.count(b"{"):  # `in` would take 0.5 µs: it tries the bytes as a number first
-                _check_keys(line, value, braces)
-        except (ValueError, RecursionError) as error:
-            yield _rejected(number, error, line)
-            continue
-        if type(value) is dict and "error" in value and "input" in value:
-            yield _unwrapped(number, cast("dict[str, Any]", value), line)
-        else:
-            yield Row(number, value, line)
+    for number, lines in split_batches(source.chunks(), limit):
+        for number, line in enumerate(lines, number):
+            if type(line) is Overlong:
+                yield too_long(number, line, limit)
+                continue
+            line = cast("bytes", line).strip()
+            if not line:
+                continue
+            try:
+                value = decode(line)
+                if type(value) is dict:
+                    keys = cast("dict[str, Any]", value)
+                    if line.count(b'":') != len(keys) or line.count(b":") != len(keys):
+                        _check_keys(line, value)
+                elif line.find(b"{") >= 0:  # `in` would take 0.5 µs: it tries the bytes as a number first
+                    _check_keys(line, value)
+            except (ValueError, RecursionError) as error:
+                yield _rejected(number, error, line)
+                continue
+            if type(value) is dict and "error" in value and "input" in value:
+                yield _unwrapped(number, cast("dict[str, Any]", value), line)
+            else:
+                yield Row(number, value, line)
 
 
 def json_text(value: object) -> bytes:
@@ -64,6 +71,11 @@ def json_text(value: object) -> bytes:
         raise ValueError("the value is nested too deep for JSON, or holds itself") from None
     except UnicodeEncodeError as error:
         raise ValueError(f"the value holds text that cannot be UTF-8: {error.reason}") from None
+
+
+def jsonl_sink(output: Output) -> LineSink:
+    """Return the sink that writes JSON lines to `output`."""
+    return LineSink(output, lambda shape: JsonlWriter(values_only=shape.values_only))
 
 
 class JsonlWriter:
@@ -84,9 +96,13 @@ class JsonlWriter:
         """Return what stands before the first row: nothing."""
         return b""
 
-    def prepare(self, value: object) -> bytes:
-        """Turn a value into text; called where the function was called, so that a bad value fails its own input."""
-        return json_text(value)
+    prepare = staticmethod(json_text)  # called where the function was called, so that a bad value fails its own input
+
+    def dump(self, prepared: bytes) -> bytes:
+        """Return it: it is JSON already."""
+        return prepared
+
+    load = dump
 
     def value(self, row: Row, prepared: bytes) -> bytes:
         """Return the line of a success."""
@@ -102,18 +118,29 @@ class JsonlWriter:
         return b'{"input":%b,"error":%b,"attempts":%d}\n' % (row.raw, _encode(_valid(error)), attempts)
 
 
-def _check_keys(line: bytes, value: object, braces: int) -> None:
+def _check_keys(line: bytes, value: object) -> None:
     """Raise ValueError if some object has a key twice, which the decoder would silently settle for the last.
 
     Counting is enough for most rows: each key has a colon, and unless a blank stands before one each has a `":`;
-    so if a flat object has as many keys as its line has of these, none was lost. 0.4 µs, where the full look
-    takes 2.
+    so if the value has as many keys as its line has of these, none was lost. That takes 0.2 µs for a flat row (see
+    above), 1 for a nested one, where the full look takes 2 and 12.
     """
-    if braces == 1 and type(value) is dict:
-        keys = len(cast("dict[str, Any]", value))
-        if line.count(b'":') == keys and not _SPACED_COLON.search(line):
-            return
-    json.loads(line, object_pairs_hook=_refuse_twice)
+    if line.count(b'":') != _count_keys(value) or _SPACED_COLON.search(line):
+        json.loads(line, object_pairs_hook=_refuse_twice)
+
+
+def _count_keys(value: Any) -> int:
+    """Count the keys of all objects in a value."""
+    count = 0
+    if type(value) is dict:
+        inside: Any = cast("dict[str, Any]", value).values()
+        count = len(inside)
+    else:
+        inside = value
+    for it in inside:
+        if type(it) is dict or type(it) is list:
+            count += _count_keys(it)
+    return count
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
@@ -150,7 +177,7 @@ def _valid(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn what msgspec does not know into what it does."""
     if isinstance(value, os.PathLike):
         return os.fspath(cast("os.PathLike[str]", value))
@@ -163,4 +190,4 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(known).__qualname__} cannot be written as JSON")
 
 
-_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+_encode = msgspec.json.Encoder(enc_hook=plain).encode

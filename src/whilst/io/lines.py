@@ -7,12 +7,43 @@ Reading is `os.read` on the bare descriptor, never a `BufferedReader`: the threa
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
+from .refusal import Refused
 from .rows import EXCERPT, MAX_ROW, Overlong
 
 CHUNK = 256 * 1024  # bytes a read; pipes give 64 KiB at most, larger chunks gain nothing on files
 BOM = b"\xef\xbb\xbf"
+
+
+class ByteStream(Protocol):
+    """Bytes on their way in, wherever from; a file, a pipe, an object in a store, an archive around one of these."""
+
+    name: str
+
+    @property
+    def size(self) -> int | None:
+        """How many there are in all, where that is known."""
+        ...
+
+    @property
+    def consumed(self) -> int:
+        """How many were read, so that progress can be told."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give them as they come, once; OSError where they end too early."""
+        ...
+
+    def file(self) -> Any:
+        """Return a file that can be read anywhere, instead of `chunks`; Refused where there is none."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open; also in the middle of reading."""
+        ...
 
 
 class ByteSource:
@@ -35,6 +66,12 @@ class ByteSource:
         finally:
             self.close()
 
+    def file(self) -> Any:
+        """Return a file that can be read anywhere; Refused for a pipe."""
+        if self._descriptor is None or not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            raise Refused(f"{self.name} is no file, and its format is read from the end", remedy="a file's name")
+        return os.fdopen(self._descriptor, "rb", closefd=False)
+
     def close(self) -> None:
         """Close the descriptor; by whoever reads, or by the opener when nobody began to."""
         descriptor, self._descriptor = self._descriptor, None
@@ -54,25 +91,35 @@ def split_lines(chunks: Iterable[bytes], limit: int = MAX_ROW) -> Iterator[tuple
     >>> list(split_lines([b"a\nb", b"c\n", b"a very long line\nd"], limit=5))
     [(1, b'a'), (2, b'bc'), (3, Overlong(size=16, head=b'a very long line')), (4, b'd')]
     """
-    number = 0
+    for number, lines in split_batches(chunks, limit):
+        yield from enumerate(lines, number)
+
+
+def split_batches(chunks: Iterable[bytes], limit: int = MAX_ROW) -> Iterator[tuple[int, list[bytes | Overlong]]]:
+    """Give what `split_lines` gives, all lines that end in a chunk at once, with the number of the first.
+
+    One call a line costs as much as the line itself.
+    """
+    number = 1
     pending = _Pending(limit)
     for chunk in chunks:
-        lines = chunk.split(b"\n")
+        lines: list[bytes | Overlong] = [*chunk.split(b"\n")]
         rest = lines.pop()
-        if lines and pending.size:
-            pending.add(lines[0])
-            number += 1
-            yield number, _first(number, pending.take())
-            del lines[0]
-        for line in lines:
-            number += 1
-            if number == 1 or len(line) > limit:
-                yield number, _first(number, _measured(line, limit))
-            else:
-                yield number, line
+        assert isinstance(rest, bytes)
+        if lines:
+            if len(chunk) > limit:
+                lines = [_measured(line, limit) for line in lines]
+            if pending.size:
+                pending.add(_bytes(chunk, lines[0]))
+                lines[0] = pending.take()
+            if number == 1:
+                lines[0] = _without_mark(lines[0])
+            yield number, lines
+            number += len(lines)
         pending.add(rest)
     if pending.size:
-        yield number + 1, _first(number + 1, pending.take())
+        last = pending.take()
+        yield number, [_without_mark(last) if number == 1 else last]
 
 
 class _Pending:
@@ -100,9 +147,14 @@ class _Pending:
         return line
 
 
-def _measured(line: bytes, limit: int) -> bytes | Overlong:
-    return line if len(line) <= limit else Overlong(len(line), line[:EXCERPT])
+def _bytes(chunk: bytes, line: bytes | Overlong) -> bytes:
+    """Return the first line of a chunk as it was before it was measured."""
+    return line if isinstance(line, bytes) else chunk[: line.size]
 
 
-def _first(number: int, line: bytes | Overlong) -> bytes | Overlong:
-    return line.removeprefix(BOM) if number == 1 and isinstance(line, bytes) else line
+def _measured(line: bytes | Overlong, limit: int) -> bytes | Overlong:
+    return line if isinstance(line, Overlong) or len(line) <= limit else Overlong(len(line), line[:EXCERPT])
+
+
+def _without_mark(line: bytes | Overlong) -> bytes | Overlong:
+    return line.removeprefix(BOM) if isinstance(line, bytes) else line

@@ -1,6 +1,6 @@
-"""Where do lines go, so that none is lost and none arrives late?
+"""Where do bytes go, so that none is lost and none arrives late?
 
-Lines are gathered and written together: when 256 KiB are there, and whenever somebody calls `flush` (the command
+They are gathered and written together: when 256 KiB are there, and whenever somebody calls `flush` (the command
 line does five times a second, from another thread). A file is written beside its final name and renamed when it is
 finished, so a reader never finds half of one under that name.
 """
@@ -12,19 +12,46 @@ import select
 import stat
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol, TypeVar
+
+from .compression import Compressor
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 BATCH = 256 * 1024  # bytes gathered before they are written at once
 
 
-class Output:
-    """Lines on their way to a descriptor. `write` belongs to one thread, `flush` to any."""
+class Place(Protocol):
+    """Where bytes end up; each method is called once at most but `write`."""
 
-    def __init__(self, descriptor: int, name: str, *, file: UnfinishedFile | None = None) -> None:
+    def write(self, data: bytes) -> None:
+        """Write all of it, or raise OSError."""
+        ...
+
+    def finish(self) -> str | None:
+        """Make what was written durable and visible; return the name it has instead of the one it should have."""
+        ...
+
+    def keep(self) -> str | None:
+        """Make what was written durable without giving it its name; return where it is, if anywhere."""
+        ...
+
+    def discard(self) -> None:
+        """Undo what can be undone."""
+        ...
+
+
+class Output:
+    """Bytes on their way to a place, packed if there is a compressor. `write` belongs to one thread, `flush` to any."""
+
+    def __init__(self, place: Place, name: str, *, compressor: Compressor | None = None) -> None:
         self.name = name
-        self._descriptor = descriptor
-        self._file = file
+        self._place = place
+        self._compressor = compressor
         self._lines: deque[bytes] = deque()  # its append and popleft are atomic: no lock on the way in
         self._size = 0
         self._guard = threading.Lock()  # so that batches are written in order
@@ -39,6 +66,19 @@ class Output:
         if self._size >= BATCH:
             self.flush()
 
+    def writing(self, line_of: Callable[[A, B], bytes]) -> Callable[[A, B], None]:
+        """Return `write(line_of(…))` as one function, which is called for each outcome: 0.1 µs less."""
+        append = self._lines.append
+
+        def write(one: A, other: B) -> None:
+            line = line_of(one, other)
+            append(line)
+            self._size = size = self._size + len(line)
+            if size >= BATCH:
+                self.flush()
+
+        return write
+
     def flush(self) -> None:
         """Write what has been taken; OSError as from `write`, now and ever after the first."""
         with self._guard:
@@ -46,13 +86,8 @@ class Output:
                 raise self.broken
             self._size = 0
             batch = b"".join([self._lines.popleft() for _ in range(len(self._lines))])
-            if not batch:
-                return
-            try:
-                _write_all(self._descriptor, batch)
-            except OSError as error:
-                self.broken = error
-                raise
+            if batch:
+                self._send(self._compressor.compress(batch) if self._compressor is not None else batch)
 
     @property
     def waiting(self) -> bool:
@@ -61,73 +96,126 @@ class Output:
 
     def finish(self) -> str | None:
         """Write the rest and give the file its name; return another name if that one has been taken meanwhile."""
+        return self._end(keep=False)
+
+    def keep(self) -> str | None:
+        """Write the rest and leave the file under its unfinished name, which is returned."""
+        return self._end(keep=True)
+
+    def discard(self) -> None:
+        """Forget everything: nothing was called, so there is nothing to keep."""
+        if not self._ended:
+            self._ended = True
+            self._place.discard()
+
+    def _end(self, *, keep: bool) -> str | None:
         if self._ended:
             return None
         self._ended = True
         try:
             self.flush()
+            if self._compressor is not None:
+                with self._guard:
+                    self._send(self._compressor.flush())
         finally:
-            kept = self._file.finish(self._descriptor) if self._file is not None else None
+            kept = self._place.keep() if keep else self._place.finish()
         return kept
 
-    def discard(self) -> None:
-        """Forget everything: nothing was called, so there is nothing to keep."""
-        self._ended = True
-        if self._file is not None:
-            self._file.discard(self._descriptor)
+    def _send(self, data: bytes) -> None:
+        try:
+            if data:
+                self._place.write(data)
+        except OSError as error:
+            self.broken = error
+            raise
 
     def __repr__(self) -> str:
         return f"<Output {self.name}, {len(self._lines)} lines waiting>"
 
 
-class UnfinishedFile:
-    """A file under a name of its own until it is finished."""
+class Descriptor:
+    """A pipe, a terminal, a device: what is written is gone; nothing to finish."""
 
-    def __init__(self, path: str, *, overwrite: bool) -> None:
+    def __init__(self, descriptor: int, *, owned: bool = False) -> None:
+        self._descriptor = descriptor
+        self._owned = owned
+
+    def write(self, data: bytes) -> None:
+        """Write all of it, however often that takes."""
+        write_all(self._descriptor, data)
+
+    def finish(self) -> None:
+        """Close it, if it was opened for us."""
+        if self._owned:
+            os.close(self._descriptor)
+
+    keep = discard = finish
+
+
+class UnfinishedFile:
+    """A file under a name of its own until it is finished: that of the process, or of the run that may be resumed.
+
+    What an interrupted run left is replaced by the same run when it goes on, since that writes everything again.
+    """
+
+    def __init__(self, path: str, *, overwrite: bool, run: str | None = None) -> None:
         self._path = os.path.realpath(path)  # a symbolic link stays one
         self._overwrite = overwrite
-        self._part = f"{self._path}.{os.getpid()}.part"
+        self._again = run is not None
+        self.part: str = f"{self._path}.{os.getpid() if run is None else run}.part"
+        """Its name until then."""
+        self._descriptor = -1
 
-    def open(self) -> int:
+    def open(self) -> UnfinishedFile:
         """Create it; OSError if the folder is missing or closed to us."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-        descriptor = os.open(self._part, flags, 0o666)
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(self.part, flags | (os.O_TRUNC if self._again else os.O_EXCL), 0o666)
         with suppress(OSError):
-            os.fchmod(descriptor, stat.S_IMODE(Path(self._path).stat().st_mode))  # the replaced file's
-        return descriptor
+            os.fchmod(self._descriptor, stat.S_IMODE(Path(self._path).stat().st_mode))  # the replaced file's
+        return self
 
-    def finish(self, descriptor: int) -> str | None:
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
+        write_all(self._descriptor, data)
+
+    def finish(self) -> str | None:
         """Make it durable and rename it; return the name it keeps if the final one must not be replaced."""
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        self.keep()
         if self._overwrite:
-            os.replace(self._part, self._path)
+            os.replace(self.part, self._path)
             return None
         try:
-            os.link(self._part, self._path)  # unlike a rename it fails where there is a file
+            os.link(self.part, self._path)  # unlike a rename it fails where there is a file
         except FileExistsError:
-            return self._part
+            return self.part
         except OSError:  # a file system without links
             if os.path.exists(self._path):
-                return self._part
-            os.rename(self._part, self._path)
+                return self.part
+            os.rename(self.part, self._path)
             return None
-        os.unlink(self._part)
+        os.unlink(self.part)
         return None
 
-    def discard(self, descriptor: int) -> None:
+    def keep(self) -> str:
+        """Make it durable as it is."""
+        try:
+            os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+        return self.part
+
+    def discard(self) -> None:
         """Remove it."""
-        os.close(descriptor)
+        os.close(self._descriptor)
         with suppress(OSError):
-            os.unlink(self._part)
+            os.unlink(self.part)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it, also where somebody made the descriptor non-blocking."""
     view = memoryview(data)
     while view:
         try:
             view = view[os.write(descriptor, view) :]
-        except BlockingIOError:  # somebody made our standard output non-blocking
+        except BlockingIOError:
             select.select([], [descriptor], [])

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from .lines import ByteSource, split_lines
+from .lines import ByteStream, split_lines
 from .rows import MAX_ROW, Overlong, Rejected, Row, bad_text, rejected, too_long
 
 
-def read_text(source: ByteSource, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
+def read_text(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
     """Give each line as a string, without its line end; lines of nothing but blanks are skipped.
 
     A line that is not UTF-8, has a NUL or is over `limit` bytes is rejected; the lines after it are read.

@@ -1,0 +1,196 @@
+"""Which database does a URL name, how is it reached, and how are its refusals said without its password?
+
+`sqlite:///file.db?table=t`, `postgresql://user@host/db?table=schema.t`, or `…?query=SELECT …` (the rest of the URL).
+`key=` names the column that identifies a row; other parameters go to the driver.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote
+
+from .refusal import Refused, closest, listed, load_extra
+
+PATIENCE = 10  # seconds for a connection to PostgreSQL, unless the URL has a connect_timeout
+_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_SECRET = re.compile(r"(?i)([?&](?:\w*password|passwd|secret|token)=)[^&]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database that answers, and what of it is meant.
+
+    Attributes:
+        shown: the name, with the password masked.
+        engine: SQLAlchemy's.
+        table, schema, query, key: from the URL; empty where it does not say.
+    """
+
+    shown: str
+    engine: Any
+    table: str
+    schema: str
+    query: str
+    key: str
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether types are a suggestion only, and a connection a file."""
+        return bool(self.engine.dialect.name == "sqlite")
+
+    def columns(self) -> dict[str, str]:
+        """Return the table's columns with their types; none if it does not exist."""
+        inspector = _sqlalchemy().inspect(self.engine)
+        if not inspector.has_table(self.table, schema=self.schema or None):
+            return {}
+        return {it["name"]: _type_name(it["type"]) for it in inspector.get_columns(self.table, self.schema or None)}
+
+    def clause(self, names: list[str]) -> Any:
+        """Return the table as SQLAlchemy writes it, with columns whose values it leaves alone."""
+        sa = _sqlalchemy()
+        return sa.table(self.table, *[sa.column(name) for name in names], schema=self.schema or None)
+
+    def quoted(self, name: str) -> str:
+        """Return a column's name as SQL writes it."""
+        return str(self.engine.dialect.identifier_preparer.quote(name))
+
+    @property
+    def quoted_table(self) -> str:
+        """The table's name as SQL writes it."""
+        return f"{self.quoted(self.schema)}.{self.quoted(self.table)}" if self.schema else self.quoted(self.table)
+
+    def said(self, error: Exception) -> str:
+        """Return what the database says of an error, in one line and without the password."""
+        return _said(error, self.engine.url.password)
+
+    def missing_table(self) -> Refused:
+        """Say that the table is not there, and which are."""
+        inspector = _sqlalchemy().inspect(self.engine)
+        tables: list[str] = sorted(inspector.get_table_names(self.schema or None))
+        tables += inspector.get_view_names(self.schema or None)
+        likely = closest(self.table, tables)
+        remedy = f"table={likely}" if likely else ""
+        return Refused(f"{self.shown} has no such table", f"it has {listed(tables) or 'no tables'}", remedy=remedy)
+
+
+def shown(name: str) -> str:
+    """Return a URL with its passwords masked.
+
+    >>> shown("postgresql://me:secret@host/db?sslpassword=x&table=t")
+    'postgresql://me:***@host/db?sslpassword=***&table=t'
+    """
+    reach = "[^/?#]*" if name.startswith("http") else "[^?#]*"  # a password may hold a slash that should be %2F
+    return _SECRET.sub(r"\1***", re.sub(rf"(://[^/?#@:]*):{reach}@", r"\1:***@", name))
+
+
+def reach(name: str, *, create: bool = False) -> Database:
+    """Connect to what a URL names; Refused with the reason if it cannot be, FileNotFoundError for an SQLite file."""
+    sa = _sqlalchemy()
+    base, ours, others = _split(name)
+    if not (ours["table"] or ours["query"]):
+        raise Refused(f"{shown(name)} does not say which rows", remedy=f"{shown(base)}?table=NAME, or ?query=SELECT …")
+    schema, _, table = ours["table"].rpartition(".")
+    try:
+        url = sa.make_url(base + (f"?{others}" if others else ""))
+    except (sa.exc.ArgumentError, ValueError):
+        url = None
+    if url is None or "@" in (url.host or "") or "@" in (url.database or "" if url.host else ""):
+        raise Refused(
+            f"{shown(name)} is no URL of a database",
+            "characters like @ or / in a password are written as %40, %2F",
+            remedy="postgresql://user@host/database?table=NAME",
+        ) from None
+    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    engine = _sqlite(sa, url, name, create) if url.get_backend_name() == "sqlite" else _server(sa, url, name)
+    database = Database(shown(name), engine, table, schema, ours["query"], ours["key"])
+    try:
+        with engine.connect() as connection:
+            if database.is_sqlite:  # which opens anything, and looks at it later
+                connection.exec_driver_sql("SELECT name FROM sqlite_master LIMIT 1").close()
+    except sa.exc.SQLAlchemyError as error:
+        raise _unreachable(database, error) from None
+    return database
+
+
+def _type_name(type: Any) -> str:
+    return "TIMESTAMPTZ" if getattr(type, "timezone", False) is True else str(type).upper()
+
+
+def _split(name: str) -> tuple[str, dict[str, str], str]:
+    """Return the URL without parameters, our parameters, and the driver's; `query=` takes all that follows it."""
+    base, _, rest = name.partition("?")
+    ours = {"table": "", "query": "", "key": ""}
+    if found := re.search(r"(?:^|&)query=(.*)", rest, re.DOTALL):
+        ours["query"] = unquote(found[1])
+        rest = rest[: found.start()]
+    others: list[str] = []
+    for part in filter(None, rest.split("&")):
+        word, _, value = part.partition("=")
+        if word in ours:
+            ours[word] = unquote(value)
+        else:
+            others.append(part)
+    return base, ours, "&".join(others)
+
+
+def _sqlite(sa: Any, url: Any, name: str, create: bool) -> Any:
+    path: str = url.database or ""
+    if not path or path == ":memory:":
+        raise Refused(f"{name} names no file", remedy="sqlite:///file.db?table=NAME")
+    if not create and not os.path.exists(path):
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    def connect() -> sqlite3.Connection:
+        mode = "rwc" if create else "ro"  # reading must neither make a file nor change one
+        file = f"file:{quote(os.path.abspath(path))}?mode={mode}"
+        connection = sqlite3.connect(file, uri=True, timeout=PATIENCE, check_same_thread=False)
+        connection.text_factory = text_of
+        return connection
+
+    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.NullPool)
+
+
+def _server(sa: Any, url: Any, name: str) -> Any:
+    timeout = {} if "connect_timeout" in url.query else {"connect_timeout": PATIENCE}
+    try:
+        return sa.create_engine(
+            url, connect_args=timeout if "psycopg" in url.drivername else {}, poolclass=sa.pool.NullPool
+        )
+    except ModuleNotFoundError as missing:
+        driver = str(missing.name)
+        install = "'psycopg[binary]'" if driver == "psycopg" else driver
+        raise Refused(f"{shown(name)} needs {driver}, which is not installed", remedy=f"pip install {install}") from None
+    except sa.exc.NoSuchModuleError:
+        raise Refused(f"{url.drivername} is no driver that SQLAlchemy knows", remedy="postgresql://…") from None
+
+
+def _unreachable(database: Database, error: Exception) -> Refused:
+    text, remedy = database.said(error), ""
+    if "password" in text:
+        remedy = "PGPASSWORD=… in the environment, or a line in ~/.pgpass"
+    elif "refused" in text or "No such file" in text:
+        remedy = "start the server, or check host and port"
+    elif "does not exist" in text:
+        remedy = "psql -l lists the databases"
+    return Refused(f"{database.shown} cannot be opened", text, remedy=remedy)
+
+
+def _said(error: Exception, password: str | None) -> str:
+    text = " ".join(str(getattr(error, "orig", None) or error).partition("\nMultiple")[0].split())
+    return text.replace(str(password), "***") if password and len(password) > 3 else text
+
+
+def text_of(raw: bytes) -> Any:
+    """Return text of SQLite, or the bytes where they are none: that costs one row, not the whole query."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        return error
+
+
+def _sqlalchemy() -> Any:
+    return load_extra("sqlalchemy", "sql", "a database")

@@ -1,0 +1,162 @@
+"""What takes the outcomes of a run? Lines of bytes, a Parquet file and a table of a database, all by the same calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .output import Output
+from .rows import Rejected, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What goes into an output; known once the first row of the input was read.
+
+    Attributes:
+        columns: the names of an input that is a table, whose rows keep their columns; else None.
+        values_only: values without their inputs.
+        failures_here: whether failures go to the same output.
+    """
+
+    columns: list[str] | None = None
+    values_only: bool = False
+    failures_here: bool = True
+
+
+class Unfit(ValueError):
+    """A value that this output has no place for; nothing was written, and the next one may well fit."""
+
+
+class Sink(Protocol):
+    """An open output. `prepare` is called from any thread, `flush` from one other than `write`; the rest by one thread.
+
+    Nothing can be read under the output's own name before `finish`, where the kind of output allows that.
+    """
+
+    name: str
+    """How messages call it; passwords are masked."""
+    broken: OSError | None
+    """What ended it; nothing is written after that."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `flush` would write something."""
+        ...
+
+    def begin(self, shape: Shape) -> None:
+        """Say what will come, before all else; Refused if this output has no place for it."""
+        ...
+
+    def prepare(self, value: object) -> Any:
+        """Turn a value into what `write` takes; TypeError or ValueError if it cannot be written."""
+        ...
+
+    def dump(self, prepared: Any) -> bytes:
+        """Return what `prepare` made as JSON text, for a journal."""
+        ...
+
+    def load(self, text: bytes) -> Any:
+        """Return from a journal what `write` takes."""
+        ...
+
+    def write(self, row: Row, prepared: Any) -> None:
+        """Take a success; Unfit if this value alone has no place here, OSError if nothing has any more."""
+        ...
+
+    def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
+        """Take a failure, or a row that was rejected before any call."""
+        ...
+
+    def flush(self) -> None:
+        """Write what has been taken, as far as the format can write part of it; OSError as from `write`."""
+        ...
+
+    def finish(self) -> str | None:
+        """Write the rest and give the output its name; return another name if that one has been taken meanwhile."""
+        ...
+
+    def keep(self) -> str | None:
+        """Write the rest and leave the output unfinished, for the run that goes on; return its name of now."""
+        ...
+
+    def discard(self) -> None:
+        """Forget everything: nothing was called, so there is nothing to keep."""
+        ...
+
+
+class Writer(Protocol):
+    """Makes the lines of a format; see `JsonlWriter`."""
+
+    def head(self) -> bytes:
+        """Return what stands before the first row."""
+        ...
+
+    def prepare(self, value: object) -> Any:
+        """Turn a value into what `value` takes; TypeError or ValueError if it cannot be written."""
+        ...
+
+    def dump(self, prepared: Any) -> bytes:
+        """Return what was prepared as JSON text."""
+        ...
+
+    def load(self, text: bytes) -> Any:
+        """Return what was prepared from its JSON text."""
+        ...
+
+    def value(self, row: Row, prepared: Any) -> bytes:
+        """Return the line of a success."""
+        ...
+
+    def failure(self, row: Row | Rejected, error: str, attempts: int) -> bytes:
+        """Return the line of a failure or of a rejected row."""
+        ...
+
+
+class LineSink:
+    """A sink of lines, one an outcome, in the format of its writer."""
+
+    def __init__(self, output: Output, make_writer: Callable[[Shape], Writer]) -> None:
+        self.name: str = output.name
+        self._output = output
+        self._make_writer = make_writer
+        self._writer: Writer = make_writer(Shape())
+        self.write: Callable[[Row, Any], None] = output.writing(self._writer.value)
+        self.prepare: Callable[[object], Any] = self._writer.prepare
+        self.flush = output.flush
+        self.finish = output.finish
+        self.keep = output.keep
+        self.discard = output.discard
+
+    @property
+    def broken(self) -> OSError | None:
+        """What a write met; nothing is written after it."""
+        return self._output.broken
+
+    @property
+    def waiting(self) -> bool:
+        """Whether lines have been taken that are not written yet."""
+        return self._output.waiting
+
+    def begin(self, shape: Shape) -> None:
+        """Choose the columns and write what stands before the first row."""
+        self._writer = writer = self._make_writer(shape)
+        if head := writer.head():
+            self._output.write(head)
+        self.write, self.prepare = self._output.writing(writer.value), writer.prepare  # no call of ours in between
+
+    def dump(self, prepared: Any) -> bytes:
+        """Return a prepared value as JSON text."""
+        return self._writer.dump(prepared)
+
+    def load(self, text: bytes) -> Any:
+        """Return a prepared value from its JSON text."""
+        return self._writer.load(text)
+
+    def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
+        """Take the line of a failure."""
+        self._output.write(self._writer.failure(row, error, attempts))
+
+    def __repr__(self) -> str:
+        return f"<LineSink {self.name}, {self._output!r}>"

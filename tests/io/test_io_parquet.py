@@ -1,0 +1,202 @@
+"""Parquet: what is written is read, types are found, what does not fit fails alone."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pyarrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+from whilst.io.kinds import fitted, kind_of, settled, simplified, unified  # noqa: E402
+from whilst.io.open import open_input, open_output  # noqa: E402
+from whilst.io.parquet_sink import ParquetSink  # noqa: E402
+from whilst.io.refusal import BrokenInput, Refused  # noqa: E402
+from whilst.io.rows import Rejected, Row  # noqa: E402
+from whilst.io.sink import Shape, Unfit  # noqa: E402
+
+WHEN = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901)
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(exclude_categories=["Cs"]))
+    | st.binary() | st.dates() | st.datetimes(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(st.lists(VALUES, min_size=1, max_size=6))
+def test_whatever_was_unified_fits_and_arrow_takes_it(values: list[Any]) -> None:
+    from whilst.io.parquet_sink import _type
+
+    kind = settled(unified(kind_of(it) for it in values))
+    cells = [fitted(kind, it) for it in values]
+    assert len(pyarrow.array(cells, type=_type(pyarrow, kind))) == len(values)
+
+
+def test_what_does_not_fit_says_what_was_expected() -> None:
+    assert simplified({"a": Decimal("1.5"), "b": {1}}) == {"a": "1.5", "b": [1]}
+    assert kind_of((1, 2)) == ("list", "int")
+    assert fitted(("list", "int"), (1, 2)) == [1, 2]
+    for kind, value, words in [
+        ("int", "x", 'int was expected, not "x"'),
+        (("list", "int"), 7, "a list was expected, not 7"),
+        (("struct", {"a": "int"}), {"b": 1}, "'b' is no field of this column, which has a"),
+    ]:
+        with pytest.raises(Unfit) as caught:
+            fitted(kind, value)  # type: ignore[arg-type]
+        assert str(caught.value) == words
+
+
+def write(path: Path, outcomes: list[tuple[Any, Any]], shape: Shape | None = None, group_rows: int = 0) -> list[str]:
+    """Write `(input, value)`, return what did not fit."""
+    sink = open_output(str(path))
+    assert isinstance(sink, ParquetSink)
+    sink._group_rows = group_rows or sink._group_rows
+    sink.begin(shape or Shape())
+    unfit: list[str] = []
+    for number, (given, value) in enumerate(outcomes, 1):
+        row = Row(number, given, json.dumps(given, default=str).encode())
+        if isinstance(given, Rejected) or isinstance(value, Exception):
+            sink.failure(given if isinstance(given, Rejected) else row, str(value), 2)
+            continue
+        try:
+            sink.write(row, sink.prepare(value))
+        except Unfit as error:
+            unfit.append(str(error))
+            sink.failure(row, str(error), 1)
+    sink.flush()
+    assert not path.exists()
+    assert sink.finish() is None
+    return unfit
+
+
+def test_outcomes_become_columns_with_the_types_of_their_values(tmp_path: Path) -> None:
+    path = tmp_path / "out.parquet"
+    write(
+        path,
+        [
+            ({"id": 1}, {"at": WHEN, "share": 1, "raw": b"\xff", "tags": ["a"], "mixed": 1}),
+            ({"id": 2}, {"at": None, "share": 0.5, "raw": b"", "tags": [], "mixed": "x"}),
+            ({"id": 3}, ValueError("no")),
+            (Rejected(9, "broken", "{{"), ValueError()),
+        ],
+        Shape(columns=["id"]),
+    )
+    table = parquet.read_table(path)
+    assert table.column_names == ["id", "value", "error", "attempts"]
+    assert table.to_pylist() == [
+        {"id": 1, "value": {"at": WHEN, "share": 1.0, "raw": b"\xff", "tags": ["a"], "mixed": "1"}, "error": None, "attempts": None},
+        {"id": 2, "value": {"at": None, "share": 0.5, "raw": b"", "tags": [], "mixed": '"x"'}, "error": None, "attempts": None},
+        {"id": 3, "value": None, "error": "no", "attempts": 2},
+        {"id": None, "value": None, "error": "line 9: broken (it begins: {{)", "attempts": None},
+    ]  # fmt: skip
+
+
+def test_a_value_that_comes_too_late_for_its_type_is_a_failure_that_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "out.parquet"
+    unfit = write(path, [(n, n if n != 150 else {"odd": [n]}) for n in range(300)], group_rows=100)
+    assert unfit == ["column 'value' has its type from the rows before: int was expected, not {\"odd\":[150]}; {\"odd\":[150]}"]
+    table = parquet.read_table(path)
+    assert parquet.ParquetFile(path).num_row_groups == 3
+    assert [it["input"] for it in table.to_pylist()] == list(range(300))
+    assert table.to_pylist()[150]["error"] == unfit[0]
+
+
+def test_no_outcome_at_all_is_a_file_without_rows(tmp_path: Path) -> None:
+    write(tmp_path / "out.parquet", [])
+    assert list(open_input(str(tmp_path / "out.parquet")).rows()) == []
+
+
+def test_values_come_as_python_has_them_and_json_has_a_form_for_each(tmp_path: Path) -> None:
+    table = pyarrow.table(
+        {
+            "n": pyarrow.array([1, None]),
+            "at": pyarrow.array([1_700_000_000_123_456_789, None], pyarrow.timestamp("ns", "UTC")),
+            "price": pyarrow.array([Decimal("1.50"), None], pyarrow.decimal128(10, 2)),
+            "raw": pyarrow.array([b"ab", None]),
+            "deep": pyarrow.array([{"a": [1, 2]}, None]),
+            "share": pyarrow.array([float("nan"), 1.0]),
+        }
+    )
+    parquet.write_table(table, tmp_path / "in.parquet")
+    first, second = open_input(str(tmp_path / "in.parquet")).rows()
+    assert isinstance(first, Row)
+    assert isinstance(second, Row)
+    assert first.line == 1
+    assert first.value["price"] == Decimal("1.50")
+    assert first.value["raw"] == b"ab"
+    assert json.loads(first.raw) == {
+        "n": 1, "at": "2023-11-14T22:13:20.123456Z", "price": "1.50", "raw": "YWI=", "deep": {"a": [1, 2]}, "share": None,
+    }  # fmt: skip
+    assert second.value["deep"] is None
+
+
+def test_a_bad_row_fails_alone(tmp_path: Path) -> None:
+    """Text that is not UTF-8, and a row over the limit."""
+    broken = pyarrow.Array.from_buffers(
+        pyarrow.string(), 4, pyarrow.array(["ok", "\u00e9", "x" * 17_000_000, "end"]).buffers()
+    )
+    data = bytearray(broken.buffers()[2].to_pybytes())
+    data[2] = 0xFF
+    broken = pyarrow.Array.from_buffers(pyarrow.string(), 4, [None, broken.buffers()[1], pyarrow.py_buffer(data)])
+    parquet.write_table(pyarrow.table({"text": broken}), tmp_path / "in.parquet")
+    one, two, three, four = open_input(str(tmp_path / "in.parquet")).rows()
+    assert isinstance(one, Row)
+    assert isinstance(four, Row)
+    assert isinstance(two, Rejected)
+    assert isinstance(three, Rejected)
+    assert (two.line, two.reason) == (2, "not UTF-8: byte 0xff")
+    assert (three.line, three.reason) == (3, "the row has 17,000,011 bytes, the limit is 16,777,216")
+
+
+def test_a_file_that_is_none_and_one_that_breaks_off_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    path.write_bytes(b"PAR1 no")
+    with pytest.raises(ValueError, match="Parquet"):
+        list(open_input(str(path)).rows())
+    parquet.write_table(pyarrow.table({"n": list(range(100_000))}), path, row_group_size=50_000, use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2 + 1000
+    data[middle : middle + 50_000] = b"\xff" * 50_000
+    path.write_bytes(data)
+    rows: list[Any] = []
+    with pytest.raises(BrokenInput, match=r"\(after row"):
+        rows.extend(open_input(str(path)).rows())
+    assert len(rows) >= 40_000
+    assert [row.value["n"] for row in rows[:40_000]] == list(range(40_000))
+
+
+def test_a_pipe_cannot_hold_parquet() -> None:
+    import os
+
+    read, write = os.pipe()
+    os.close(write)
+    with pytest.raises(Refused, match="is read from the end"):
+        list(open_input(f"/dev/fd/{read}", "parquet").rows())
+    os.close(read)
+
+
+def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(Refused, match=r"pip install 'whilst\[arrow\]'"):
+        open_output(str(tmp_path / "out.parquet"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=30, deadline=None)  # each makes a file
+@given(st.lists(st.tuples(VALUES, VALUES), max_size=12), st.integers(1, 5))
+def test_no_outcome_is_lost_whatever_the_values(tmp_path_factory: pytest.TempPathFactory, pairs: Any, size: int) -> None:
+    path = tmp_path_factory.mktemp("p") / "out.parquet"
+    write(path, list(pairs), group_rows=size)
+    found = parquet.read_table(path).to_pylist()
+    assert len(found) == len(pairs)

@@ -1,0 +1,260 @@
+"""SQLite: tables and queries as inputs, upserts as outputs, and rows that other programs left in it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("sqlalchemy")
+
+from whilst.io.database import shown  # noqa: E402
+from whilst.io.open import open_input, open_output  # noqa: E402
+from whilst.io.refusal import BrokenOutput, Refused  # noqa: E402
+from whilst.io.rows import Rejected, Row  # noqa: E402
+from whilst.io.sink import Shape, Unfit  # noqa: E402
+
+
+@pytest.fixture
+def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+    monkeypatch.chdir(tmp_path)
+    connection = sqlite3.connect(tmp_path / "f.db")
+    yield connection
+    connection.close()
+
+
+def row(value: Any, number: int = 1) -> Row:
+    return Row(number, value, json.dumps(value).encode())
+
+
+def rows(what: str) -> list[Row | Rejected]:
+    return list(open_input(f"sqlite:///f.db?{what}").rows())
+
+
+def ids(what: str) -> list[Any]:
+    return [it.value["id"] for it in rows(what) if isinstance(it, Row)]
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "id INTEGER PRIMARY KEY, x",
+        "id TEXT PRIMARY KEY NOT NULL, x",
+        "id TEXT PRIMARY KEY, x",
+        "id, x",
+        "id NOT NULL, x NOT NULL, PRIMARY KEY (x, id)",
+    ],
+)
+def test_a_table_is_read_whole_whatever_its_key(db: sqlite3.Connection, declared: str) -> None:
+    db.execute(f"CREATE TABLE t ({declared})")
+    db.executemany("INSERT INTO t VALUES (?, ?)", [(n, f"x{n % 7}") for n in range(3000)])
+    db.commit()
+    assert sorted(int(it) for it in ids("table=t")) == list(range(3000))
+
+
+def test_a_null_in_a_key_is_not_passed_over(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE t (id TEXT PRIMARY KEY)")
+    db.executemany("INSERT INTO t VALUES (?)", [(None,), ("a",), (None,)])
+    db.commit()
+    assert len(rows("table=t")) == 3
+
+
+def test_a_view_and_a_query_are_inputs(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name)")
+    db.executemany("INSERT INTO t VALUES (?, ?)", [(n, f"a%{n}") for n in range(10)])
+    db.execute("CREATE VIEW v AS SELECT id FROM t WHERE id > 4")
+    db.commit()
+    assert ids("table=v") == [5, 6, 7, 8, 9]
+    assert ids("query=SELECT id FROM t WHERE name LIKE 'a%' AND id <> 3 ORDER BY id DESC LIMIT 2") == [9, 8]
+    assert ids("query=SELECT id FROM t WHERE name = 'a%257'") == [7]
+
+
+def test_a_bad_row_fails_alone(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT, at DATETIME)")
+    db.execute("INSERT INTO t VALUES (1, 'ok', 'not a date'), (2, CAST(x'61ff' AS TEXT), NULL), (3, 'ok', 7)")
+    db.execute("INSERT INTO t VALUES (4, ?, NULL), (5, ?, NULL)", ("x" * 17_000_000, b"\xff"))
+    db.commit()
+    one, two, three, four, five = rows("table=t")
+    assert isinstance(one, Row)
+    assert isinstance(three, Row)
+    assert isinstance(five, Row)
+    assert one.value["at"] == "not a date"
+    assert five.raw == b'{"id":5,"text":"/w==","at":null}'
+    assert isinstance(two, Rejected)
+    assert (two.line, two.reason) == (2, "not UTF-8: byte 0xff in column 'text'")
+    assert isinstance(four, Rejected)
+    assert four.reason == "the row has 17,000,028 bytes, the limit is 16,777,216"
+
+
+def test_reading_changes_and_makes_nothing(db: sqlite3.Connection, tmp_path: Path) -> None:
+    db.execute("CREATE TABLE t (id)")
+    db.commit()
+    with pytest.raises(ValueError, match="readonly"):
+        rows("query=DELETE FROM t RETURNING id")
+    with pytest.raises(FileNotFoundError):
+        open_input("sqlite:///g.db?table=t")
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["f.db"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sqlite:///f.db?table=hots", ["has no such table", "it has hosts", "try: table=hosts"]),
+        ("sqlite:///f.db", ["does not say which rows", "?table=NAME"]),
+        ("sqlite://?table=t", ["names no file"]),
+        ("mysql+nope://h/d?table=t", ["mysql+nope:// is no known scheme"]),
+        ("sqlit:///f.db?table=t", ["no known scheme", "try: sqlite:///f.db?table=t"]),
+        ("sqlite:///in.txt?table=t", ["cannot be opened", "file is not a database"]),
+    ],
+)
+def test_what_cannot_be_opened_says_why_and_what_would_work(
+    db: sqlite3.Connection, tmp_path: Path, name: str, words: list[str]
+) -> None:
+    db.execute("CREATE TABLE hosts (id)")
+    (tmp_path / "in.txt").write_text("no database\n" * 100)
+    with pytest.raises(Refused) as caught:
+        open_input(name)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_query_that_is_wrong_names_the_fault(db: sqlite3.Connection) -> None:
+    with pytest.raises(ValueError, match="no such column: nope"):
+        rows("query=SELECT nope")
+    with pytest.raises(ValueError, match="column 'a' twice"):
+        rows("query=SELECT 1 AS a, 2 AS a")
+
+
+@given(st.text(st.characters(exclude_characters="?#&=", exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_no_password_is_shown(secret: str) -> None:
+    from urllib.parse import quote
+
+    canary = f"canary{quote(secret, safe='/@:')}"
+    assert "canary" not in shown(f"postgresql://me:{canary}@host/db?table=t")
+    assert "canary" not in shown(f"postgresql://me@host/db?table=t&password={canary}&sslmode=x")
+
+
+# -- out ------------------------------------------------------------------------------------------------------
+
+
+def write(what: str, outcomes: list[tuple[Any, Any]], shape: Shape | None = None, *, overwrite: bool = False) -> None:
+    sink = open_output(f"sqlite:///f.db?{what}", overwrite=overwrite)
+    sink.begin(shape or Shape())
+    for number, (given, value) in enumerate(outcomes, 1):
+        if isinstance(value, Exception):
+            sink.failure(given if isinstance(given, Rejected) else row(given, number), str(value), 1)
+        else:
+            sink.write(row(given, number), sink.prepare(value))
+    assert sink.waiting
+    sink.finish()
+
+
+def test_a_table_is_made_with_the_columns_of_its_values(db: sqlite3.Connection) -> None:
+    write("table=out&key=id", [({"id": 1}, {"a": 1, "error": "mine"}), ({"id": 2}, ValueError("no"))])
+    assert db.execute("SELECT * FROM out").fetchall() == [
+        (1, '{"id": 1}', 1, "mine", None, None),
+        (2, '{"id": 2}', None, None, "no", 1),
+    ]
+    (declared,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'out'").fetchone()
+    assert declared == (
+        "CREATE TABLE out (id INTEGER UNIQUE, input TEXT, a INTEGER, error_ TEXT, error TEXT, attempts INTEGER)"
+    )
+
+
+def test_a_second_run_replaces_what_it_names_and_keeps_the_rest(db: sqlite3.Connection) -> None:
+    write("table=out&key=id", [({"id": 1}, "old"), ({"id": 2}, ValueError("no"))])
+    with pytest.raises(Refused, match="has rows already"):
+        open_output("sqlite:///f.db?table=out&key=id")
+    write("table=out&key=id", [({"id": 2}, "mended"), ({"id": 3}, "new")], overwrite=True)
+    found = db.execute("SELECT id, value, error FROM out ORDER BY id").fetchall()
+    assert found == [(1, "old", None), (2, "mended", None), (3, "new", None)]
+
+
+def test_rows_that_have_no_key_are_failures_and_not_doubled(db: sqlite3.Connection) -> None:
+    outcomes: list[tuple[Any, Any]] = [(Rejected(4, "broken", "{{"), ValueError()), ({"id": 1}, 1)]
+    for overwrite in (False, True, True):
+        write("table=out&key=id", outcomes, overwrite=overwrite)
+    assert db.execute("SELECT id, error FROM out ORDER BY id").fetchall() == [(None, "line 4: broken"), (1, None)]
+    sink = open_output("sqlite:///f.db?table=out&key=id", overwrite=True)
+    sink.begin(Shape())
+    with pytest.raises(Unfit, match="has no 'id', which is its key"):
+        sink.write(row({"other": 1}), 1)
+    sink.failure(row({"other": 1}), "no key", 1)
+    sink.finish()
+
+
+def test_an_input_keeps_its_key_whatever_the_function_did_to_it(db: sqlite3.Connection) -> None:
+    sink = open_output("sqlite:///f.db?table=out&key=id")
+    sink.begin(Shape())
+    given = row({"id": 1})
+    given.value.pop("id")
+    sink.write(given, 1)
+    sink.finish()
+    assert db.execute("SELECT id FROM out").fetchall() == [(1,)]
+
+
+def test_a_key_must_be_a_column_of_the_input_and_unique_in_the_table(db: sqlite3.Connection) -> None:
+    sink = open_output("sqlite:///f.db?table=out&key=idd")
+    with pytest.raises(Refused, match="key=idd names no column of the input") as caught:
+        sink.begin(Shape(columns=["id", "name"]))
+    assert caught.value.remedy == "key=id"
+    db.execute("CREATE TABLE mine (id, name)")
+    db.commit()
+    with pytest.raises(Refused, match="CREATE UNIQUE INDEX"):
+        open_output("sqlite:///f.db?table=mine&key=id").begin(Shape(failures_here=False))
+    with pytest.raises(Refused, match="has no column 'nam'") as caught:
+        open_output("sqlite:///f.db?table=mine&key=nam").begin(Shape(failures_here=False))
+    assert caught.value.remedy == "key=name"
+
+
+def test_a_run_that_does_not_begin_makes_no_table(db: sqlite3.Connection) -> None:
+    open_output("sqlite:///f.db?table=out").discard()
+    assert db.execute("SELECT * FROM sqlite_master").fetchall() == []
+
+
+def test_a_table_that_is_locked_ends_the_run_with_words(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whilst.io.database.PATIENCE", 0.01)
+    sink = open_output("sqlite:///f.db?table=out")
+    sink.begin(Shape())
+    db.execute("BEGIN EXCLUSIVE")
+    sink.write(row(1), 1)
+    with pytest.raises(BrokenOutput, match="database is locked"):
+        sink.flush()
+    with pytest.raises(BrokenOutput):
+        sink.flush()
+    assert sink.broken is not None
+    db.rollback()
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary()
+
+
+@settings(max_examples=30, deadline=None)  # each makes a file
+@given(st.lists(st.tuples(st.integers(0, 5), VALUES | st.dictionaries(st.sampled_from("abE"), VALUES)), max_size=8))
+def test_each_key_has_the_last_outcome_whatever_the_values(
+    tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[int, Any]]
+) -> None:
+    path = tmp_path_factory.mktemp("s") / "f.db"
+    sink = open_output(f"sqlite:///{path}?table=out&key=id")
+    sink.begin(Shape())
+    last: dict[int, Any] = {}
+    for number, (key, value) in enumerate(pairs):
+        try:
+            prepared = sink.prepare(value)
+            json.dumps(value, default=repr).encode()
+            sink.write(row({"id": key}), prepared)
+            last[key] = value
+        except ValueError:
+            pass
+        if number % 3 == 2:
+            sink.flush()
+    sink.finish()
+    connection = sqlite3.connect(path)
+    found = connection.execute("SELECT id FROM out ORDER BY id").fetchall() if last else []
+    connection.close()
+    assert [it for (it,) in found] == sorted(last)

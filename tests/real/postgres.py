@@ -1,0 +1,70 @@
+"""A PostgreSQL server of the tests' own: loopback, a free port, a password, in a folder that goes away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PASSWORD = "s3cret/canary"
+
+
+def programs() -> Path:
+    """Return the folder of `initdb`; skip the test where there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    if not found and on_path is None:
+        pytest.skip("no PostgreSQL server is installed (Debian: apt install postgresql)")
+    return found[-1].parent if found else Path(str(on_path)).parent
+
+
+def account() -> dict[str, Any]:
+    """Return who runs the server: it refuses to be root."""
+    if os.geteuid() != 0:
+        return {}
+    try:
+        user = pwd.getpwnam("postgres")
+    except KeyError:
+        pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres")
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+@contextlib.contextmanager
+def server() -> Iterator[int]:
+    """Give the port of a running server with a user `me` and a database `data`."""
+    bin, who = programs(), account()
+    folder = Path(tempfile.mkdtemp(prefix="whilst-pg-"))
+    process = None
+    try:
+        (folder / "password").write_text(PASSWORD)
+        if who:
+            for path in (folder, folder / "password"):
+                os.chown(path, who["user"], who["group"])
+        run = {"check": True, "capture_output": True, "cwd": folder, "timeout": 50, **who}
+        initdb = [bin / "initdb", "-D", folder / "db", "-U", "me", "-A", "scram-sha-256", "--no-sync", "-E", "UTF8"]
+        subprocess.run([*initdb, f"--pwfile={folder / 'password'}", "--no-locale"], **run)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+        command = [bin / "pg_ctl", "-D", folder / "db", "-w", "-l", folder / "log", "-o", options, "start"]
+        subprocess.run(command, **{**run, "capture_output": False, "stdout": subprocess.DEVNULL})
+        process = True
+        subprocess.run(
+            [bin / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "me", "data"],
+            **{**run, "env": {**os.environ, "PGPASSWORD": PASSWORD}},
+        )
+        yield port
+    finally:
+        if process:
+            subprocess.run([bin / "pg_ctl", "-D", folder / "db", "-m", "immediate", "stop"], **{**run, "check": False})
+        shutil.rmtree(folder, ignore_errors=True)
