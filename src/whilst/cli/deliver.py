@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,11 @@ class Tally:
     rejected: int = 0
     first: str = ""
 
+    @property
+    def finished(self) -> int:
+        """How many outcomes there were."""
+        return self.ok + self.failed + self.rejected
+
 
 @dataclass(frozen=True, slots=True)
 class Sinks:
@@ -45,9 +52,9 @@ class Sinks:
         return [self.out] if self.failed is self.out else [self.out, self.failed]
 
 
-def deliver(run: Run[Row | Rejected, Any], sinks: Sinks, feed: Feed, tally: Tally) -> None:
-    """Write every outcome as it comes; what ends the run is raised."""
-    write, delivered = sinks.out.write, feed.delivered
+def deliver(run: Run[Row | Rejected, Any], sinks: Sinks, feed: Feed, tally: Tally, *, prepared: bool) -> None:
+    """Write every outcome as it comes, its value `prepared` for the output or not; what ends the run is raised."""
+    write, delivered = sinks.out.write if prepared else _preparing(sinks.out), feed.delivered
     with run:
         for outcome in run.outcomes():
             row = outcome.input
@@ -61,6 +68,17 @@ def deliver(run: Run[Row | Rejected, Any], sinks: Sinks, feed: Feed, tally: Tall
                 assert outcome.error is not None
                 _deliver_failure(row, outcome.error, outcome.attempts, sinks, feed.source_name, tally)
             delivered(row)
+
+
+def _preparing(sink: Sink) -> Callable[[Row, Any], None]:
+    def write(row: Row, value: Any) -> None:
+        try:
+            made = sink.prepare(value)
+        except (TypeError, ValueError) as error:
+            raise Unfit(str(error)) from error
+        sink.write(row, made)
+
+    return write
 
 
 def _deliver_failure(
@@ -87,7 +105,13 @@ class Verdict:
 
 
 def judge(
-    ended_by: BaseException | None, signals: Signals, tally: Tally, now: Summary, feed: Feed, sinks: Sinks
+    ended_by: BaseException | None,
+    signals: Signals,
+    tally: Tally,
+    now: Summary,
+    feed: Feed,
+    sinks: Sinks,
+    journal: str | None = None,
 ) -> Verdict:
     """Turn the end of a run into its message and exit code; a signal counts before what it caused."""
     if isinstance(ended_by, BrokenPipeError) and sinks.out.broken is ended_by:
@@ -100,17 +124,21 @@ def judge(
     if signals.first is not None:
         flight = f"; {signals.in_flight:,} were in flight and may run again" if signals.in_flight else ""
         text = f"interrupted: {counts}{flight}"
-        return Verdict(128 + signals.first, "\n  ".join([text, *evidence, *_rest(feed)]))
+        return Verdict(128 + signals.first, "\n  ".join([text, *evidence, *_rest(feed, journal)]))
+    if isinstance(ended_by, errors.JournalError):
+        return Verdict(DISK, _about_journal(ended_by, counts if tally.finished else ""))
     if isinstance(ended_by, _POLICY):
         fact = str(ended_by).partition("\n")[0]
-        return Verdict(STOPPED, "\n  ".join([f"stopped: {fact}", counts, *evidence, *_rest(feed)]))
+        return Verdict(STOPPED, "\n  ".join([f"stopped: {fact}", counts, *evidence, *_rest(feed, journal)]))
     if isinstance(ended_by, OSError):
         text = f"error: reading {feed.source_name} failed: {ended_by.strerror or ended_by}"
         return Verdict(DISK, "\n  ".join([text, counts, *evidence]))
     if ended_by is not None:
         text = f"error: the run ended with {short(described(ended_by), 200)}"
         where = place(ended_by)
-        return Verdict(FAILED, "\n  ".join([text, *([where] if where else []), counts, *evidence, *_rest(feed)]))
+        return Verdict(
+            FAILED, "\n  ".join([text, *([where] if where else []), counts, *evidence, *_rest(feed, journal)])
+        )
     code = FAILED if tally.failed or tally.rejected else OK
     return Verdict(code, "\n  ".join([f"done: {counts}", *evidence]))
 
@@ -136,5 +164,16 @@ def _evidence(tally: Tally, now: Summary) -> list[str]:
     return lines
 
 
-def _rest(feed: Feed) -> list[str]:
+def _about_journal(error: errors.JournalError, counts: str) -> str:
+    """Say what is wrong with a journal, with flags where Python has arguments."""
+    if isinstance(error, errors.JournalChanged):
+        lines = [error.fact, *error.evidence, "keep them: --accept-old   start afresh: --fresh"]
+    else:
+        lines = [error.fact, *error.evidence, *([f"try: {error.remedy}"] if error.remedy else [])]
+    return "\n  ".join([f"error: {lines[0]}", *([counts] if counts else []), *lines[1:]])
+
+
+def _rest(feed: Feed, journal: str | None) -> list[str]:
+    if journal is not None:
+        return [f"go on: whilst resume {shlex.quote(journal)}"]
     return [f"nothing after line {feed.last_line:,} of {feed.source_name} was written"] if feed.last_line else []

@@ -14,9 +14,11 @@ from typing import Any
 import click
 
 from ..io.rows import Rejected, Row
+from ..errors import JournalError
 from .deliver import Sinks, Tally, deliver, judge
 from .feed import Feed
 from .inputs import Source, peek
+from .keep import Keeper, check_keeping
 from .messages import DISK, FAILED, OK, Problem, say
 from .options import RunOptions, in_flags
 from .outputs import begin_outputs, check_outputs, finish_outputs, open_outputs
@@ -39,6 +41,8 @@ class Work:
     """Write the call, for `--dry-run`."""
     misfit: Callable[[Any], str | None] | None = None
     """Say why a row's value is no input; None: it is."""
+    subject: Any = None
+    """What a journal knows the work again by: the user's function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ def _run(options: RunOptions, prepare: Callable[[], Job], command: str, signals:
     job = prepare()
     source = job.source
     check_outputs(options)
+    check_keeping(options)
     with signals.held():
         sinks = open_outputs(options, undo) if options.dry_run is None else None
     if source.name == "standard input" and sys.stdin is not None and sys.stdin.isatty() and not options.quiet:
@@ -84,40 +89,51 @@ def _run(options: RunOptions, prepare: Callable[[], Job], command: str, signals:
     columns = list(first.value) if source.is_table and isinstance(first, Row) else None
     begin_outputs(sinks, options, columns)
     feed = Feed(rows, work.misfit, source.name)
-    run = _make_run(options, work, sinks, feed, command)
-    signals.attach(run, [it.finish for it in sinks.each()])
+    keeper = Keeper(options, work.subject)
+    run = _make_run(options, work, sinks, feed, command, keeper)
+    signals.attach(run, [keeper.rescue, *(it.finish for it in sinks.each())])
     undo.pop_all()  # from here on what was written is kept
-    return _drive(run, source, sinks, feed, signals, options)
+    return _drive(run, source, sinks, feed, signals, options, keeper)
 
 
-def _make_run(options: RunOptions, work: Work, sinks: Sinks, feed: Feed, command: str) -> Any:
+def _make_run(options: RunOptions, work: Work, sinks: Sinks, feed: Feed, command: str, keeper: Keeper) -> Any:
     choose_loop()
     from .. import map as whilst_map
 
-    fn = work.worker(sinks.out.prepare)
+    # A journal keeps what the function returned, for any output; without one it is prepared where it was made.
+    fn = work.worker(sinks.out.prepare if keeper.journal is None else _as_it_is)
     try:
-        return whilst_map(fn, feed, progress=False, name=work.name, **options.policies())
+        return whilst_map(fn, feed, progress=False, name=work.name, journal=keeper.journal, **options.policies())
     except (TypeError, ValueError) as error:
         fact, _, more = in_flags(str(error)).partition("\n")
         raise Problem(fact, *([more.strip()] if more else []), remedy=f"{command} --help") from None
 
 
-def _drive(run: Any, source: Source, sinks: Sinks, feed: Feed, signals: Signals, options: RunOptions) -> int:
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _drive(
+    run: Any, source: Source, sinks: Sinks, feed: Feed, signals: Signals, options: RunOptions, keeper: Keeper
+) -> int:
     """Let the run go on to whatever end, write the rest, and say how it ended."""
     tally = Tally()
     ended_by: BaseException | None = None
     show = False if options.quiet else options.progress
     attendant = Attendant(run.summary, sinks.each(), source.source, show=show, on_broken=run.cancel)
     try:
-        deliver(run, sinks, feed, tally)
+        deliver(run, sinks, feed, tally, prepared=keeper.journal is None)
     except BaseException as error:  # also SystemExit and KeyboardInterrupt out of a call: results are saved first
         ended_by = error
     now = run.summary()
     feed.close()
     attendant.stop()
+    if isinstance(ended_by, JournalError) and not tally.finished:
+        for it in sinks.each():  # nothing was called: what stood there before stays
+            it.discard()
     problem = finish_outputs(sinks)
     broken = next((it.broken for it in sinks.each() if it.broken is not None), None)
-    verdict = judge(broken or ended_by, signals, tally, now, feed, sinks)
+    verdict = judge(broken or ended_by, signals, tally, now, feed, sinks, keeper.path)
     if verdict.text and (verdict.code != OK or not options.quiet):
         say(verdict.text)
     if problem:

@@ -19,6 +19,9 @@ from .messages import USAGE, Problem, say
 COMMANDS: dict[str, tuple[str, str]] = {
     "map": ("whilst.cli.map:command", "Call a function on every input, many at a time."),
     "run": ("whilst.cli.run:command", "Run a flow, once or over every input."),
+    "resume": ("whilst.cli.resume:command", "Go on with the command that a journal is of."),
+    "status": ("whilst.cli.status:command", "Say how the run of a journal is doing."),
+    "export": ("whilst.cli.export:command", "Write the outcomes of a journal to a file of any kind."),
     "plan": ("whilst.cli.plan:command", "Print the tree of a flow; nothing runs."),
     "demo": ("whilst.cli.demo:command", "See the same work done one by one, then together."),
 }
@@ -67,8 +70,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 def group() -> None:
     """Do something else whilst you wait: run the functions you have, concurrently.
 
-    Exit codes: 0 all ok, 1 some inputs failed, 2 usage, 3 stopped by the failure policy, 4 disk,
-    130 and 143 for signals.
+    Exit codes: 0 all ok, 1 some inputs failed, 2 usage, 3 stopped by the failure policy, 4 journal or
+    disk, 130 and 143 for signals.
     """
 
 

@@ -54,4 +54,5 @@ def _work(target: Target, mode: Mode | None, first: Row | Rejected | None, sourc
         worker=lambda prepare: worker(call, prepare),
         shown=call.shown,
         misfit=call.misfit if call.mode == "names" else None,
+        subject=target.fn,
     )

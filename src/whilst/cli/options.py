@@ -38,6 +38,12 @@ class RunOptions:
     deadline: float | None
     stop_after: str | None
     ordered: bool
+    journal: str | None
+    journal_key: str | None
+    commit: Literal["buffered", "strict"]
+    accept_old: bool
+    fresh: bool
+    keep_failed: bool
     progress: bool | None
     quiet: bool
 
@@ -106,10 +112,13 @@ class GroupedCommand(click.Command):
 input_option = partial(click.option, cls=GroupedOption, heading="Input")
 output_option = partial(click.option, cls=GroupedOption, heading="Output")
 pace_option = partial(click.option, cls=GroupedOption, heading="Pace and patience")
+journal_option = partial(click.option, cls=GroupedOption, heading="Journal")
 message_option = partial(click.option, cls=GroupedOption, heading="Messages")
 
 OPTIONS = (
-    input_option("--format", type=click.Choice(["text", "jsonl", "csv", "parquet"]), help="What INPUT holds, whatever its name."),
+    input_option(
+        "--format", type=click.Choice(["text", "jsonl", "csv", "parquet"]), help="What INPUT holds, whatever its name."
+    ),
     input_option("--take", type=click.IntRange(min=1), metavar="N", help="Stop after N rows of INPUT."),
     input_option("--dry-run", type=click.IntRange(min=1), metavar="N", help="Show the first N calls, make none."),
     output_option("-o", "--out", default="-", metavar="OUT", help="Where outcomes go: - (JSON lines), a file, a URL."),
@@ -130,6 +139,17 @@ OPTIONS = (
     pace_option("--deadline", type=MORE_THAN_0, metavar="S", help="Seconds for the whole run."),
     pace_option("--stop-after", metavar="N|P%", help="Give up after N failures, or P percent."),
     pace_option("--ordered/--unordered", default=True, help="In the order of INPUT (the default), or as they finish."),
+    journal_option("--journal", metavar="FILE", help="Keep outcomes in FILE; the same command goes on from there."),
+    journal_option("--journal-key", metavar="FIELD", help="Know a row again by FIELD: the whole row."),
+    journal_option(
+        "--commit",
+        type=click.Choice(["buffered", "strict"]),
+        default="buffered",
+        help="Write outcomes many at a time, or each before it is given.",
+    ),
+    journal_option("--accept-old", is_flag=True, help="Keep results of a function that has changed since."),
+    journal_option("--fresh", is_flag=True, help="Put FILE aside and start a new one."),
+    journal_option("--keep-failed", is_flag=True, help="Do not try again what failed before."),
     message_option("--progress/--no-progress", default=None, help="Show progress on stderr: on a terminal yes."),
     message_option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors."),
 )

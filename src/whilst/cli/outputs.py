@@ -9,6 +9,7 @@ from ..io.open import UnknownKind, open_output, output_format, standard_error
 from ..io.refusal import Refused
 from ..io.sink import Shape, Sink
 from .deliver import Sinks
+from .keep import owns
 from .messages import Problem
 from .options import RunOptions
 
@@ -53,12 +54,19 @@ def open_outputs(options: RunOptions, undo: ExitStack) -> Sinks:
 
 
 def open_sink(name: str, options: RunOptions, undo: ExitStack) -> Sink:
-    """Open one output by its name; Problem if it is there already or cannot be written."""
+    """Open one output of a run; what an earlier run with the same journal wrote may be replaced."""
+    return open_named(name, undo, overwrite=options.overwrite or owns(options, name))
+
+
+def open_named(name: str, undo: ExitStack, *, overwrite: bool) -> Sink:
+    """Open an output by its name; Problem if it is there already or cannot be written."""
     try:
-        sink = open_output(name, overwrite=options.overwrite)
+        sink = open_output(name, overwrite=overwrite)
     except FileExistsError:
         size = f"it has {os.path.getsize(name):,} bytes and is" if os.path.exists(name) else "it is"
         raise Problem(f"{name} exists", f"{size} not replaced", remedy="--overwrite") from None
+    except UnknownKind as unknown:
+        raise Problem(unknown.fact, *unknown.evidence, remedy=f"{os.path.splitext(unknown.name)[0]}.jsonl") from None
     except Refused as refused:
         raise problem_of(refused) from None
     except OSError as error:
@@ -83,8 +91,13 @@ def begin_outputs(sinks: Sinks, options: RunOptions, columns: list[str] | None) 
 
 def finish_outputs(sinks: Sinks) -> str:
     """Write what is left and give files their names; return what went wrong, in words."""
+    return finish_sinks(sinks.each())
+
+
+def finish_sinks(sinks: list[Sink]) -> str:
+    """Do so for each of these."""
     problems: list[str] = []
-    for output in sinks.each():
+    for output in sinks:
         try:
             kept = output.finish()
             if kept is not None:

@@ -163,7 +163,9 @@ def _server(sa: Any, url: Any, name: str) -> Any:
     except ModuleNotFoundError as missing:
         driver = str(missing.name)
         install = "'psycopg[binary]'" if driver == "psycopg" else driver
-        raise Refused(f"{shown(name)} needs {driver}, which is not installed", remedy=f"pip install {install}") from None
+        raise Refused(
+            f"{shown(name)} needs {driver}, which is not installed", remedy=f"pip install {install}"
+        ) from None
     except sa.exc.NoSuchModuleError:
         raise Refused(f"{url.drivername} is no driver that SQLAlchemy knows", remedy="postgresql://…") from None
 

@@ -72,7 +72,9 @@ class SqlSink:
         self._size = 0
         self._guard = threading.Lock()
         self._sa: Any = load_extra("sqlalchemy", "sql", "a database")
-        self._insert: Any = load_extra(f"sqlalchemy.dialects.{database.engine.dialect.name}", "sql", "a database").insert
+        self._insert: Any = load_extra(
+            f"sqlalchemy.dialects.{database.engine.dialect.name}", "sql", "a database"
+        ).insert
 
     @property
     def waiting(self) -> bool:

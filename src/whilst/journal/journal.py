@@ -86,6 +86,10 @@ class Journal:
         """What of an input is identified and stored; the command line's rows know more than their value."""
         self._command: tuple[Sequence[str], str] | None = None
         """The command line (arguments, working directory) that `whilst resume` runs again."""
+        self._subject: Any = None
+        """The function to be known again, where the run calls a wrapper of it."""
+        self._opened: Callable[[Ledger], None] | None = None
+        """Told of each ledger that was opened."""
         Values(codec, None, "fn")
 
     @property
@@ -98,6 +102,7 @@ class Journal:
 
         For the run. What is done is loaded here: 1 s for a million outcomes.
         """
+        fn = fn if self._subject is None else self._subject
         terms = Terms(
             path=os.path.realpath(self.path),
             given=self.path,
@@ -112,7 +117,10 @@ class Journal:
             retry_failed=self.retry_failed,
             codec=self.codec,
         )
-        return open_ledger(terms, loop)
+        ledger = open_ledger(terms, loop)
+        if self._opened is not None:
+            self._opened(ledger)
+        return ledger
 
     def __repr__(self) -> str:
         more = "".join(
