@@ -19,6 +19,7 @@ SERVER_TIME = 1_000_000_000.0  # what the server's own clock says: September 200
 ANSWERS: dict[str, tuple[int, dict[str, str]]] = {
     **{str(status): (status, {}) for status in (200, 400, 401, 403, 404, 408, 425, 429, 500, 501, 503, 504, 529)},
     "seconds": (429, {"Retry-After": "7"}),
+    "at-once": (429, {"Retry-After": "0"}),
     "date": (429, {"Retry-After": formatdate(SERVER_TIME + 90, usegmt=True)}),
     "past": (503, {"Retry-After": formatdate(SERVER_TIME - 90, usegmt=True)}),
     "absurd": (503, {"Retry-After": "99999999"}),
@@ -27,7 +28,7 @@ ANSWERS: dict[str, tuple[int, dict[str, str]]] = {
     "spent": (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(SERVER_TIME) + 40)}),
 }
 FAULTS = ("reset", "closed", "truncated", "silence", "drip", "json")
-PIECE, PAUSE = b"x", 0.05  # of a body that drips
+PIECE, PAUSE = b"x", 0.2  # of a body that drips
 
 
 class FaultServer:

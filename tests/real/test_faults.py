@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ EXPECTED = {
     "closed": {Kind.LOST},
     "truncated": {Kind.LOST},
     "500": {Kind.FAILED},
-    "seconds": {Kind.THROTTLED},
+    "at-once": {Kind.THROTTLED},  # a 429 that asks for no wait, which the run would keep
     "json": {Kind.FINAL},
     "silence": {Kind.TIMEOUT},
     "drip": {Kind.TIMEOUT},
@@ -82,6 +83,26 @@ def resolver_asked_once() -> Iterator[None]:
         yield
 
 
+class Lateness:
+    """How late a thread of this process wakes up at worst, which on a busy machine is nobody's fault here."""
+
+    def __enter__(self) -> Lateness:
+        self.worst, self._ended = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        due = time.monotonic() + 0.02
+        while not self._ended.wait(0.02):
+            self.worst = max(self.worst, time.monotonic() - due)
+            due = time.monotonic() + 0.02
+
+
 def url_of(fault: str, server: FaultServer, stranger: FaultServer) -> str:
     elsewhere = {
         "tls": server.url("200").replace("http:", "https:"),
@@ -95,8 +116,9 @@ def by_requests(url: str, timeout: float, concurrency: int) -> list[whilst.Outco
     """Call a blocking function that ends by itself, so that no thread is left in it."""
 
     def fetch(url: str, session: requests.Session) -> object:
-        ends = time.monotonic() + timeout
-        with session.get(url, timeout=timeout, stream=True) as answer:
+        patience = 0.8 * timeout
+        ends = time.monotonic() + patience
+        with session.get(url, timeout=patience, stream=True) as answer:
             answer.raise_for_status()
             for _ in answer.iter_content(1):  # requests' own timeout begins anew with every byte
                 if time.monotonic() > ends:
@@ -132,21 +154,23 @@ def test_every_call_fails_as_what_it_is_and_in_time(
     server: FaultServer,
     stranger: FaultServer,
 ) -> None:
-    timeout, concurrency = (0.5, CALLS // 2) if fault in SILENT else (10.0, 16)
-    outcomes = library(url_of(fault, server, stranger), timeout, concurrency)
+    # More at once than a hundred would measure how long a busy machine takes to begin them.
+    timeout, concurrency = (0.5, 100) if fault in SILENT else (10.0, 16)
+    with Lateness() as lateness:
+        outcomes = library(url_of(fault, server, stranger), timeout, concurrency)
     assert len(outcomes) == CALLS
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     assert len(errors) == CALLS, "an answer that is none was taken for one"
-    assert max(outcome.took for outcome in outcomes) <= timeout + GRACE
+    assert max(outcome.took for outcome in outcomes) <= timeout + GRACE + lateness.worst
 
     kinds = Counter(diagnose(error).kind for error in errors)
-    assert len(kinds) == 1, kinds
+    assert len(kinds) == 1, Counter(map(repr, errors))
     assert kinds.keys() <= EXPECTED[fault]
     again = kinds.keys() != {Kind.FINAL}
     assert {whilst.transient(error) for error in errors} == {again}
     pushed = {pushback_of(error, now=0.0) for error in errors}
-    if fault == "seconds":
-        assert {(it.reason, it.retry_after) for it in pushed if it} == {("429 Too Many Requests", 7.0)}
+    if fault == "at-once":
+        assert {(it.reason, it.retry_after) for it in pushed if it} == {("429 Too Many Requests", 0.0)}
     elif fault in SILENT:
         assert {it.timeout for it in pushed if it} == {True}
     else:
