@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from ..io.rows import Rejected, Row
 from ..errors import JournalError
+from ..io.rows import Rejected, Row
 from .deliver import Sinks, Tally, deliver, judge
 from .feed import Feed
 from .inputs import Source, peek
