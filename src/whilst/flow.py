@@ -179,7 +179,8 @@ def step(
         executor: "auto", or "thread" to insist on a thread.
         timeout: seconds; then the call is cancelled (a blocking one is left behind) and TimeoutError raised. The
             time that a call waits for a permit does not count.
-        concurrency, rate: short for a `Limit` of this step's own, over all its runs.
+        concurrency: calls in flight at once over all runs of this step, or "adaptive"; short for a `Limit` of its own.
+        rate: calls that may start in a time, likewise: "100/s".
         limit: a shared `Limit`, held during each call.
         retry: how many attempts a call has, or a `Retry`; an attempt that waits holds no permit and no thread.
         hedge: start a second call beside one that takes longer than 95 % of them do, and take the first success; for
@@ -397,7 +398,7 @@ class _Policies:
 
 
 def _limits(*limits: Limit | None) -> tuple[Limit, ...]:
-    return tuple(limit for limit in limits if check_limit(limit) is not None)
+    return tuple(found for limit in limits if (found := check_limit(limit)) is not None)
 
 
 def _own_limit(concurrency: int | Literal["adaptive"] | None, rate: str | Several[str] | None) -> Limit | None:

@@ -253,13 +253,14 @@ def _compiled(plan: Plan, node: Node, scope: Scope) -> Plan:
     if not plan.as_stream:
         return replace(plan, fn=compile_node(node, scope, path, plan.limits), limits=())
     steps: list[tuple[Node, str]] = list(flat_steps(node, path)) if isinstance(node, Sequence) else [(node, path)]
-    (last, at), value = steps[-1], plan.inputs[0]
+    (last, at), value, limits = steps[-1], plan.inputs[0], plan.limits
+    plan = replace(plan, limits=(), total=None)  # the leaves hold them
     if isinstance(last, Each):
         where = path_of_stage(last, at)
-        source = open_stream(steps[:-1], scope, value, where)
-        call = compile_node(last.step, scope, where)
-        return replace(plan, fn=call, inputs=source, concurrency=last.concurrency, ordered=last.ordered, total=None)
-    return replace(plan, fn=_same, inputs=open_stream(steps, scope, value, at), concurrency=1, total=None)
+        source = open_stream(steps[:-1], scope, value, where, limits)
+        call = compile_node(last.step, scope, where, limits)
+        return replace(plan, fn=call, inputs=source, concurrency=last.concurrency, ordered=last.ordered)
+    return replace(plan, fn=_same, inputs=open_stream(steps, scope, value, at, limits), concurrency=1)
 
 
 async def _same(item: Any) -> Any:

@@ -11,9 +11,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[int | str]
+else:  # before click 8.4 it takes no type
+    _ParamType = click.ParamType
 
 MORE_THAN_0 = click.FloatRange(min=0, min_open=True)
 POLICIES = ("concurrency", "rate", "retry", "timeout", "deadline", "stop_after", "ordered")
@@ -64,20 +69,26 @@ def _field(name: str, row: Any) -> Any:
     """Return what a row has in the field that limits are kept by."""
     if not hasattr(row, "value"):
         return None  # a rejected row, which is never called
-    if not isinstance(row.value, dict) or name not in row.value:
+    value: Any = row.value
+    if not isinstance(value, dict) or name not in value:
         raise LookupError(f"the row has no {name!r}, which --limit-by wants")
-    return row.value[name]
+    found: Any = cast("dict[str, Any]", value)[name]
+    return found
 
 
-class Concurrency(click.ParamType):
+def _rates(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[str] | None:
+    return list(given) or None
+
+
+class Concurrency(_ParamType):
     """A number of calls, or `adaptive`."""
 
     name = "N|adaptive"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
         """Read it."""
-        if isinstance(value, int) or value == "adaptive":
-            return value
+        if value == "adaptive":
+            return "adaptive"
         try:
             count = int(value)
         except ValueError:
@@ -129,7 +140,7 @@ OPTIONS = (
     pace_option(
         "--rate",
         multiple=True,
-        callback=lambda *given: list(given[2]) or None,
+        callback=_rates,
         metavar="100/s",
         help="Calls that may start in a time: 100/s, 5000/h; may be repeated.",
     ),

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from ..core.colour import name_of
 from ..core.summary import Summary
 from ..core.tree import STAGES, Node, Sequence, Step, children, ends_in_stage, kind_name
-from ..flow import Flow, plan_of, step
+from ..flow import Flow, own_limit, plan_of, step
 from ..io.lines import ByteSource
 from ..io.open import STDIN
 from ..io.rows import Row
@@ -36,7 +36,7 @@ from .signals import Interrupted, Signals
 from .target import Target, load_target
 
 # What makes sense for one value too; the other options are those of `whilst map` and speak of rows.
-FOR_ONE = frozenset({"target", "value", "out", "overwrite", "concurrency", "deadline", "progress", "quiet"})
+FOR_ONE = frozenset({"target", "value", "out", "overwrite", "concurrency", "rate", "deadline", "progress", "quiet"})
 NOTHING = object()
 NO_INPUT = Row(1, None, b"null")  # values are written alone
 MOST_CAUSES = 5  # lines that a group of failures gets in a message
@@ -139,11 +139,13 @@ def _drive(run: Run[Any, Any], out: Sink, signals: Signals, options: RunOptions)
 
 def _make_run(flow: Flow[Any, Any], value: Any, target: Target, options: RunOptions) -> Run[Any, Any]:
     choose_loop()
+    own = own_limit(options.concurrency, options.rate)
     plan = plan_of(
         flow,
         [value],
         as_stream=ends_in_stage(flow.node),
-        concurrency=options.concurrency,
+        concurrency=options.concurrency if isinstance(options.concurrency, int) else None,
+        limits=() if own is None else (own,),
         deadline=options.deadline,
         progress=False,
         name=target.name,

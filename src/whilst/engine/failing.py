@@ -1,4 +1,4 @@
-"""What do a run's failures amount to? Counts them, knows when they are too many, and notes what a reader should know."""
+"""What do a run's failures amount to? Counts them, knows when they are too many, notes what a reader should know."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Hedging:
         delay = self.hedge.delay()
         if delay is None:
             return await self._once(value)
-        calls = [asyncio.ensure_future(self._once(value))]
+        calls: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._once(value))]
         try:
             await asyncio.wait(calls, timeout=delay)
             if not calls[0].done() and self.hedge.take(self._clock()):

@@ -67,7 +67,7 @@ def compile_node(node: Node, scope: Scope, path: str, limits: tuple[Limit, ...] 
             return _pipeline([(node, path)], scope, limits)
 
 
-def open_stream(steps: list[At], scope: Scope, value: Any, where: str) -> stages.Stream:
+def open_stream(steps: list[At], scope: Scope, value: Any, where: str, limits: tuple[Limit, ...] = ()) -> stages.Stream:
     """Return the items that the last of `steps` gives for `value`; nothing runs before the first is asked for.
 
     `where` is the path of the stage that will consume them, if `steps` has none.
@@ -76,9 +76,9 @@ def open_stream(steps: list[At], scope: Scope, value: Any, where: str) -> stages
     while place and isinstance(steps[place - 1][0], STAGES):
         place -= 1
     head, tail = steps[:place], steps[place:]
-    runners = _stage_runners(tail, scope, ())
+    runners = _stage_runners(tail, scope, limits)
     first = path_of_stage(*tail[0]) if tail else where
-    return _stream(_sequence(head, scope, ()) if head else None, tail, runners, value, first)
+    return _stream(_sequence(head, scope, limits) if head else None, tail, runners, value, first)
 
 
 def path_of_stage(node: Node, path: str) -> str:

@@ -1,9 +1,9 @@
 """Where inputs come from: containers are read on the loop, everything else beside it.
 
 Reading arbitrary code on the loop could block it, so a generator is read on a feeder thread and an async iterator
-by a feeder task. Each reads only as far as `fill(limit)` allows and appends straight to the queue the lanes take
-from (or to an inbox before it, see `Driver`); it calls `arrived` only when somebody said that this had run empty (`hungry`). A feeder thread that rang
-is hungry again a little later, so a slow source is served at once and a fast one does not ring for every input.
+by a feeder task. Each reads only as far as `fill(limit)` allows and appends straight to the driver's inbox; it calls
+`arrived` only when somebody said that the inbox had run empty (`hungry`). A feeder thread that rang is hungry again a
+little later, so a slow source is served at once and a fast one does not ring for every input.
 """
 
 from __future__ import annotations
