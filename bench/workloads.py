@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -128,9 +129,9 @@ def call_time(contestant: Contestant, n: int) -> Sample:
 
 
 def rows_a_second(contestant: Contestant, n: int) -> Sample:
-    """µs a row of `whilst map`, JSON lines in, a function that does nothing, JSON lines out; start-up is left out.
+    """µs a row of `whilst map`, JSON lines in, a function that does nothing, JSON lines out.
 
-    The time is the one that the command itself reports, from the first row to the last.
+    The time is the one that the command itself reports, from the first row to the last; the CPU is that of the process.
     """
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "jobs.py").write_text("async def same(x):\n    return x\n")
@@ -138,16 +139,19 @@ def rows_a_second(contestant: Contestant, n: int) -> Sample:
             file.writelines(f'{{"id": {x}, "name": "row number {x}", "x": 1.5}}\n' for x in range(n))
         code = "import sys; from whilst.cli.main import run; sys.exit(run(sys.argv[1:]))"
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(it or "." for it in sys.path)}
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
             [sys.executable, "-c", code, "map", "jobs:same", "in.jsonl", "-o", "out.jsonl"],
             cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         with open(Path(folder, "out.jsonl"), "rb") as file:
             count = sum(1 for _ in file)
     rate = re.search(r"([\d,]+)/s", done.stderr)
     if count != n or rate is None:
         raise WrongResultsError(f"{contestant.name}: {count} rows for {n}: {done.stderr}")
-    return Sample(n, 1e6 / int(rate[1].replace(",", "")))
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Sample(n, 1e6 / int(rate[1].replace(",", "")), cpu=cpu / n * 1e6)
 
 
 def import_time(contestant: Contestant, n: int) -> Sample:

@@ -33,7 +33,7 @@ pytest.importorskip("aiohttp")
 pokeapi = pytest.importorskip("whilst.demo.pokeapi")
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/tutorial.md", "docs/flows.md"]
+PAGES = ["README.md", "docs/tutorial.md", "docs/flows.md", "docs/inputs-and-outputs.md"]
 PUBLIC = "https://pokeapi.co/api/v2"
 WHILST = 'whilst() { "$PYTHON" -c "from whilst.cli.main import main; main()" "$@"; }'
 

@@ -71,8 +71,7 @@ def test_an_archive_whose_content_fills_whole_pieces_is_not_cut_off(kind: str, s
 def rows_of(path: Path) -> tuple[list[Any], str]:
     rows: list[Any] = []
     try:
-        for row in open_input(str(path)).rows():
-            rows.append(row.value if isinstance(row, Row) else row)
+        rows.extend(row.value if isinstance(row, Row) else row for row in open_input(str(path)).rows())
     except BrokenInput as error:
         return rows, error.strerror or ""
     return rows, ""

@@ -25,8 +25,8 @@ from whilst.io.sink import Shape, Unfit  # noqa: E402
 WHEN = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901)
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(exclude_categories=["Cs"]))
-    | st.binary() | st.dates() | st.datetimes(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=["Cs"])) | st.binary() | st.dates() | st.datetimes(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
     max_leaves=8,
 )  # fmt: skip
@@ -62,10 +62,10 @@ def write(path: Path, outcomes: list[tuple[Any, Any]], shape: Shape | None = Non
     sink._group_rows = group_rows or sink._group_rows
     sink.begin(shape or Shape())
     unfit: list[str] = []
-    for number, (given, value) in enumerate(outcomes, 1):
-        row = Row(number, given, json.dumps(given, default=str).encode())
-        if isinstance(given, Rejected) or isinstance(value, Exception):
-            sink.failure(given if isinstance(given, Rejected) else row, str(value), 2)
+    for number, (source, value) in enumerate(outcomes, 1):
+        row = Row(number, source, json.dumps(source, default=str).encode())
+        if isinstance(source, Rejected) or isinstance(value, Exception):
+            sink.failure(source if isinstance(source, Rejected) else row, str(value), 2)
             continue
         try:
             sink.write(row, sink.prepare(value))
@@ -92,9 +92,10 @@ def test_outcomes_become_columns_with_the_types_of_their_values(tmp_path: Path) 
     )
     table = parquet.read_table(path)
     assert table.column_names == ["id", "value", "error", "attempts"]
+    ok = {"error": None, "attempts": None}
     assert table.to_pylist() == [
-        {"id": 1, "value": {"at": WHEN, "share": 1.0, "raw": b"\xff", "tags": ["a"], "mixed": "1"}, "error": None, "attempts": None},
-        {"id": 2, "value": {"at": None, "share": 0.5, "raw": b"", "tags": [], "mixed": '"x"'}, "error": None, "attempts": None},
+        {"id": 1, "value": {"at": WHEN, "share": 1.0, "raw": b"\xff", "tags": ["a"], "mixed": "1"}, **ok},
+        {"id": 2, "value": {"at": None, "share": 0.5, "raw": b"", "tags": [], "mixed": '"x"'}, **ok},
         {"id": 3, "value": None, "error": "no", "attempts": 2},
         {"id": None, "value": None, "error": "line 9: broken (it begins: {{)", "attempts": None},
     ]  # fmt: skip
@@ -103,7 +104,9 @@ def test_outcomes_become_columns_with_the_types_of_their_values(tmp_path: Path) 
 def test_a_value_that_comes_too_late_for_its_type_is_a_failure_that_holds_it(tmp_path: Path) -> None:
     path = tmp_path / "out.parquet"
     unfit = write(path, [(n, n if n != 150 else {"odd": [n]}) for n in range(300)], group_rows=100)
-    assert unfit == ["column 'value' has its type from the rows before: int was expected, not {\"odd\":[150]}; {\"odd\":[150]}"]
+    assert unfit == [
+        'column \'value\' has its type from the rows before: int was expected, not {"odd":[150]}; {"odd":[150]}'
+    ]
     table = parquet.read_table(path)
     assert parquet.ParquetFile(path).num_row_groups == 3
     assert [it["input"] for it in table.to_pylist()] == list(range(300))
@@ -134,7 +137,8 @@ def test_values_come_as_python_has_them_and_json_has_a_form_for_each(tmp_path: P
     assert first.value["price"] == Decimal("1.50")
     assert first.value["raw"] == b"ab"
     assert json.loads(first.raw) == {
-        "n": 1, "at": "2023-11-14T22:13:20.123456Z", "price": "1.50", "raw": "YWI=", "deep": {"a": [1, 2]}, "share": None,
+        "n": 1, "at": "2023-11-14T22:13:20.123456Z", "price": "1.50", "raw": "YWI=", "deep": {"a": [1, 2]},
+        "share": None,
     }  # fmt: skip
     assert second.value["deep"] is None
 
@@ -195,7 +199,9 @@ def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
 
 @settings(max_examples=30, deadline=None)  # each makes a file
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=12), st.integers(1, 5))
-def test_no_outcome_is_lost_whatever_the_values(tmp_path_factory: pytest.TempPathFactory, pairs: Any, size: int) -> None:
+def test_no_outcome_is_lost_whatever_the_values(
+    tmp_path_factory: pytest.TempPathFactory, pairs: Any, size: int
+) -> None:
     path = tmp_path_factory.mktemp("p") / "out.parquet"
     write(path, list(pairs), group_rows=size)
     found = parquet.read_table(path).to_pylist()

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 pytest.importorskip("sqlalchemy")
 
-from whilst.io.database import shown  # noqa: E402
-from whilst.io.open import open_input, open_output  # noqa: E402
-from whilst.io.refusal import BrokenOutput, Refused  # noqa: E402
-from whilst.io.rows import Rejected, Row  # noqa: E402
-from whilst.io.sink import Shape, Unfit  # noqa: E402
+from whilst.io.database import shown
+from whilst.io.open import open_input, open_output
+from whilst.io.refusal import BrokenOutput, Refused
+from whilst.io.rows import Rejected, Row
+from whilst.io.sink import Shape, Unfit
 
 
 @pytest.fixture
@@ -145,11 +145,11 @@ def test_no_password_is_shown(secret: str) -> None:
 def write(what: str, outcomes: list[tuple[Any, Any]], shape: Shape | None = None, *, overwrite: bool = False) -> None:
     sink = open_output(f"sqlite:///f.db?{what}", overwrite=overwrite)
     sink.begin(shape or Shape())
-    for number, (given, value) in enumerate(outcomes, 1):
+    for number, (source, value) in enumerate(outcomes, 1):
         if isinstance(value, Exception):
-            sink.failure(given if isinstance(given, Rejected) else row(given, number), str(value), 1)
+            sink.failure(source if isinstance(source, Rejected) else row(source, number), str(value), 1)
         else:
-            sink.write(row(given, number), sink.prepare(value))
+            sink.write(row(source, number), sink.prepare(value))
     assert sink.waiting
     sink.finish()
 
@@ -215,9 +215,13 @@ def test_a_key_must_be_a_column_of_the_input_and_unique_in_the_table(db: sqlite3
 def test_a_run_that_does_not_begin_makes_no_table(db: sqlite3.Connection) -> None:
     open_output("sqlite:///f.db?table=out").discard()
     assert db.execute("SELECT * FROM sqlite_master").fetchall() == []
+    open_output("sqlite:///g.db?table=out").discard()
+    assert not Path("g.db").exists()
 
 
-def test_a_table_that_is_locked_ends_the_run_with_words(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_is_locked_ends_the_run_with_words(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("whilst.io.database.PATIENCE", 0.01)
     sink = open_output("sqlite:///f.db?table=out")
     sink.begin(Shape())

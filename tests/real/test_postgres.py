@@ -83,7 +83,9 @@ def test_a_key_of_several_columns_is_read_whole(url: str, sql: Sql) -> None:
     assert len({str(it["b"]) for it in values(f"{url}?table=t")}) == 200
 
 
-@pytest.mark.parametrize("what", ["table=v", "table=other.t", "query=SELECT * FROM v WHERE text LIKE 'row %' LIMIT 3000"])
+@pytest.mark.parametrize(
+    "what", ["table=v", "table=other.t", "query=SELECT * FROM v WHERE text LIKE 'row %' LIMIT 3000"]
+)
 def test_a_view_a_schema_and_a_query_are_read_by_a_cursor(url: str, sql: Sql, what: str) -> None:
     sql("DROP SCHEMA IF EXISTS other CASCADE")
     sql("CREATE SCHEMA other")
@@ -94,8 +96,9 @@ def test_a_view_a_schema_and_a_query_are_read_by_a_cursor(url: str, sql: Sql, wh
 
 def test_values_are_what_the_driver_gives_and_json_has_a_form_for_each(url: str, sql: Sql) -> None:
     sql(
-        "CREATE TABLE t AS SELECT 1.50::numeric AS n, '2026-01-02 03:04:05+00'::timestamptz AS at, '{\"a\": [1]}'::jsonb AS j,"
-        " 'ab'::bytea AS b, '10.0.0.1'::inet AS ip, int4range(1, 5) AS r, ARRAY[1, 2] AS many, NULL::text AS none"
+        "CREATE TABLE t AS SELECT 1.50::numeric AS n, '2026-01-02 03:04:05+00'::timestamptz AS at,"
+        " '{\"a\": [1]}'::jsonb AS j, 'ab'::bytea AS b,"
+        " '10.0.0.1'::inet AS ip, int4range(1, 5) AS r, ARRAY[1, 2] AS many, NULL::text AS none"
     )
     (only,) = open_input(f"{url}?table=t").rows()
     assert isinstance(only, Row)
@@ -204,7 +207,10 @@ def test_somebody_elses_table_is_filled_and_never_altered(url: str, sql: Sql) ->
     [
         ("{url}?table=peple", ["has no such table", "it has people", "try: table=people"]),
         ("{url}", ["does not say which rows", "?table=NAME"]),
-        ("postgresql://me:wrong%2Fcanary@127.0.0.1:{port}/data?table=people", ["password authentication failed", "PGPASSWORD"]),
+        (
+            "postgresql://me:wrong%2Fcanary@127.0.0.1:{port}/data?table=people",
+            ["password authentication failed", "PGPASSWORD"],
+        ),
         ("postgresql://me@127.0.0.1:1/data?table=people", ["refused", "check host and port"]),
         ("postgresql://me@127.0.0.1:{port}/nope?table=people", ['database "nope" does not exist', "psql -l"]),
         ("postgresql://me:a@b/c@127.0.0.1/data?table=people", ["no URL of a database", "%40"]),
@@ -237,7 +243,8 @@ def test_from_a_table_through_a_function_into_another(url: str, port: int, sql: 
     sql("CREATE TABLE t AS SELECT n AS id, 'a' || n AS name FROM generate_series(1, 300) n")
     sql("ALTER TABLE t ADD PRIMARY KEY (id)")
     (tmp_path / "jobs.py").write_text(
-        "def up(id, name):\n    if id == 7: raise ValueError('seven')\n    return {'big': name.upper(), 'half': id / 2}\n"
+        "def up(id, name):\n    if id == 7: raise ValueError('seven')\n"
+        "    return {'big': name.upper(), 'half': id / 2}\n"
     )
     from urllib.parse import quote
 

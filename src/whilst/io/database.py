@@ -27,11 +27,13 @@ class Database:
     Attributes:
         shown: the name, with the password masked.
         engine: SQLAlchemy's.
+        new_file: the file of SQLite that did not exist before, if there is one.
         table, schema, query, key: from the URL; empty where it does not say.
     """
 
     shown: str
     engine: Any
+    new_file: str
     table: str
     schema: str
     query: str
@@ -105,8 +107,10 @@ def reach(name: str, *, create: bool = False) -> Database:
             remedy="postgresql://user@host/database?table=NAME",
         ) from None
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-    engine = _sqlite(sa, url, name, create) if url.get_backend_name() == "sqlite" else _server(sa, url, name)
-    database = Database(shown(name), engine, table, schema, ours["query"], ours["key"])
+    is_sqlite = url.get_backend_name() == "sqlite"
+    new_file = url.database if is_sqlite and url.database and not os.path.exists(url.database) else ""
+    engine = _sqlite(sa, url, name, create) if is_sqlite else _server(sa, url, name)
+    database = Database(shown(name), engine, new_file, table, schema, ours["query"], ours["key"])
     try:
         with engine.connect() as connection:
             if database.is_sqlite:  # which opens anything, and looks at it later

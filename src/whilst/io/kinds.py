@@ -57,8 +57,8 @@ def kind_of(value: object) -> Kind:
         case datetime.datetime():
             return "datetime" if value.tzinfo is None else "moment"
         case dict():
-            named = cast("dict[str, object]", value)
-            return ("struct", {name: kind_of(it) for name, it in named.items()})
+            fields: dict[str, Kind] = {name: kind_of(it) for name, it in cast("dict[str, object]", value).items()}
+            return ("struct", fields)
         case list() | tuple():
             return ("list", unified(kind_of(it) for it in cast("Iterable[object]", value)))
         case _:
@@ -87,7 +87,8 @@ def settled(kind: Kind) -> Kind:
         return "json" if kind == "null" else kind
     if kind[0] == "list":
         return ("list", settled(kind[1]))
-    return ("struct", {name: settled(it) for name, it in kind[1].items()}) if kind[1] else "json"
+    fields: dict[str, Kind] = {name: settled(it) for name, it in kind[1].items()}
+    return ("struct", fields) if fields else "json"
 
 
 def fitted(kind: Kind, value: Any) -> Any:
@@ -102,7 +103,7 @@ def fitted(kind: Kind, value: Any) -> Any:
         return json_text(value).decode()
     if isinstance(kind, tuple):
         return _fitted_inside(kind, value)
-    word = kind_of(value) if not isinstance(value, dict | list | tuple) else "json"
+    word = kind_of(value) if type(value) not in (dict, list, tuple) else "json"
     if word == kind:
         return value
     if kind == "float" and word == "int":
@@ -132,7 +133,8 @@ def _both(one: Kind, other: Kind) -> Kind:
             return ("list", _both(one[1], other[1]))
         if one[0] == "struct" and other[0] == "struct":
             names = dict.fromkeys([*one[1], *other[1]])
-            return ("struct", {it: _both(one[1].get(it, "null"), other[1].get(it, "null")) for it in names})
+            fields: dict[str, Kind] = {it: _both(one[1].get(it, "null"), other[1].get(it, "null")) for it in names}
+            return ("struct", fields)
     return "float" if {str(one), str(other)} == {"int", "float"} else "json"
 
 

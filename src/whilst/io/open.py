@@ -141,7 +141,7 @@ def output_format(name: str) -> str:
         return "jsonl"
     opener = _opener(name)
     if opener is not None and hasattr(opener, "open_rows"):
-        return opener.__name__.rpartition(".")[2]
+        return str(opener.__name__.rpartition(".")[2])
     return _kind(name, None, output=True)[0]
 
 

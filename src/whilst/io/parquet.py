@@ -90,7 +90,7 @@ def _row(value: dict[str, Any], number: int, limit: int) -> Row | Rejected:
 
 def _in_microseconds(pyarrow: Any, batch: Any) -> Any:
     """Cut nanoseconds, for which Python has no type, off times and durations of the first level."""
-    columns = []
+    columns: list[Any] = []
     for column in batch.columns:
         kind = column.type
         if pyarrow.types.is_timestamp(kind) and kind.unit == "ns":

@@ -9,7 +9,7 @@ message holds the value.
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -153,7 +153,7 @@ class ParquetSink:
             schema = pyarrow.schema(list(zip(self._names, types, strict=True)))
             parquet: Any = load_extra("pyarrow.parquet", "arrow", "a .parquet file")
             self._file = parquet.ParquetWriter(_File(self._output), schema)
-        columns = zip(*self._rows, strict=True) if self._rows else ([] for _ in self._names)
+        columns: list[Any] = list(zip(*self._rows, strict=True)) or [()] * len(self._names)
         arrays = [
             pyarrow.array(column, type=field.type) for column, field in zip(columns, self._file.schema, strict=True)
         ]
@@ -246,6 +246,6 @@ def _size(prepared: Any) -> int:
     """Guess how much a value holds; only large ones matter, and they are texts, bytes, or hold many."""
     if isinstance(prepared, str | bytes):
         return len(prepared)
-    if isinstance(prepared, dict | list):
+    if type(cast("object", prepared)) in (dict, list):
         return 64 * len(prepared) if len(prepared) < 100 else len(json_text(prepared))
     return 8

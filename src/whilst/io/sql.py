@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .open import Input
     from .sink import Sink
 
+_SIZED = (str, bytes, dict, list)
+
 FIRST, MOST = 16, 1000  # rows a batch: it grows from the first as long as rows are small
 BATCH_BYTES = 4 * 1024 * 1024
 
@@ -126,7 +128,7 @@ class _Query:
 
 
 def _next_size(size: int, rows: Any) -> int:
-    held = sum(len(cell) for row in rows for cell in row if isinstance(cell, str | bytes | dict | list))
+    held = sum(len(cell) for row in rows for cell in row if type(cell) in _SIZED)
     return max(1, size // 4) if held > BATCH_BYTES else min(MOST, size * 2)
 
 

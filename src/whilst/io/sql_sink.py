@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import os
 import threading
 from collections.abc import Iterable
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 import msgspec
 
@@ -149,31 +151,34 @@ class SqlSink:
     keep = finish
 
     def discard(self) -> None:
-        """Forget everything; a new file of SQLite stays, empty."""
+        """Forget everything."""
+        if self._database.new_file and not self._existed:
+            with suppress(OSError):
+                os.unlink(self._database.new_file)
 
     # -- one outcome ------------------------------------------------------------------------------------------
 
     def _given(self, row: Row) -> dict[str, Any]:
         """Return the key and the input, as columns."""
         field = self._database.key
-        read = msgspec.json.decode(row.raw)  # as it came: the function may have changed `row.value`
+        read: Any = msgspec.json.decode(row.raw)  # as it came: the function may have changed `row.value`
         if not field:
             content = msgspec.json.encode(read, order="sorted")
             key: Any = hashlib.blake2b(content, digest_size=16).hexdigest()
-        elif isinstance(read, dict) and read.get(field) is not None:
-            key = read[field]
+        elif type(read) is dict and (named := cast("dict[str, Any]", read)).get(field) is not None:
+            key = named[field]
         else:
             raise Unfit(f"the input has no {field!r}, which is its key in {self._database.table}")
-        given = {self._key: key}
+        given: dict[str, Any] = {self._key: key}
         if not self._shape.values_only:
             given["input"] = row.raw.decode()
         return given
 
     def _value(self, prepared: Any) -> dict[str, Any]:
-        if not isinstance(prepared, dict):
+        if type(prepared) is not dict:
             return {"value": prepared}
         taken = (self._key, *OURS) if self._ours else (self._key,)
-        return {unused(str(name), taken): value for name, value in prepared.items()}
+        return {unused(name, taken): value for name, value in cast("dict[str, Any]", prepared).items()}
 
     def _take(self, record: dict[str, Any], row: Row | None) -> None:
         if not self._ours:
@@ -301,7 +306,8 @@ class SqlSink:
 
     def _needed(self, values: Iterable[Any]) -> str:
         kind = unified(kind_of(value) for value in values)
-        return kind if kind == "null" or (isinstance(kind, str) and kind in self._types) else "text"
+        word = kind if isinstance(kind, str) else "json"
+        return word if word == "null" or word in self._types else "text"
 
     def _kind(self, type: str) -> str:
         """Return the kind of a column that is there."""

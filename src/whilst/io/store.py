@@ -57,11 +57,12 @@ class StoredBytes:
         self.consumed: int = 0
         self._store = store
         self._path = path
-        self._found = found
+        self._found: Any = found
 
     def chunks(self) -> Iterator[bytes]:
         """Give its bytes as they come; BrokenInput where they break off."""
-        found, self._found = self._found, None
+        found: Any = self._found
+        self._found = None
         try:
             for chunk in found.stream(min_chunk_size=CHUNK):
                 piece = bytes(chunk)
