@@ -174,9 +174,7 @@ def map(
     wanted = check_concurrency(concurrency)
     own = own_limit(wanted, rate)
     limits = Hold.in_order([one for one in (own, check_limit(limit)) if one is not None])
-    flow = _as_flow(fn, executor, use) if isinstance(fn, Flow) or use else None
-    if flow is None:
-        _check_function(fn, executor)
+    flow = _as_flow(fn, executor, use)
     on_threads = flow is None and (executor == "thread" or not is_async(fn))
     adaptive = wanted == "adaptive" or (wanted is None and limit is not None and limit.adaptive)
     lanes, run_ahead = at_once(wanted, limits, adaptive=adaptive, on_threads=on_threads)
@@ -199,11 +197,11 @@ def map(
     )
 
 
-def _as_flow(fn: Any, executor: Executor, use: Mapping[str, Resource] | None) -> Flow[Any, Any]:
-    """Return a flow to map: the one given, or the one step that a function with resources is."""
+def _as_flow(fn: Any, executor: Executor, use: Mapping[str, Resource] | None) -> Flow[Any, Any] | None:
+    """Return a flow to map: the one given, or the one step that a function with resources is; None for any other."""
     if not isinstance(fn, Flow):
         _check_function(fn, executor)
-        return flow_of(fn, use)
+        return flow_of(fn, use) if use else None
     if executor != "auto" or use:
         raise TypeError("executor= and use= belong to a function; give them to the steps inside the flow")
     return fn  # pyright: ignore[reportUnknownVariableType]
