@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, overload
 
 from .core.check import flag, not_callable, seconds, whole
 from .core.colour import is_async, is_generator_function, name_of
@@ -257,7 +257,7 @@ def _journal_of(given: Any) -> Any:
     if isinstance(given, Journal):
         return given
     if isinstance(given, (str, os.PathLike)):
-        return Journal(given)
+        return Journal(cast("str | os.PathLike[str]", given))
     raise TypeError(f'journal must be a path or a whilst.Journal, got {short(given)}\n  try: journal="run.db"')
 
 
