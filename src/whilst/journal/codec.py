@@ -24,7 +24,7 @@ import msgspec
 from ..core.outcome import short
 from ..errors import Unstorable
 from .identity import canonical
-from .tagged import TYPED_HEAD, NoTagError, decode, encode, json_of
+from .tagged import MARK, TYPED_HEAD, NoTagError, decode, encode, json_of, parsed
 
 MOST_BYTES = 256 * 1024 * 1024  # of one value; SQLite's own limit is near a gigabyte a row
 
@@ -74,6 +74,8 @@ class Values:
 
     def decode(self, text: bytes) -> Any:
         """Read what `encode` wrote, now or in an earlier run; ValueError or TypeError if it does not fit any more."""
+        if self._own is None and MARK not in text:
+            return parsed(text)
         if text.startswith(TYPED_HEAD):
             made = text[len(TYPED_HEAD) : -1]
             if self._read is None:

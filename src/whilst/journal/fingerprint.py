@@ -122,8 +122,9 @@ class _Reader:
         if isinstance(thing, type):
             try:
                 self._code.append(_shape(ast.parse(_whole(inspect.getsource(thing)))))
-            except (OSError, TypeError, SyntaxError):
-                pass  # a class of C, or one typed in; its name counts
+            except (OSError, TypeError, SyntaxError):  # a class of C, or one whose module is not to be found
+                methods = ((name, each) for name, each in vars(thing).items() if isinstance(each, types.FunctionType))
+                self._code += [[name, source_tree(each)] for name, each in sorted(methods, key=_first)]
         elif getattr(thing, "__self__", None) is not None and not isinstance(thing.__self__, types.ModuleType):
             self._bind("self", thing.__self__)  # `{...}.get`
 
@@ -233,6 +234,10 @@ def _constants(code: types.CodeType) -> Iterator[Any]:
 
 def _constant_key(constant: Any) -> str:
     return constant.co_name if isinstance(constant, types.CodeType) else repr(constant)
+
+
+def _first(pair: tuple[str, Any]) -> str:
+    return pair[0]
 
 
 def _content(value: Any) -> str:

@@ -125,34 +125,39 @@ def packed(items: Sequence[tuple[Any, ...]]) -> bytes:
 
 
 class Columns:
-    """The outcomes of a frame; nothing is taken apart before it is asked for."""
+    """The outcomes of a frame; nothing is taken apart before it is asked for.
 
-    __slots__ = ("_body", "_extras", "_frame", "_input_ends", "_start", "_value_ends", "_values_at", "count")
+    Attributes:
+        count: how many outcomes there are.
+        keys, rests: the digests, 60 and 64 bits.
+    """
+
+    __slots__ = ("_body", "_extras", "_frame", "_input_ends", "_plain", "_start", "_value_ends", "_values_at", "count", "keys", "rests")
 
     def __init__(self, frame: bytes, head: Head) -> None:
         self._frame = frame
         self._body = memoryview(frame)[HEAD_SIZE:]
         self.count = head.count
+        self.keys: Sequence[int] = self._read("Q", 0)
+        self.rests: Sequence[int] = self._read("Q", 8)
         self._input_ends = self._read("I", 24)
         self._value_ends = self._read("I", 28)
         self._start = _COLUMNS * head.count
         self._values_at = self._start + (self._input_ends[-1] if head.count else 0)
         self._extras: tuple[dict[int, Failure], dict[int, int]] | None = None
-
-    @property
-    def keys(self) -> Sequence[int]:
-        """The keys, 60 bits each."""
-        return self._read("Q", 0)
-
-    @property
-    def rests(self) -> Sequence[int]:
-        """The other 64 bits of each digest."""
-        return self._read("Q", 8)
+        self._plain: bool | None = None
 
     @property
     def failures(self) -> dict[int, Failure]:
         """The failures among the outcomes, by place."""
         return self._more()[0]
+
+    @property
+    def plain(self) -> bool:
+        """Whether every outcome is a value of the first attempt."""
+        if self._plain is None:
+            self._plain = not any(self._more())
+        return self._plain
 
     def find(self, key: int) -> int:
         """Return the last place of a key, or -1: a search through bytes, where a dict would not pay."""
@@ -165,14 +170,14 @@ class Columns:
     def input(self, place: int) -> bytes:
         """Return an input as JSON."""
         ends = self._input_ends
-        begin = self._start + (ends[place - 1] if place else 0)
-        return bytes(self._body[begin : self._start + ends[place]])
+        at = HEAD_SIZE + self._start
+        return self._frame[at + ends[place - 1] if place else at : at + ends[place]]
 
     def value(self, place: int) -> bytes:
         """Return a value as JSON; `null` for a failure."""
         ends = self._value_ends
-        begin = self._values_at + (ends[place - 1] if place else 0)
-        return bytes(self._body[begin : self._values_at + ends[place]])
+        at = HEAD_SIZE + self._values_at
+        return self._frame[at + ends[place - 1] if place else at : at + ends[place]]
 
     def attempts(self, place: int) -> int:
         """Return how many times the function was called for it."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from _blake2 import blake2b  # hashlib is that and OpenSSL, which takes 5 ms to load
-from collections.abc import Callable
-from struct import Struct
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,10 +20,8 @@ from ..errors import Unstorable
 from .tagged import NoTagError, encode, json_of
 
 DIGEST = 16  # bytes; of these 124 bits are kept
+_INT, _STR = {int}, {str}
 KEY_MASK = (1 << 60) - 1  # a Python int of 60 bits takes 32 bytes, one of 64 takes 48
-halves: Callable[[bytes], tuple[int, int]] = Struct("<QQ").unpack  # type: ignore[assignment]
-
-
 def canonical(value: Any) -> bytes:
     """Return the canonical form of a value; NoTagError if it has none.
 
@@ -51,26 +48,37 @@ class Identity:
         self._key = key
         self._view = view
 
-    def of(self, item: Any) -> tuple[bytes, bytes]:
-        """Return the digest of an input, before its occurrence is counted in, and the input as JSON.
+    def of_all(self, items: Sequence[Any]) -> tuple[list[bytes], list[bytes], dict[int, Exception]]:
+        """Return digests of inputs, before their occurrence is counted in, and their JSON; what failed, by place.
 
-        Raises:
-            Unstorable: it has no canonical form, and there is no `key`.
-            Exception: whatever `key` raises.
+        Both lists leave out the inputs that failed: for want of a canonical form (Unstorable), or because `key` did.
         """
+        if self._key is None and self._view is None:
+            kinds = set(map(type, items))
+            if kinds == _INT or (kinds == _STR and all(map(str.isascii, items))):  # much the most frequent
+                texts = list(map(json_of, items))
+                return [blake2b(text, digest_size=DIGEST).digest() for text in texts], texts, {}
+        digests: list[bytes] = []
+        texts = []
+        failed: dict[int, Exception] = {}
+        for place, item in enumerate(items):
+            try:
+                form, text = self._of(item)
+            except Exception as error:  # `key` and the input's own methods are code of the user's
+                failed[place] = error
+            else:
+                digests.append(digest_of(form))
+                texts.append(text)
+        return digests, texts, failed
+
+    def _of(self, item: Any) -> tuple[bytes, bytes]:
+        """Return what an input is known by, and the input as JSON, with its keys in the order in which they came."""
         if self._view is not None:
             item = self._view(item)
         if self._key is not None:
-            key = self._key(item)
-            return digest_of(_canonical_or_refused(key, "key", item)), _as_text(item)
-        kind = type(item)
-        if kind is int or (kind is str and item.isascii()):
-            form = json_of(item)
-            return digest_of(form), form
+            return _canonical_or_refused(self._key(item), "key", item), _as_text(item)
         form = _canonical_or_refused(item, "input", item)
-        if kind is dict or kind is list:  # it is kept with its keys in the order in which they came
-            return digest_of(form), encode(item, opaque=_object)
-        return digest_of(form), form
+        return form, encode(item, opaque=_object) if type(item) in (dict, list) else form
 
 
 def _canonical_or_refused(value: Any, role: str, item: Any) -> bytes:

@@ -7,12 +7,15 @@ block is read. An input that was seen in this run has None instead of a block, a
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections import OrderedDict
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any, Final
 
 from .frame import Columns, Head, checked
-from .identity import KEY_MASK, halves, nth_digest
+from .identity import KEY_MASK, nth_digest
 from .store import Store
 
 BLOCK = 4096  # outcomes; small commits are read many at a time
@@ -20,7 +23,7 @@ BLOCK_BYTES = 4 * 1024 * 1024
 KEPT = 4  # blocks in memory; inputs mostly come in about the order in which they were done
 FIRST_LOOKS = 8  # in a block, before a dict of it pays
 
-_NEW: Final[Any] = -1
+NOWHERE: Final[Any] = -1
 
 
 class Index:
@@ -60,16 +63,18 @@ class Index:
         for key in self.failed:
             self._table.pop(key, None)
 
-    def look_up(self, digest: bytes) -> tuple[int, int, int | None]:
-        """Count an input as seen; return its key, the rest of its digest, and the block of its outcome, if any."""
+    def look_up(self, digests: Sequence[bytes]) -> tuple[list[int], list[int], list[int]]:
+        """Count inputs as seen, in order; return their keys, the rests of their digests, and the blocks they are in.
+
+        A block of -1 is none: such an input is to be called.
+        """
         table = self._table
-        key, rest = halves(digest)
-        key &= KEY_MASK
-        block = table.get(key, _NEW)
-        if block is None:
-            return self._repeated(digest, key)
-        table[key] = None
-        return key, rest, None if block == _NEW else block
+        keys, rests = _halves(digests)
+        blocks: list[Any] = list(map(table.get, keys, repeat(NOWHERE)))
+        if None in blocks or len(set(keys)) < len(keys):  # some were seen before: one after another
+            return self._with_repeats(digests, keys, rests)
+        table.update(zip(keys, repeat(None)))
+        return keys, rests, blocks
 
     def block(self, number: int, store: Store, journal: bytes) -> Block:
         """Return a block, read if it is not in memory."""
@@ -83,17 +88,27 @@ class Index:
             blocks.move_to_end(number)
         return found
 
-    def _repeated(self, first: bytes, key: int) -> tuple[int, int, int | None]:
-        """Count a further occurrence of a content; its digest follows from the first one's and its number."""
-        while True:
-            number = self._repeats.get(key, 0) + 1
-            self._repeats[key] = number
-            nth, rest = halves(nth_digest(first, number))
-            nth &= KEY_MASK
-            block = self._table.get(nth, _NEW)
-            if block is not None:
-                self._table[nth] = None
-                return nth, rest, None if block == _NEW else block
+    def _with_repeats(
+        self, digests: Sequence[bytes], keys: list[int], rests: list[int]
+    ) -> tuple[list[int], list[int], list[int]]:
+        """Tell occurrences of a content apart; a later one's digest follows from the first one's and its number."""
+        blocks: list[int] = []
+        for place, digest in enumerate(digests):
+            first = key = keys[place]
+            while (block := self._table.get(key, NOWHERE)) is None:
+                number = self._repeats[first] = self._repeats.get(first, 0) + 1
+                (key,), (rests[place],) = _halves([nth_digest(digest, number)])
+            self._table[key] = None
+            keys[place] = key
+            blocks.append(block)
+        return keys, rests, blocks
+
+
+def _halves(digests: Sequence[bytes]) -> tuple[list[int], list[int]]:
+    numbers = array("Q", b"".join(digests))
+    if sys.byteorder != "little":
+        numbers.byteswap()
+    return [key & KEY_MASK for key in numbers[::2]], numbers[1::2].tolist()
 
 
 class Block:
@@ -109,14 +124,14 @@ class Block:
 
     def find(self, key: int, rest: int) -> tuple[Columns, int] | None:
         """Return where an outcome is; None if it is not here."""
+        found = self._places.get(key) if self._looks == FIRST_LOOKS else self._search(key)
+        return found if found is not None and found[0].rests[found[1]] == rest else None
+
+    def _search(self, key: int) -> tuple[Columns, int] | None:
         self._looks += 1
         if self._looks == FIRST_LOOKS:
             for columns in self._columns:
                 self._places.update(zip(columns.keys, zip(repeat(columns), range(columns.count)), strict=False))
-        found = self._places.get(key) if self._looks >= FIRST_LOOKS else self._search(key)
-        return found if found is not None and found[0].rests[found[1]] == rest else None
-
-    def _search(self, key: int) -> tuple[Columns, int] | None:
         for columns in reversed(self._columns):
             place = columns.find(key)
             if place >= 0:

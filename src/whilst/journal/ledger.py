@@ -10,6 +10,8 @@ import atexit
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from itertools import compress
+from math import isfinite
 from typing import Any
 
 from ..core.outcome import Record, short
@@ -20,7 +22,7 @@ from .codec import Values
 from .failure import Failure
 from .frame import Columns, Last
 from .identity import Identity
-from .index import Index
+from .index import NOWHERE, Index
 from .lock import Lock
 from .store import Store
 from .tally import Tally
@@ -29,7 +31,7 @@ from .writer import Writer
 HEAVY = 1024  # bytes of a value from which on it counts as more than one in the backlog
 HEAVY_SHIFT = 11  # 2 KiB each, so that the backlog of 65,536 at which reading halts is 128 MiB at most
 HEAVY_COMMIT = 4 * 1024 * 1024
-_SCALARS = frozenset({int, bool, float, type(None)})  # immutable and small: written later, many at once
+_SCALARS = frozenset({int, bool, type(None)})  # immutable and small: written later, many at once
 
 _open: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
@@ -69,7 +71,8 @@ class Ledger:
         self._writer = writer
         self._index = index
         self._tally = tally
-        self._identify = identity.of
+        self._identify = identity.of_all
+        self._as_is: frozenset[type] = frozenset() if values.own else _SCALARS
         self._values = values
         self._journal = journal
         self._last = last
@@ -106,53 +109,40 @@ class Ledger:
 
     def admit(self, pairs: Sequence[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], list[Record]]:
         """Identify inputs, in the order of the source; return those to call, and records of those already done."""
-        identify, look_up, pending = self._identify, self._index.look_up, self._pending
-        calls: list[tuple[int, Any]] = []
-        known: list[tuple[int, int, Any, int, int]] = []
+        pairs = list(pairs)
+        digests, texts, refused = self._identify([item for _, item in pairs])
         records: list[Record] = []
-        for pair in pairs:
-            index, item = pair
-            try:
-                digest, text = identify(item)
-            except Exception as error:  # no canonical form, or `key` raised: this input fails, the others go on
-                records.append((index, item, None, error, 0.0, 0.0, 0))
-                continue
-            key, rest, block = look_up(digest)
-            if block is None:
-                pending[index] = (key, rest, text)
-                calls.append(pair)
-            else:
-                known.append((block, index, item, key, rest))
-                pending[index] = (key, rest, text)
-        if known:
-            self._recall(known, calls, records)
-        return calls, records
+        if refused:  # no canonical form, or `key` raised: these fail, the others go on
+            records = [(*pairs[place], None, error, 0.0, 0.0, 0) for place, error in refused.items()]
+            pairs = [pair for place, pair in enumerate(pairs) if place not in refused]
+        keys, rests, blocks = self._index.look_up(digests)
+        new = blocks.count(NOWHERE)
+        if new < len(blocks):
+            again = self._recall(pairs, keys, rests, blocks, records)
+            pairs, keys, rests, texts = (list(compress(each, again)) for each in (pairs, keys, rests, texts))
+        self._pending.update(zip([index for index, _ in pairs], zip(keys, rests, texts, strict=True), strict=True))
+        return pairs, records
 
     def add(self, record: Record) -> None:
         """Write an outcome down; Unstorable if its value would not come back as it is."""
         index, _, value, error, started, took, attempts = record
         place = self._pending.pop(index, None)
-        writer = self._writer
+        writer, tally = self._writer, self._tally
         if place is None:  # it is in the journal, or could not be identified
             writer.queue.append(None)
         else:
             key, rest, text = place
-            stored: Any
             if error is not None:
-                stored = Failure.of(error)
-                self._tally.fail(key, text, stored)
+                value = Failure.of(error)
+                tally.fail(key, text, value)
             else:
-                kind = type(value)
-                if (kind in _SCALARS and value == value and not self._values.own) or (
-                    kind is str and len(value) < HEAVY and value.isascii() and not self._values.own
-                ):
-                    stored = value
-                else:
-                    stored = self._values.encode(value)
-                    if len(stored) >= HEAVY:
-                        self._weigh(len(stored))
-                self._tally.ok(key)
-            writer.queue.append((key, rest, text, stored, attempts, started, took))
+                if type(value) not in self._as_is:
+                    value = self._stored(value)
+                tally.done += 1
+                if tally.failures:
+                    tally.no_failure_any_more(key)
+            tally.added += 1
+            writer.queue.append((key, rest, text, value, attempts, started, took))
         self._added += 1
         if len(writer.queue) >= writer.ring_at:
             writer.ring()
@@ -198,39 +188,62 @@ class Ledger:
             self._writer.start(self._journal, self._last, self._told, self._ended)
 
     def _recall(
-        self, known: list[tuple[int, int, Any, int, int]], calls: list[tuple[int, Any]], records: list[Record]
-    ) -> None:
-        """Read the outcomes of inputs that are done, block by block."""
-        known.sort()  # by block, then by index, which no two have in common
-        repeated = len(calls)
-        for number, index, item, key, rest in known:
-            try:
-                found = self._index.block(number, self._store, self._journal).find(key, rest)
-            except Exception:  # the disk, mostly; calling it again is what is left
-                found = None
+        self,
+        pairs: Sequence[tuple[int, Any]],
+        keys: Sequence[int],
+        rests: Sequence[int],
+        blocks: Sequence[int],
+        records: list[Record],
+    ) -> list[bool]:
+        """Read the outcomes of inputs that are done, block by block; return which are to be called after all."""
+        again = [block == NOWHERE for block in blocks]
+        places = [place for place, new in enumerate(again) if not new]
+        places.sort(key=blocks.__getitem__)
+        current, find = NOWHERE, _nowhere
+        for place in places:
+            if blocks[place] != current:
+                current = blocks[place]
+                find = self._finder(current)
+            found = find(keys[place], rests[place])
             if found is None:  # two inputs with the same 60 bits, or a row that has been damaged since
-                calls.append((index, item))
+                again[place] = True
             else:
-                del self._pending[index]
-                records.append(self._record(index, item, *found))
-        if len(calls) > repeated:
-            calls.sort(key=_by_index)
+                records.append(self._record(*pairs[place], *found))
         records.sort(key=_by_index)
+        return again
+
+    def _finder(self, number: int) -> Callable[[int, int], tuple[Columns, int] | None]:
+        try:
+            return self._index.block(number, self._store, self._journal).find
+        except Exception:  # the disk, mostly; calling again is what is left
+            return _nowhere
 
     def _record(self, index: int, item: Any, columns: Columns, place: int) -> Record:
-        failure = columns.failures.get(place)
-        if failure is not None:
-            return index, item, None, failure.recorded(), 0.0, 0.0, columns.attempts(place)
+        attempts = 1
+        if not columns.plain:
+            attempts = columns.attempts(place)
+            failure = columns.failures.get(place)
+            if failure is not None:
+                return index, item, None, failure.recorded(), 0.0, 0.0, attempts
         text = columns.value(place)
         try:
-            return index, item, self._values.decode(text), None, 0.0, 0.0, columns.attempts(place)
+            return index, item, self._values.decode(text), None, 0.0, 0.0, attempts
         except Exception as error:  # msgspec's, or the user's codec's
-            return index, item, None, _unreadable(text, error), 0.0, 0.0, columns.attempts(place)
+            return index, item, None, _unreadable(text, error), 0.0, 0.0, attempts
 
-    def _weigh(self, size: int) -> None:
-        self._heavy += size
-        if self._heavy > HEAVY_COMMIT:
-            self._writer.ring()
+    def _stored(self, value: Any) -> Any:
+        """Return what is written of a value: itself, if it cannot change and JSON knows it; else its JSON, made now."""
+        kind = type(value)
+        if not self._values.own and (
+            (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
+        ):
+            return value
+        text = self._values.encode(value)
+        if len(text) >= HEAVY:
+            self._heavy += len(text)
+            if self._heavy > HEAVY_COMMIT:
+                self._writer.ring()
+        return text
 
     def _told(self, count: int, error: JournalError | None) -> None:
         tell(self._loop, self._committed, count, error)
@@ -270,6 +283,10 @@ def _unreadable(text: bytes, error: Exception) -> Unstorable:
         f"{type(error).__name__}: {short(str(error), 200)}",
         remedy='Journal(…, codec=…) with the type it was stored as, or accept="fresh"',
     )
+
+
+def _nowhere(key: int, rest: int) -> None:
+    return None
 
 
 def _nobody(_: Any) -> None:

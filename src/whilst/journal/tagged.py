@@ -19,7 +19,7 @@ import msgspec
 
 TAG = "$"
 TYPED_HEAD = b'{"$":"typed","v":'
-_MARK = b'"$"'
+MARK = b'"$"'
 _SCALARS = frozenset({int, str, bool, float, type(None)})
 _PLAIN = _SCALARS | {list, dict}
 _STR = frozenset({str})
@@ -61,7 +61,7 @@ def encode(value: Any, *, ordered: bool = False, opaque: Opaque | None = None) -
         except UnicodeEncodeError:  # a file name that is no text, for example
             return write(_tree(value, opaque, ordered))
         # null may be a NaN, and a key `$` is not a tag
-        return text if b"null" not in text and _MARK not in text else write(_tree(value, opaque, ordered))
+        return text if b"null" not in text and MARK not in text else write(_tree(value, opaque, ordered))
     return write(_tree(value, opaque, ordered))
 
 
@@ -72,7 +72,7 @@ def decode(text: bytes) -> Any:
     {'at': (1, b'hi'), 'n': inf}
     """
     found = parsed(text)
-    return _value(found) if _MARK in text else found
+    return _value(found) if MARK in text else found
 
 
 def natural(text: bytes) -> bytes:
@@ -81,7 +81,7 @@ def natural(text: bytes) -> bytes:
     >>> natural(encode({"at": (1, b"hi")}))
     b'{"at":[1,"aGk="]}'
     """
-    return text if _MARK not in text else json_of(_naked(parsed(text)))
+    return text if MARK not in text else json_of(_naked(parsed(text)))
 
 
 def _is_plain(value: Any) -> bool:

@@ -32,25 +32,26 @@ class Tally:
 
     def __init__(self, done: int, failed: dict[int, str]) -> None:
         self.done = done
+        """How many inputs have a value."""
         self.added = 0
-        self._failed = failed
+        """Outcomes of this run."""
+        self.failures = failed
+        """The kinds of the failures that no success came after, by key."""
         self._kinds: Counter[str] = Counter(failed.values())
         self._examples: dict[str, Example] = {}
 
-    def ok(self, key: int) -> None:
-        """Count a success."""
-        self.done += 1
-        self.added += 1
-        if self._failed:
-            self._no_failure_any_more(key)
-
     def fail(self, key: int, input: bytes, failure: Failure) -> None:
         """Count a failure."""
-        self.added += 1
-        self._no_failure_any_more(key)
-        self._failed[key] = failure.kind
+        self.no_failure_any_more(key)
+        self.failures[key] = failure.kind
         self._kinds[failure.kind] += 1
         self.show(input, failure)
+
+    def no_failure_any_more(self, key: int) -> None:
+        """Take an input off that has failed before, if it has."""
+        kind = self.failures.pop(key, None)
+        if kind is not None:
+            self._kinds[kind] -= 1
 
     def show(self, input: bytes, failure: Failure) -> None:
         """Take an example, if its kind has none."""
@@ -61,14 +62,9 @@ class Tally:
     @property
     def failed(self) -> int:
         """How many inputs have failed, and not succeeded since."""
-        return len(self._failed)
+        return len(self.failures)
 
     def kinds(self) -> dict[str, Kind]:
         """Return the failures by kind, the most frequent first."""
         counts = Counter(dict(list(self._kinds.items())))
         return {kind: Kind(count, self._examples.get(kind)) for kind, count in counts.most_common() if count > 0}
-
-    def _no_failure_any_more(self, key: int) -> None:
-        kind = self._failed.pop(key, None)
-        if kind is not None:
-            self._kinds[kind] -= 1

@@ -1,0 +1,34 @@
+"""For every test of the journal: nothing goes wrong in silence, and no file stays open."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FILES = Path("/proc/self/fd")
+
+
+def open_files(under: Path) -> list[str]:
+    """Return the files below a directory that this process has open."""
+    found = []
+    for fd in FILES.iterdir() if FILES.exists() else ():
+        try:
+            target = os.readlink(fd)
+        except OSError:
+            continue
+        if target.startswith(f"{under}{os.sep}"):
+            found.append(target)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    assert open_files(tmp_path) == []
+    assert not list(tmp_path.rglob("*.lock"))
+    errors = [r.getMessage() for r in caplog.get_records("call") if r.name == "asyncio" and r.levelno >= logging.ERROR]
+    assert errors == []
