@@ -16,7 +16,6 @@ from .progress import kinds
 from .signals import Signals
 
 if TYPE_CHECKING:
-    from ..core.outcome import Outcome
     from ..core.summary import Summary
     from ..run import Run
 
