@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ..io.open import output_format
+from ..io.refusal import closest
 from ..io.rows import Rejected, Row
 from .headers import is_secret, read_headers
 from .inputs import Source
 from .job import Job, Work, run_job
-from .messages import Problem, closest, short
+from .messages import Problem, short
 from .options import GroupedOption, RunOptions, output_option, rows_command, with_run_options
 from .template import Unfillable
 

@@ -9,7 +9,8 @@ import os
 import re
 from collections.abc import Sequence
 
-from .messages import Problem, closest
+from ..io.refusal import closest
+from .messages import Problem
 
 MOST = 64 * 1024  # bytes of a file that holds a header; whoever names a larger one means another file
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

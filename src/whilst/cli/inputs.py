@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import Protocol
 
 from ..io.open import Input, UnknownKind, open_input
-from ..io.refusal import Refused
+from ..io.refusal import Refused, closest
 from ..io.rows import Rejected, Row
-from .messages import DISK, Problem, closest
+from .messages import DISK, Problem
 from .outputs import problem_of
 from .progress import Progressing
 

@@ -1,4 +1,4 @@
-"""How does a command keep a journal? It is the library's own; here rows are told apart, and the command is written down."""
+"""How does a command keep a journal? The library's own does it; here rows are told apart and the command is noted."""
 
 from __future__ import annotations
 

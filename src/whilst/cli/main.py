@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from .messages import USAGE, Problem, closest, say
+from .messages import USAGE, Problem, say
 
 # name: where the command is, and what `whilst --help` says of it (so that it need not be imported for that)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -114,6 +114,8 @@ def _no_such_option(error: click.NoSuchOption) -> Problem:
 
 def _unknown(kind: str, given: str, known: list[str], command: str, else_try: str) -> Problem:
     """Say what was likely meant by a name that is not known."""
+    from ..io.refusal import closest
+
     close = closest(given, known)
     return Problem(f"{command} has no {kind} {given}", remedy=f"{command} {close}" if close else else_try)
 

@@ -7,7 +7,6 @@ import re
 import sys
 import textwrap
 import traceback
-from collections.abc import Iterable
 from types import TracebackType
 
 OK, FAILED, USAGE, STOPPED, DISK = 0, 1, 2, 3, 4
@@ -83,17 +82,6 @@ def short(text: str, limit: int = 100) -> str:
     """
     text = " ".join(text[: limit * 4].split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
-def closest(given: str, known: Iterable[str]) -> str:
-    """Return the name that was likely meant, or nothing.
-
-    >>> closest("demmo", ["map", "demo"])
-    'demo'
-    """
-    import difflib  # 10 ms, and only who is mistaken needs it
-
-    return next(iter(difflib.get_close_matches(given, list(known), n=1)), "")
 
 
 def described(error: BaseException, limit: int = 10_000) -> str:

@@ -29,10 +29,6 @@ class Spread:
         """What ended the sink."""
         return self._sink.broken
 
-    @broken.setter
-    def broken(self, error: OSError | None) -> None:
-        self._sink.broken = error
-
     @property
     def waiting(self) -> bool:
         """Whether `flush` would write something."""
@@ -66,5 +62,5 @@ class Spread:
 
 def spread(sinks: Sinks) -> Sinks:
     """Return the sinks with values spread."""
-    out = Spread(sinks.out)
+    out = cast("Sink", Spread(sinks.out))
     return Sinks(out, out if sinks.failed is sinks.out else sinks.failed)

@@ -14,7 +14,8 @@ from typing import Any
 
 from ..core.colour import is_generator_function, name_of, place_of
 from ..flow import Flow
-from .messages import Problem, closest, described, short, users_frames
+from ..io.refusal import closest
+from .messages import Problem, described, short, users_frames
 
 
 @dataclass(frozen=True, slots=True)

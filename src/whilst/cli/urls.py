@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..http.address import shown_url, why_no_url
+from ..io.refusal import closest
 from ..io.rows import Rejected, Row
 from .inputs import Source, open_source
-from .messages import Problem, closest, short
+from .messages import Problem, short
 from .template import Expansion, expand
 
 _FILE = re.compile(r"\.(txt|jsonl|ndjson|csv|parquet)(\.\w+)?$", re.IGNORECASE)
