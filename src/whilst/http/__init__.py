@@ -10,7 +10,7 @@ from __future__ import annotations
 try:
     from . import aio
 except ModuleNotFoundError as _missing:
-    if _missing.name != "pyreqwest":
+    if (_missing.name or "").partition(".")[0] != "pyreqwest":
         raise
     raise ModuleNotFoundError(
         "whilst.http needs pyreqwest, which is not installed\n  try: pip install 'whilst[http]'", name="pyreqwest"
