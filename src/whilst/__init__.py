@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import http as http
     from .bridge import block, unblock
     from .core.outcome import Outcome
     from .core.resource import Resource, resource
@@ -85,6 +86,8 @@ _HOMES = {
     "unblock": "bridge",
 }
 
+_MODULES = ("http",)  # public modules that need no import of their own: `whilst.http.get_json`
+
 __all__ = [
     "DeadlineExceeded",
     "Flow",
@@ -125,6 +128,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name at its first use."""
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'whilst' has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,12 +25,16 @@ class Feed:
         misfit: Callable[[Any], str | None] | None,
         source_name: str,
         *,
+        after: Callable[[Row | Rejected], Row | None] | None = None,
         room: int = MOST_LARGE,
     ) -> None:
         self.source_name: str = source_name
         self.last_line: int = 0
         """The line of the last row that was delivered."""
-        self._rows = rows
+        self._rows = rows if after is None else self._with_further(rows)
+        self._after = after
+        self._further: deque[Row] = deque()
+        self._given = self._delivered = 0
         self._misfit = misfit
         self._room = room
         self._held = 0
@@ -53,6 +58,8 @@ class Feed:
         """Take note that a row's outcome has been written."""
         if row.line > self.last_line:
             self.last_line = row.line
+        if self._after is not None:
+            self._look_further(self._after(row))
         if self._held and type(row) is Row and len(row.raw) > LARGE:
             self._give(len(row.raw))
 
@@ -60,6 +67,34 @@ class Feed:
         """Let a reader that waits for room end."""
         with self._changed:
             self._closed = True
+            self._changed.notify_all()
+
+    def _with_further(self, rows: Iterator[Row | Rejected]) -> Iterator[Row | Rejected]:
+        """Give the rows and, as soon as they are known, those that follow from the outcomes of others."""
+        for row in rows:
+            yield from self._known()
+            self._given += 1
+            yield row
+        while self._wait_for_further():
+            yield from self._known()
+
+    def _known(self) -> Iterator[Row]:
+        while self._further:
+            self._given += 1
+            yield self._further.popleft()
+
+    def _wait_for_further(self) -> bool:
+        """Wait until a row follows; False once none can: all that were given are delivered."""
+        with self._changed:
+            while not self._further and self._delivered < self._given and not self._closed:
+                self._changed.wait()
+            return bool(self._further) and not self._closed
+
+    def _look_further(self, row: Row | None) -> None:
+        with self._changed:
+            if row is not None:
+                self._further.append(row)
+            self._delivered += 1
             self._changed.notify_all()
 
     def _take(self, size: int) -> bool:

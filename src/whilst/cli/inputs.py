@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import os
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from ..io.open import Input, UnknownKind, open_input
-from ..io.refusal import Refused
+from ..io.refusal import Refused, closest
 from ..io.rows import Rejected, Row
 from .messages import DISK, Problem
 from .outputs import problem_of
@@ -74,7 +73,7 @@ def peek(rows: Iterator[Row | Rejected], source: Source) -> tuple[Row | Rejected
 def _close_file(name: str) -> str:
     """Return the file that was likely meant."""
     with suppress(OSError):
-        close = difflib.get_close_matches(os.path.basename(name), os.listdir(os.path.dirname(name) or "."), n=1)
-        if close and close[0] != os.path.basename(name):
-            return os.path.join(os.path.dirname(name), close[0])
+        close = closest(os.path.basename(name), os.listdir(os.path.dirname(name) or "."))
+        if close and close != os.path.basename(name):
+            return os.path.join(os.path.dirname(name), close)
     return ""

@@ -24,6 +24,7 @@ from .options import RunOptions, in_flags
 from .outputs import begin_outputs, check_outputs, finish_outputs, open_outputs
 from .progress import Attendant
 from .signals import Interrupted, Signals
+from .spread import spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class Work:
     """Say why a row's value is no input; None: it is."""
     subject: Any = None
     """What a journal knows the work again by: the user's function."""
+    after: Callable[[Row | Rejected], Row | None] | None = None
+    """Return the row that follows from an outcome, if one does, once that has been delivered."""
+    gives_lists: bool = False
+    """Whether a value is a list whose elements are the values to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class Job:
 
     source: Source
     work: Callable[[Row | Rejected | None], Work]
+    total: int | None = None
+    """How many rows there are, if that is known."""
 
 
 def run_job(options: RunOptions, prepare: Callable[[], Job], command: str) -> int:
@@ -87,23 +94,33 @@ def _run(options: RunOptions, prepare: Callable[[], Job], command: str, signals:
     if sinks is None:
         return _show_calls(work, rows, options.dry_run or 0)
     columns = list(first.value) if source.is_table and isinstance(first, Row) else None
+    if work.gives_lists:
+        sinks = spread(sinks)
     begin_outputs(sinks, options, columns)
-    feed = Feed(rows, work.misfit, source.name)
+    feed = Feed(rows, work.misfit, source.name, after=work.after)
     keeper = Keeper(options, work.subject)
-    run = _make_run(options, work, sinks, feed, command, keeper)
+    run = _make_run(options, job, work, sinks, feed, command, keeper)
     signals.attach(run, [keeper.rescue, *(it.finish for it in sinks.each())])
     undo.pop_all()  # from here on what was written is kept
     return _drive(run, source, sinks, feed, signals, options, keeper)
 
 
-def _make_run(options: RunOptions, work: Work, sinks: Sinks, feed: Feed, command: str, keeper: Keeper) -> Any:
+def _make_run(options: RunOptions, job: Job, work: Work, sinks: Sinks, feed: Feed, command: str, keeper: Keeper) -> Any:
     choose_loop()
     from .. import map as whilst_map
 
     # A journal keeps what the function returned, for any output; without one it is prepared where it was made.
     fn = work.worker(sinks.out.prepare if keeper.journal is None else _as_it_is)
     try:
-        return whilst_map(fn, feed, progress=False, name=work.name, journal=keeper.journal, **options.policies())
+        return whilst_map(
+            fn,
+            feed,
+            total=job.total if options.take is None or job.total is None else min(job.total, options.take),
+            progress=False,
+            name=work.name,
+            journal=keeper.journal,
+            **options.policies(),
+        )
     except (TypeError, ValueError) as error:
         fact, _, more = in_flags(str(error)).partition("\n")
         raise Problem(fact, *([more.strip()] if more else []), remedy=f"{command} --help") from None

@@ -5,7 +5,6 @@ Nothing but click is imported before a subcommand is chosen: `whilst --help` ans
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from .messages import USAGE, Problem, say
 # name: where the command is, and what `whilst --help` says of it (so that it need not be imported for that)
 COMMANDS: dict[str, tuple[str, str]] = {
     "map": ("whilst.cli.map:command", "Call a function on every input, many at a time."),
+    "get": ("whilst.cli.get:command", "Fetch many URLs, many at a time."),
     "run": ("whilst.cli.run:command", "Run a flow, once or over every input."),
     "resume": ("whilst.cli.resume:command", "Go on with the command that a journal is of."),
     "status": ("whilst.cli.status:command", "Say how the run of a journal is doing."),
@@ -114,8 +114,10 @@ def _no_such_option(error: click.NoSuchOption) -> Problem:
 
 def _unknown(kind: str, given: str, known: list[str], command: str, else_try: str) -> Problem:
     """Say what was likely meant by a name that is not known."""
-    close = difflib.get_close_matches(given, known, n=1)
-    return Problem(f"{command} has no {kind} {given}", remedy=f"{command} {close[0]}" if close else else_try)
+    from ..io.refusal import closest
+
+    close = closest(given, known)
+    return Problem(f"{command} has no {kind} {given}", remedy=f"{command} {close}" if close else else_try)
 
 
 def _as_fact(text: str) -> str:

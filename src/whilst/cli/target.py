@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import importlib.util
 import os
@@ -15,6 +14,7 @@ from typing import Any
 
 from ..core.colour import is_generator_function, name_of, place_of
 from ..flow import Flow
+from ..io.refusal import closest
 from .messages import Problem, described, short, users_frames
 
 
@@ -64,8 +64,8 @@ def _load_file(path: str, name: str) -> ModuleType:
     if not os.path.isfile(path):
         folder = os.path.dirname(path) or "."
         here = sorted(it for it in _listing(folder) if it.endswith(".py"))
-        close = difflib.get_close_matches(os.path.basename(path), here, n=1)
-        likely = os.path.join(os.path.dirname(path), close[0]) if close else ""
+        close = closest(os.path.basename(path), here)
+        likely = os.path.join(os.path.dirname(path), close) if close else ""
         raise Problem(
             f"there is no file {path}",
             f"looked in {os.path.abspath(folder)}" + (f", which has {_some(here)}" if here else ""),
@@ -104,8 +104,8 @@ def _attribute(module: ModuleType, where: str, name: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError:
-            close = difflib.get_close_matches(part, dir(found), n=1)
-            fixed = name.replace(part, close[0], 1) if close else ""
+            close = closest(part, dir(found))
+            fixed = name.replace(part, close, 1) if close else ""
             functions = _functions(found)
             raise Problem(
                 f"{seen} has no {part}",
@@ -134,9 +134,9 @@ def _without_name(given: str) -> Problem:
 
 def _no_module(where: str, name: str) -> Problem:
     here = sorted(it.removesuffix(".py") for it in _listing(".") if it.endswith(".py") or os.path.isdir(it))
-    close = difflib.get_close_matches(where, here, n=1)
+    close = closest(where, here)
     is_path = os.sep in where or os.path.isfile(f"{where}.py")
-    remedy = f"whilst map {close[0]}:{name}" if close else f"whilst map {where}.py:{name}" if is_path else ""
+    remedy = f"whilst map {close}:{name}" if close else f"whilst map {where}.py:{name}" if is_path else ""
     return Problem(
         f"there is no module {where}", f"looked in {os.getcwd()} and in the path of {sys.executable}", remedy=remedy
     )
@@ -196,8 +196,8 @@ def _listing(folder: str) -> list[str]:
 
 
 def _suggest(where: str, name: str, functions: list[str]) -> str:
-    close = difflib.get_close_matches(name, functions, n=1) or functions[:1]
-    return f"whilst map {where}:{close[0]}" if close else ""
+    close = closest(name, functions) or next(iter(functions), "")
+    return f"whilst map {where}:{close}" if close else ""
 
 
 def _some(names: Iterable[str]) -> str:

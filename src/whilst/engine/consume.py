@@ -83,7 +83,7 @@ def consume_plain(
                 if driver.finished and not handoff.ready:
                     break
                 driver.ran_dry()
-                handoff.wait(lambda: driver.finished)
+                handoff.wait(lambda: driver.finished, window)
                 continue
             window.delivered = delivered = window.delivered + 1
             if delivered >= driver.nudge_at:

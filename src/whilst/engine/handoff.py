@@ -6,13 +6,23 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from time import monotonic, sleep
 from typing import Protocol
 
 from ..core.outcome import Record
+from ..core.window import Window
 
 # Seconds that a waiting consumer lets pass without a look around: a signal that comes between the interpreter's last
 # look for signals and the system call that waits would else be handled only when the wait ends.
 GLANCE = 0.5
+
+# A wake-up of a thread costs both sides some 15 µs (they take turns with the interpreter's lock), so a consumer whose
+# records come that fast lets several come together: as many as a quarter of the window, so that no lane stands idle
+# for it, and for no longer than nobody notices. 20,000 requests to a fast server: 143 -> 105 µs of CPU each. Records
+# that come faster still come together by themselves.
+LOOK_EVERY = 32  # waits
+BRISK = (30e-6, 500e-6)  # seconds between two records
+NAP = (100e-6, 2e-3)  # seconds; the operating system's sleep is no finer
 
 
 class Handoff(Protocol):
@@ -70,6 +80,10 @@ class ThreadHandoff:
         self.ready: deque[Record] = deque()
         self.waiting: bool = False
         self._loop = loop
+        self._waits = 0  # since the pace was looked at
+        self._nap = 0.0
+        self._delivered = 0  # when it was
+        self._looked = monotonic()
         self._gate = threading.Lock()
         self._gate.acquire()
 
@@ -85,8 +99,25 @@ class ThreadHandoff:
         """Run `callback` on the engine's loop."""
         self._loop.call_soon_threadsafe(callback)
 
-    def wait(self, ended: Callable[[], bool]) -> None:
+    def wait(self, ended: Callable[[], bool], window: Window) -> None:
         """Block until something is ready or `ended()`, or for a while; a signal's exception comes out of here."""
+        self._waits += 1
+        if self._waits >= LOOK_EVERY:
+            self._nap = self._pace(window)
+        if self._nap and not ended():
+            sleep(self._nap)
+            if self.ready:
+                return
         self.waiting = True
         if not self.ready and not ended():
             self._gate.acquire(timeout=GLANCE)
+
+    def _pace(self, window: Window) -> float:
+        """Return how long to let records come together, from how fast the last ones came."""
+        now = monotonic()
+        count, took = window.delivered - self._delivered, now - self._looked
+        self._waits, self._delivered, self._looked = 0, window.delivered, now
+        if not BRISK[0] * count <= took <= BRISK[1] * count:
+            return 0.0
+        nap = min(took / count * window.size / 4, NAP[1])
+        return nap if nap >= NAP[0] else 0.0

@@ -1,0 +1,66 @@
+"""What if one input gives many values? A sink that takes each as if it were an outcome of its own."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+
+from ..io.rows import Rejected, Row
+from ..io.sink import Shape, Sink
+from .deliver import Sinks
+
+_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class Spread:
+    """Writes the elements of a list to a sink that would write the list."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.name: str = sink.name
+        self._sink = sink
+        self.flush = sink.flush
+        self.finish = sink.finish
+        self.keep = sink.keep
+        self.discard = sink.discard
+
+    @property
+    def broken(self) -> OSError | None:
+        """What ended the sink."""
+        return self._sink.broken
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `flush` would write something."""
+        return self._sink.waiting
+
+    def begin(self, shape: Shape) -> None:
+        """Say what will come."""
+        self._sink.begin(shape)
+
+    def prepare(self, value: object) -> list[Any]:
+        """Prepare each element."""
+        return [self._sink.prepare(it) for it in cast("list[object]", value)]
+
+    def dump(self, prepared: Any) -> bytes:
+        """Return the elements as a JSON list."""
+        return b"[" + b",".join([self._sink.dump(it) for it in prepared]) + b"]"
+
+    def load(self, text: bytes) -> Any:
+        """Return the elements from a JSON list."""
+        return [self._sink.load(bytes(it)) for it in _elements(text)]
+
+    def write(self, row: Row, prepared: Any) -> None:
+        """Take each element as a success; none of an empty list."""
+        for it in prepared:
+            self._sink.write(row, it)
+
+    def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
+        """Take a failure."""
+        self._sink.failure(row, error, attempts)
+
+
+def spread(sinks: Sinks) -> Sinks:
+    """Return the sinks with values spread."""
+    out = cast("Sink", Spread(sinks.out))
+    return Sinks(out, out if sinks.failed is sinks.out else sinks.failed)

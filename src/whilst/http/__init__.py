@@ -1,0 +1,53 @@
+"""A small HTTP client in both colours, on one pool of connections: `get_json`, `get_text`, `get_bytes`, `request`.
+
+The functions here block; those of `whilst.http.aio` are the same for async code. Both can be mapped as they are:
+`whilst.map(whilst.http.get_json, urls)` or `whilst.map(whilst.http.aio.get_json, urls)`. An answer that is not 2xx,
+not complete or not what was asked for raises an `HTTPError`; no message of one holds a secret.
+"""
+
+from __future__ import annotations
+
+try:
+    from . import aio
+except ModuleNotFoundError as _missing:
+    if (_missing.name or "").partition(".")[0] != "pyreqwest":
+        raise
+    raise ModuleNotFoundError(
+        "whilst.http needs pyreqwest, which is not installed\n  try: pip install 'whilst[http]'", name="pyreqwest"
+    ) from None
+
+from .blocking import get_bytes, get_json, get_text, request
+from .errors import (
+    BadAnswer,
+    CertificateError,
+    ConnectError,
+    Headers,
+    HTTPError,
+    InvalidURL,
+    RequestTimeout,
+    StatusError,
+    TooManyRedirects,
+    TruncatedError,
+    UnknownHost,
+)
+from .exchange import Response
+
+__all__ = [
+    "BadAnswer",
+    "CertificateError",
+    "ConnectError",
+    "HTTPError",
+    "Headers",
+    "InvalidURL",
+    "RequestTimeout",
+    "Response",
+    "StatusError",
+    "TooManyRedirects",
+    "TruncatedError",
+    "UnknownHost",
+    "aio",
+    "get_bytes",
+    "get_json",
+    "get_text",
+    "request",
+]

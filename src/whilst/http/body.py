@@ -1,0 +1,41 @@
+"""How do the arguments of a request become its bytes and headers?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+Data = bytes | str | Mapping[str, Any]
+
+
+def encoded(
+    json: Any, data: Data | None, headers: Mapping[str, str] | None
+) -> tuple[bytes | None, Mapping[str, str] | None]:
+    """Return the body and the headers, with the content type of the body unless the caller names one.
+
+    >>> encoded({"id": 7}, None, None)
+    (b'{"id":7}', {'content-type': 'application/json'})
+    >>> encoded(None, {"q": "a b"}, {"Accept": "text/csv"})[0]
+    b'q=a+b'
+    """
+    if json is None and data is None:
+        return None, headers
+    if json is not None and data is not None:
+        raise TypeError("a request has one body: give json or data, not both")
+    if json is not None:
+        body, kind = msgspec.json.encode(json), "application/json"
+    elif isinstance(data, bytes):
+        body, kind = data, "application/octet-stream"
+    elif isinstance(data, str):
+        body, kind = data.encode(), "text/plain; charset=utf-8"
+    elif isinstance(data, Mapping):
+        body, kind = urlencode(data, doseq=True).encode(), "application/x-www-form-urlencoded"
+    else:
+        raise TypeError(f"data must be bytes, text or a mapping of form fields, got {type(data).__name__}")
+    given = dict(headers or {})
+    if not any(name.lower() == "content-type" for name in given):
+        given["content-type"] = kind
+    return body, given

@@ -1,0 +1,74 @@
+"""Which client sends? One a process and colour, made when it is first needed; its connections are shared by all."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from threading import Lock
+from typing import TypeVar
+
+from pyreqwest.client import Client, ClientBuilder, SyncClient, SyncClientBuilder
+
+TIMEOUT = 60.0  # seconds for a whole answer, unless told otherwise: silence is a failure, not a reason to wait for ever
+CONNECT_TIMEOUT = timedelta(seconds=20)  # for a connection; a host that drops packets would take the whole timeout
+IDLE = timedelta(seconds=55)  # that a connection is kept; many servers and balancers close theirs after 60
+
+BuilderT = TypeVar("BuilderT", ClientBuilder, SyncClientBuilder)
+
+_clients: dict[str, Client | SyncClient] = {}
+_guard = Lock()
+_forked = False
+
+
+def async_client() -> Client:
+    """Return the client of coroutines, of whatever loop."""
+    client = _clients.get("async") or _make("async")
+    assert isinstance(client, Client)
+    return client
+
+
+def blocking_client() -> SyncClient:
+    """Return the client of threads."""
+    client = _clients.get("blocking") or _make("blocking")
+    assert isinstance(client, SyncClient)
+    return client
+
+
+def _make(colour: str) -> Client | SyncClient:
+    with _guard:
+        if _forked:
+            raise RuntimeError(
+                "whilst.http was used before this process was forked, and connections do not survive that\n"
+                '  try: multiprocessing.get_context("spawn"), or use whilst.http in the child alone'
+            )
+        if colour not in _clients:
+            _clients[colour] = (
+                _configured(ClientBuilder()).build() if colour == "async" else _configured(SyncClientBuilder()).build()
+            )
+        return _clients[colour]
+
+
+def _configured(builder: BuilderT) -> BuilderT:
+    """Say how requests are sent; redirects are followed by `Exchange`, which knows what must not follow."""
+    return (
+        builder.user_agent("whilst")
+        .http2(True)
+        .http2_adaptive_window(True)
+        .follow_redirects(False)
+        .referer(False)
+        .timeout(timedelta(seconds=TIMEOUT))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE)
+    )
+
+
+def _after_fork() -> None:
+    """Forget the parent's clients: their sockets and their thread are the parent's."""
+    global _forked, _guard
+    _guard = Lock()  # another thread of the parent may have held it
+    _forked = _forked or bool(_clients)
+    _clients.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

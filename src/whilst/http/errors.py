@@ -1,0 +1,123 @@
+"""What can go wrong with a request? Each kind is a class; no message holds a secret.
+
+Messages name the method, the host and the path. User-info and the values of the query are masked in them, and so are
+the values of the request's own headers wherever the other side repeats one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+
+EXCERPT = 500  # characters of a body that an error keeps
+SHOWN = 160  # characters of it that its message shows
+LEAST_SECRET = 4  # characters; to mask shorter ones would blacken ordinary text
+
+
+class HTTPError(Exception):
+    """The parent of every error of a request; `url` is masked."""
+
+    url: str = ""
+
+
+class InvalidURL(HTTPError, ValueError):
+    """It cannot be asked: no URL, not http or https, or no host."""
+
+
+class ConnectError(HTTPError, ConnectionError):
+    """The host cannot be found or reached, or the connection broke before the answer was complete."""
+
+
+class UnknownHost(HTTPError, LookupError):
+    """There is no host of that name; trying again would not help."""
+
+
+class TruncatedError(ConnectError):
+    """The connection ended in the middle of the body."""
+
+
+class CertificateError(HTTPError):
+    """The certificate is not to be trusted; trying again would not help."""
+
+
+class RequestTimeout(HTTPError, TimeoutError):
+    """The whole answer was not there within `timeout` seconds."""
+
+
+class BadAnswer(HTTPError, ValueError):
+    """The answer is complete and yet no answer: not HTTP, not what its headers say, or not the JSON that was meant."""
+
+
+class TooManyRedirects(HTTPError):
+    """One redirect led to the next, over and over."""
+
+
+class StatusError(HTTPError):
+    """The status is not 2xx: `status` says which, `headers` came with it, `body` is how its text begins.
+
+    >>> error = StatusError.of(404, {"Server": "x"}, "GET https://example.com/a", "https://example.com/a", "")
+    >>> str(error), error.status, error.headers["server"]
+    ('404 Not Found: GET https://example.com/a', 404, 'x')
+    """
+
+    status: int = 0
+    headers: Headers
+    body: str = ""
+
+    @classmethod
+    def of(cls, status: int, headers: Mapping[str, str], asked: str, url: str, body: str) -> StatusError:
+        """Make one; `asked` and `body` must be masked."""
+        excerpt = " ".join(body[:SHOWN].split())
+        error = cls(f"{reason(status)}: {asked}" + (f": {excerpt}" if excerpt else ""))
+        error.status, error.headers, error.url, error.body = status, Headers(headers), url, body
+        return error
+
+
+class Headers(Mapping[str, str]):
+    """Headers by name, in whatever case; what occurs several times is joined by commas.
+
+    >>> Headers({"Retry-After": "7"})["retry-after"]
+    '7'
+    """
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in given.items():
+            name = name.lower()
+            self._values[name] = f"{self._values[name]}, {value}" if name in self._values else value
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<Headers {', '.join(self._values)}>"  # a value may be a secret, as of Set-Cookie
+
+
+def reason(status: int) -> str:
+    """Return the status in words.
+
+    >>> reason(429), reason(599)
+    ('429 Too Many Requests', '599')
+    """
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def masked(text: str, secrets: list[str]) -> str:
+    """Return `text` without any of the secrets.
+
+    >>> masked("token 'abcdef' is unknown", ["abcdef", "x"])
+    "token '…' is unknown"
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= LEAST_SECRET:
+            text = text.replace(secret, "…")
+    return text

@@ -1,0 +1,260 @@
+"""How does a request become an answer? Redirects, statuses and failures; the same for both colours, which only send."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from pyreqwest import exceptions as raw
+from pyreqwest.client import Client, SyncClient
+from pyreqwest.http import HeaderMap, Url
+from pyreqwest.request import RequestBuilder, SyncRequestBuilder
+
+from .address import host_of, secrets_of, shown_url
+from .clients import TIMEOUT
+from .errors import (
+    EXCERPT,
+    BadAnswer,
+    CertificateError,
+    ConnectError,
+    HTTPError,
+    InvalidURL,
+    RequestTimeout,
+    StatusError,
+    TooManyRedirects,
+    TruncatedError,
+    UnknownHost,
+    masked,
+    reason,
+)
+
+NO_TIMEOUT = 10 * 365 * 86400.0  # seconds; a client has no word for "none" once it has a default
+MOST_REDIRECTS = 10
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Headers that may follow a redirect to another host; any other may be a credential.
+HARMLESS = frozenset({"accept", "accept-language", "user-agent", "content-type"})
+FAILURES = (raw.PyreqwestError, ValueError)  # what sending raises; ValueError: a URL or a header that is none
+
+# How the resolvers of Linux, macOS and Windows say that a name does not exist; a resolver that fails says other things.
+NO_SUCH_NAME = re.compile(r"Name or service not known|No address associated|nodename nor servname|No such host")
+CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Response:
+    """A complete answer whose status is 2xx. `url` is where it came from, after redirects; keep it out of logs."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Their names in whatever case."""
+    url: str
+    body: bytes
+    method: str = "GET"
+
+    def json(self) -> Any:
+        """Return the body, decoded; BadAnswer if it is not JSON."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (ValueError, RecursionError) as error:
+            raise self.not_json(error) from None
+
+    @property
+    def text(self) -> str:
+        """The body as text, by the charset it says it has, or else UTF-8; what is no text is replaced."""
+        return self.body.decode(_charset(self.headers.get("content-type", "")), "replace")
+
+    @property
+    def asked(self) -> str:
+        """`GET https://example.com/a`, for messages: without secrets."""
+        return f"{self.method} {shown_url(self.url)}"
+
+    def __repr__(self) -> str:
+        return f"<Response {reason(self.status)}: {self.asked}, {len(self.body):,} bytes>"
+
+    def not_json(self, error: Exception) -> BadAnswer:
+        """Say what the body is instead of JSON."""
+        kind = self.headers.get("content-type", "").partition(";")[0] or "no content type"
+        fact = (
+            "nested too deep" if isinstance(error, RecursionError) else str(error).removeprefix("JSON is malformed: ")
+        )
+        what = f"{len(self.body):,} bytes, {kind}" if self.body else "empty"
+        bad = BadAnswer(f"the answer is not JSON: {fact[:1].lower()}{fact[1:]}: {self.asked} ({what})")
+        bad.url = shown_url(self.url)
+        return bad
+
+
+class Exchange:
+    """One request and the redirects it meets: ask `builder` for what to send, give `take` what came."""
+
+    def __init__(
+        self,
+        client: Client | SyncClient,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float | None = TIMEOUT,
+    ) -> None:
+        if type(url) is not str:
+            raise TypeError(f"url must be a string, got {type(url).__name__}")
+        self._client = client
+        self._method = method
+        self._url = url
+        self._headers = headers
+        self._body = body
+        self._timeout = _seconds(timeout)
+        self._redirects = 0
+
+    def builder(self) -> Any:
+        """Return what to send next; ValueError if it cannot be sent."""
+        made: RequestBuilder | SyncRequestBuilder = self._client.request(self._method, self._url)
+        if self._timeout is not _USUAL:  # which the client has by itself; each call into it costs
+            made = made.timeout(self._timeout)
+        if self._headers:
+            made = made.headers(self._headers)
+        return made.body_bytes(self._body) if self._body is not None else made
+
+    def take(self, status: int, headers: HeaderMap, body: bytes) -> Response | None:
+        """Return the answer, or None when it is a redirect and `builder` has the next request."""
+        if 200 <= status < 300:
+            return Response(status, headers, self._url, body, self._method)
+        if status in REDIRECTS and (target := headers.get("location")):
+            self._redirect(status, target)
+            return None
+        # A page for people says nothing that the status does not.
+        page = "html" in headers.get("content-type", "")
+        text = "" if page else body[: EXCERPT * 4].decode("utf-8", "replace")[:EXCERPT]
+        raise StatusError.of(status, headers, self.asked, shown_url(self._url), masked(text, self._secrets()))
+
+    @property
+    def asked(self) -> str:
+        """What is being asked, without secrets."""
+        return f"{self._method} {shown_url(self._url)}"
+
+    def _redirect(self, status: int, target: str) -> None:
+        self._redirects += 1
+        if self._redirects > MOST_REDIRECTS:
+            raise self._named(TooManyRedirects(f"{MOST_REDIRECTS} redirects, one after the other: {self.asked}"))
+        before = Url(self._url)
+        try:
+            after = before.join(target)
+        except ValueError:
+            raise self._named(BadAnswer(f"{reason(status)}, but the location is no URL: {self.asked}")) from None
+        if after.scheme not in ("http", "https"):
+            raise self._named(BadAnswer(f"{reason(status)} to a {after.scheme} URL: {self.asked}"))
+        if self._headers and after.origin_ascii != before.origin_ascii:
+            self._headers = {name: it for name, it in self._headers.items() if name.lower() in HARMLESS}
+        if status == 303 or (status in (301, 302) and self._method == "POST"):
+            self._method, self._body = "HEAD" if self._method == "HEAD" else "GET", None
+        self._url = str(after)
+
+    def _secrets(self) -> list[str]:
+        given = self._headers or {}
+        values = [value for name, value in given.items() if name.lower() not in HARMLESS]
+        parts = [part for value in values for part in (value, *value.split())]  # `Bearer abc`: also abc alone
+        return [*secrets_of(self._url), *parts]
+
+    def _named(self, error: HTTPError) -> HTTPError:
+        error.url = shown_url(self._url)
+        return error
+
+    def failure(self, error: Exception) -> Exception:
+        """Turn what the client raised into an error of ours."""
+        if isinstance(error, raw.PyreqwestError):
+            return self._named(self._translated(error))
+        if not Url.is_valid(self._url):
+            return self._named(InvalidURL(f"not a URL: {error} ({shown_url(self._url) or 'it is empty'})"))
+        return _unsendable(error)
+
+    def _translated(self, error: raw.PyreqwestError) -> HTTPError:
+        details = error.details if isinstance(error, raw.DetailedPyreqwestError) else None
+        causes = [it["message"] for it in (details and details["causes"]) or []]
+        host = host_of(self._url)
+        if isinstance(error, raw.RequestTimeoutError):
+            return RequestTimeout(
+                f"no whole answer from {host} within {self._timeout.total_seconds():g} s: {self.asked}"
+            )
+        if isinstance(error, raw.BuilderError):
+            return InvalidURL(f"only http and https URLs can be asked, got {shown_url(self._url)}")
+        cause = causes[-1] if causes else error.message
+        last = _plain(cause)
+        if "certificate" in last:
+            return CertificateError(f"the certificate of {host} is not trusted: {_certificate(last)}: {self.asked}")
+        if "error reading a body from connection" in causes:
+            return TruncatedError(f"the connection to {host} broke in the middle of the body: {last}: {self.asked}")
+        if isinstance(error, raw.NetworkError):
+            return _unconnected(host, causes, cause, self.asked)
+        if isinstance(error, raw.DecodeError):
+            return BadAnswer(f"{host} does not answer as it should: {last}: {self.asked}")
+        return HTTPError(f"{last}: {self.asked}")
+
+
+def _unsendable(error: Exception) -> ValueError:
+    """Say what of a request cannot be sent; the client would repeat the value of a header, which may be a secret."""
+    text = str(error)
+    if "header value" in text:
+        return ValueError("a header cannot be sent: its value holds what no header may, such as a line end")
+    return ValueError(f"the request cannot be sent: {text[:1].lower()}{text[1:]}")
+
+
+def _seconds(timeout: float | None) -> timedelta:
+    if timeout is None:
+        return _delta(NO_TIMEOUT)
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be seconds, got {timeout!r}")
+    if not timeout > 0:
+        raise ValueError(f"timeout must be more than 0 seconds, got {timeout!r}")
+    return _delta(float(min(timeout, NO_TIMEOUT)))
+
+
+@lru_cache(16)
+def _delta(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
+
+
+_USUAL = _delta(TIMEOUT)
+
+
+@lru_cache(64)
+def _charset(content_type: str) -> str:
+    found = CHARSET.search(content_type)
+    try:
+        return codecs.lookup(found[1]).name if found else "utf-8"
+    except LookupError:
+        return "utf-8"
+
+
+def _unconnected(host: str, causes: list[str], cause: str, asked: str) -> HTTPError:
+    if "dns error" in causes and NO_SUCH_NAME.search(cause):
+        return UnknownHost(f"there is no host {host}: {asked}")
+    what = "cannot be reached" if "client error (Connect)" in causes else "broke the connection"
+    error = ConnectError(f"{host} {what}: {_plain(cause)}: {asked}")
+    if number := OS_ERROR.search(cause):
+        error.errno = int(number[1])  # tells a refused connection, which means "slower", from others
+    return error
+
+
+def _plain(cause: str) -> str:
+    """Return a cause without the number the system has for it, and without a URL (it has secrets)."""
+    plain = cause.partition(" for url (")[0].partition(" (os error")[0]
+    return "it does not speak TLS (try http://)" if plain.endswith("type InvalidContentType") else plain
+
+
+def _certificate(cause: str) -> str:
+    """Say what is wrong with a certificate, and what to do about it."""
+    fact = cause.removeprefix("invalid peer certificate: ")
+    if fact == "UnknownIssuer" or "CaUsedAsEndEntity" in fact:
+        return "nobody known here signed it (if you trust who did: SSL_CERT_FILE=their-ca.pem)"
+    if "not valid for name" in fact:
+        others = ", ".join(part.partition('"')[0] for part in fact.split('DnsName("')[1:])
+        return f"it is for {others or 'another name'} (ask for that host, or mend the certificate)"
+    if "expired" in fact.lower():
+        return "it has expired (renew it; or is the clock of this machine right?)"
+    return fact

@@ -1,0 +1,364 @@
+"""`whilst.http` against real servers: what comes back, what fails and how it says so, what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("pyreqwest")
+
+from servers import Nginx, Seen, answer, free_port, nginx, scripted
+
+import whilst
+from whilst import http
+from whilst.http import aio
+
+JSON = {"Content_Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    documents = tmp_path_factory.mktemp("documents")
+    documents.chmod(0o755)
+    for parent in list(documents.parents)[:3]:  # nginx's workers are somebody else when the tests run as root
+        if parent.stat().st_uid == os.getuid() and parent.name.startswith("pytest"):
+            parent.chmod(0o755)
+    for number in range(300):
+        (documents / str(number)).write_text(json.dumps({"id": number}))
+    with nginx(tmp_path_factory.mktemp("nginx"), documents) as running:
+        yield running
+
+
+def blocking(method: str, url: str, **given: Any) -> Any:
+    return http.request(method, url, **given)
+
+
+def awaited(method: str, url: str, **given: Any) -> Any:
+    return asyncio.run(aio.request(method, url, **given))
+
+
+both_colours = pytest.mark.parametrize("request_", [blocking, awaited])
+Request = Callable[..., Any]
+
+
+@both_colours
+def test_an_answer_has_status_headers_body_and_where_it_came_from(request_: Request) -> None:
+    with scripted(lambda _: answer(body='{"id": 7}', X_Count="3", **JSON)) as server:
+        got = request_("GET", f"{server.url}/a?b=c")
+    assert (got.status, got.headers["x-count"], got.body, got.json()) == (200, "3", b'{"id": 7}', {"id": 7})
+    assert got.url == f"{server.url}/a?b=c"
+    assert repr(got) == f"<Response 200 OK: GET {server.url}/a?b=…, 9 bytes>"
+
+
+@both_colours
+def test_a_body_is_json_form_text_or_bytes(request_: Request) -> None:
+    with scripted(lambda seen: answer(body=seen.body, X_Type=seen.headers["content-type"])) as server:
+        sent = [
+            request_("POST", server.url, json={"id": 7}),
+            request_("PUT", server.url, data={"q": "a b", "n": [1, 2]}),
+            request_("POST", server.url, data="grüezi"),
+            request_("POST", server.url, data=b"\x00", headers={"Content-Type": "image/x"}),
+        ]
+    assert [(it.headers["x-type"], it.body) for it in sent] == [
+        ("application/json", b'{"id":7}'),
+        ("application/x-www-form-urlencoded", b"q=a+b&n=1&n=2"),
+        ("text/plain; charset=utf-8", "grüezi".encode()),
+        ("image/x", b"\x00"),
+    ]
+
+
+def test_text_is_read_by_the_charset_it_says_it_has() -> None:
+    def reply(seen: Seen) -> bytes:
+        charset = seen.line.split()[1][1:]
+        return answer(
+            body="é".encode("latin-1" if charset == "latin-1" else "utf-8"), Content_Type=f"a/b; charset={charset}"
+        )
+
+    with scripted(reply) as server:
+        assert [http.get_text(f"{server.url}/{it}") for it in ("latin-1", "utf-8", "nosuch")] == ["é"] * 3
+        assert http.get_bytes(f"{server.url}/latin-1") == b"\xe9"
+
+
+def test_both_colours_are_mapped_as_they_are(web: Nginx) -> None:
+    urls = [f"{web.url}/{number}" for number in range(300)]
+    for fn in (http.get_json, aio.get_json):
+        assert [it["id"] for it in whilst.map(fn, urls, concurrency=20)] == list(range(300))
+
+
+def test_one_pool_serves_all_threads_and_loops() -> None:
+    with scripted(lambda _: answer(body="1", **JSON)) as server:
+        for _ in range(5):
+            http.get_json(server.url)
+            asyncio.run(aio.get_json(server.url))
+        thread = threading.Thread(target=http.get_json, args=(server.url,))
+        thread.start()
+        thread.join()
+        assert server.connections == 2  # one a colour
+
+
+def test_http_2_is_spoken_where_it_is_offered(web: Nginx) -> None:
+    code = (
+        "import sys; from whilst.http.clients import blocking_client as client; "
+        "print(*(client().get(url).build().send().version for url in sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, f"{web.tls}/1", f"{web.url}/1"],
+        capture_output=True, text=True, env={**os.environ, "SSL_CERT_FILE": str(web.authority)}, timeout=30,
+    )  # fmt: skip
+    assert (done.stdout.split(), done.stderr) == (["HTTP/2.0", "HTTP/1.1"], "")
+
+
+# -- failures -------------------------------------------------------------------------------------------------
+
+
+@both_colours
+def test_a_status_that_is_not_2xx_raises_with_all_that_pushback_needs(request_: Request) -> None:
+    with (
+        scripted(
+            lambda _: answer("429 Too Many Requests", '{"error": "slow down"}', Retry_After="7", **JSON)
+        ) as server,
+        pytest.raises(http.StatusError) as caught,
+    ):
+        request_("GET", f"{server.url}/a")
+    error = caught.value
+    assert (error.status, error.headers["Retry-After"], error.body) == (429, "7", '{"error": "slow down"}')
+    assert str(error) == f'429 Too Many Requests: GET {server.url}/a: {{"error": "slow down"}}'
+    assert whilst.transient(error)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (str(copy), copy.status, copy.headers["retry-after"]) == (str(error), 429, "7")
+
+
+def test_a_page_for_people_is_kept_out_of_the_message() -> None:
+    with scripted(lambda _: answer("404 Not Found", "<html>…</html>", Content_Type="text/html")) as server:
+        with pytest.raises(http.StatusError, match=r"^404 Not Found: GET http://[\d.:]+/$"):
+            http.get_json(f"{server.url}/")
+
+
+FAULTS: list[tuple[bytes | None, type[http.HTTPError], type[Exception], str, bool]] = [
+    (answer(body="abc", length=100), http.TruncatedError, ConnectionError, "broke in the middle of the body", True),
+    (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+        http.TruncatedError, ConnectionError, "broke in the middle of the body", True,
+    ),
+    (None, http.ConnectError, ConnectionError, "broke the connection", True),
+    (b"silent", http.RequestTimeout, TimeoutError, "no whole answer from", True),
+    (b"hello\r\n\r\n", http.BadAnswer, ValueError, "does not answer as it should", False),
+    (answer(body="abc", Content_Encoding="gzip"), http.BadAnswer, ValueError, "Invalid gzip header", False),
+    (answer(body='{"id": ', **JSON), http.BadAnswer, ValueError, "the answer is not JSON", False),
+    (answer(body="[" * 100_000, **JSON), http.BadAnswer, ValueError, "nested too deep", False),
+    (answer("503 Service Unavailable"), http.StatusError, Exception, "503 Service Unavailable", True),
+    (answer("302 Found", Location="/again"), http.TooManyRedirects, Exception, "10 redirects", False),
+    (answer("302 Found", Location="ftp://x/"), http.BadAnswer, ValueError, "to a ftp URL", False),
+]  # fmt: skip
+
+
+@both_colours
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda it: it[3])
+def test_what_the_other_side_does_becomes_the_right_error(request_: Request, fault: Any) -> None:
+    data, ours, builtin, words, again = fault
+    with scripted(lambda _: data) as server, pytest.raises(ours, match=words) as caught:
+        request_("GET", f"{server.url}/x?key=SECRET", timeout=0.3 if data == b"silent" else 20).json()
+    assert isinstance(caught.value, builtin)
+    assert whilst.transient(caught.value) is again
+    assert server.url.removeprefix("http://") in str(caught.value)
+    assert "SECRET" not in "".join([str(caught.value), caught.value.url])
+    assert "SECRET" not in repr(caught.value.__context__)  # the client's own error has the whole URL
+
+
+@both_colours
+def test_what_is_not_there_cannot_be_reached(request_: Request) -> None:
+    port = free_port()
+    with pytest.raises(http.ConnectError, match=rf"127.0.0.1:{port} cannot be reached: Connection refused") as caught:
+        request_("GET", f"http://127.0.0.1:{port}/")
+    assert whilst.transient(caught.value)
+    with pytest.raises(
+        http.UnknownHost, match=r"there is no host nosuch\.invalid: GET http://nosuch\.invalid/"
+    ) as unknown:
+        request_("GET", "http://nosuch.invalid/")
+    assert not whilst.transient(unknown.value)
+
+
+@both_colours
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "it is empty"),
+        ("example.com/a", "relative URL without a base"),
+        ("http://a:99999/", "invalid port number"),
+        ("ftp://example.com/", "only http and https"),
+    ],
+)
+def test_a_url_that_is_none_says_so(request_: Request, url: str, words: str) -> None:
+    with pytest.raises(http.InvalidURL, match=words) as caught:
+        request_("GET", url)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_certificate_that_is_not_trusted_names_the_mend(web: Nginx) -> None:
+    with pytest.raises(
+        http.CertificateError, match=r"nobody known here signed it \(if you trust .*SSL_CERT_FILE="
+    ) as caught:
+        http.get_json(f"{web.tls}/1")
+    assert not whilst.transient(caught.value)
+    code = (
+        "import sys; from whilst import http\n"
+        "print(http.get_json(sys.argv[1])['id'])\n"
+        "try: http.get_json(sys.argv[2])\n"
+        "except http.CertificateError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, f"{web.tls}/1", f"{web.wrong_name}/1"],
+        capture_output=True, text=True, env={**os.environ, "SSL_CERT_FILE": str(web.authority)}, timeout=30,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "1"
+    assert "is not trusted: it is for other.example (ask for that host" in done.stdout
+
+
+def test_arguments_that_cannot_be_meant_say_so_and_show_no_header_value() -> None:
+    with pytest.raises(TypeError, match="url must be a string, got dict"):
+        http.get_json({"url": "x"})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="one body"):
+        http.request("POST", "http://x/", json=1, data=b"")
+    with pytest.raises(TypeError, match="data must be"):
+        http.request("POST", "http://x/", data=7)  # type: ignore[arg-type]
+    for timeout in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="timeout must be more than 0 seconds"):
+            http.get_json("http://x/", timeout=timeout)
+    for timeout in ("1", True):
+        with pytest.raises(TypeError, match="timeout must be seconds"):
+            http.get_json("http://x/", timeout=timeout)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="a header cannot be sent") as caught:
+        http.get_json("http://x/", headers={"Authorization": "SECRET\n"})
+    assert "SECRET" not in str(caught.value)
+    with pytest.raises(ValueError, match="the request cannot be sent: invalid HTTP method"):
+        http.request("GE T", "http://x/")
+
+
+# -- redirects ------------------------------------------------------------------------------------------------
+
+
+@both_colours
+def test_redirects_are_followed_and_credentials_stay_with_their_host(request_: Request) -> None:
+    with scripted(lambda seen: answer(body=f"{seen.line} {'x-api-key' in seen.headers}")) as other:
+
+        def reply(seen: Seen) -> bytes:
+            path = seen.line.split()[1]
+            if path == "/here":
+                return answer("302 Found", Location="/there")
+            if path == "/away":
+                return answer("307 Temporary Redirect", Location=f"{other.url}/")
+            return answer(body=f"{seen.line} {'x-api-key' in seen.headers}")
+
+        with scripted(reply) as server:
+            headers = {"X-Api-Key": "SECRET", "Accept": "text/plain"}
+            near = request_("POST", f"{server.url}/here", headers=headers, data="x")
+            far = request_("POST", f"{server.url}/away", headers=headers, data="x")
+    assert (near.text, near.url) == ("GET /there HTTP/1.1 True", f"{server.url}/there")
+    assert (far.text, far.url) == ("POST / HTTP/1.1 False", f"{other.url}/")
+    assert other.seen[0].headers["accept"] == "text/plain"
+    assert other.seen[0].body == b"x"
+
+
+# -- ends -----------------------------------------------------------------------------------------------------
+
+
+def test_cancelling_ends_the_request() -> None:
+    async def main(url: str) -> None:
+        task = asyncio.ensure_future(aio.get_json(url))
+        while not server.seen:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with scripted(lambda _: b"silent") as server:  # whose thread ends when the connection does
+        asyncio.run(asyncio.wait_for(main(server.url), 20))
+
+
+def test_a_process_that_was_forked_says_what_to_do() -> None:
+    code = """if True:
+        import os, sys
+        from whilst import http
+        url = sys.argv[1]
+        if "before" in sys.argv: http.get_json(url)
+        pid = os.fork()
+        if not pid:
+            try: print(http.get_json(url), flush=True)
+            except RuntimeError as error: print(error, flush=True)
+            os._exit(0)
+        os.waitpid(pid, 0)
+    """
+    with scripted(lambda _: answer(body="7", **JSON)) as server:
+        for arguments, words in ([], "7\n"), (["before"], "whilst.http was used before this process was forked"):
+            done = subprocess.run(
+                [sys.executable, "-W", "error", "-c", code, server.url, *arguments],
+                capture_output=True, text=True, timeout=30,
+            )  # fmt: skip
+            assert (done.stdout.startswith(words), done.stderr) == (True, ""), done
+
+
+def test_an_exit_with_open_connections_says_nothing() -> None:
+    code = (
+        "import asyncio, sys; from whilst import http; "
+        "http.get_json(sys.argv[1]); asyncio.run(http.aio.get_json(sys.argv[1]))"
+    )
+    with scripted(lambda _: answer(body="7", **JSON)) as server:
+        done = subprocess.run(
+            [sys.executable, "-X", "dev", "-W", "error", "-c", code, server.url], capture_output=True, timeout=30
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_without_the_extra_the_message_names_it() -> None:
+    code = (
+        "import sys; sys.modules['pyreqwest'] = None\nimport whilst\n"
+        "try: whilst.http\nexcept ModuleNotFoundError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert "pip install 'whilst[http]'" in done.stdout, done
+
+
+# -- secrets --------------------------------------------------------------------------------------------------
+
+
+def test_no_secret_of_a_request_is_in_what_its_errors_show() -> None:
+    canaries = [f"canary-{number:02d}-{'x' * (number % 7)}" for number in range(50)]
+
+    def echo(seen: Seen) -> bytes:
+        return answer("403 Forbidden", json.dumps({"line": seen.line, "headers": seen.headers}), **JSON)
+
+    shown: list[str] = []
+    with scripted(echo) as server:
+        for number, canary in enumerate(canaries):
+            url, headers = server.url, {}
+            match number % 5:
+                case 0:
+                    url = f"{url}/?key={canary}"
+                case 1:
+                    url = url.replace("//", f"//me:{canary}@")
+                case 2:
+                    headers = {"Authorization": f"Bearer {canary}"}
+                case 3:
+                    headers = {"X-Api-Key": canary}
+                case _:
+                    url = f"{url}/?{canary}"
+            for colour in (blocking, awaited):
+                with pytest.raises(http.StatusError) as caught:
+                    colour("GET", url, headers=headers)
+                error = caught.value
+                shown += [str(error), repr(error), error.url, error.body, repr(error.headers), repr(error.__dict__)]
+            with pytest.raises(http.ConnectError) as refused:
+                http.get_json(url.replace(server.url.rpartition(":")[2].partition("/")[0], str(free_port())))
+            shown += [str(refused.value), repr(refused.value), refused.value.url]
+    assert len(server.seen) == 100
+    assert [canary for canary in canaries if canary in "\n".join(shown)] == []
