@@ -149,6 +149,12 @@ def _counts(tally: Tally, now: Summary) -> str:
         parts.append(f"{tally.failed:,} failed" + (f" ({named})" if named else ""))
     if tally.rejected:
         parts.append(f"{tally.rejected:,} {'row' if tally.rejected == 1 else 'rows'} rejected")
+    if now.recalled:
+        parts.append(f"{now.recalled:,} of them from the journal")
+    if now.retried:
+        parts.append(f"{now.retried:,} {'retry' if now.retried == 1 else 'retries'}")
+    if now.rejected:
+        parts.append(f'{now.rejected:,} {"call was" if now.rejected == 1 else "calls were"} told "slower"')
     finished = tally.ok + tally.failed + tally.rejected
     rate = f" ({finished / now.elapsed:,.0f}/s)" if now.elapsed > 0 else ""
     return f"{', '.join(parts)} in {now.elapsed:,.1f} s{rate}"
@@ -158,6 +164,7 @@ def _evidence(tally: Tally, now: Summary) -> list[str]:
     lines: list[str] = []
     if tally.first:
         lines.append(f"first: {tally.first}")
+    lines += now.notes[:5]
     if now.abandoned:
         lines.append(f"left behind, still inside: {'; '.join(now.left_behind[:3])}")
     return lines
