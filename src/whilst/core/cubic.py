@@ -15,13 +15,14 @@ from math import inf
 
 FIRST, ROUGH, FINE = 0.7, 0.9, 0.97  # what a cut leaves: nothing is known; two estimates differ; two agree
 AGREE = 0.1
-ENOUGH = 16  # successes that make an estimate; with fewer the time before the last cut counts too
+ENOUGH = 10  # successes that make an estimate; with fewer the time before the last cut counts too
 LEAST_PERIOD, MOST_PERIOD = 2.0, 16.0  # seconds from a cut until the rate is back where it was
 SURE = 32  # calls in such a period, so that it is long enough where the rate is low
 PAUSES = 40  # such a period is at least so many Retry-Afters long, because each look above the limit costs one
 FADED = 4.0  # times the old limit without a refusal: the limit is gone
 CATCH_UP = 0.005  # seconds of calls that a late timer may make up for
-LEAST_GAP, MOST_GAP = 0.05, 5.0  # seconds between single calls while all of them are refused
+LEAST_GAP, MOST_GAP = 0.002, 5.0  # seconds between single calls while all of them are refused
+SEARCH = 0.5
 MOST_CYCLE = 30.0
 LEAST_RATE = 0.01
 RECENT = 0.5  # seconds; the rate just before a refusal is that of the last one or two of these
@@ -108,8 +109,10 @@ class Pace:
             self._left = FINE if agree else ROUGH
             self._stretch_to(since)
         self._most = most = max(LEAST_RATE, most or self.rate or 0.0)
-        pauses = PAUSES if self._left == FINE else PAUSES / 4
-        self._period = max(self._stretch, 10 * latency, SURE / most, pauses * retry_after, cycle)
+        if self._left == FINE:
+            self._period = max(self._stretch, 10 * latency, 2 * SURE / most, PAUSES * retry_after, cycle)
+        else:
+            self._period = max(SEARCH, 10 * latency, SURE / most, PAUSES / 4 * retry_after, cycle)
         self._age, self._aged_at = 0.0, now
         self.rate = self._left * most
         self.next_at = now + 1.0 / self.rate
@@ -124,7 +127,7 @@ class Pace:
             began, before = self._quiet[1:] if over else self._epoch
         elapsed, seen = max(now - began, 1e-3), self._accepted - before
         if self.rate is not None and (seen < ENOUGH or elapsed < 5 * latency):
-            return 0.0, 0.0
+            return 0.0 if not silent else min(self.rate, (seen + 1) / elapsed), 0.0
         cycle = min(MOST_CYCLE, 2 * elapsed) if silent else 0.0
         self._epoch = (now, self._accepted)
         return (seen / elapsed if self.rate is None else min(seen / elapsed, self.rate)), cycle
