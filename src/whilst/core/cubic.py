@@ -22,6 +22,7 @@ PAUSES = 40  # such a period is at least so many Retry-Afters long, because each
 FADED = 4.0  # times the old limit without a refusal: the limit is gone
 CATCH_UP = 0.005  # seconds of calls that a late timer may make up for
 LEAST_GAP, MOST_GAP = 0.002, 5.0  # seconds between single calls while all of them are refused
+MATTERS = 0.1
 SEARCH = 0.5
 MOST_CYCLE = 30.0
 LEAST_RATE = 0.01
@@ -45,7 +46,7 @@ class Pace:
         self.rate: float | None = None
         self.next_at = 0.0
         self._gap = 0.0  # > 0 while nothing but single calls are sent, to see whether the other side is back
-        self._quiet = (-inf, -inf, 0)  # the last time for which it refused everything: from, to, successes until then
+        self._quiet = -inf  # since when it refused everything
         self._fresh = 0  # successes of calls that were sent after the last cut
         self._accepted = 0  # successes in all
         self._epoch = self._older = self._newer = (0.0, 0)  # moments, and how many there had been
@@ -78,9 +79,7 @@ class Pace:
         if sent >= self._cut_at:
             self._fresh += 1
             if self._gap:
-                self._gap = 0.0
-                self.next_at = self._aged_at = now
-                self._quiet = (self._quiet[0], now, self._accepted)
+                self._heard(now, latency)
         if self.rate is None:
             return
         if now - self._bound_at <= 2 * latency + 0.05:
@@ -95,42 +94,53 @@ class Pace:
         """Come down after a refusal."""
         blocked, self._cut_at, since = not self._fresh, now, now - self._cut_at
         self._fresh = 0
+        if blocked and not self._gap:
+            self._quiet = now
         if blocked:  # all are refused: what is known of the rate stays, single calls find out when it ends
-            self._gap = min(MOST_GAP, max(1.5 * self._gap, LEAST_GAP, latency, 1.0 / self.rate if self.rate else 0.0))
+            self._gap = min(MOST_GAP, max(1.3 * self._gap, LEAST_GAP, latency, 1.0 / self.rate if self.rate else 0.0))
             self.next_at = now + self._gap
-            if self._quiet[0] <= self._quiet[1]:
-                self._quiet = (now, -inf, 0)
             return
-        most, cycle = self._estimate(now, latency)
+        most = self._recent(now, latency)
         if self.rate is None:
             self._left = FIRST
         else:
             agree = most and abs(most / self._most - 1) < AGREE and (since > self._period / 2 or not retry_after)
             self._left = FINE if agree else ROUGH
             self._stretch_to(since)
-        self._most = most = max(LEAST_RATE, most or self.rate or 0.0)
+        self._restart(max(LEAST_RATE, most or self.rate or 0.0), now, latency, retry_after)
+
+    def _restart(self, most: float, now: float, latency: float, retry_after: float) -> None:
+        self._most = most
         if self._left == FINE:
-            self._period = max(self._stretch, 10 * latency, 2 * SURE / most, PAUSES * retry_after, cycle)
+            self._period = max(self._stretch, 10 * latency, 2 * SURE / most, PAUSES * retry_after)
         else:
-            self._period = max(SEARCH, 10 * latency, SURE / most, PAUSES / 4 * retry_after, cycle)
+            self._period = max(SEARCH, 10 * latency, SURE / most, PAUSES / 4 * retry_after)
         self._age, self._aged_at = 0.0, now
         self.rate = self._left * most
         self.next_at = now + 1.0 / self.rate
         self._older = self._newer = (now + retry_after, self._accepted)
 
-    def _estimate(self, now: float, latency: float) -> tuple[float, float]:
-        """Return how many a second are permitted, 0.0 where too few were seen; and how long a silence comes round in."""
-        began, before = self._older
-        silent = self._quiet[1] > self._epoch[0]
-        if silent:
-            over = now - self._quiet[1] > 2 * (self._quiet[1] - self._quiet[0])
-            began, before = self._quiet[1:] if over else self._epoch
-        elapsed, seen = max(now - began, 1e-3), self._accepted - before
-        if self.rate is not None and (seen < ENOUGH or elapsed < 5 * latency):
-            return 0.0 if not silent else min(self.rate, (seen + 1) / elapsed), 0.0
-        cycle = min(MOST_CYCLE, 2 * elapsed) if silent else 0.0
-        self._epoch = (now, self._accepted)
-        return (seen / elapsed if self.rate is None else min(seen / elapsed, self.rate)), cycle
+    def _recent(self, now: float, latency: float) -> float:
+        """Return how many a second were taken just before now; 0.0 where too few were seen."""
+        elapsed, seen = max(now - self._older[0], 1e-3), self._accepted - self._older[1]
+        if self.rate is None:
+            return seen / elapsed
+        return 0.0 if seen < ENOUGH or elapsed < 5 * latency else min(seen / elapsed, self.rate)
+
+    def _heard(self, now: float, latency: float) -> None:
+        """The silence is over: from the end of one to the end of the next exactly what is permitted was given."""
+        elapsed, seen = now - self._epoch[0], self._accepted - self._epoch[1]
+        if self.rate is not None and now - self._quiet > MATTERS * elapsed:
+            self._left = FINE if seen >= ENOUGH else ROUGH
+            self._most = most = max(LEAST_RATE, min(self.rate, seen / elapsed))
+            self._period = max(SEARCH, 10 * latency, SURE / most, min(MOST_CYCLE, elapsed))
+            self.rate = self._left * most
+            self._age = 0.0
+            self._older = self._newer = (now, self._accepted)
+        if seen >= ENOUGH:
+            self._epoch = (now, self._accepted)
+        self._gap = 0.0
+        self.next_at = self._aged_at = now
 
     def _stretch_to(self, since: float) -> None:
         if since < 3 * self._stretch:
