@@ -10,13 +10,14 @@ SAVED = 2.0
 FEW = 3
 
 class Controller:
-    __slots__ = ("_ceiling", "_climb", "_credit", "_cut_at", "_pace", "limit", "pause_until")
+    __slots__ = ("_ceiling", "_climb", "_credit", "_cut_at", "_few", "_pace", "limit", "pause_until")
 
     def __init__(self, *, cap: int = 4096, start: int = 10) -> None:
         self._climb = Climb(cap=cap, start=start)
         self._ceiling = Ceiling()
         self._pace = Pace()
         self._credit = 0.0
+        self._few = FEW
         self._cut_at = -inf
         self.limit = max(1, int(self._climb.level))
         self.pause_until = 0.0
@@ -42,7 +43,7 @@ class Controller:
             if self._ceiling.top <= in_flight and (self._credit >= 1 or self._ceiling.looking) and self._ceiling.reached(now, self._climb.latency):
                 self._climb.settle(self._ceiling.top, now)
                 self._limit()
-        self._pace.sent(now)
+        self._pace.sent(now, in_flight)
 
     def succeeded(self, sent: float, now: float, in_flight: int) -> None:
         latency = max(0.0, now - sent)
@@ -62,12 +63,23 @@ class Controller:
             self._ceiling.lower(in_flight)
             self._limit()
             return
+        if self._few == 0 and self._ceiling.looking and self._climb.throughput < self._pace.most:
+            self._pace.resume()
+            self._few = FEW + 1
+        if self._few == FEW and self._pace.rate is not None and not retry_after and self._pace.crowded(in_flight):
+            self._pace.drop()
+            self._few = 0
+            self._ceiling = Ceiling()
+            self._ceiling.refused(in_flight, now, self._climb.latency)
+            self._climb.settle(self._ceiling.top, now)
+            self._limit()
+            return
         if not retry_after and self._credit >= 1 and not self._ceiling.looking:
             self._credit -= 1
             return
         self._cut_at = now
         latency = self._climb.latency
-        if self._pace.rate is None and not retry_after and in_flight >= FEW and self._ceiling.refused(in_flight, now, latency):
+        if self._pace.rate is None and not retry_after and in_flight >= self._few and self._ceiling.refused(in_flight, now, latency):
             self._climb.settle(self._ceiling.top, now)
         else:
             self._ceiling = Ceiling()

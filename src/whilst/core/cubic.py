@@ -38,8 +38,8 @@ class Pace:
     """
 
     __slots__ = (
-        "_accepted", "_age", "_aged_at", "_bound_at", "_cut_at", "_epoch", "_fresh", "_gap", "_left", "_most", "_newer",
-        "_older", "_period", "_quiet", "_stretch", "next_at", "rate",
+        "_accepted", "_age", "_aged_at", "_bound_at", "_crowded", "_cut_at", "_cycle", "_epoch", "_fresh", "_gap", "_least", "_left", "_newer",
+        "_older", "_period", "_quiet", "_refusals", "_sends", "_stretch", "most", "next_at", "rate",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -50,9 +50,12 @@ class Pace:
         self._fresh = 0  # successes of calls that were sent after the last cut
         self._accepted = 0  # successes in all
         self._epoch = self._older = self._newer = (0.0, 0)  # moments, and how many there had been
-        self._most = 0.0
+        self.most = 0.0
         self._left = FIRST
         self._stretch = LEAST_PERIOD
+        self._cycle = 0.0
+        self._least = inf
+        self._refusals = self._sends = self._crowded = 0
         self._period = LEAST_PERIOD
         self._age = self._aged_at = 0.0
         self._bound_at = -inf
@@ -62,13 +65,31 @@ class Pace:
         """A call had to wait for the pace, so the rate is what holds the run back."""
         self._bound_at = now
 
-    def sent(self, now: float) -> None:
+    def crowded(self, in_flight: int) -> bool:
+        if in_flight < self._least:
+            self._least = in_flight
+            self._refusals = self._sends = self._crowded = 0
+        self._refusals += 1
+        return 1 <= self._least <= 3 and self._refusals >= 2 and (self._crowded / max(1, self._sends)) ** self._refusals < 0.02
+
+    def resume(self) -> None:
+        self.rate = self.most
+
+    def drop(self) -> None:
+        self.rate = None
+        self.next_at = self._gap = 0.0
+        self._least = inf
+
+    def sent(self, now: float, in_flight: int) -> None:
         """A call was sent: the next one is due one interval later."""
         if not self._older[0]:
             self._epoch = self._older = self._newer = (now, 0)
         if self._gap:
             self.next_at = now + self._gap
         elif self.rate is not None:
+            self._sends += 1
+            if in_flight > self._least:
+                self._crowded += 1
             self.next_at = max(self.next_at, now - CATCH_UP) + 1.0 / self.rate
 
     def succeeded(self, sent: float, now: float, latency: float) -> None:
@@ -85,8 +106,8 @@ class Pace:
         if now - self._bound_at <= 2 * latency + 0.05:
             self._age += now - self._aged_at
             x = self._age / self._period - 1.0
-            self.rate = self._most * (1.0 + (1.0 - self._left) * x * x * x)
-            if self.rate > FADED * self._most:
+            self.rate = self.most * (1.0 + (1.0 - self._left) * x * x * x)
+            if self.rate > FADED * self.most:
                 self.rate = None
         self._aged_at = now
 
@@ -104,17 +125,17 @@ class Pace:
         if self.rate is None:
             self._left = FIRST
         else:
-            agree = most and abs(most / self._most - 1) < AGREE and (since > self._period / 2 or not retry_after)
+            agree = most and abs(most / self.most - 1) < AGREE and (since > self._period / 2 or not retry_after)
             self._left = FINE if agree else ROUGH
             self._stretch_to(since)
         self._restart(max(LEAST_RATE, most or self.rate or 0.0), now, latency, retry_after)
 
     def _restart(self, most: float, now: float, latency: float, retry_after: float) -> None:
-        self._most = most
+        self.most = most
         if self._left == FINE:
-            self._period = max(self._stretch, 10 * latency, 2 * SURE / most, PAUSES * retry_after)
+            self._period = max(self._stretch, 10 * latency, 2 * SURE / most, PAUSES * retry_after, 2 * self._cycle)
         else:
-            self._period = max(SEARCH, 10 * latency, SURE / most, PAUSES / 4 * retry_after)
+            self._period = max(SEARCH, 10 * latency, SURE / most, PAUSES / 4 * retry_after, self._cycle)
         self._age, self._aged_at = 0.0, now
         self.rate = self._left * most
         self.next_at = now + 1.0 / self.rate
@@ -125,15 +146,18 @@ class Pace:
         elapsed, seen = max(now - self._older[0], 1e-3), self._accepted - self._older[1]
         if self.rate is None:
             return seen / elapsed
-        return 0.0 if seen < ENOUGH or elapsed < 5 * latency else min(seen / elapsed, self.rate)
+        if seen < ENOUGH or elapsed < 5 * latency:
+            return 0.0
+        return (min(seen / elapsed, self.rate) * self.rate) ** 0.5
 
     def _heard(self, now: float, latency: float) -> None:
         """The silence is over: from the end of one to the end of the next exactly what is permitted was given."""
         elapsed, seen = now - self._epoch[0], self._accepted - self._epoch[1]
         if self.rate is not None and now - self._quiet > MATTERS * elapsed:
             self._left = FINE if seen >= ENOUGH else ROUGH
-            self._most = most = max(LEAST_RATE, min(self.rate, seen / elapsed))
-            self._period = max(SEARCH, 10 * latency, SURE / most, min(MOST_CYCLE, elapsed))
+            self.most = most = max(LEAST_RATE, min(self.rate, seen / elapsed))
+            self._cycle = min(MOST_CYCLE, elapsed)
+            self._period = max(SEARCH, 10 * latency, SURE / most, self._cycle)
             self.rate = self._left * most
             self._age = 0.0
             self._older = self._newer = (now, self._accepted)
