@@ -120,12 +120,12 @@ class Controller:
             self.pause_until = max(self.pause_until, now + retry_after)
         if sent < self._cut_at:
             self._ceiling.lower(in_flight)
-        elif not told_when and self._is_few_slots(in_flight):
+        elif not told_when and (slots := self._few_slots(in_flight, now)):
             self._pace.drop()
             self._few = 0
             self._ceiling = Ceiling()
-            self._come_down(in_flight, now, 0.0)
-        elif not told_when and self._credit >= 1.0 and not self._ceiling.looking:
+            self._come_down(slots, now, 0.0)
+        elif not told_when and self._credit >= 1.0:
             self._credit -= 1.0
         else:
             self._come_down(in_flight, now, retry_after if retry_after is not None and told_when else 0.0)
@@ -144,12 +144,13 @@ class Controller:
             self._climb.settle(min(self._ceiling.top, self._cap), now)
             self._set_limit()
 
-    def _is_few_slots(self, in_flight: int) -> bool:
-        """Whether the refusals under a pace are those of a few slots; that is believed once, and checked."""
+    def _few_slots(self, in_flight: int, now: float) -> int:
+        """Return how many slots the refusals under a pace tell of, or 0; that is believed once, and checked."""
         if self._few == 0 and self._ceiling.looking and self._climb.throughput < 0.7 * self._pace.most:
             self._pace.resume()  # the pace got more: it was the rate
             self._few = FEW + 1
-        return self._few == FEW and self._pace.rate is not None and self._pace.refused(in_flight)
+            self._make_room(now)
+        return self._pace.refused(in_flight) if self._few == FEW and self._pace.rate is not None else 0
 
     def _come_down(self, in_flight: int, now: float, retry_after: float) -> None:
         self._cut_at = now
@@ -158,10 +159,14 @@ class Controller:
         if slots and self._ceiling.refused(in_flight, now, latency):
             self._climb.settle(self._ceiling.top, now)
             return
-        self._ceiling = Ceiling()
         self._pace.cut(now, latency, retry_after)
-        if self._pace.rate is not None:  # three times what the pace needs: it is the pace that should hold the run back
-            self._climb.settle(min(self._cap, max(10.0, 3.0 * self._pace.rate * latency + 3.0)), now)
+        self._make_room(now)
+
+    def _make_room(self, now: float) -> None:
+        """Allow three times the calls that the pace needs: it is the pace that should hold the run back."""
+        self._ceiling = Ceiling()
+        if self._pace.rate is not None:
+            self._climb.settle(min(self._cap, max(10.0, 3.0 * self._pace.rate * self._climb.latency + 3.0)), now)
 
     def __repr__(self) -> str:
         pace = "" if self.rate is None else f"{self.rate:.4g}/s, "

@@ -38,10 +38,11 @@ CATCH_UP = 0.005  # seconds of calls that a late timer may make up for; loops wa
 LEAST_GAP, MOST_GAP = 0.002, 5.0  # seconds between single calls in a silence
 WIDER = 1.3  # from one such gap to the next: the end of a silence is known to a seventh of its length
 MATTERS = 0.1  # share of the time that a silence must take to say more than the rate just before it did
-MOST_CYCLE = 30.0  # seconds; a longer silence is rather an outage, and growth should not wait for that to repeat
+MOST_CYCLE = 15.0  # seconds; a longer silence is rather an outage, and growth should not wait for that to repeat
 LEAST_RATE = 0.01
 RECENT = 0.5  # seconds; "just before" is the last one or two of these
 FEW_SLOTS = 3
+MOST_HITS = 0.8  # share of the refusals that must have met crowded moments
 CHANCE = 0.02  # how unlikely it must be that refusals met crowded moments only by accident
 
 
@@ -55,8 +56,8 @@ class Pace:
     """
 
     __slots__ = (
-        "_accepted", "_age", "_aged_at", "_bound_at", "_crowded", "_cut_at", "_cycle", "_epoch", "_fresh", "_gap",
-        "_least", "_left", "_newer", "_older", "_period", "_quiet", "_refusals", "_sends", "_started", "_stretch",
+        "_accepted", "_age", "_aged_at", "_bound_at", "_crowds", "_cut_at", "_cycle", "_epoch", "_fresh", "_gap",
+        "_left", "_newer", "_older", "_period", "_quiet", "_refusals", "_started", "_stretch",
         "most", "next_at", "rate",
     )  # fmt: skip
 
@@ -75,8 +76,10 @@ class Pace:
         self._cycle = 0.0  # seconds from silence to silence
         self._age = self._aged_at = 0.0  # how long the rate has been growing
         self._bound_at = self._cut_at = -inf
-        self._least = inf  # the fewest calls in flight at a refusal; and since it is known:
-        self._refusals = self._sends = self._crowded = 0  # crowded: calls sent with that many in flight
+        self._crowds = [0] * (
+            FEW_SLOTS + 1
+        )  # calls under a pace, by how many others were in flight when they were sent
+        self._refusals = [0] * (FEW_SLOTS + 1)  # the same of those that were refused
 
     def bound(self, now: float) -> None:
         """Hear that a call had to wait for the pace: the rate is what holds the run back."""
@@ -90,9 +93,7 @@ class Pace:
         if self._gap:
             self.next_at = now + self._gap
         elif self.rate is not None:
-            self._sends += 1
-            if in_flight > self._least:
-                self._crowded += 1
+            self._crowds[in_flight - 1 if in_flight <= FEW_SLOTS else FEW_SLOTS] += 1
             due = now - CATCH_UP
             self.next_at = (self.next_at if self.next_at > due else due) + 1.0 / self.rate
 
@@ -112,25 +113,25 @@ class Pace:
             if self._gap:
                 self._end_silence(sent, now, latency)
 
-    def refused(self, in_flight: int) -> bool:
-        """Count a refusal; return whether they come only when a few calls are in flight.
+    def refused(self, in_flight: int) -> int:
+        """Count a refusal; return N where they are those of N slots, else 0.
 
         A rate refuses whatever is sent too soon, N slots only what is sent while N calls are in flight. Under a pace
-        those are a part of all calls, and that all refusals fell into that part is unlikely otherwise.
+        those are a part of all calls, and that so many refusals fell into that part is unlikely otherwise. (Not all
+        do: the N may be back before the refusal is.)
         """
-        if in_flight < self._least:
-            self._least = in_flight
-            self._refusals = self._sends = self._crowded = 0
-        self._refusals += 1
-        if self._refusals < 2 or not 1 <= self._least <= FEW_SLOTS or not self._sends:
-            return False
-        return (self._crowded / self._sends) ** min(self._refusals, 1000) < CHANCE
+        self._refusals[min(in_flight, FEW_SLOTS)] += 1
+        for slots in range(FEW_SLOTS, 0, -1):
+            hits, refusals = sum(self._refusals[slots:]), sum(self._refusals)
+            crowded, calls = sum(self._crowds[slots:]), sum(self._crowds)
+            if hits >= max(2, MOST_HITS * refusals) and calls and (crowded / calls) ** min(hits, 1000) < CHANCE:
+                return slots
+        return 0
 
     def drop(self) -> None:
         """Give the rate up: it is no rate."""
         self.rate = None
         self.next_at = self._gap = 0.0
-        self._least = inf
 
     def resume(self) -> None:
         """Take the rate up again: it was one."""
@@ -198,10 +199,11 @@ class Pace:
         ended = max(sent - self._gap / 2, self._quiet)  # between the last call that was refused and this one
         elapsed, seen = max(ended - self._epoch[0], 1e-3), self._accepted - self._epoch[1]
         if self.rate is not None and ended - self._quiet > MATTERS * elapsed:
-            self._left = FINE if seen >= ENOUGH else ROUGH
+            self._left = ROUGH
             self._cycle = min(MOST_CYCLE, elapsed)
             self._stretch = LEAST_PERIOD
-            self._restart(min(self.rate, seen / elapsed), now, latency)
+            counted = seen if seen >= ENOUGH else seen + 1  # of a few, one more or less is a lot; too low heals slowly
+            self._restart(min(self.rate, counted / elapsed), now, latency)
         if seen >= ENOUGH:
             self._epoch = (ended, self._accepted)
         self._gap = 0.0
