@@ -56,7 +56,7 @@ class Ceiling:
         self._counting = True
         self.lower(in_flight)
         self._due = now + PROOF * latency
-        return self._strikes < 2
+        return self._strikes < 3
 
     def lower(self, in_flight: int) -> None:
         """Hear of one more of the calls that were under way when the ceiling came down."""
@@ -67,7 +67,6 @@ class Ceiling:
         """Hear that as many calls as allowed are in flight; return whether the ceiling has just been raised."""
         if now < self._due:
             return False
-        self._strikes = 0
         if self.looking:
             self.looking = False
             self._wait = LEAST_WAIT

@@ -26,6 +26,7 @@ from __future__ import annotations
 from typing import Literal
 
 HEADROOM = 1.15  # over the knee: a slot that is free finds a call waiting; costs 15 % of latency, gains 5 % of goodput
+ELASTIC = 1.7  # times the throughput from twice the calls: there was room for all of them
 LEAST_WINDOW = 0.004  # seconds; shorter ones measure the timer of the event loop
 LEAST_SAMPLES, MOST_SAMPLES = 16, 512
 PATIENCE = 30  # round trips after which a window has to do with the fewest samples
@@ -45,7 +46,7 @@ class Climb:
     """
 
     __slots__ = (
-        "_base", "_best", "_began", "_count", "_full", "_gain", "_last", "_looks_down", "_pauses", "_rest", "_skip_to",
+        "_base", "_best", "_began", "_count", "_full", "_gain", "_known", "_looks_down", "_pauses", "_rest", "_skip_to",
         "_spread", "_took", "bare", "cap", "latency", "level", "phase", "throughput",
     )  # fmt: skip
 
@@ -63,7 +64,8 @@ class Climb:
         self._pauses = self._rest = 1
         self._looks_down = False
         self._full = False  # whether the level was reached in this window, so that it can be judged
-        self._began = self._last = -1.0
+        self._known = False  # whether `bare` was measured without a queue
+        self._began = -1.0
         self._skip_to = 0.0
         self._count = 0
         self._took = 0.0
@@ -129,8 +131,9 @@ class Climb:
 
     def _start(self, throughput: float, took: float, now: float) -> None:
         if throughput >= 1.4 * self._best:
-            # The first window sees the quickest calls only, so the second may still correct `bare` upwards.
-            self.bare = took if self._best == 0.0 or self.bare == 0.0 else min(self.bare * 1.5, max(self.bare, took))
+            if throughput >= ELASTIC * self._best:  # no queue yet; and the first window saw the quickest calls only
+                self.bare = max(self.bare, took)
+                self._known = self._best > 0.0
             self._best = throughput
             self.phase = "startup"
             if self.level >= self.cap:
@@ -152,7 +155,7 @@ class Climb:
         elif self._rest <= 0:
             knee = HEADROOM * throughput * self.bare
             self._looks_down = not self._looks_down
-            if self._looks_down and self._base > 2 and took > 1.25 * self.bare:
+            if self._looks_down and self._base > 2 and (took > 1.25 * self.bare or not self._known):
                 self._go("down", max(min(0.8 * self._base, self._base - 1), min(knee, self._base - 1)), now)
             elif self._base < self.cap:
                 self._up(now)
@@ -167,10 +170,13 @@ class Climb:
             self._gain = 0.25
             self._pauses = min(MOST_PAUSES, 2 * self._pauses)
             if not up:
+                self._known = True
                 self.bare = max(self.bare, took)  # fewer calls at once are no quicker: calls take longer than they did
             self._hold(now)
             return
         self._base, self._best, self._pauses = self.level, self.throughput, 1
+        if not up:
+            self.bare = min(self.bare, took)
         if up and self._base < self.cap:
             self._gain = min(1.0, 2 * self._gain)
             self._up(now)
