@@ -40,7 +40,6 @@ FEW = 3  # with fewer calls in flight a refusal is more likely the rate; a pace 
 EARLY = 1e-9  # seconds; a wait this short is rounding
 
 
-
 class Controller:
     """Finds the concurrency, or the rate, at which the other side gives the most; one for each limit.
 
