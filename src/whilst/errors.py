@@ -10,7 +10,15 @@ class WhilstError(Exception):
 
 
 class Stopped(WhilstError):
-    """The failure policy ended the run: `stop_after` was reached; what was in flight has been finished."""
+    """The failure policy ended the run; what was in flight has been finished.
+
+    Attributes:
+        remedy: what to mend, when the calls failed in one way that no other input would change; else empty.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy: str = remedy
 
 
 class DeadlineExceeded(WhilstError, TimeoutError):

@@ -127,7 +127,11 @@ def judge(
     if isinstance(ended_by, errors.JournalError):
         return Verdict(DISK, _about_journal(ended_by, counts if tally.finished else ""))
     if isinstance(ended_by, _POLICY):
-        fact = str(ended_by).partition("\n")[0]
+        fact, *more = str(ended_by).split("\n")
+        if isinstance(ended_by, errors.Stopped) and ended_by.remedy:
+            again = "run it again" if journal is None else f"whilst resume {shlex.quote(journal)}"
+            lines = [f"stopped: {fact}", more[0].strip(), counts, *evidence, f"{ended_by.remedy}, then: {again}"]
+            return Verdict(STOPPED, "\n  ".join(lines))
         return Verdict(STOPPED, "\n  ".join([f"stopped: {fact}", counts, *evidence, *_rest(feed, journal)]))
     if isinstance(ended_by, OSError):
         text = f"error: reading {feed.source_name} failed: {ended_by.strerror or ended_by}"

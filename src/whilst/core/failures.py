@@ -81,9 +81,7 @@ class SameFailure:
 
     def remedy(self, name: str) -> str:
         """Return what would help against the failure of this name."""
-        return (
-            "mend the credential, then run it again" if name[:3].isdigit() else "mend the function, then run it again"
-        )
+        return "mend the credential" if name[:3].isdigit() else "mend the function"
 
 
 def _hopeless_name(error: BaseException) -> str:

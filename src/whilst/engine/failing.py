@@ -70,7 +70,8 @@ class Failures:
         return Stopped(
             f"{self.count:,} of the first {finished:,} calls of {self._plan.name} failed the same way: {name}\n"
             f"  {rest} untouched; retrying would not help\n"
-            f'  {remedy} (stop_after="100%" would go on to the end)'
+            f'  {remedy}, then run it again (stop_after="100%" would go on to the end)',
+            remedy=remedy,
         )
 
     def _too_many(self, finished: int, last: BaseException) -> Stopped:
