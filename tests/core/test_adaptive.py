@@ -8,7 +8,7 @@ import timeit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import Answer, LimitReq, Server, Slots, SlotsOrRefused, TokenBucket, around, between
+from server_models import Answer, LimitReq, Server, Slots, SlotsOrRefused, TokenBucket, around, between
 from simulator import PLAYERS, SCENES, Client, Scene, after_five_seconds, header, play, simulate
 
 from whilst.core.adaptive import FEW, Controller
