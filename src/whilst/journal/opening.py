@@ -98,9 +98,11 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop) -> Ledger:
 
 def _opened(terms: Terms, exists: bool) -> tuple[Store, Index, Found]:
     store = Store(terms.path, exists=exists)
+    tail, index = Tail(terms.path), Index()
+    if not exists:
+        tail.forget()
     try:
-        index = Index()
-        found = recover(store, Tail(terms.path), index)
+        found = recover(store, tail, index)
     except BaseException:  # an interrupt while a large file is read; it goes on
         store.close()
         raise

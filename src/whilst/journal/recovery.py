@@ -45,7 +45,7 @@ def recover(store: Store, tail: Tail, index: Index) -> Found:
     for n, frame in store.frames():
         highest = max(highest, n)
         head = checked(frame, found.journal or None)
-        if head is None:
+        if head is None or head.n != n:  # a number that was hit makes the row unreachable, whole as it is
             found.broken += 1
             continue
         found.journal = head.journal
@@ -65,9 +65,10 @@ def recover(store: Store, tail: Tail, index: Index) -> Found:
 
 def _look_behind(found: Found, store: Store, tail: Tail, index: Index, highest: int) -> None:
     """Compare with the tail, and get what is missing at the end from the bytes of the log, if it is there."""
-    told = tail.read(found.journal) if found.journal else None
-    if told is None or told.n <= found.last.n:
+    end = tail.read(found.journal)
+    if end is None or end[1].n <= found.last.n:
         return
+    found.journal, told = end
     log = f"{store.path}-wal"
     if highest <= found.last.n and os.path.exists(log):
         behind = {head.n: frame for head, frame in frames_in(log) if _is_between(head, found, told)}
