@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("pyreqwest")
 
-from servers import Scripted, Seen, answer, scripted
+from httpkit import Scripted, Seen, answer, scripted
 
 from whilst.cli.main import run as run_here
 

@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("pyreqwest")
 
-from servers import Nginx, Seen, answer, free_port, nginx, scripted
+from httpkit import Nginx, Seen, answer, free_port, nginx, scripted
 
 import whilst
 from whilst import http
