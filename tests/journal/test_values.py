@@ -120,7 +120,7 @@ def test_what_does_not_matter_does_not_tell_inputs_apart(one: Any, other: Any) -
 
 @pytest.mark.parametrize("item", [Point(1, 2), Place("x"), Pair(1, "a"), Colour.RED, OrderedDict(a=1), Path("/a/b")])
 def test_objects_that_are_data_can_be_inputs(item: Any) -> None:
-    _, texts, failed = Identity().of_all([item])
+    _, _, texts, failed = Identity().of_all([item])
     assert not failed
     assert "$" not in natural(texts[0]).decode()
 

@@ -137,6 +137,8 @@ class Driver:
             self.inbox = deque()
         self._watches = self.inbox is not self.queue or self._attempts is not None
         self._passed_on: Callable[[], bool] = _always if self._gate is None else self._gate.passed_on
+        if self._strict:  # a slot is free only once its outcome is durable
+            self._passed_on = _never
         self._source: Source = open_source(self, plan.inputs)
         self._lanes: Lanes = (
             ThreadLanes(self, plan.fn, plan.concurrency, self._patience)
@@ -232,11 +234,13 @@ class Driver:
     def emit(self, record: Record) -> None:
         """Take what became of a call: an outcome, unless it failed and is worth another attempt."""
         if self._watches:
-            if record[3] is not None or record[0] in self._tried or self._keeping is not None or not self._passed_on():
+            if record[3] is not None or record[0] in self._tried or not self._passed_on():
                 watched = self._watch(record)
                 if watched is None:
                     return
                 record = watched
+            elif self._keeping is not None and not self._keeping.write(record):
+                return
         elif record[3] is not None and not self._failed(record):
             return
         self._done += 1
@@ -397,12 +401,7 @@ class Driver:
         pairs = [inbox.popleft() for _ in range(len(inbox))]
         if self._keeping is not None and pairs:
             pairs, known = self._keeping.ledger.admit(pairs)
-            for record in known:
-                self._recalled += record[6] > 0  # or it could not be identified, which fails it
-                self._uncalled += 1
-                if record[3] is not None:
-                    self._count_failure(record)
-                self.give(record)
+            self._give_known(known)
             if self._stopping:  # one of those was a failure that ended the run
                 wanted = [pair for pair in pairs if pair[0] < self._horizon]
                 self._forget_inputs(len(pairs) - len(wanted))
@@ -413,6 +412,19 @@ class Driver:
             if pairs:
                 self._gate.put(pairs)
             self._gate.pump()
+
+    def _give_known(self, records: list[Record]) -> None:
+        """Give outcomes that the journal has, and those of inputs that it could not identify."""
+        for record in records:
+            self._recalled += record[6] > 0  # or it could not be identified, which fails it
+            self._uncalled += 1
+            if record[3] is not None:
+                self._count_failure(record)
+            self._done += 1
+            self._push(record)
+        if self._handoff.waiting and self._handoff.ready:
+            self._handoff.wake()
+        self._finish_if_done()
 
     def _starves(self) -> bool:
         """Whether lanes have no work for want of room alone, while the consumer waits for a slow call, or for a retry."""
@@ -663,6 +675,10 @@ class Driver:
 
 def _always() -> bool:
     return True
+
+
+def _never() -> bool:
+    return False
 
 
 def _ignore(record: Record) -> None:

@@ -26,6 +26,7 @@ FORMAT = 1
 HEADER, OUTCOMES = 1, 2
 _HEAD = Struct("<8s8sQQIIIB3xI")  # magic, journal, n, total, count, size, before, kind, crc
 HEAD_SIZE = _HEAD.size
+_NO_COMMA = frozenset({int, bool, float, type(None)})  # what has no comma in its JSON
 _COLUMNS = 8 + 8 + 4 + 4 + 4 + 4  # bytes an outcome: key, rest, started, took, ends of input and value
 
 
@@ -39,6 +40,39 @@ class Item(NamedTuple):
     attempts: int
     started: float
     took: float
+
+
+class Batch(NamedTuple):
+    """Outcomes on their way to the file, column by column: the columns of Items."""
+
+    keys: Sequence[int]
+    rests: Sequence[int]
+    inputs: Sequence[bytes]
+    values: Sequence[Any]
+    attempts: Sequence[int]
+    started: Sequence[float]
+    took: Sequence[float]
+
+    @classmethod
+    def of(cls, items: Sequence[Item]) -> Batch:
+        """Make one of at least one item."""
+        return cls(*zip(*items, strict=True))
+
+    def items(self) -> list[Item]:
+        """Return them one by one."""
+        return list(map(Item, *self))
+
+    def parts(self, most: int) -> list[Batch]:
+        """Return it in parts whose inputs and values have about `most` bytes, or one outcome each if that has more."""
+        count = len(self.keys)
+        size = sum(map(len, self.inputs)) + sum(len(value) for value in self.values if type(value) is bytes)
+        if size <= most or count < 2:
+            return [self]
+        half = count // 2
+        return [part for side in (slice(half), slice(half, None)) for part in self._cut(side).parts(most)]
+
+    def _cut(self, side: slice) -> Batch:
+        return Batch(*(column[side] for column in self))
 
 
 class Last(NamedTuple):
@@ -99,25 +133,27 @@ def framed(journal: bytes, last: Last, kind: int, count: int, body: bytes) -> tu
     return b"".join((bare[:-4], crc.to_bytes(4, "little"), body)), Last(n, total, crc)
 
 
-def packed(items: Sequence[tuple[Any, ...]]) -> bytes:
-    """Pack outcomes (see `Item`; plain tuples will do) into the body of a frame."""
-    keys, rests, inputs, values, attempts, started, took = zip(*items, strict=True)
-    extras = _Extras()
-    if Failure in set(map(type, values)):
+def packed(batch: Batch) -> bytes:
+    """Pack outcomes into the body of a frame."""
+    extras, values, kinds = _Extras(), batch.values, set(map(type, batch.values))
+    if Failure in kinds:
         extras.failures = [(place, value) for place, value in enumerate(values) if type(value) is Failure]
-        values = tuple(b"null" if type(value) is Failure else value for value in values)
-    if set(attempts) != {1}:
-        extras.attempts = [(place, number) for place, number in enumerate(attempts) if number != 1]
-    texts = [value if type(value) is bytes else json_of(value) for value in values]
+        values = [b"null" if type(value) is Failure else value for value in values]
+    if set(batch.attempts) != {1}:
+        extras.attempts = [(place, number) for place, number in enumerate(batch.attempts) if number != 1]
+    if kinds <= _NO_COMMA:
+        texts = json_of(values)[1:-1].split(b",")  # in one go: 0.04 µs each where one by one costs 0.15
+    else:
+        texts = [value if type(value) is bytes else json_of(value) for value in values]
     return b"".join(
         (
-            _column("Q", keys),
-            _column("Q", rests),
-            _column("f", started),
-            _column("f", took),
-            _column("I", tuple(accumulate(map(len, inputs)))),
+            _column("Q", batch.keys),
+            _column("Q", batch.rests),
+            _column("f", batch.started),
+            _column("f", batch.took),
+            _column("I", tuple(accumulate(map(len, batch.inputs)))),
             _column("I", tuple(accumulate(map(len, texts)))),
-            *inputs,
+            *batch.inputs,
             *texts,
             json_of(extras),
         )

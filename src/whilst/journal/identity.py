@@ -3,15 +3,20 @@
 Content is compared in a canonical form: JSON with the keys in order, tagged where JSON would take two types for one
 (`1`, `"1"`, `1.0` and `True` differ, so do a list and a tuple). Equal inputs are told apart by their occurrence: the
 first, the second and so on, in the order of the source.
+
+What an input is known by are 124 bits, `key` and `rest`: of the digest of its canonical form, or, for an int that
+fits, the number itself: that saves a digest, and a dict whose keys come in a row is three times as fast.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import sys
 from _blake2 import blake2b  # hashlib is that and OpenSSL, which takes 5 ms to load
+from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,8 +25,24 @@ from ..errors import Unstorable
 from .tagged import NoTagError, encode, json_of
 
 DIGEST = 16  # bytes; of these 124 bits are kept
-_INT, _STR = {int}, {str}
 KEY_MASK = (1 << 60) - 1  # a Python int of 60 bits takes 32 bytes, one of 64 takes 48
+INT_REST = int.from_bytes(b"whilst:i", "little")  # the rest of an int that is its own key
+_MOST, _LEAST = (1 << 59) - 1, -(1 << 59)
+_INT, _STR = {int}, {str}
+
+
+class Known(NamedTuple):
+    """What inputs are known by and what they are as JSON, column by column, and the errors of those that are not.
+
+    The columns leave out what failed; `failed` is by place among all.
+    """
+
+    keys: list[int]
+    rests: list[int]
+    texts: list[bytes]
+    failed: dict[int, Exception]
+
+
 def canonical(value: Any) -> bytes:
     """Return the canonical form of a value; NoTagError if it has none.
 
@@ -36,49 +57,71 @@ def digest_of(form: bytes) -> bytes:
     return blake2b(form, digest_size=DIGEST).digest()
 
 
-def nth_digest(first: bytes, occurrence: int) -> bytes:
-    """Return the digest of a later occurrence (from 1) of a content that was there before."""
-    return blake2b(first + occurrence.to_bytes(8, "little"), digest_size=DIGEST).digest()
+def nth(key: int, rest: int, occurrence: int) -> tuple[int, int]:
+    """Return what a later occurrence (from 1) of a content is known by, from what the first one is."""
+    first = key.to_bytes(8, "little") + rest.to_bytes(8, "little")
+    keys, rests = _halves([digest_of(first + occurrence.to_bytes(8, "little"))])
+    return keys[0], rests[0]
 
 
 class Identity:
-    """Finds digest and JSON text of an input, once, before the function may change it."""
+    """Finds what inputs are known by, and their JSON text, once, before the function may change them."""
 
     def __init__(self, key: Callable[[Any], Any] | None = None, view: Callable[[Any], Any] | None = None) -> None:
         self._key = key
         self._view = view
 
-    def of_all(self, items: Sequence[Any]) -> tuple[list[bytes], list[bytes], dict[int, Exception]]:
-        """Return digests of inputs, before their occurrence is counted in, and their JSON; what failed, by place.
+    def of_all(self, items: Sequence[Any]) -> Known:
+        """Identify inputs, before their occurrence is counted in.
 
-        Both lists leave out the inputs that failed: for want of a canonical form (Unstorable), or because `key` did.
+        Some may fail: for want of a canonical form (Unstorable), or because `key` did.
         """
-        if self._key is None and self._view is None:
+        if self._key is None and self._view is None and items:
             kinds = set(map(type, items))
-            if kinds == _INT or (kinds == _STR and all(map(str.isascii, items))):  # much the most frequent
+            if kinds == _INT and _LEAST <= min(items) and max(items) <= _MOST:  # ints and strings are the most frequent
+                texts = json_of(items)[1:-1].split(b",")
+                return Known([item & KEY_MASK for item in items], [INT_REST] * len(items), texts, {})
+            if kinds == _STR and all(map(str.isascii, items)):
                 texts = list(map(json_of, items))
-                return [blake2b(text, digest_size=DIGEST).digest() for text in texts], texts, {}
-        digests: list[bytes] = []
-        texts = []
-        failed: dict[int, Exception] = {}
+                return Known(*_halves([blake2b(text, digest_size=DIGEST).digest() for text in texts]), texts, {})
+        return self._one_by_one(items)
+
+    def _one_by_one(self, items: Sequence[Any]) -> Known:
+        found = Known([], [], [], {})
         for place, item in enumerate(items):
             try:
-                form, text = self._of(item)
+                (key, rest), text = self._of(item)
             except Exception as error:  # `key` and the input's own methods are code of the user's
-                failed[place] = error
+                found.failed[place] = error
             else:
-                digests.append(digest_of(form))
-                texts.append(text)
-        return digests, texts, failed
+                found.keys.append(key)
+                found.rests.append(rest)
+                found.texts.append(text)
+        return found
 
-    def _of(self, item: Any) -> tuple[bytes, bytes]:
+    def _of(self, item: Any) -> tuple[tuple[int, int], bytes]:
         """Return what an input is known by, and the input as JSON, with its keys in the order in which they came."""
         if self._view is not None:
             item = self._view(item)
         if self._key is not None:
-            return _canonical_or_refused(self._key(item), "key", item), _as_text(item)
+            key = self._key(item)
+            return _known_by(key, _canonical_or_refused(key, "key", item)), _as_text(item)
         form = _canonical_or_refused(item, "input", item)
-        return form, encode(item, opaque=_object) if type(item) in (dict, list) else form
+        return _known_by(item, form), encode(item, opaque=_object) if type(item) in (dict, list) else form
+
+
+def _known_by(value: Any, form: bytes) -> tuple[int, int]:
+    if type(value) is int and _LEAST <= value <= _MOST:
+        return value & KEY_MASK, INT_REST
+    keys, rests = _halves([digest_of(form)])
+    return keys[0], rests[0]
+
+
+def _halves(digests: Sequence[bytes]) -> tuple[list[int], list[int]]:
+    numbers = array("Q", b"".join(digests))
+    if sys.byteorder != "little":
+        numbers.byteswap()
+    return [key & KEY_MASK for key in numbers[::2]], numbers[1::2].tolist()
 
 
 def _canonical_or_refused(value: Any, role: str, item: Any) -> bytes:

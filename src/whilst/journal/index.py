@@ -7,15 +7,13 @@ block is read. An input that was seen in this run has None instead of a block, a
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import repeat
 from typing import Any, Final
 
 from .frame import Columns, Head, checked
-from .identity import KEY_MASK, nth_digest
+from .identity import nth
 from .store import Store
 
 BLOCK = 4096  # outcomes; small commits are read many at a time
@@ -63,18 +61,17 @@ class Index:
         for key in self.failed:
             self._table.pop(key, None)
 
-    def look_up(self, digests: Sequence[bytes]) -> tuple[list[int], list[int], list[int]]:
-        """Count inputs as seen, in order; return their keys, the rests of their digests, and the blocks they are in.
+    def look_up(self, keys: list[int], rests: list[int]) -> list[int]:
+        """Count inputs as seen, in order, and return the blocks they are in; -1: in none, so they are to be called.
 
-        A block of -1 is none: such an input is to be called.
+        `keys` and `rests` become those of their occurrences, where equal ones were seen before.
         """
         table = self._table
-        keys, rests = _halves(digests)
         blocks: list[Any] = list(map(table.get, keys, repeat(NOWHERE)))
         if None in blocks or len(set(keys)) < len(keys):  # some were seen before: one after another
-            return self._with_repeats(digests, keys, rests)
+            return self._with_repeats(keys, rests)
         table.update(zip(keys, repeat(None)))
-        return keys, rests, blocks
+        return blocks
 
     def block(self, number: int, store: Store, journal: bytes) -> Block:
         """Return a block, read if it is not in memory."""
@@ -88,27 +85,18 @@ class Index:
             blocks.move_to_end(number)
         return found
 
-    def _with_repeats(
-        self, digests: Sequence[bytes], keys: list[int], rests: list[int]
-    ) -> tuple[list[int], list[int], list[int]]:
-        """Tell occurrences of a content apart; a later one's digest follows from the first one's and its number."""
+    def _with_repeats(self, keys: list[int], rests: list[int]) -> list[int]:
+        """Tell occurrences of a content apart; what a later one is known by follows from the first one and its number."""
         blocks: list[int] = []
-        for place, digest in enumerate(digests):
-            first = key = keys[place]
+        for place, (first, rest) in enumerate(zip(keys, rests, strict=True)):
+            key = first
             while (block := self._table.get(key, NOWHERE)) is None:
                 number = self._repeats[first] = self._repeats.get(first, 0) + 1
-                (key,), (rests[place],) = _halves([nth_digest(digest, number)])
+                key, rests[place] = nth(first, rest, number)
             self._table[key] = None
             keys[place] = key
             blocks.append(block)
-        return keys, rests, blocks
-
-
-def _halves(digests: Sequence[bytes]) -> tuple[list[int], list[int]]:
-    numbers = array("Q", b"".join(digests))
-    if sys.byteorder != "little":
-        numbers.byteswap()
-    return [key & KEY_MASK for key in numbers[::2]], numbers[1::2].tolist()
+        return blocks
 
 
 class Block:

@@ -70,13 +70,11 @@ class Ledger:
         self._store = store
         self._writer = writer
         self._index = index
-        self._tally = tally
         self._identify = identity.of_all
         self._as_is: frozenset[type] = frozenset() if values.own else _SCALARS
         self._values = values
         self._journal = journal
         self._last = last
-        self._pending: dict[int, tuple[int, int, bytes]] = {}
         self._added = self._durable = self._heavy = 0
         self._on_durable: Callable[[int], None] = _nobody
         self._on_broken: Callable[[Exception], None] = _nobody
@@ -110,39 +108,24 @@ class Ledger:
     def admit(self, pairs: Sequence[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], list[Record]]:
         """Identify inputs, in the order of the source; return those to call, and records of those already done."""
         pairs = list(pairs)
-        digests, texts, refused = self._identify([item for _, item in pairs])
+        keys, rests, texts, failed = self._identify([item for _, item in pairs])
         records: list[Record] = []
-        if refused:  # no canonical form, or `key` raised: these fail, the others go on
-            records = [(*pairs[place], None, error, 0.0, 0.0, 0) for place, error in refused.items()]
-            pairs = [pair for place, pair in enumerate(pairs) if place not in refused]
-        keys, rests, blocks = self._index.look_up(digests)
-        new = blocks.count(NOWHERE)
-        if new < len(blocks):
+        if failed:  # no canonical form, or `key` raised: these fail, the others go on
+            records = [(*pairs[place], None, error, 0.0, 0.0, 0) for place, error in failed.items()]
+            pairs = [pair for place, pair in enumerate(pairs) if place not in failed]
+        blocks = self._index.look_up(keys, rests)
+        if blocks.count(NOWHERE) < len(blocks):
             again = self._recall(pairs, keys, rests, blocks, records)
             pairs, keys, rests, texts = (list(compress(each, again)) for each in (pairs, keys, rests, texts))
-        self._pending.update(zip([index for index, _ in pairs], zip(keys, rests, texts, strict=True), strict=True))
+        self._writer.pending.update(zip([index for index, _ in pairs], zip(keys, rests, texts, strict=True), strict=True))
         return pairs, records
 
     def add(self, record: Record) -> None:
         """Write an outcome down; Unstorable if its value would not come back as it is."""
-        index, _, value, error, started, took, attempts = record
-        place = self._pending.pop(index, None)
-        writer, tally = self._writer, self._tally
-        if place is None:  # it is in the journal, or could not be identified
-            writer.queue.append(None)
-        else:
-            key, rest, text = place
-            if error is not None:
-                value = Failure.of(error)
-                tally.fail(key, text, value)
-            else:
-                if type(value) not in self._as_is:
-                    value = self._stored(value)
-                tally.done += 1
-                if tally.failures:
-                    tally.no_failure_any_more(key)
-            tally.added += 1
-            writer.queue.append((key, rest, text, value, attempts, started, took))
+        if record[3] is not None or type(record[2]) not in self._as_is:
+            record = self._storable(record)
+        writer = self._writer
+        writer.queue.append(record)
         self._added += 1
         if len(writer.queue) >= writer.ring_at:
             writer.ring()
@@ -231,19 +214,25 @@ class Ledger:
         except Exception as error:  # msgspec's, or the user's codec's
             return index, item, None, _unreadable(text, error), 0.0, 0.0, attempts
 
-    def _stored(self, value: Any) -> Any:
-        """Return what is written of a value: itself, if it cannot change and JSON knows it; else its JSON, made now."""
-        kind = type(value)
-        if not self._values.own and (
-            (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
-        ):
-            return value
-        text = self._values.encode(value)
-        if len(text) >= HEAVY:
-            self._heavy += len(text)
-            if self._heavy > HEAVY_COMMIT:
-                self._writer.ring()
-        return text
+    def _storable(self, record: Record) -> Record:
+        """Return a record with what is written of its value: JSON, made now, unless it is text that cannot change."""
+        index, _, value, error, started, took, attempts = record
+        if error is not None:
+            value = Failure.of(error)
+        else:
+            kind = type(value)
+            if self._values.own or not (
+                (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
+            ):
+                value = self._values.encode(value)
+                if len(value) >= HEAVY:
+                    self._weigh(len(value))
+        return index, None, value, None, started, took, attempts
+
+    def _weigh(self, size: int) -> None:
+        self._heavy += size
+        if self._heavy > HEAVY_COMMIT:
+            self._writer.ring()
 
     def _told(self, count: int, error: JournalError | None) -> None:
         tell(self._loop, self._committed, count, error)

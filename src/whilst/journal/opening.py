@@ -15,7 +15,7 @@ import msgspec
 from ..errors import JournalChanged, JournalError
 from .codec import Values
 from .fingerprint import fingerprint
-from .frame import HEADER, OUTCOMES, Last, checked, framed, packed
+from .frame import HEADER, OUTCOMES, Batch, Last, checked, framed, packed
 from .header import Header, command_of
 from .identity import Identity
 from .index import Index
@@ -82,7 +82,7 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop) -> Ledger:
             loop=loop,
             lock=lock,
             store=store,
-            writer=Writer(store, tail, spill, snapshots, strict=terms.strict),
+            writer=Writer(store, tail, spill, snapshots, tally, strict=terms.strict),
             index=index,
             tally=tally,
             identity=Identity(terms.key, terms.view),
@@ -191,7 +191,7 @@ def _take_in(store: Store, tail: Tail, spill: Spill, index: Index, found: Found)
     items = list(spill.read())
     for place in range(0, len(items), COMMIT):
         part = items[place : place + COMMIT]
-        frame = _append(store, tail, found, OUTCOMES, len(part), packed(part))
+        frame = _append(store, tail, found, OUTCOMES, len(part), packed(Batch.of(part)))
         head = checked(frame)
         assert head is not None
         index.load(found.last.n, frame, head)

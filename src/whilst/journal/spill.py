@@ -53,9 +53,9 @@ class Spill:
         """Where outcomes were written to."""
         self.written = self.failed = 0
 
-    def write(self, items: Sequence[tuple[Any, ...]]) -> None:
+    def write(self, items: Sequence[Item]) -> None:
         """Write outcomes to the first place that takes them."""
-        lines = b"".join(self._line(Item(*item)) for item in items)
+        lines = b"".join(map(self._line, items))
         for path in (self.path,) if self.path else self.candidates:
             if _append(path, lines):
                 self.path = path

@@ -7,6 +7,7 @@ from collections import Counter
 import msgspec
 
 from .failure import Failure
+from .frame import Batch
 from .tagged import natural
 
 MOST_EXAMPLES = 50  # kinds with an example: kinds are few, unless something names them by the input
@@ -28,7 +29,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 class Tally:
-    """The counts of a journal, over all its runs; kept on the loop's thread, read by the writer's."""
+    """The counts of a journal, over all its runs; kept by the writer's thread."""
 
     def __init__(self, done: int, failed: dict[int, str]) -> None:
         self.done = done
@@ -40,18 +41,21 @@ class Tally:
         self._kinds: Counter[str] = Counter(failed.values())
         self._examples: dict[str, Example] = {}
 
-    def fail(self, key: int, input: bytes, failure: Failure) -> None:
-        """Count a failure."""
-        self.no_failure_any_more(key)
-        self.failures[key] = failure.kind
-        self._kinds[failure.kind] += 1
-        self.show(input, failure)
-
-    def no_failure_any_more(self, key: int) -> None:
-        """Take an input off that has failed before, if it has."""
-        kind = self.failures.pop(key, None)
-        if kind is not None:
-            self._kinds[kind] -= 1
+    def take(self, batch: Batch) -> None:
+        """Count outcomes."""
+        self.added += len(batch.keys)
+        if self.failures:
+            for key in self.failures.keys() & set(batch.keys):
+                self._kinds[self.failures.pop(key)] -= 1
+        failed = 0
+        if Failure in set(map(type, batch.values)):
+            for key, text, value in zip(batch.keys, batch.inputs, batch.values, strict=True):
+                if type(value) is Failure:
+                    failed += 1
+                    self.failures[key] = value.kind
+                    self._kinds[value.kind] += 1
+                    self.show(text, value)
+        self.done += len(batch.keys) - failed
 
     def show(self, input: bytes, failure: Failure) -> None:
         """Take an example, if its kind has none."""
@@ -66,5 +70,5 @@ class Tally:
 
     def kinds(self) -> dict[str, Kind]:
         """Return the failures by kind, the most frequent first."""
-        counts = Counter(dict(list(self._kinds.items())))
-        return {kind: Kind(count, self._examples.get(kind)) for kind, count in counts.most_common() if count > 0}
+        counts = self._kinds.most_common()
+        return {kind: Kind(count, self._examples.get(kind)) for kind, count in counts if count > 0}

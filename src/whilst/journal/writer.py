@@ -10,41 +10,49 @@ import sqlite3
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from itertools import compress, repeat
 
+from ..core.outcome import Record
 from ..errors import JournalError
-from .frame import OUTCOMES, Last, framed, packed
+from .frame import OUTCOMES, Batch, Last, framed, packed
 from .spill import Spill
 from .status import Snapshots
 from .store import Store
 from .tail import Tail
+from .tally import Tally
 
 COMMIT = 4096  # outcomes; a commit of fewer costs more each, one of more loses more when the process is killed
 COMMIT_BYTES = 8 * 1024 * 1024
 WITHIN = 0.050  # seconds that an outcome waits for others
 _NEVER = sys.maxsize
 
+Pending = dict[int, tuple[int, int, bytes]]
 Told = Callable[[int, JournalError | None], None]
 
 
 class Writer:
     """Writes outcomes on a thread of its own, in the order in which they were put."""
 
-    def __init__(self, store: Store, tail: Tail, spill: Spill, snapshots: Snapshots, *, strict: bool) -> None:
-        self.queue: deque[tuple[Any, ...] | None] = deque()
-        """Outcomes as `frame.Item`; None stands for one that is in the journal already."""
+    def __init__(
+        self, store: Store, tail: Tail, spill: Spill, snapshots: Snapshots, tally: Tally, *, strict: bool
+    ) -> None:
+        self.queue: deque[Record] = deque()
+        """Records whose values can be packed; of failures, the words stand where the value would."""
+        self.pending: Pending = {}
+        """What inputs are known by, and their JSON, by their index in the run; those not in it are not written."""
         self.ring_at = 1
         self.error: JournalError | None = None
         self.snapshots = snapshots
         self._store = store
         self._tail = tail
         self._spill = spill
+        self._tally = tally
         self._strict = strict
         self._journal = b""
         self._last = Last()
         self._stopping = False
-        self._told = self._wanted = 0
+        self._told = self._wanted = self._taken_so_far = 0
         self._bell = threading.Event()
         self._tell: Told = _nobody
         self._ended: Callable[[], None] = _nothing
@@ -84,9 +92,7 @@ class Writer:
     def _run(self) -> None:
         try:
             while self._waited():
-                items = self._taken()
-                if items:
-                    self._commit(items)
+                self._commit(self._taken())
                 self.snapshots.write(len(self.queue), problem=str(self.error or ""))
         finally:
             self._close()
@@ -116,34 +122,45 @@ class Writer:
     def _hurried(self) -> bool:
         return self._stopping or self._told < self._wanted
 
-    def _taken(self) -> list[tuple[Any, ...] | None]:
+    def _taken(self) -> list[Record]:
         """Take a commit's worth from the queue."""
         take = self.queue.popleft
-        items = [take() for _ in range(min(COMMIT, len(self.queue)))]
-        size = 0
-        for place, item in enumerate(items):
-            if item is None:
-                continue
-            size += len(item[2]) + (len(item[3]) if type(item[3]) in (bytes, str) else 8)
-            if size > COMMIT_BYTES:
-                self.queue.extendleft(reversed(items[place + 1 :]))
-                return items[: place + 1]
-        return items
+        records = [take() for _ in range(min(COMMIT, len(self.queue)))]
+        self._taken_so_far += len(records)
+        return records
 
-    def _commit(self, items: Sequence[tuple[Any, ...] | None]) -> None:
-        new = [item for item in items if item is not None]
-        if new and self.error is None:
-            try:
-                self._write(new)
-            except Exception as error:  # disk, SQLite, memory: whatever it is, nothing more can be written
-                self._broke(error, items)
-                return
-        elif new:
-            self._spill.write(new)
-        self._done(len(items))
+    def _commit(self, records: list[Record]) -> None:
+        parts = self._parts(records)
+        for place, part in enumerate(parts):
+            if self.error is not None:
+                self._spill.write(part.items())
+            else:
+                try:
+                    self._write(part)
+                except Exception as error:  # disk, SQLite, memory: whatever it is, nothing more can be written
+                    self._broke(error, parts[place:])
+                    break
+            self._done(len(part.keys))
+        self._done(self._taken_so_far - self._told)
 
-    def _write(self, items: list[tuple[Any, ...]]) -> None:
-        frame, last = framed(self._journal, self._last, OUTCOMES, len(items), packed(items))
+    def _parts(self, records: list[Record]) -> list[Batch]:
+        """Put records into columns with what their inputs are known by, count them, and cut them to size."""
+        if not records:
+            return []
+        known = list(map(self.pending.pop, [record[0] for record in records], repeat(None)))
+        if None in known:  # in the journal already, or never identified
+            records = list(compress(records, known))
+            known = [each for each in known if each is not None]
+            if not records:
+                return []
+        _, _, values, _, started, took, attempts = zip(*records, strict=True)
+        keys, rests, texts = zip(*known, strict=True)
+        batch = Batch(keys, rests, texts, values, attempts, started, took)
+        self._tally.take(batch)
+        return batch.parts(COMMIT_BYTES)
+
+    def _write(self, batch: Batch) -> None:
+        frame, last = framed(self._journal, self._last, OUTCOMES, len(batch.keys), packed(batch))
         self._store.append(last.n, frame)
         self._last = last
         try:
@@ -151,18 +168,18 @@ class Writer:
         except OSError:  # told at the next commit, or that one fails as well
             pass
 
-    def _broke(self, error: Exception, items: Sequence[tuple[Any, ...] | None]) -> None:
+    def _broke(self, error: Exception, parts: list[Batch]) -> None:
         """Save what was not written, and say so once."""
-        waiting = list(items)
         while self.queue:
-            waiting += self._taken()
-        self._spill.write([item for item in waiting if item is not None])
+            parts += self._parts(self._taken())
+        for part in parts:
+            self._spill.write(part.items())
         self.error = _broken(self._store.path, error, self._spill)
-        self._done(len(waiting))
 
     def _done(self, count: int) -> None:
-        self._told += count
-        self._tell(count, self.error)
+        if count:
+            self._told += count
+            self._tell(count, self.error)
 
     def _close(self) -> None:
         try:
