@@ -92,6 +92,7 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop) -> Ledger:
             strict=terms.strict,
             notices=tuple(found.notices),
         )
+        snapshots.write(0)  # so that there is one for as long as the lock is held
         undo.pop_all()
     return ledger
 
