@@ -171,8 +171,8 @@ def test_only_those_of_one_name_are_counted() -> None:
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [
-        ("401 Unauthorized (h)", "mend the credential, then run it again"),
-        ("TypeError: x", "mend the function, then run it again"),
+        ("401 Unauthorized (h)", "mend the credential"),
+        ("TypeError: x", "mend the function"),
     ],
 )
 def test_what_would_help(name: str, remedy: str) -> None:

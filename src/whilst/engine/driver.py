@@ -239,7 +239,7 @@ class Driver:
                 if watched is None:
                     return
                 record = watched
-            elif self._keeping is not None and not self._keeping.write(record):
+            elif self._keeping is not None and not self._keeping.write(record, slot=True):
                 return
         elif record[3] is not None and not self._failed(record):
             return

@@ -183,6 +183,8 @@ class LoopLanes:
             if not self._closing:
                 port.fatal(RunCancelled("the loop that drove this run was shut down"))
             raise
+        except Exception as error:  # no call's, those are judged: a fault of the run itself, which must not hang for it
+            port.fatal(error)
         finally:
             self._lanes.discard(lane)
 
