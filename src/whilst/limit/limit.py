@@ -16,10 +16,11 @@ from ..core.rates import Rate, parse_rates
 from ..core.throttle import Controller, Throttle
 from ..lanes.clock import clock_of
 from .claim import Claim
+from .crowd import Crowd
 from .entry import Entry
 from .feedback import report_of
 from .line import Clock, Line, lock
-from .turn import blocking_turn, held, turn
+from .turn import blocking_turn, held
 
 ADAPTIVE: Final = "adaptive"
 REMEMBERED = 1024  # keys; up to so many none is forgotten, so that what a controller learned is kept while it matters
@@ -91,6 +92,7 @@ class Limit:
     """
 
     _claim: Claim | None = None  # see `_common`
+    _crowd: Crowd | None = None  # see `_in_turn`
 
     def __init__(
         self,
@@ -201,7 +203,7 @@ class Limit:
             if not entry.enter_now(clock_of(asyncio.get_running_loop())):
                 await entry.enter_later()
         elif not self._common(clock_of(asyncio.get_running_loop())).try_one():
-            await turn((self,), None)
+            await self._in_turn()
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -246,6 +248,21 @@ class Limit:
             claim.clock = clock
             self._claim = claim
         return claim
+
+    async def _in_turn(self) -> None:
+        """Wait for a permit, one behind the other with the tasks that wait already."""
+        loop = asyncio.get_running_loop()
+        while True:
+            crowd = self._crowd
+            if crowd is None or crowd.loop is not loop:
+                crowd = self._crowd = Crowd(self, loop)
+            try:
+                if await crowd.wait():
+                    return
+                self._crowd = None
+            finally:
+                if crowd.empty and self._crowd is crowd:
+                    self._crowd = None  # it would keep the loop alive
 
     # -- for runs and flows -------------------------------------------------------------------------------------
 
