@@ -104,7 +104,7 @@ class Throttle:
         return None if self._room == inf else int(self._room)
 
     def room(self, most: int, now: float, weight: float = 1.0) -> int:
-        """Return how many calls, up to `most`, may start now; at most 1 where each is told to somebody who then decides."""
+        """Return how many calls, up to `most`, may start now; at most 1 where somebody decides anew after each."""
         if not self._plain:
             if self.delay(now, weight) > 0.0:
                 return 0

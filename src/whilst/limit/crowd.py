@@ -33,12 +33,12 @@ class Crowd:
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     @property
-    def empty(self) -> bool:
-        """Whether nobody waits."""
-        return not self._waiters
+    def waits(self) -> bool:
+        """Whether anybody does; then whoever comes now must."""
+        return bool(self._waiters)
 
-    async def wait(self) -> bool:
-        """Wait for a permit; cancelled meanwhile, the task takes none. False, at once: it cannot join any more."""
+    def join(self) -> asyncio.Future[None] | bool:
+        """Return what to await for a permit; True if it was taken at once, False if it is too late to join."""
         taken = self._claim.one_more()
         if taken is None:
             return False
@@ -46,17 +46,16 @@ class Crowd:
             return True
         waiter = self.loop.create_future()
         self._waiters.append(waiter)
-        try:
-            await waiter
-        except BaseException:  # a cancellation, mostly: its place goes to the next, or its permit back
-            if waiter.done() and not waiter.cancelled():
-                self._claim.refund()
-            else:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
-                self._claim.expect(len(self._waiters))
-            raise
-        return True
+        return waiter
+
+    def left(self, waiter: asyncio.Future[None]) -> None:
+        """Take note that a task has given up: its place goes to the next, or the permit that it just got goes back."""
+        if waiter.done() and not waiter.cancelled():
+            self._claim.refund()
+            return
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+        self._claim.expect(len(self._waiters))
 
     def _granted(self, count: int) -> None:
         while count and self._waiters:

@@ -71,8 +71,9 @@ class Entry:
         if not self.whole:
             self._enter(await turn((self._limit,), self._item))
             return
-        await self._limit._in_turn()
-        self._enter(self._limit._common(clock_of(asyncio.get_running_loop())))
+        loop = asyncio.get_running_loop()
+        await self._limit._in_turn(loop)
+        self._enter(self._limit._common(clock_of(loop)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -202,8 +202,11 @@ class Limit:
             entry = self._entry()
             if not entry.enter_now(clock_of(asyncio.get_running_loop())):
                 await entry.enter_later()
-        elif not self._common(clock_of(asyncio.get_running_loop())).try_one():
-            await self._in_turn()
+            return self
+        loop, crowd = asyncio.get_running_loop(), self._crowd
+        crowded = crowd is not None and crowd.loop is loop and crowd.waits
+        if crowded or not self._common(clock_of(loop)).try_one():
+            await self._in_turn(loop)
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -249,20 +252,25 @@ class Limit:
             self._claim = claim
         return claim
 
-    async def _in_turn(self) -> None:
-        """Wait for a permit, one behind the other with the tasks that wait already."""
-        loop = asyncio.get_running_loop()
-        while True:
-            crowd = self._crowd
-            if crowd is None or crowd.loop is not loop:
-                crowd = self._crowd = Crowd(self, loop)
-            try:
-                if await crowd.wait():
-                    return
-                self._crowd = None
-            finally:
-                if crowd.empty and self._crowd is crowd:
-                    self._crowd = None  # it would keep the loop alive
+    async def _in_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait for a permit behind the tasks that wait already; cancelled meanwhile, take none."""
+        crowd = self._crowd
+        if crowd is None or crowd.loop is not loop:
+            crowd = self._crowd = Crowd(self, loop)
+        waiter = crowd.join()
+        if waiter is False:  # somebody else has come since the others of that crowd
+            crowd = self._crowd = Crowd(self, loop)
+            waiter = crowd.join()
+        try:
+            if not isinstance(waiter, bool):
+                await waiter
+        except BaseException:  # a cancellation, mostly
+            assert not isinstance(waiter, bool)
+            crowd.left(waiter)
+            raise
+        finally:
+            if self._crowd is crowd and not crowd.waits:
+                self._crowd = None  # it would keep the loop alive
 
     # -- for runs and flows -------------------------------------------------------------------------------------
 
