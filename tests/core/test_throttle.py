@@ -71,8 +71,35 @@ def test_all_rates_must_allow() -> None:
     assert paced.delay(0.0) == pytest.approx(0.095)
 
 
-def test_room_is_one_at_a_time_where_starting_one_changes_the_answer() -> None:
-    assert throttle(None, "10/s", burst=5).room(5, 0.0) == 1
+def test_room_is_what_a_rate_has_left_and_one_at_a_time_under_advice() -> None:
+    assert throttle(None, "10/s", burst=5).room(9, 0.0) == 5
+    assert throttle(3, "10/s", burst=5).room(9, 0.0) == 3
+    assert throttle(None, "10/s", "4/min", burst=5).room(9, 0.0) == 4
+    advised = throttle(None, "10/s", burst=5)
+    advised.advise(2.0, 10.0, now=0.0)
+    assert advised.room(9, 0.0) == 1
+
+
+@given(
+    st.integers(1, 20),
+    st.lists(st.tuples(st.floats(0, 0.5), st.integers(1, 9), st.sampled_from([0.25, 1.0, 3.0])), max_size=30),
+)
+def test_several_calls_at_once_are_as_many_as_one_after_the_other(
+    burst: int, steps: list[tuple[float, int, float]]
+) -> None:
+    rates = "10/s", "30/7s"
+    batch, single, now = throttle(None, *rates, burst=burst), throttle(None, *rates, burst=burst), 0.0
+    for gap, most, weight in steps:
+        now += gap
+        allowed = 0
+        while allowed < most and single.delay(now, weight) == 0.0:
+            single.take(now, weight)
+            allowed += 1
+        room = batch.room(most, now, weight)
+        assert (room > 0) == (batch.delay(now, weight) == 0.0)
+        batch.take(now, weight, room)
+        assert room == allowed
+        assert batch.delay(now, weight) == pytest.approx(single.delay(now, weight), abs=1e-9)
 
 
 def test_a_pause_holds_everything_up_and_the_longest_one_holds() -> None:

@@ -1,4 +1,4 @@
-"""Servers for tests, on loopback and free ports: nginx with and without TLS, and one that answers whatever a test says."""
+"""Servers for tests, on loopback and free ports: nginx, with TLS too, and one that answers what a test says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backend that takes its time: `python slowserver.py SECONDS SLOTS` answers each request after SECONDS, SLOTS at once.
+"""A backend that takes its time: `python slowserver.py SECONDS SLOTS` serves each request for SECONDS, SLOTS at once.
 
 The rest queue, in order of arrival; 0 slots are as many as there are requests. It prints its port, and ends when its
 standard input does. A process of its own, and a bare protocol (70 µs a request), so that it is not what is measured.

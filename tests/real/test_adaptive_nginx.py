@@ -12,14 +12,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
+from nginx import Nginx, logging_nginx
+from slowserver import slow_server
 
 import whilst
 
 aiohttp = pytest.importorskip("aiohttp")
 urllib3 = pytest.importorskip("urllib3")
-
-from nginx import Nginx, logging_nginx
-from slowserver import slow_server
 
 SETTLED = 5.0  # seconds after which the limit should be known
 LASTS = 11.0
@@ -104,7 +103,6 @@ def meets(server: Nginx, client: Client, used: Callable[[Seen], float]) -> Seen:
         seen = measured(server, client)
         if used(seen) >= LEAST_USED and seen.refused <= MOST_REFUSED:
             return seen
-        print(seen)
         missed.append(f"{used(seen):.1%} used, {seen.refused:.1%} refused: {seen}")
     pytest.fail("\n".join(missed), pytrace=False)
 

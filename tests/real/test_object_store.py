@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("obstore")
 
-from installed import module  # noqa: E402 - beside this file
+from installed import module
 
 from whilst.io.open import open_input, open_output
 from whilst.io.refusal import BrokenInput, BrokenOutput, Refused

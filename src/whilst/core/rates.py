@@ -102,8 +102,18 @@ class Gcra:
         wait = self._due - self._tolerance - now
         return wait if wait > 0.0 and weight else 0.0
 
+    def room(self, most: int, now: float, weight: float = 1.0) -> int:
+        """Return how many calls of this weight, up to `most`, may start now."""
+        if not weight:
+            return most
+        if self._due - self._tolerance - now > 0.0:  # as in `delay`: the two must not differ by a rounding
+            return 0
+        ahead = self._due - now
+        spare = self._tolerance - ahead if ahead > 0.0 else self._tolerance
+        return min(most, int(spare / (weight * self._interval)) + 1) if spare > 0.0 else min(most, 1)
+
     def take(self, now: float, weight: float = 1.0) -> None:
-        """Count a call that starts now."""
+        """Count a call that starts now, or several of this weight together."""
         self._due = (self._due if self._due > now else now) + weight * self._interval
         self._last = now
 
@@ -168,8 +178,17 @@ class Quota:
                 return last + self._period - now
         return inf
 
+    def room(self, most: int, now: float, weight: float = 1.0) -> int:
+        """Return how many calls of this weight, up to `most`, may start now."""
+        if not weight:
+            return most
+        self._expire(now)
+        if self._used + weight - self._most > 0.0:  # as in `delay`
+            return 0
+        return min(most, max(1, int((self._most - self._used) / weight)))
+
     def take(self, now: float, weight: float = 1.0) -> None:
-        """Count a call that starts now."""
+        """Count a call that starts now, or several of this weight together."""
         if not weight:
             return
         self._used += weight

@@ -104,10 +104,15 @@ class Throttle:
         return None if self._room == inf else int(self._room)
 
     def room(self, most: int, now: float, weight: float = 1.0) -> int:
-        """Return how many calls, up to `most`, may start now; where starting one changes the answer, at most 1."""
-        if self._plain:
-            return int(max(0, min(most, self._room - self.in_flight)))
-        return min(1, most) if self.delay(now, weight) == 0.0 else 0
+        """Return how many calls, up to `most`, may start now; at most 1 where somebody decides anew after each."""
+        if not self._plain:
+            if self.delay(now, weight) > 0.0:
+                return 0
+            if self.controller is not None or self._advised is not None:
+                return min(1, most)
+            for rate in self._rates:
+                most = rate.room(most, now, weight)
+        return int(max(0, min(most, self._room - self.in_flight)))
 
     def delay(self, now: float, weight: float = 1.0) -> float:
         """Return the seconds until a call may start; 0.0 if it may, infinite if only a returning call helps."""
@@ -131,11 +136,13 @@ class Throttle:
 
     def take(self, now: float, weight: float = 1.0, count: int = 1) -> None:
         """Count `count` calls that start now; more than one only if `room` said so."""
-        if not self._plain:
+        if self.controller is not None or self._advised is not None:
             for _ in range(count):
                 self._take_rates(now, weight)
                 self.in_flight += 1
         else:
+            for rate in self._rates:
+                rate.take(now, weight * count)
             self.in_flight += count
         self.started += count
 

@@ -35,6 +35,7 @@ class Claim:
         granted: told how many permits have been taken since the last time, never 0.
         look_at: told when the first in line should look at the clock, where there is no loop to do it.
         prompt: whether `granted` may be called at once from inside any call, if that is on its loop.
+        together: whether all that it wants is older than whoever stands behind it, and is granted before them.
 
     Attributes:
         keys: the key at each limit.
@@ -53,6 +54,7 @@ class Claim:
         "_look_at",
         "_places",
         "_prompt",
+        "_together",
         "bounced",
         "clock",
         "keys",
@@ -73,6 +75,7 @@ class Claim:
         granted: Callable[[int], None],
         look_at: Callable[[float], None] | None = None,
         prompt: bool = False,
+        together: bool = False,
     ) -> None:
         self.keys: tuple[Hashable, ...] = self.keys_of(limits, item)
         self.weights: tuple[float, ...] = tuple([limit._weight(item) for limit in limits])
@@ -86,6 +89,7 @@ class Claim:
         self._granted = granted
         self._look_at = look_at
         self._prompt = prompt
+        self._together = together
         self.listens: bool = any(limit._adaptive for limit in limits)
         self._arrived = 0  # taken on its behalf, and `granted` not yet told
         self._fresh, self._fresh_at = 0, -inf  # how many were taken in the latest moment, and when that was
@@ -138,6 +142,23 @@ class Claim:
                 self._stand()
         return taken
 
+    def one_more(self) -> bool | None:
+        """Want a permit more: True if it was taken at once, None if others came since, so that it takes another party."""
+        with lock:
+            if self.line is None:
+                return self.ask(1) == 1
+            if self.line.parties[-1] is not self:
+                return None
+            self.wanted += 1
+            return False
+
+    def expect(self, count: int) -> None:
+        """Want as many as make `count` with those of which `granted` has not been told yet."""
+        with lock:
+            if self.line is not None:
+                self._want(count - self._arrived)
+        settle()
+
     def try_one(self) -> bool:
         """Take a permit if that can be done now, and never stand in line; for a claim of one limit."""
         with lock:
@@ -170,7 +191,7 @@ class Claim:
             waits = False
             for line in self._lines:
                 line.throttle.in_flight -= count
-                if line.parties:
+                if line.parties and not line.waits_for_time():
                     waits = True
             if not waits:
                 return
@@ -257,7 +278,7 @@ class Claim:
 
     def crowded(self) -> bool:
         """Whether others stand in any of its lines."""
-        return any(len(line.parties) > (line is self.line) for line in self._lines)
+        return not self._together and any(len(line.parties) > (line is self.line) for line in self._lines)
 
     def keep(self) -> None:
         """Keep all lines for itself, but those that are kept for somebody older."""

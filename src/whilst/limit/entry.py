@@ -68,7 +68,12 @@ class Entry:
 
     async def enter_later(self) -> None:
         """Wait for a permit, in turn."""
-        self._enter(await turn((self._limit,), self._item))
+        if not self.whole:
+            self._enter(await turn((self._limit,), self._item))
+            return
+        loop = asyncio.get_running_loop()
+        await self._limit._in_turn(loop)
+        self._enter(self._limit._common(clock_of(loop)))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

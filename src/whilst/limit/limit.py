@@ -16,10 +16,11 @@ from ..core.rates import Rate, parse_rates
 from ..core.throttle import Controller, Throttle
 from ..lanes.clock import clock_of
 from .claim import Claim
+from .crowd import Crowd
 from .entry import Entry
 from .feedback import report_of
 from .line import Clock, Line, lock
-from .turn import blocking_turn, held, turn
+from .turn import blocking_turn, held
 
 ADAPTIVE: Final = "adaptive"
 REMEMBERED = 1024  # keys; up to so many none is forgotten, so that what a controller learned is kept while it matters
@@ -91,6 +92,7 @@ class Limit:
     """
 
     _claim: Claim | None = None  # see `_common`
+    _crowd: Crowd | None = None  # see `_in_turn`
 
     def __init__(
         self,
@@ -200,8 +202,11 @@ class Limit:
             entry = self._entry()
             if not entry.enter_now(clock_of(asyncio.get_running_loop())):
                 await entry.enter_later()
-        elif not self._common(clock_of(asyncio.get_running_loop())).try_one():
-            await turn((self,), None)
+            return self
+        loop, crowd = asyncio.get_running_loop(), self._crowd
+        crowded = crowd is not None and crowd.loop is loop and crowd.waits
+        if crowded or not self._common(clock_of(loop)).try_one():
+            await self._in_turn(loop)
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -246,6 +251,26 @@ class Limit:
             claim.clock = clock
             self._claim = claim
         return claim
+
+    async def _in_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait for a permit behind the tasks that wait already; cancelled meanwhile, take none."""
+        crowd = self._crowd
+        if crowd is None or crowd.loop is not loop:
+            crowd = self._crowd = Crowd(self, loop)
+        waiter = crowd.join()
+        if waiter is False:  # somebody else has come since the others of that crowd
+            crowd = self._crowd = Crowd(self, loop)
+            waiter = crowd.join()
+        try:
+            if not isinstance(waiter, bool):
+                await waiter
+        except BaseException:  # a cancellation, mostly
+            assert not isinstance(waiter, bool)
+            crowd.left(waiter)
+            raise
+        finally:
+            if self._crowd is crowd and not crowd.waits:
+                self._crowd = None  # it would keep the loop alive
 
     # -- for runs and flows -------------------------------------------------------------------------------------
 

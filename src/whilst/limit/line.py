@@ -96,13 +96,16 @@ class Line:
     Every method is for those who have the lock.
     """
 
-    __slots__ = ("alarms", "clock", "gone", "kept_for", "parties", "throttle")
+    __slots__ = ("alarms", "clock", "gone", "kept_for", "look_due", "parties", "throttle")
 
     def __init__(self, throttle: Throttle, clock: Clock) -> None:
         self.throttle = throttle
         self.clock = clock
         self.parties: deque[Party] = deque()
         self.alarms: dict[asyncio.AbstractEventLoop, Alarm] = {}
+        self.look_due: float = inf
+        """When the alarms ring, if time alone helps the first in line. What comes back before is no reason to look:
+        that would be one look for each call, and a loop that never rests, where one a millisecond does."""
         self.gone: bool = False
         """Whether the limit has forgotten this key; another line has taken its place if it came back."""
         self.kept_for: Party | None = None
@@ -114,6 +117,7 @@ class Line:
         if clock is not self.clock:
             self.throttle.shift(clock() - self.clock())
             self.clock = clock
+            self.look_due = inf
             for alarm in self.alarms.values():
                 alarm.due = inf
 
@@ -158,14 +162,21 @@ class Line:
             if alarm.handle is not None and loop is running_loop():
                 alarm.handle.cancel()
 
+    def waits_for_time(self) -> bool:
+        """Whether the first in line cannot go before its alarm rings, whatever comes back."""
+        return self.look_due < inf and self.clock() < self.look_due
+
     def look(self) -> None:
         """Set the alarms for the moment when the first may go, if time alone brings that."""
         head = self.parties[0]
         refusal = head.refusal()
         wait = refusal[1] if refusal is not None and refusal[0] is self else 0.0
         if wait == inf:
+            self.look_due = inf
             return
-        due = head.clock() + wait
+        now = head.clock()
+        due = now + wait
+        self.look_due = now + max(wait, LEAST)
         here = running_loop()
         for alarm in tuple(self.alarms.values()):
             if alarm.due <= due:
