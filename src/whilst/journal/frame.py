@@ -72,7 +72,8 @@ class Batch(NamedTuple):
         return [part for side in (slice(half), slice(half, None)) for part in self._cut(side).parts(most)]
 
     def _cut(self, side: slice) -> Batch:
-        return Batch(*(column[side] for column in self))
+        first = self.keys[side], self.rests[side], self.inputs[side], self.values[side]
+        return Batch(*first, self.attempts[side], self.started[side], self.took[side])
 
 
 class Last(NamedTuple):
@@ -168,7 +169,18 @@ class Columns:
         keys, rests: the digests, 60 and 64 bits.
     """
 
-    __slots__ = ("_body", "_extras", "_frame", "_input_ends", "_plain", "_start", "_value_ends", "_values_at", "count", "keys", "rests")
+    __slots__ = (
+        "_body",
+        "_extras",
+        "_frame",
+        "_input_ends",
+        "_start",
+        "_value_ends",
+        "_values_at",
+        "count",
+        "keys",
+        "rests",
+    )
 
     def __init__(self, frame: bytes, head: Head) -> None:
         self._frame = frame
@@ -181,7 +193,6 @@ class Columns:
         self._start = _COLUMNS * head.count
         self._values_at = self._start + (self._input_ends[-1] if head.count else 0)
         self._extras: tuple[dict[int, Failure], dict[int, int]] | None = None
-        self._plain: bool | None = None
 
     @property
     def failures(self) -> dict[int, Failure]:
@@ -189,11 +200,9 @@ class Columns:
         return self._more()[0]
 
     @property
-    def plain(self) -> bool:
-        """Whether every outcome is a value of the first attempt."""
-        if self._plain is None:
-            self._plain = not any(self._more())
-        return self._plain
+    def attempts(self) -> dict[int, int]:
+        """How many times the function was called, by place, where it was not once."""
+        return self._more()[1]
 
     def find(self, key: int) -> int:
         """Return the last place of a key, or -1: a search through bytes, where a dict would not pay."""
@@ -215,9 +224,11 @@ class Columns:
         at = HEAD_SIZE + self._values_at
         return self._frame[at + ends[place - 1] if place else at : at + ends[place]]
 
-    def attempts(self, place: int) -> int:
-        """Return how many times the function was called for it."""
-        return self._more()[1].get(place, 1)
+    def values(self) -> list[bytes]:
+        """Return all values as JSON."""
+        frame, at = self._frame, HEAD_SIZE + self._values_at
+        ends = [at + end for end in self._value_ends]
+        return [frame[begin:end] for begin, end in zip([at, *ends], ends, strict=False)]
 
     def times(self, place: int) -> tuple[float, float]:
         """Return when the last call started, in seconds from the start of its run, and how long it took."""
@@ -227,7 +238,7 @@ class Columns:
         """Return everything about one outcome."""
         value = self.failures.get(place) or self.value(place)
         times = self.times(place)
-        return Item(self.keys[place], self.rests[place], self.input(place), value, self.attempts(place), *times)
+        return Item(self.keys[place], self.rests[place], self.input(place), value, self.attempts.get(place, 1), *times)
 
     def _more(self) -> tuple[dict[int, Failure], dict[int, int]]:
         if self._extras is None:

@@ -78,9 +78,9 @@ class Identity:
         """
         if self._key is None and self._view is None and items:
             kinds = set(map(type, items))
-            if kinds == _INT and _LEAST <= min(items) and max(items) <= _MOST:  # ints and strings are the most frequent
-                texts = json_of(items)[1:-1].split(b",")
-                return Known([item & KEY_MASK for item in items], [INT_REST] * len(items), texts, {})
+            if kinds == _INT and (least := min(items)) >= _LEAST and max(items) <= _MOST:  # the most frequent kinds
+                keys = list(items) if least >= 0 else [item & KEY_MASK for item in items]
+                return Known(keys, [INT_REST] * len(items), json_of(items)[1:-1].split(b","), {})
             if kinds == _STR and all(map(str.isascii, items)):
                 texts = list(map(json_of, items))
                 return Known(*_halves([blake2b(text, digest_size=DIGEST).digest() for text in texts]), texts, {})
