@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,18 @@ def open_files(under: Path) -> list[str]:
         if target.startswith(f"{under}{os.sep}"):
             found.append(target)
     return found
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Iterator[Path]:
+    """Give a directory where a sync costs nothing, for tests that open thousands of journals."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="whilst-test-", dir=memory) as directory:
+        yield Path(directory)
+        assert open_files(Path(directory)) == []
 
 
 @pytest.fixture(autouse=True)

@@ -161,7 +161,11 @@ class _Reader:
 
 def source_tree(fn: types.FunctionType) -> Any:
     """Return the syntax tree of a function as plain lists, or what its compiled code says if there is no source."""
-    code = fn.__code__
+    return _tree_of(fn.__code__)
+
+
+@functools.lru_cache(maxsize=64)
+def _tree_of(code: types.CodeType) -> Any:
     try:
         lines, _ = inspect.findsource(code)
         tree = _parsed("".join(lines))

@@ -92,15 +92,18 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop) -> Ledger:
             strict=terms.strict,
             notices=tuple(found.notices),
         )
+        snapshots.write(0)  # so that there is one for as long as the lock is held
         undo.pop_all()
     return ledger
 
 
 def _opened(terms: Terms, exists: bool) -> tuple[Store, Index, Found]:
     store = Store(terms.path, exists=exists)
+    tail, index = Tail(terms.path), Index()
+    if not exists:
+        tail.forget()
     try:
-        index = Index()
-        found = recover(store, Tail(terms.path), index)
+        found = recover(store, tail, index)
     except BaseException:  # an interrupt while a large file is read; it goes on
         store.close()
         raise

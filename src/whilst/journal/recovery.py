@@ -16,7 +16,7 @@ from .header import Header, header_of
 from .index import Index
 from .place import damaged
 from .salvage import frames_in
-from .store import Store
+from .store import DAMAGE, Store
 from .tail import Tail
 
 
@@ -45,7 +45,7 @@ def recover(store: Store, tail: Tail, index: Index) -> Found:
     for n, frame in store.frames():
         highest = max(highest, n)
         head = checked(frame, found.journal or None)
-        if head is None:
+        if head is None or head.n != n:  # a number that was hit makes the row unreachable, whole as it is
             found.broken += 1
             continue
         found.journal = head.journal
@@ -55,19 +55,20 @@ def recover(store: Store, tail: Tail, index: Index) -> Found:
             index.load(n, frame, head)
         elif head.kind == HEADER:
             found.header = _header(frame) or found.header
-    _look_behind(found, store, tail, index, highest)
-    if (found.broken or found.lost) and not store.is_sound():
+    end = tail.read(found.journal)
+    is_short = end is not None and end[1].n > found.last.n
+    if (found.broken or found.lost or is_short) and not store.is_sound():  # before anything is written to it
         raise damaged(store.path, "SQLite's own check of it fails, and rows of it do not hold what was written")
+    if end is not None and is_short:
+        found.journal = end[0]
+        _look_behind(found, store, end[1], index, highest)
     found.last = found.last._replace(n=max(found.last.n, highest))
     _report(found, store.path)
     return found
 
 
-def _look_behind(found: Found, store: Store, tail: Tail, index: Index, highest: int) -> None:
-    """Compare with the tail, and get what is missing at the end from the bytes of the log, if it is there."""
-    told = tail.read(found.journal) if found.journal else None
-    if told is None or told.n <= found.last.n:
-        return
+def _look_behind(found: Found, store: Store, told: Last, index: Index, highest: int) -> None:
+    """Get what is missing before the end that was told from the bytes of the log, if it is there."""
     log = f"{store.path}-wal"
     if highest <= found.last.n and os.path.exists(log):
         behind = {head.n: frame for head, frame in frames_in(log) if _is_between(head, found, told)}
@@ -85,7 +86,10 @@ def _append_again(found: Found, store: Store, index: Index, frame: bytes) -> Non
     again, last = framed(found.journal, found.last, old.kind, old.count, frame[HEAD_SIZE:])
     head = checked(again)
     assert head is not None
-    store.append(last.n, again)
+    try:
+        store.append(last.n, again)
+    except DAMAGE as error:
+        raise damaged(store.path, f"SQLite says: {error}") from None
     if head.kind == OUTCOMES:
         index.load(last.n, again, head)
     found.last = last

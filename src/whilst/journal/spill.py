@@ -25,7 +25,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     """One outcome: what a reader wants to see first, then what is needed to take it in again."""
 
     input: msgspec.Raw
-    value: msgspec.Raw | None = None
+    value: msgspec.Raw = msgspec.Raw(b"null")
     error: Failure | None = None
     attempts: int = 1
     raw: str = ""
@@ -87,7 +87,7 @@ class Spill:
         both = b"%d %b%b" % (len(item.input), item.input, value)
         line = Line(
             input=msgspec.Raw(natural(item.input)),
-            value=None if is_failure else msgspec.Raw(natural(value)),
+            value=msgspec.Raw(natural(value)),
             error=item.value if is_failure else None,
             attempts=item.attempts,
             raw=base64.b64encode(both).decode(),

@@ -17,6 +17,9 @@ PAGE = 4096  # fixed, so that `salvage` need not ask a damaged file
 APPLICATION = int.from_bytes(b"whil", "big")
 CHECKPOINT = 4000  # pages in the write-ahead log before they move to the file: each move syncs twice more
 
+# What sqlite3 raises over a damaged file: also text that is no text, numbers that are none, sizes that cannot be.
+DAMAGE = (sqlite3.Error, ValueError, OverflowError, TypeError, MemoryError)
+
 _open: weakref.WeakSet[Store] = weakref.WeakSet()
 
 
@@ -29,14 +32,14 @@ class Store:
             if not exists:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *DAMAGE) as error:
             raise _told(error, path) from None
         try:
             self._prepare()
         except JournalError:
             self._connection.close()
             raise
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             self._connection.close()
             raise _told(error, path) from None
         _open.add(self)
@@ -46,7 +49,7 @@ class Store:
         try:
             for n, frame in self._connection.execute("SELECT n, frame FROM log ORDER BY n"):
                 yield n, frame if type(frame) is bytes else b""  # a flip can change the type of a column
-        except (sqlite3.Error, OverflowError) as error:
+        except DAMAGE as error:
             raise _told(error, self.path) from None
 
     def between(self, first: int, last: int) -> list[bytes]:
@@ -62,7 +65,7 @@ class Store:
         """Whether SQLite finds its own structures whole."""
         try:
             return bool(self._connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
-        except sqlite3.Error:
+        except DAMAGE:
             return False
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 What JSON knows is plain JSON. Anything else is an object with the key `$`: `{"$": "bytes", "v": "aGk="}`. Nothing in
 a file can name code: tags are the few below, and types of the user's own come in only through the type that the
-user gives (see `codec`).
+user gives (see `codec`). A time zone comes back as its offset, which is equal.
 """
 
 from __future__ import annotations
@@ -191,6 +191,15 @@ def _surrogates(text: str) -> str:
     return _b64(text.encode("utf-8", "surrogatepass"))
 
 
+def _folded(moment: datetime.datetime | datetime.time) -> str:
+    """Return an ISO time; a second pass through the hour that the clock is put back by is marked, as ISO cannot."""
+    return f"{moment.isoformat()}f" if moment.fold else moment.isoformat()
+
+
+def _unfolded(read: Callable[[str], Any], made: str) -> Any:
+    return read(made[:-1]).replace(fold=1) if made.endswith("f") else read(made)
+
+
 def _timedelta(span: datetime.timedelta) -> list[int]:
     return [span.days, span.seconds, span.microseconds]
 
@@ -199,9 +208,9 @@ _TAGS: dict[type, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     tuple: ("tuple", list, tuple),
     bytes: ("bytes", _b64, base64.b64decode),
     bytearray: ("bytearray", _b64, lambda made: bytearray(base64.b64decode(made))),
-    datetime.datetime: ("datetime", datetime.datetime.isoformat, datetime.datetime.fromisoformat),
+    datetime.datetime: ("datetime", _folded, lambda made: _unfolded(datetime.datetime.fromisoformat, made)),
     datetime.date: ("date", datetime.date.isoformat, datetime.date.fromisoformat),
-    datetime.time: ("time", datetime.time.isoformat, datetime.time.fromisoformat),
+    datetime.time: ("time", _folded, lambda made: _unfolded(datetime.time.fromisoformat, made)),
     datetime.timedelta: ("timedelta", _timedelta, lambda made: datetime.timedelta(*made)),
     decimal.Decimal: ("decimal", str, decimal.Decimal),
     uuid.UUID: ("uuid", str, uuid.UUID),
