@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import flows, rates
+from bench import flows, rates, web
 from bench.contestants import ASYNC, OURS, THREADS
 from bench.memory import peak_mib, resident_mib
 from bench.model import WHILST, Contestant, Figures, Job, NotInstalledError, Sample, Target, Unit, Workload
@@ -341,6 +341,24 @@ WORKLOADS = (
         rows_a_second,
         (whilst_at_most("at least 150,000 rows/s: at most 6.7 µs", 6.67, "µs"),),
         quick=3,
+    ),
+    Workload(
+        "get-2000", "2,000 small JSON documents from nginx, 100 at once, start-up included", "s", 2_000,
+        web.CONTESTANTS,
+        web.fetching(2_000),
+        (whilst_at_most("at most 0.5 s", 0.5, "s"),),
+        quick=1,
+    ),
+    Workload(
+        "get-20000", "20,000 small JSON documents from nginx, 100 at once, start-up included", "s", 20_000,
+        web.CONTESTANTS,
+        web.fetching(20_000),
+        (
+            times_faster("2x faster than an aiohttp script", 2.0, web.AIOHTTP),
+            times_faster("20x faster than xargs -P 32 curl", 20.0, web.XARGS),
+        ),
+        rounds=3,
+        quick=4,
     ),
     Workload(
         "import", "import, above `import asyncio`", "ms", STARTS,

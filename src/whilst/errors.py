@@ -16,7 +16,7 @@ class Stopped(WhilstError):
         remedy: what to mend, when the calls failed in one way that no other input would change; else empty.
     """
 
-    def __init__(self, message: str, *, remedy: str = "") -> None:
+    def __init__(self, message: str = "", *, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy: str = remedy
 

@@ -398,7 +398,7 @@ class _Policies:
 
 
 def _limits(*limits: Limit | None) -> tuple[Limit, ...]:
-    return tuple(found for limit in limits if (found := check_limit(limit)) is not None)
+    return tuple(limit for given in limits if (limit := check_limit(given)) is not None)
 
 
 def _own_limit(concurrency: int | Literal["adaptive"] | None, rate: str | Several[str] | None) -> Limit | None:

@@ -1,11 +1,9 @@
 """How does a controller fare against servers whose limits it is not told? A discrete-event simulation.
 
-`python tests/core/simulator.py [SEEDS]` prints goodput, rejects and latency per server, for the adaptive controller and for
-two references: additive increase with multiplicative decrease by 0.7, and a fixed concurrency.
+`python tests/core/simulator.py [SEEDS]` prints goodput, rejects and latency per server, for the adaptive controller
+and for two references: additive increase with multiplicative decrease by 0.7, and a fixed concurrency.
 
-A server is a function of the arrival time: because it is told of calls in the order in which they arrive, it can say
-at once when each will be answered and how, so a call costs one or two events on the heap and no server needs any of
-its own. A client always has work; it asks its controller before each call, the way the engine does, and its timers
+A client always has work; it asks its controller before each call, the way the engine does, and its timers
 come late by up to a millisecond, the way those of an event loop do. Time is virtual and randomness seeded: the same
 seed gives the same run.
 """
@@ -17,30 +15,16 @@ import itertools
 import math
 import random
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from server_models import Answer, FixedWindow, Server, Slots, SlotsOrRefused, Times, TokenBucket, Unlimited, around, between
 
 from whilst.core.adaptive import Controller
 
 TIMER_LATE = 0.001  # seconds; asyncio rounds the time to wait up to whole milliseconds
-REFUSAL = 0.005  # seconds until a server has said no
-
-
-class Answer(NamedTuple):
-    """What a server will say, and when."""
-
-    at: float
-    ok: bool
-    retry_after: float | None = None
-
-
-class Server(Protocol):
-    """Something that answers calls; told of them in the order in which they arrive."""
-
-    def answer(self, now: float, rng: random.Random) -> Answer: ...
 
 
 class Steering(Protocol):
@@ -50,137 +34,6 @@ class Steering(Protocol):
     def sent(self, in_flight: int, now: float) -> None: ...
     def succeeded(self, sent: float, now: float, in_flight: int) -> None: ...
     def rejected(self, sent: float, now: float, in_flight: int, retry_after: float | None = None) -> None: ...
-
-
-Times = Callable[[random.Random], float]
-
-
-def around(mean: float, spread: float) -> Times:
-    """Service times with a log-normal distribution: `mean` seconds, standard deviation `spread` times that."""
-    sigma = math.sqrt(math.log1p(spread * spread))
-    mu = math.log(mean) - sigma * sigma / 2
-    return lambda rng: rng.lognormvariate(mu, sigma)
-
-
-def between(least: float, most: float) -> Times:
-    """Service times spread evenly from `least` to `most` seconds."""
-    return lambda rng: rng.uniform(least, most)
-
-
-class Slots:
-    """So many calls at once, the rest wait in line; `steps` are (from when, how many)."""
-
-    def __init__(self, slots: int, times: Times, steps: Sequence[tuple[float, int]] = ()) -> None:
-        self.slots = slots
-        self.times = times
-        self.steps = deque(steps)
-        self.free_at: list[float] = []
-
-    def answer(self, now: float, rng: random.Random) -> Answer:
-        while self.steps and self.steps[0][0] <= now:
-            self.slots = self.steps.popleft()[1]
-        starts = now
-        # The slots that are taken, by when they will be free: a call waits for the one that leaves room for it. Where
-        # slots went away, the calls that no longer fit wait for several to end.
-        while self.free_at and (len(self.free_at) >= self.slots or self.free_at[0] <= now):
-            starts = max(now, heapq.heappop(self.free_at))
-        done = starts + self.times(rng)
-        heapq.heappush(self.free_at, done)
-        return Answer(done, True)
-
-
-class Unlimited:
-    """Takes whatever comes."""
-
-    def __init__(self, times: Times) -> None:
-        self.times = times
-
-    def answer(self, now: float, rng: random.Random) -> Answer:
-        return Answer(now + self.times(rng), True)
-
-
-class SlotsOrRefused:
-    """So many calls at once, the rest are refused at once."""
-
-    def __init__(self, slots: int, times: Times, refusal: float = REFUSAL) -> None:
-        self.slots = slots
-        self.times = times
-        self.refusal = refusal
-        self.free_at: list[float] = []
-
-    def answer(self, now: float, rng: random.Random) -> Answer:
-        while self.free_at and self.free_at[0] <= now:
-            heapq.heappop(self.free_at)
-        if len(self.free_at) >= self.slots:
-            return Answer(now + self.refusal, False)
-        done = now + self.times(rng)
-        heapq.heappush(self.free_at, done)
-        return Answer(done, True)
-
-
-class TokenBucket:
-    """`rate` calls a second, `burst` of them saved up; the rest are refused, perhaps with Retry-After."""
-
-    def __init__(
-        self, rate: float, burst: float, times: Times, retry_after: float | None = None, refusal: float = REFUSAL
-    ) -> None:
-        self.rate = rate
-        self.burst = burst
-        self.times = times
-        self.retry_after = retry_after
-        self.refusal = refusal
-        self.tokens = burst
-        self.filled = 0.0
-
-    def answer(self, now: float, rng: random.Random) -> Answer:
-        self.tokens = min(self.burst, self.tokens + (now - self.filled) * self.rate)
-        self.filled = now
-        if self.tokens < 1:
-            return Answer(now + self.refusal, False, self.retry_after)
-        self.tokens -= 1
-        return Answer(now + self.times(rng), True)
-
-
-class FixedWindow:
-    """`count` calls in each window of `period` seconds; the rest are refused."""
-
-    def __init__(self, count: int, period: float, times: Times) -> None:
-        self.count = count
-        self.period = period
-        self.times = times
-        self.window = -1
-        self.used = 0
-
-    def answer(self, now: float, rng: random.Random) -> Answer:
-        window = int(now / self.period)
-        if window != self.window:
-            self.window, self.used = window, 0
-        if self.used >= self.count:
-            return Answer(now + REFUSAL, False)
-        self.used += 1
-        return Answer(now + self.times(rng), True)
-
-
-class LimitReq:
-    """nginx's `limit_req rate=… burst=… nodelay`: a leaky bucket that counts in thousandths of a call and whole ms."""
-
-    def __init__(self, rate: float, burst: int, times: Times, refusal: float = 0.0003) -> None:
-        self.rate = rate
-        self.burst = burst * 1000
-        self.times = times
-        self.refusal = refusal
-        self.excess = 0.0
-        self.last = -(10**9)
-
-    def answer(self, now: float, rng: random.Random) -> Answer:
-        ms = int(now * 1000)
-        excess = max(0.0, self.excess - self.rate * (ms - self.last) + 1000)
-        if self.last < 0:
-            excess = 0.0
-        if excess > self.burst:
-            return Answer(now + self.refusal, False)
-        self.excess, self.last = excess, ms
-        return Answer(now + self.times(rng), True)
 
 
 @dataclass(slots=True)
@@ -353,7 +206,7 @@ SCENES = (
         0.1,
         95,
         2.2,
-    ),  # fmt: skip
+    ),
     Scene("two on a queue of 50", lambda: Slots(50, CALL), 30, 500 * 30, 0.1, 96, 6.0, clients=2),
     Scene("two on 200/s with 429", lambda: TokenBucket(200, 20, QUICK), 60, 200 * 60 + 20, 0.05, 96, clients=2),
 )

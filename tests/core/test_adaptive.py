@@ -8,24 +8,8 @@ import timeit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator import (
-    PLAYERS,
-    SCENES,
-    Answer,
-    Client,
-    LimitReq,
-    Scene,
-    Server,
-    Slots,
-    SlotsOrRefused,
-    TokenBucket,
-    after_five_seconds,
-    around,
-    between,
-    header,
-    play,
-    simulate,
-)
+from server_models import Answer, LimitReq, Server, Slots, SlotsOrRefused, TokenBucket, around, between
+from simulator import PLAYERS, SCENES, Client, Scene, after_five_seconds, header, play, simulate
 
 from whilst.core.adaptive import FEW, Controller
 from whilst.core.ceiling import Ceiling
@@ -84,7 +68,7 @@ def test_a_number_of_slots_is_found_within_five_seconds(slots: int, kind: str) -
     assert refused <= 3.0
 
 
-def test_an_outage_is_met_with_few_calls_and_forgotten_within_a_minute() -> None:
+def test_an_outage_is_met_with_few_calls_and_forgotten_within_seconds() -> None:
     class Outage(TokenBucket):
         def answer(self, now: float, rng: object) -> Answer:
             if 10 <= now < 25:
@@ -94,8 +78,8 @@ def test_an_outage_is_met_with_few_calls_and_forgotten_within_a_minute() -> None
     client = Client(Controller())
     simulate(Outage(200, 20, around(0.05, 0.3)), [client], 25.0, seed=1)
     assert client.refused < 100  # a fixed concurrency of 10 makes 150,000 calls in these 15 s
-    client = Client(Controller(), counted_from=80.0)
-    simulate(Outage(200, 20, around(0.05, 0.3)), [client], 90.0, seed=1)
+    client = Client(Controller(), counted_from=30.0)
+    simulate(Outage(200, 20, around(0.05, 0.3)), [client], 40.0, seed=1)
     assert client.ok >= 0.93 * 200 * 10
 
 
@@ -117,7 +101,7 @@ def test_a_rate_that_doubles_is_found() -> None:
             self.rate = 400.0 if now >= 20 else 200.0
             return super().answer(now, rng)  # type: ignore[arg-type]
 
-    client = Client(Controller(), counted_from=80.0)
+    client = Client(Controller(), counted_from=30.0)
     simulate(Raised(200, 20, around(0.05, 0.3)), [client], 90.0, seed=1)
     assert client.ok >= 0.93 * 400 * 10
 
@@ -200,12 +184,12 @@ def test_calls_sent_before_a_cut_do_not_cut_again() -> None:
 
 def test_a_few_refusals_among_many_successes_change_nothing() -> None:
     controller = Controller()
-    for tick in range(200):
-        controller.sent(1, tick * 1.0)
-        controller.succeeded(tick * 1.0, tick + 0.5, 0)
-    for tick in (201.0, 202.0):
-        controller.sent(5, tick)
-        controller.rejected(tick, tick + 0.1, 4)
+    for second in range(200):
+        controller.sent(1, float(second))
+        controller.succeeded(float(second), second + 0.5, 0)
+    for second in (201, 202):
+        controller.sent(5, float(second))
+        controller.rejected(float(second), second + 0.1, 4)
     assert (controller.limit, controller.rate) == (10, None)
     controller.sent(5, 203.0)
     controller.rejected(203.0, 203.1, 4)
@@ -230,7 +214,7 @@ def test_startup_adds_a_call_per_success_while_the_limit_is_reached() -> None:
     assert (climb.level, climb.phase) == (12, "startup")
 
 
-@pytest.mark.parametrize("slots", [1, 2, 7, 40, 300])
+@pytest.mark.parametrize("slots", [1, 2, 7, 40, 120])
 @pytest.mark.parametrize("spread", [0.01, 0.5])
 def test_the_climb_ends_a_little_above_the_knee(slots: int, spread: float) -> None:
     controller = Controller()

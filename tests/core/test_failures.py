@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whilst.core.failures import LEAST_FINISHED, StopAfter, kind_of
+from whilst.core.failures import FIRST_CALLS, LEAST_FINISHED, SAME_AMONG_THEM, SameFailure, StopAfter, kind_of
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,79 @@ def test_an_http_error_is_known_by_its_status(attributes: dict[str, object], kin
     error = OSError("http")
     vars(error).update(attributes)
     assert kind_of(error) == kind
+
+
+# -- the same failure from the first call on ------------------------------------------------------------------------
+
+
+def http(status: int, url: str = "https://api.example.com/x") -> Exception:
+    error = OSError(f"{status}")
+    error.response = SimpleNamespace(status_code=status, url=url)  # type: ignore[attr-defined]
+    return error
+
+
+def verdicts(errors: list[BaseException | None]) -> list[str | None]:
+    same = SameFailure()
+    return [None if error is None else same.note(error, called) for called, error in enumerate(errors, 1)]
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (http(401), "401 Unauthorized (api.example.com)"),
+        (http(403), "403 Forbidden (api.example.com)"),
+        (http(407), "407 Proxy Authentication Required (api.example.com)"),
+        (TypeError("f() takes 0 positional arguments but 1 was given"), None),
+        (NameError("name 'sesion' is not defined"), None),
+        (AttributeError("no"), None),
+        (ModuleNotFoundError("No module named 'requets'"), None),
+        (NotImplementedError(), None),
+    ],
+)
+def test_fifty_calls_that_fail_in_one_hopeless_way_are_enough(error: Exception, name: str | None) -> None:
+    found = verdicts([error] * FIRST_CALLS)
+    assert found[: SAME_AMONG_THEM - 1] == [None] * (SAME_AMONG_THEM - 1)
+    assert found[SAME_AMONG_THEM - 1] == (name or f"{type(error).__name__}: {error}")
+
+
+def test_ten_others_among_the_first_sixty_change_nothing_and_eleven_do() -> None:
+    assert verdicts([None] * 10 + [http(401)] * 50)[-1] is not None
+    assert verdicts([None] * 11 + [http(401)] * 50) == [None] * 61
+
+
+@pytest.mark.parametrize("error", [http(404), http(429), http(500), ValueError("x"), KeyError("x"), TimeoutError()])
+def test_failures_that_may_be_the_inputs_own_never_end_a_run(error: Exception) -> None:
+    assert verdicts([error] * FIRST_CALLS) == [None] * FIRST_CALLS
+
+
+def test_hosts_and_words_tell_failures_apart() -> None:
+    hosts = [http(401, f"https://h{n % 2}.example.com/") for n in range(FIRST_CALLS)]
+    assert verdicts([*hosts]) == [None] * FIRST_CALLS
+    words = [TypeError(f"bad {n}") for n in range(FIRST_CALLS)]
+    assert verdicts([*words]) == [None] * FIRST_CALLS
+
+
+def test_only_those_of_one_name_are_counted() -> None:
+    same = SameFailure()
+    for called in range(1, 9):
+        same.note(http(401 if called % 2 else 403), called)
+    assert same.count("401 Unauthorized (api.example.com)") == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("401 Unauthorized (h)", "mend the credential, then run it again"),
+        ("TypeError: x", "mend the function, then run it again"),
+    ],
+)
+def test_what_would_help(name: str, remedy: str) -> None:
+    assert SameFailure().remedy(name) == remedy
+
+
+def test_an_exception_without_text_is_never_the_same() -> None:
+    class Mute(TypeError):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    assert verdicts([Mute()] * FIRST_CALLS) == [None] * FIRST_CALLS

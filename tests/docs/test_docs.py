@@ -33,7 +33,7 @@ pytest.importorskip("aiohttp")
 pokeapi = pytest.importorskip("whilst.demo.pokeapi")
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/tutorial.md", "docs/flows.md", "docs/inputs-and-outputs.md"]
+PAGES = ["README.md", "docs/tutorial.md", "docs/flows.md", "docs/http.md", "docs/inputs-and-outputs.md"]
 PUBLIC = "https://pokeapi.co/api/v2"
 WHILST = 'whilst() { "$PYTHON" -c "from whilst.cli.main import main; main()" "$@"; }'
 
@@ -69,7 +69,7 @@ def compare(example: Example) -> str | None:
 
 
 def run_console(example: Example) -> str | None:
-    commands = re.findall(r"^\$ (.*)", example.parsed, re.MULTILINE)
+    commands = re.findall(r"^\$ (.*)", example.parsed.replace(PUBLIC, example.namespace[PUBLIC]), re.MULTILINE)
     shell = "\n".join([WHILST, *(f"echo {quoted('$ ' + it)}\n{it}" for it in commands)])
     done = subprocess.run(
         ["bash", "-c", f"exec 2>&1\n{shell}"],

@@ -207,6 +207,55 @@ async def test_leaving_early_cancels_the_awaitable_and_waits_for_its_clean_up() 
     assert run.summary().abandoned == 0
 
 
+class SlowToHandOver(asyncio.SelectorEventLoop):
+    """Holds a lane's thread up in the moment when it has told the loop of its awaitable and has done nothing more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+        self.seen: set[int] = set()
+
+    def call_soon_threadsafe(self, *args, **kwargs):
+        handle = super().call_soon_threadsafe(*args, **kwargs)
+        if threading.current_thread() in lanes() and threading.get_ident() not in self.seen:
+            self.seen.add(threading.get_ident())
+            assert self.go_on.wait(20)
+        return handle
+
+
+@pytest.mark.parametrize("timeout", [None, 0.02])
+def test_an_awaitable_belongs_to_the_loop_from_the_moment_when_it_is_handed_over(timeout: float | None) -> None:
+    """Its thread once threw it away in the middle of its clean-up: "cannot reuse already awaited coroutine"."""
+    ended = []
+
+    async def main() -> None:
+        loop, inside = asyncio.get_running_loop(), asyncio.Event()
+        assert isinstance(loop, SlowToHandOver)
+
+        async def slow(x: int) -> None:
+            inside.set()
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                loop.go_on.set()  # its thread goes on while this cleans up
+                await asyncio.sleep(0.05)
+                ended.append(x)
+
+        async with whilst.map(lambda x: slow(x), [7], concurrency=1, timeout=timeout) as run:
+            taking = asyncio.ensure_future(run.outcomes().__aiter__().__anext__())
+            await inside.wait()
+            if timeout is None:
+                taking.cancel()
+                await asyncio.wait([taking])
+            else:
+                assert type((await taking).error) is TimeoutError
+        await asyncio.sleep(0.1)
+
+    with asyncio.Runner(loop_factory=SlowToHandOver) as runner:
+        runner.run(main())
+    assert ended == [7]
+
+
 @virtually
 async def test_what_the_awaitable_raises_is_the_error() -> None:
     error = KeyError("mine")

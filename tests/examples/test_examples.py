@@ -67,6 +67,18 @@ def test_the_command_line_maps_a_file_and_keeps_what_failed() -> None:
     assert 'failed.jsonl: {"input":"missingno","error":"HTTPError: 404' in text
 
 
+@pytest.mark.slow
+def test_a_whole_api_is_fetched_at_the_rate_it_allows() -> None:
+    pytest.importorskip("pyreqwest")
+    text = run("12_get_everything")
+    assert [line for line in text.splitlines() if line.startswith("exit code")] == [
+        f"exit code {it}" for it in (0, 1, 0)
+    ]
+    assert "StatusError: 429 Too Many Requests" in text
+    assert "done: 1,375 ok" in text
+    assert "1375 documents, 1375 different ones:" in text
+
+
 def test_every_example_is_tested_here() -> None:
     tested = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     assert [path.stem for path in EXAMPLES.glob("*.py") if f'run("{path.stem}")' not in tested] == []

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+from installed import missing
 
 PASSWORD = "s3cret/canary"
 
@@ -23,7 +23,7 @@ def programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if not found and on_path is None:
-        pytest.skip("no PostgreSQL server is installed (Debian: apt install postgresql)")
+        missing("a PostgreSQL server", "postgresql")
     return found[-1].parent if found else Path(str(on_path)).parent
 
 
@@ -34,7 +34,7 @@ def account() -> dict[str, Any]:
     try:
         user = pwd.getpwnam("postgres")
     except KeyError:
-        pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres")
+        missing("a user postgres, as PostgreSQL refuses to run as root,", "postgresql")
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 

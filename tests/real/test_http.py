@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("pyreqwest")
 
-from servers import Nginx, Seen, answer, free_port, nginx, scripted
+from httpkit import Nginx, Seen, answer, free_port, nginx, scripted
 
 import whilst
 from whilst import http
@@ -138,9 +138,10 @@ def test_a_status_that_is_not_2xx_raises_with_all_that_pushback_needs(request_: 
 
 
 def test_a_page_for_people_is_kept_out_of_the_message() -> None:
-    with scripted(lambda _: answer("404 Not Found", "<html>…</html>", Content_Type="text/html")) as server:
-        with pytest.raises(http.StatusError, match=r"^404 Not Found: GET http://[\d.:]+/$"):
-            http.get_json(f"{server.url}/")
+    page = answer("404 Not Found", "<html>…</html>", Content_Type="text/html")
+    wanted = r"^404 Not Found: GET http://[\d.:]+/$"
+    with scripted(lambda _: page) as server, pytest.raises(http.StatusError, match=wanted):
+        http.get_json(f"{server.url}/")
 
 
 FAULTS: list[tuple[bytes | None, type[http.HTTPError], type[Exception], str, bool]] = [

@@ -16,6 +16,8 @@ import pytest
 
 pytest.importorskip("obstore")
 
+from installed import module  # noqa: E402 - beside this file
+
 from whilst.io.open import open_input, open_output
 from whilst.io.refusal import BrokenInput, BrokenOutput, Refused
 from whilst.io.rows import Row
@@ -27,7 +29,7 @@ WHILST = [sys.executable, "-W", "error", "-m", "whilst.cli.main"]
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """An S3 in a process of its own: moto's imports are large, and its threads would slow the tests down."""
-    pytest.importorskip("moto.server")
+    module("moto", "moto[server]")
     code = (
         "import sys; from moto.server import ThreadedMotoServer\n"
         "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False); server.start()\n"

@@ -17,8 +17,8 @@ from ..http.exchange import Response
 from ..io.rows import Rejected, Row
 from .json_text import json_of, member
 
-_LINK = re.compile(r"""<([^<>]*)>((?:\s*;\s*[\w!#$%&'*+.^`|~-]+\s*=\s*(?:"[^"]*"|[^",;\s]*))*)""")
-_REL = re.compile(r""";\s*rel\s*=\s*(?:"([^"]*)"|([^",;\s]*))""", re.IGNORECASE)
+_PARAMETER = r"""\s*;\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"([^"]*)"|([^",;\s]*))"""
+_LINK = re.compile(rf"<([^<>]*)>((?:{_PARAMETER})*)")
 
 
 class Paged:
@@ -96,10 +96,12 @@ def next_in(header: str) -> str | None:
     >>> next_in('<https://example.com/?page=1>; rel="prev", <https://example.com/?page=3>; rel="last next"')
     'https://example.com/?page=3'
     """
-    for target, parameters in _LINK.findall(header):
-        relation = _REL.search(parameters)
-        if relation and "next" in (relation[1] or relation[2] or "").lower().split():
-            return str(target)
+    for link in _LINK.finditer(header):
+        for name, quoted, token in re.findall(_PARAMETER, link[2]):
+            if name.lower() == "rel":
+                if "next" in (quoted or token).lower().split():
+                    return link[1]
+                break  # a second one does not count
     return None
 
 

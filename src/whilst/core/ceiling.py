@@ -8,8 +8,8 @@ is given away as a multiplicative decrease would: a server of N slots that has N
 state      what it does                                       leaves for
 =========  =================================================  ====================================================
 open       nothing was refused yet: no ceiling                resting, at the first refusal
-resting    stays; a second refusal here contradicts the idea  looking, when a wait is over and the ceiling was reached
-           of a ceiling: then it is a rate (`cubic.py`)
+resting    stays; three refusals here contradict the idea of  looking, when a wait is over and the ceiling was reached
+           a ceiling: then it is a rate (`cubic.py`)
 looking    allows `step` more                                 resting: refused, as low as before and for twice as long;
                                                               not refused, up there, the next step twice as large
 =========  =================================================  ====================================================
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from math import inf
 
+CONTRADICTIONS = 3
 LEAST_WAIT, MOST_WAIT = 1.0, 16.0  # seconds from a failed look to the next
 PROOF = 3.0  # round trips without a refusal that prove a level
 
@@ -38,7 +39,7 @@ class Ceiling:
         self.looking = False
         self._proven = inf  # where a look goes back to
         self._step = 1
-        self._strikes = -1
+        self._strikes = -1  # refusals at rest; the one that makes the ceiling is none
         self._wait = LEAST_WAIT
         self._due = inf
         self._counting = False
@@ -56,7 +57,7 @@ class Ceiling:
         self._counting = True
         self.lower(in_flight)
         self._due = now + PROOF * latency
-        return self._strikes < 3
+        return self._strikes < CONTRADICTIONS
 
     def lower(self, in_flight: int) -> None:
         """Hear of one more of the calls that were under way when the ceiling came down."""

@@ -4,7 +4,7 @@ Three things are measured. Just before a refusal, the rate was a little above wh
 that ran dry). Where everything is refused for a while, single calls find out when that ends, and from the end of one
 silence to the end of the next exactly what is permitted was given, whatever kind of limit it is: a bucket that was
 full at first, or a window of ten seconds whose thousand calls were gone in the first one. And refusals that come only
-when few calls are in flight, not when few were sent, are no rate at all.
+while some call is in flight, however slowly calls are sent, are those of a few slots and no rate at all.
 
 =========  =================================================  ====================================================
 state      what it does                                       leaves for
@@ -38,7 +38,7 @@ CATCH_UP = 0.005  # seconds of calls that a late timer may make up for; loops wa
 LEAST_GAP, MOST_GAP = 0.002, 5.0  # seconds between single calls in a silence
 WIDER = 1.3  # from one such gap to the next: the end of a silence is known to a seventh of its length
 MATTERS = 0.1  # share of the time that a silence must take to say more than the rate just before it did
-MOST_CYCLE = 15.0  # seconds; a longer silence is rather an outage, and growth should not wait for that to repeat
+MOST_CYCLE = 15.0  # seconds from silence to silence that a period waits for; an outage should be forgotten sooner
 LEAST_RATE = 0.01
 RECENT = 0.5  # seconds; "just before" is the last one or two of these
 FEW_SLOTS = 3
@@ -56,8 +56,8 @@ class Pace:
     """
 
     __slots__ = (
-        "_accepted", "_age", "_aged_at", "_bound_at", "_crowds", "_cut_at", "_cycle", "_epoch", "_fresh", "_gap",
-        "_left", "_newer", "_older", "_period", "_quiet", "_refusals", "_started", "_stretch",
+        "_accepted", "_age", "_aged_at", "_bound_at", "_crowds", "_cut_at", "_cycle", "_doubted", "_epoch", "_fresh",
+        "_gap", "_left", "_newer", "_older", "_period", "_quiet", "_refusals", "_started", "_stretch",
         "most", "next_at", "rate",
     )  # fmt: skip
 
@@ -73,6 +73,7 @@ class Pace:
         self._epoch = self._older = self._newer = (0.0, 0)  # moments, and how many successes there had been
         self._left = FIRST
         self._stretch = self._period = LEAST_PERIOD
+        self._doubted = False  # whether the last silence was a long one
         self._cycle = 0.0  # seconds from silence to silence
         self._age = self._aged_at = 0.0  # how long the rate has been growing
         self._bound_at = self._cut_at = -inf
@@ -128,8 +129,11 @@ class Pace:
                 return slots
         return 0
 
-    def drop(self) -> None:
-        """Give the rate up: it is no rate."""
+    def drop(self, now: float) -> None:
+        """Give the rate up: it is no rate. `most` is then what was got with it, for comparison."""
+        elapsed, seen = now - self._older[0], self._accepted - self._older[1]
+        if seen >= ENOUGH and elapsed > 0:
+            self.most = max(self.most, seen / elapsed)
         self.rate = None
         self.next_at = self._gap = 0.0
 
@@ -198,12 +202,16 @@ class Pace:
         """Correct the estimate by what was given from the end of the last silence to the end of this one."""
         ended = max(sent - self._gap / 2, self._quiet)  # between the last call that was refused and this one
         elapsed, seen = max(ended - self._epoch[0], 1e-3), self._accepted - self._epoch[1]
-        if self.rate is not None and ended - self._quiet > MATTERS * elapsed:
-            self._left = ROUGH
-            self._cycle = min(MOST_CYCLE, elapsed)
-            self._stretch = LEAST_PERIOD
-            counted = seen if seen >= ENOUGH else seen + 1  # of a few, one more or less is a lot; too low heals slowly
-            self._restart(min(self.rate, counted / elapsed), now, latency)
+        if self.rate is not None:
+            # A rate that two estimates agree on is not given up for one long silence: that may have been an outage.
+            matters, kept = ended - self._quiet > MATTERS * elapsed, self._left == FINE
+            if matters and (self._doubted or not kept):
+                self._left = ROUGH
+                self._cycle = min(MOST_CYCLE, elapsed)
+                self._stretch = LEAST_PERIOD
+                counted = seen if seen >= ENOUGH else seen + 1  # of a few, one more or less is a lot
+                self._restart(min(self.rate, counted / elapsed), now, latency)
+            self._doubted = matters
         if seen >= ENOUGH:
             self._epoch = (ended, self._accepted)
         self._gap = 0.0

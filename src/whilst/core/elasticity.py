@@ -46,7 +46,7 @@ class Climb:
     """
 
     __slots__ = (
-        "_base", "_best", "_began", "_count", "_full", "_gain", "_known", "_looks_down", "_pauses", "_rest", "_skip_to",
+        "_base", "_began", "_best", "_count", "_full", "_gain", "_known", "_looks_down", "_pauses", "_rest", "_skip_to",
         "_spread", "_took", "bare", "cap", "latency", "level", "phase", "throughput",
     )  # fmt: skip
 

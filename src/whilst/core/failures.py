@@ -69,15 +69,19 @@ class SameFailure:
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
-    def note(self, error: BaseException, finished: int) -> str | None:
-        """Take note of a failure, the `finished`-th outcome; return what to call it when it is clear that it stays."""
-        if finished > FIRST_CALLS:
+    def note(self, error: BaseException, called: int) -> str | None:
+        """Take note of a failure, which ended the `called`-th call; return its name when it is clear that it stays."""
+        if called > FIRST_CALLS:
             return None
         name = _hopeless_name(error)
         if not name:
             return None
         self._seen[name] += 1
         return name if self._seen[name] >= SAME_AMONG_THEM else None
+
+    def count(self, name: str) -> int:
+        """Return how many of the first calls failed in the way of this name."""
+        return self._seen[name]
 
     def remedy(self, name: str) -> str:
         """Return what would help against the failure of this name."""

@@ -139,15 +139,22 @@ class Budget:
         self._asked = now  # when `_earned` was last brought up to date
         self._free = now  # when the reserve has its next retry
 
-    def withdraw(self, calls: int, now: float) -> float:
-        """Take one retry out, `calls` being all first attempts so far; return the seconds until it may be made."""
-        self._earned = self._earned * exp((self._asked - now) / MEMORY) + self._share * (calls - self._calls)
-        self._asked, self._calls = now, calls
-        if self._earned >= 1.0:
+    def withdraw(self, calls: int, now: float, within: float = inf) -> float | None:
+        """Take one retry out and return the seconds until it may be made; None if that is not less than `within`.
+
+        `calls` is how many first attempts there were so far; a smaller number than before is taken for the same.
+        """
+        new = max(0, calls - self._calls)
+        self._earned = self._earned * exp((self._asked - now) / MEMORY) + self._share * new
+        self._asked, self._calls = now, self._calls + new
+        if self._earned >= 1.0 and within > 0.0:
             self._earned -= 1.0
             return 0.0
-        self._free = max(self._free, now) + 1.0 / RESERVE
-        return self._free - now
+        free = max(self._free, now) + 1.0 / RESERVE
+        if free - now >= within:
+            return None
+        self._free = free
+        return free - now
 
 
 def _check_judge(on: Any) -> None:

@@ -1,9 +1,9 @@
 """How far may a run read ahead of its consumer?
 
-A run may have started at most `size` inputs that were not delivered yet. The window begins at the run's
-concurrency (or less, where that adapts itself) and doubles only when it is proven to be the bottleneck: the consumer ran dry while lanes stood idle
-for want of room. So a slow consumer stays `concurrency` behind, a fast one gets batches that pay for the wake-ups
-(measured: 4.4 µs an input with a window of 100, 1.4 with 1,024).
+A run may have started at most `size` inputs that were not delivered yet. The window begins at the run's concurrency
+(or below it, where the concurrency adapts itself) and doubles only when it is proven to be the bottleneck: the
+consumer ran dry while lanes stood idle for want of room. So a slow consumer stays `concurrency` behind, a fast one
+gets batches that pay for the wake-ups (measured: 4.4 µs an input with a window of 100, 1.4 with 1,024).
 """
 
 LEAST_CAP = 1024

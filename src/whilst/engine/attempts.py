@@ -1,6 +1,7 @@
 """Which inputs wait for another attempt, and until when?
 
-A waiting input stands in a heap with one timer for all; it holds no lane, no permit and no thread.
+A waiting input stands in a heap with one timer for all; it holds no lane, no permit and no thread. Its last failure is
+kept until the next attempt has ended: should that never be made, the failure is what became of the input.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from ..core.outcome import Record, noted_retry
@@ -22,11 +24,12 @@ class Attempts:
         self.retry: Retry = retry
         self.made: int = 0
         """How many retries have been started."""
-        self.tried: dict[int, tuple[int, float]] = {}
-        """By index, for inputs that failed before: how many attempts were made, and when the first one started."""
+        self.tried: dict[int, tuple[Record, float]] = {}
+        """By index, for inputs that failed and have no outcome yet: the last failure, and when the first call began."""
         self._draw = draw
+        self._total = inf if retry.total is None else retry.total
         self._budget = Budget(retry.budget, now) if retry.budget is not None else None
-        self._waiting: list[tuple[float, int, Record]] = []
+        self._waiting: list[tuple[float, int]] = []  # (due, index)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -39,12 +42,12 @@ class Attempts:
     def number(self, index: int) -> int:
         """Return which attempt the next call for this input is, from 1."""
         before = self.tried.get(index)
-        return 1 if before is None else before[0] + 1
+        return 1 if before is None else before[0][6] + 1
 
-    def first_started(self, index: int, started: float) -> float:
-        """Return when the first attempt of the input began whose current one began at `started`."""
+    def ends_at(self, index: int, started: float) -> float:
+        """Return when the time for all attempts of an input is over, if its current one began at `started`."""
         before = self.tried.get(index)
-        return started if before is None else before[1]
+        return (started if before is None else before[1]) + self._total
 
     def again(self, record: Record, pushback: Pushback | None, calls: int, now: float) -> bool:
         """Let a failed input wait for another attempt, or return False: this failure is its outcome.
@@ -58,29 +61,53 @@ class Attempts:
         except Exception as broken:
             noted_retry(error, broken)
             return False
-        if wait is None:
-            return False
-        first = self.first_started(index, started)
-        if self.retry.total is not None and now + wait - first >= self.retry.total:
+        before = self.tried.get(index)
+        first = started if before is None else before[1]
+        left = first + self._total - now
+        if wait is None or wait >= left:
             return False
         if self._budget is not None:
-            wait = max(wait, self._budget.withdraw(calls, now))
-        self.tried[index] = (attempt, first)
-        heapq.heappush(self._waiting, (now + wait, index, record))
+            allowed = self._budget.withdraw(calls, now, left)
+            if allowed is None:
+                return False
+            wait = max(wait, allowed)
+        self.tried[index] = (record, first)
+        heapq.heappush(self._waiting, (now + wait, index))
         return True
 
     def due(self, now: float) -> list[tuple[int, Any]]:
         """Return the inputs whose time has come."""
         found: list[tuple[int, Any]] = []
         while self._waiting and self._waiting[0][0] <= now:
-            record = heapq.heappop(self._waiting)[2]
+            record = self.tried[heapq.heappop(self._waiting)[1]][0]
             found.append((record[0], record[1]))
         self.made += len(found)
         return found
 
-    def settle(self, first_index: int) -> list[Record]:
-        """Give up the inputs from this index on; return their last failures."""
-        settled = [entry[2] for entry in self._waiting if entry[1] >= first_index]
-        self._waiting = [entry for entry in self._waiting if entry[1] < first_index]
-        heapq.heapify(self._waiting)
+    def settle(self, unwanted: Callable[[int], bool]) -> list[Record]:
+        """Give up waiting inputs, by their index; return their last failures."""
+        settled = [self.tried.pop(index)[0] for _, index in self._waiting if unwanted(index)]
+        if settled:
+            self._waiting = [entry for entry in self._waiting if not unwanted(entry[1])]
+            heapq.heapify(self._waiting)
         return settled
+
+    def unmade(self, index: int) -> Record | None:
+        """Return the last failure of an input that was due and will not be called; None if it never failed."""
+        before = self.tried.pop(index, None)
+        if before is None:
+            return None
+        self.made -= 1
+        return before[0]
+
+    def late(self, now: float) -> tuple[set[int], float]:
+        """Return the inputs whose time for all attempts is over, and when the next one's will be."""
+        late: set[int] = set()
+        following = inf
+        if self._total < inf:
+            for index, (_, first) in self.tried.items():
+                if first + self._total <= now:
+                    late.add(index)
+                else:
+                    following = min(following, first + self._total)
+        return late, following

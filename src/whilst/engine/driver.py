@@ -37,7 +37,7 @@ from ..lanes.threads import ThreadLanes
 from ..limit import Limit
 from .attempts import Attempts
 from .failing import Failures
-from .gate import Gate
+from .gate import Gate, emptied
 from .handoff import Handoff
 from .keeping import Keeping
 from .ledger import Ledger
@@ -115,6 +115,7 @@ class Driver:
         self._push: Callable[[Record], None]
         self._push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
         self._done = self._dropped = self._recalled = 0
+        self._uncalled = 0  # inputs that have an outcome without a call: in the journal, or unfit for it
         self._failures = Failures(plan)
         self._exhausted = False
         self._horizon = inf  # inputs from this index on are not wanted any more
@@ -233,7 +234,7 @@ class Driver:
     def emit(self, record: Record) -> None:
         """Take what became of a call: an outcome, unless it failed and is worth another attempt."""
         if self._watches:
-            if record[3] is not None or self._tried or not self._passed_on():
+            if record[3] is not None or record[0] in self._tried or not self._passed_on():
                 watched = self._watch(record)
                 if watched is None:
                     return
@@ -269,9 +270,7 @@ class Driver:
     def due(self, index: int, started: float) -> float:
         """Return when a call is past its timeout, or its input past `Retry(total=)`."""
         due = inf if self._plan.timeout is None else started + self._plan.timeout
-        if self._attempts is not None and self._attempts.retry.total is not None:
-            due = min(due, self._attempts.first_started(index, started) + self._attempts.retry.total)
-        return due
+        return due if self._attempts is None else min(due, self._attempts.ends_at(index, started))
 
     def overdue(self, index: int, started: float) -> TimeoutError:
         """Say which of the two it was."""
@@ -287,6 +286,8 @@ class Driver:
         if self._exhausted:
             self.nudge_at = inf
             self._pump()
+            if self.queue and self._lanes.idle:
+                self._lanes.wake()
             return
         self.nudge_at = 0  # before the look at `delivered`, so that no delivery in between is missed
         if self._keeping is None or self._keeping.has_room:
@@ -361,9 +362,12 @@ class Driver:
             self.error = error
         self._finish()
 
-    def unfit(self, pair: Pair, error: Exception) -> None:
-        """Fail an input that was not called, because a limit's `by` or `weight` raised for it."""
-        self._settle((pair[0], pair[1], None, error, self.clock(), 0.0, 0))
+    def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
+        """Fail inputs that are not called, because a limit's `by` or `weight` raised for them."""
+        for (index, item), error in found:
+            before = self._attempts.unmade(index) if self._attempts is not None else None
+            self._uncalled += before is None
+            self._settle((index, item, None, error, self.clock(), 0.0, 0 if before is None else before[6]))
 
     # -- private, in order of use -----------------------------------------------------------------------------
 
@@ -412,7 +416,8 @@ class Driver:
     def _give_known(self, records: list[Record]) -> None:
         """Give outcomes that the journal has, and those of inputs that it could not identify."""
         for record in records:
-            self._recalled += record[6] > 0
+            self._recalled += record[6] > 0  # or it could not be identified, which fails it
+            self._uncalled += 1
             if record[3] is not None:
                 self._count_failure(record)
             self._done += 1
@@ -422,12 +427,13 @@ class Driver:
         self._finish_if_done()
 
     def _starves(self) -> bool:
-        """Whether lanes have no work for want of room alone, while the consumer waits for a slow call."""
+        """Whether lanes have no work for want of room alone, while the consumer waits for a slow call, or for a retry."""
         admitted, handoff = self._source.admitted, self._handoff
         if self._blocked() or self._exhausted or not handoff.waiting or handoff.ready:
             return False
-        window = self.window
-        return admitted >= window.limit and admitted - self._done < self._plan.concurrency and window.size < window.cap
+        window, waiting = self.window, len(self._attempts) if self._attempts is not None else 0
+        busy = admitted - self._done - waiting
+        return admitted >= window.limit and busy < self._plan.concurrency and window.size < window.cap
 
     def _still_starving(self) -> None:
         del self._timers["starving"]
@@ -456,7 +462,7 @@ class Driver:
             return None
         if attempts is not None:
             attempts.tried.pop(record[0], None)
-        return record if self._keeping is None or self._keeping.write(record) else None
+        return record if self._keeping is None or self._keeping.write(record, slot=True) else None
 
     def _failed(self, record: Record) -> bool:
         """Judge a failure; False if it is no outcome: it waits for another attempt, or is the end of the run."""
@@ -475,7 +481,8 @@ class Driver:
             self._install_gate()
         again = False
         if attempts is not None and index < self._horizon:
-            again = attempts.again(record, pushback, self._source.admitted - self._held(), self.clock())
+            called = self._source.admitted - self._held() - self._uncalled
+            again = attempts.again(record, pushback, called, self.clock())
         if pushback is not None:
             self._failures.pushed_back(pushback)
         if self._gate is not None:
@@ -494,17 +501,15 @@ class Driver:
         """Put a gate between source and lanes of a run that has none, to be able to pause it."""
         if self._stopping:
             return
-        queue = self.queue
-        shared, self._watches = self.inbox is queue, True
+        self._watches = True
         self._gate = gate = Gate(self, (Limit._unlimited(),), self._plan.concurrency)
         self._passed_on = gate.passed_on
-        admitted = self._source.redirect(deque()) if shared else self._source.admitted - len(self.inbox)
-        moved: list[Pair] = []
-        try:
-            while True:
-                moved.append(queue.popleft())
-        except IndexError:
-            pass
+        before = self.inbox
+        admitted = self._source.redirect(deque())  # from here on what the source reads is not among these
+        if before is not self.queue:
+            admitted -= len(before)
+            self.inbox.extendleft(reversed(before))
+        moved = emptied(self.queue)
         waiting = len(self._attempts) if self._attempts is not None else 0
         gate.adopt(admitted - len(moved) - waiting - self._done)
         gate.put(moved)
@@ -513,8 +518,9 @@ class Driver:
         """Count a failed outcome and apply the policies that end a run."""
         error = record[3]
         assert error is not None
-        called = self._source.admitted - self._held()
-        stopped = self._failures.add(error, self._done - self._dropped + 1, called)
+        total, reached = self._plan.total, self._source.admitted - self._held()
+        untouched = None if total is None else max(0, total - reached)
+        stopped = self._failures.add(error, self._done - self._dropped + 1, self._uncalled, untouched)
         if not self._fail_fast:
             if stopped is not None:
                 self._stop(stopped)
@@ -533,35 +539,41 @@ class Driver:
         self._horizon = horizon
         self._exhausted = True
         self._source.close()
-        taken: list[Pair] = []
-        try:
-            while True:
-                taken.append(self.queue.popleft())
-        except IndexError:
-            pass
-        self.queue.extend(pair for pair in taken if pair[0] < horizon)
-        unwanted = [pair for pair in taken if pair[0] >= horizon]
-        forgotten = len(unwanted)
+        untried, failures = self._take_back(lambda index: index >= horizon)
+        if self._fail_fast:
+            untried += len(failures)
+        else:
+            for record in failures:
+                self._settle(record)
+        self._forget_inputs(untried)
+
+    def _take_back(self, unwanted: Callable[[int], bool]) -> tuple[int, list[Record]]:
+        """Take out inputs that are not being called, by their index; return how many never were, and how others failed.
+
+        What an input that waited for another attempt failed of is its outcome, wherever it stood.
+        """
+        taken = emptied(self.queue)
+        self.queue.extend(pair for pair in taken if not unwanted(pair[0]))
+        if self.queue:
+            self._lanes.wake()  # they may have looked in between
+        found = [pair for pair in taken if unwanted(pair[0])]
+        if self._gate is not None:
+            self._gate.unused(found)
+            found += self._gate.take_out(unwanted)
         if self.inbox is not self.queue:
             inputs = [self.inbox.popleft() for _ in range(len(self.inbox))]
-            self.inbox.extend(pair for pair in inputs if pair[0] < horizon)
-            forgotten += len(inputs) - len(self.inbox)
-        if self._gate is not None:
-            self._gate.unused(unwanted)
-            forgotten += self._gate.take_out(horizon)
-        settled = self._attempts.settle(horizon) if self._attempts is not None else []
-        if self._fail_fast:
-            forgotten += len(settled)
-        else:
-            for record in settled:  # their last failure is their outcome
-                self._settle(record)
-        self._forget_inputs(forgotten)
+            self.inbox.extend(pair for pair in inputs if not unwanted(pair[0]))
+            found += [pair for pair in inputs if unwanted(pair[0])]
+        if self._attempts is None:
+            return len(found), []
+        failures = [record for index, _ in found if (record := self._attempts.unmade(index)) is not None]
+        return len(found) - len(failures), failures + self._attempts.settle(unwanted)
 
     def _settle(self, record: Record) -> None:
         """Take an outcome that no call of this moment made."""
         if record[3] is not None:
             self._count_failure(record)
-        if self._keeping is None or self._keeping.write(record):
+        if self._keeping is None or self._keeping.write(record, slot=False):
             self.give(record)
 
     def _forget_inputs(self, count: int) -> None:
@@ -606,6 +618,11 @@ class Driver:
     def _sweep(self) -> None:
         now = self.clock()
         earliest = min(self._lanes.sweep(now), now + self._patience)
+        if self._attempts is not None:
+            late, following = self._attempts.late(now)
+            earliest = min(earliest, following)
+            for record in self._take_back(late.__contains__)[1] if late else ():
+                self._settle(record)
         self._at("sweep", max(earliest, now + LEAST_SWEEP), self._sweep)
 
     def _at(self, name: str, when: float, action: Callable[[], None]) -> None:

@@ -23,20 +23,25 @@ class Failures:
         self._plan = plan
         self._same = SameFailure() if plan.stop_after is None else None
         self._notes: dict[str, None] = {}
+        self._retried_by: str | None = None  # by what inside the function, once that was looked for
 
     @property
     def count(self) -> int:
         """How many inputs have failed. From any thread."""
         return sum(tuple(self.kinds.values()))
 
-    def add(self, error: BaseException, finished: int, called: int) -> Stopped | None:
+    def add(self, error: BaseException, finished: int, recalled: int, untouched: int | None) -> Stopped | None:
         """Count a failed outcome, the `finished`-th of all; return what ends the run, if that is too much.
 
-        `called` is how many inputs have been called so far.
+        Args:
+            error: the failure.
+            finished: how many outcomes there are, this one among them.
+            recalled: how many of those came from the journal, and tell nothing of how calls end now.
+            untouched: how many inputs have not been called, where that is known.
         """
         self.kinds[kind_of(error)] += 1
-        if self._same is not None and (name := self._same.note(error, finished)):
-            return self._hopeless(name, finished, called, self._same.remedy(name))
+        if self._same is not None and (name := self._same.note(error, finished - recalled)):
+            return self._hopeless(self._same, name, finished - recalled, untouched)
         stop_after = self._plan.stop_after
         if stop_after is not None and stop_after.reached(self.count, finished, self._plan.total):
             return self._too_many(finished, error)
@@ -49,7 +54,11 @@ class Failures:
 
     def tried_again(self, error: BaseException) -> None:
         """Look, at an input's first retry, whether something inside the function retries too."""
-        inside = retries_of(self._plan.fn) or retried_inside(error)
+        if self._retried_by is None:
+            self._retried_by = retries_of(self._plan.fn)
+        elif self._retried_by:
+            return  # it has been noted
+        self._retried_by = inside = self._retried_by or retried_inside(error)
         if inside:
             self.note(f"{self._plan.name}() is retried at two levels: by {inside} inside it and by retry= here")
 
@@ -64,14 +73,13 @@ class Failures:
         broke = f"paused {times}, because half of the calls within 10 s had failed; then one call probed"
         return (*self._notes, *((broke,) * bool(opened)))
 
-    def _hopeless(self, name: str, finished: int, called: int, remedy: str) -> Stopped:
-        total = self._plan.total
-        rest = f"{total - called:,} inputs are" if total is not None else "the other inputs are"
+    def _hopeless(self, same: SameFailure, name: str, calls: int, untouched: int | None) -> Stopped:
+        rest = f"{untouched:,} inputs are" if untouched is not None else "the other inputs are"
         return Stopped(
-            f"{self.count:,} of the first {finished:,} calls of {self._plan.name} failed the same way: {name}\n"
+            f"{same.count(name):,} of the first {calls:,} calls of {self._plan.name} failed the same way: {name}\n"
             f"  {rest} untouched; retrying would not help\n"
-            f'  {remedy}, then run it again (stop_after="100%" would go on to the end)',
-            remedy=remedy,
+            f'  {same.remedy(name)}, then run it again (stop_after="100%" would go on to the end)',
+            remedy=same.remedy(name),
         )
 
     def _too_many(self, finished: int, last: BaseException) -> Stopped:

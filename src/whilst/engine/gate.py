@@ -21,6 +21,8 @@ from ..limit import Claim, Limit
 
 Pair = tuple[int, Any]
 
+REMEMBERED = 1024  # lines; up to so many none is forgotten, as what a breaker has seen may still matter
+
 
 class Host(Protocol):
     """What a gate needs from the driver."""
@@ -32,24 +34,34 @@ class Host(Protocol):
     def arrived(self) -> None:
         """Put lanes to work on the queue."""
 
-    def unfit(self, pair: Pair, error: Exception) -> None:
-        """Take note that an input cannot be called, because a limit's `by` or `weight` raised for it."""
+    def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
+        """Take note of inputs that cannot be called, because a limit's `by` or `weight` raised for them."""
 
 
 class _Line:
     """The inputs that need the same permits."""
 
-    __slots__ = ("back", "breaker", "claim", "ended", "in_flight", "key", "pending", "rivals")
+    __slots__ = ("back", "breaker", "claim", "ended", "in_flight", "passed_on", "pending", "rivals")
 
     def __init__(self, gate: Gate, item: Any) -> None:
         self.claim = Claim(gate.limits, item, loop=gate.host.loop, granted=lambda count: gate.granted(self, count))
-        self.key: Hashable = self.claim.keys if gate.keyed else ()
         self.rivals = self.claim.rivals  # who else waits for these permits
         self.pending: deque[Pair] = deque()
         self.in_flight = 0  # let through and not returned
         self.back = 0  # permits of calls that have returned, to be given back with the next look
-        self.ended = 0  # calls so far, but those that passed their permit on; it matters once there is a breaker
+        self.ended = 0  # calls so far
+        self.passed_on = 0  # permits that were used again, and the limits do not know of it yet
         self.breaker: Breaker | None = None
+
+
+def emptied(queue: deque[Pair]) -> list[Pair]:
+    """Take everything from a queue that lanes take from too."""
+    taken: list[Pair] = []
+    try:
+        while True:
+            taken.append(queue.popleft())
+    except IndexError:
+        return taken
 
 
 class Gate:
@@ -70,6 +82,8 @@ class Gate:
         self._only: _Line | None = _Line(self, None) if plain else None  # the line of calls that only count
         self._pending = 0
         self._lines: dict[Hashable, _Line] = {} if self._only is None else {(): self._only}
+        self._forget_at = REMEMBERED
+        self._unfit: list[tuple[Pair, Exception]] = []
         self._ready: deque[_Line] = deque()  # have inputs and have not asked for permits
         self._unsettled: list[_Line] = []  # have permits to give back
         self._line_of: dict[int, _Line] = {}  # of calls in flight, where there is more than one line
@@ -101,7 +115,7 @@ class Gate:
                 try:
                     line = self._line(pair[1])
                 except Exception as error:  # of the user's `by` or `weight`
-                    self.host.unfit(pair, error)
+                    self._unfit.append((pair, error))
                     continue
             if not line.pending and not line.claim.wanted:
                 self._ready.append(line)
@@ -120,19 +134,26 @@ class Gate:
             return
         for _ in range(len(self._ready)):
             if self.taken >= self._concurrency:
-                return
+                break
             self._serve(self._ready.popleft())
+        if self._unfit:
+            found, self._unfit = self._unfit, []
+            self.host.unfit(found)
 
-    def take_out(self, first_index: int) -> int:
-        """Forget the inputs that wait and stand at or behind this index; return how many."""
-        found = 0
+    def take_out(self, unwanted: Callable[[int], bool]) -> list[Pair]:
+        """Return the inputs that wait here, as far as they are unwanted by their index, and forget them."""
+        found: list[Pair] = []
         for line in self._lines.values():
-            kept = [pair for pair in line.pending if pair[0] < first_index]
-            found += len(line.pending) - len(kept)
-            line.pending = deque(kept)
-            if not kept:
-                line.claim.withdraw()
-        self._pending -= found
+            out = [pair for pair in line.pending if unwanted(pair[0])]
+            if not out:
+                continue
+            found += out
+            if self._weighted or len(out) == len(line.pending):
+                line.claim.withdraw()  # it may stand in line for one of these, with its weight
+            line.pending = deque(pair for pair in line.pending if not unwanted(pair[0]))
+            if line.pending and not line.claim.wanted and line not in self._ready:
+                self._ready.append(line)
+        self._pending -= len(found)
         return found
 
     def adopt(self, count: int) -> None:
@@ -157,17 +178,16 @@ class Gate:
             line.back += 1
         else:
             tell = line.claim.finished
-            if self._left and self._left[index]:  # its permit stays out; what it has to tell does not wait for it
-                self._left[index] -= 1
+            if self._left and self._was_left(index):  # its permit stays out; what it has to tell does not wait for it
                 tell = line.claim.learn
             if pushback is not None:
                 tell(started, "rejected", pushback.retry_after, pushback.rate, pushback.window)
             else:
                 tell(started, "failed" if error is not None else "ok")
-        if line.breaker is not None and error is None and line.breaker.succeeded(started):
+        if pushback is not None and pushback.pauses:
+            self._call_back(line)
+        if line.breaker is not None and error is None and line.breaker.succeeded(index):
             self._look_at(self.host.clock())
-        if self.keyed and not line.in_flight and not line.pending:
-            self._forget(line)
 
     def passed_on(self) -> bool:
         """Start the next input with the permit and the slot of a call that went well; False: tell of it by `returned`.
@@ -175,11 +195,15 @@ class Gate:
         It saves the way through the limit and back: 0.2 µs a call instead of 10 where calls return one by one.
         """
         line = self._only
-        if line is None or not line.pending or line.breaker is not None or self._left:
+        if line is None or not line.pending or self._left:
+            return False
+        if line.breaker is not None and line.breaker.open_until is not None:
             return False
         for rivals in line.rivals:
             if rivals:
                 return False
+        line.ended += 1
+        line.passed_on += 1
         self.host.queue.append(line.pending.popleft())
         return True
 
@@ -191,9 +215,10 @@ class Gate:
                 return
             line.breaker = Breaker()
         if not ill:
-            line.breaker.withdrawn()
-        elif line.breaker.failed(line.ended + 1, self.host.clock()):
+            line.breaker.withdrawn(index)
+        elif line.breaker.failed(index, line.ended + 1, self.host.clock()):
             self.opened += 1
+            self._call_back(line)
 
     def dropped(self, index: int) -> None:
         """Take note that a call ended without an outcome."""
@@ -201,16 +226,17 @@ class Gate:
             return
         line = self._free(index, slot=True)
         if line.breaker is not None:
-            line.breaker.withdrawn()
-        if self._left and self._left[index]:
-            self._left[index] -= 1
-        else:
+            line.breaker.withdrawn(index)
+        if not (self._left and self._was_left(index)):
             line.claim.give_back()
 
     def unused(self, pairs: Iterable[Pair]) -> None:
         """Give back the permits of inputs that were let through and not called."""
         for index, _ in pairs:
-            self._free(index, slot=True).claim.refund()
+            line = self._free(index, slot=True)
+            line.claim.refund()
+            if line.breaker is not None:
+                line.breaker.withdrawn(index)
 
     def free_slots(self, count: int) -> None:
         """Free the slots of calls that have returned without doing so."""
@@ -245,6 +271,7 @@ class Gate:
                 self._free(index, slot=True)
         for line in self._lines.values():
             line.claim.give_back(line.in_flight)
+            self._settle(line)
         self._ended = True
 
     # -- what limits call -------------------------------------------------------------------------------------
@@ -265,24 +292,51 @@ class Gate:
     # -- private, in order of use -----------------------------------------------------------------------------
 
     def _line(self, item: Any) -> _Line:
-        if not self.keyed and self._lines:
-            return self._lines[()]
-        line = _Line(self, item)
-        return self._lines.setdefault(line.key, line)
+        key = Claim.keys_of(self.limits, item) if self.keyed else ()
+        line = self._lines.get(key)
+        if line is None:
+            if len(self._lines) >= self._forget_at:
+                self._forget()
+            line = self._lines[key] = _Line(self, item)
+        return line
+
+    def _forget(self) -> None:
+        """Forget idle lines; so rarely that each new one pays for a look at two."""
+        now = self.host.clock()
+        for key, line in tuple(self._lines.items()):
+            if line.in_flight or line.pending or line.back or line.claim.wanted:
+                continue
+            if line.breaker is None or line.breaker.idle(now):
+                del self._lines[key]
+        self._forget_at = max(REMEMBERED, 2 * len(self._lines))
 
     def _settle(self, line: _Line) -> None:
-        line.claim.give_back(line.back)
-        line.back = 0
+        if line.passed_on:
+            line.claim.passed_on(line.passed_on)
+            line.passed_on = 0
+        if line.back:
+            back, line.back = line.back, 0
+            line.claim.give_back(back)
 
     def _serve(self, line: _Line) -> None:
         room = min(len(line.pending), self._room(line))
         if room > 0 and not self._weighted:
             self._start(line, line.claim.ask(room))
-        while room > 0 and self._weighted and line.claim.ask(1, line.pending[0][1]):
-            self._start(line, 1)
+        while room > 0 and self._weighted and self._can_start_first(line):
             room -= 1
         if line.pending and not line.claim.wanted:
             self._ready.append(line)
+
+    def _can_start_first(self, line: _Line) -> bool:
+        """Start the first input of a line at its own weight, or have the line wait for that; whether to go on."""
+        try:
+            taken = line.claim.ask(1, line.pending[0][1])
+        except Exception as error:  # of the user's `weight`
+            self._unfit.append((line.pending.popleft(), error))
+            self._pending -= 1
+            return True
+        self._start(line, taken)
+        return taken > 0
 
     def _room(self, line: _Line) -> int:
         """Return how many calls of the line there are lanes for, and the breaker lets through."""
@@ -299,9 +353,9 @@ class Gate:
         if not count:
             return
         queue, pending = self.host.queue, line.pending
-        if line.breaker is not None:
-            line.breaker.probe()
         pairs = [pending.popleft() for _ in range(count)]
+        if line.breaker is not None:
+            line.breaker.start(pairs[0][0])
         if self.keyed:
             for index, _ in pairs:
                 self._line_of[index] = line
@@ -316,9 +370,20 @@ class Gate:
         self.taken -= slot
         return line
 
-    def _forget(self, line: _Line) -> None:
-        if not line.back and (line.breaker is None or line.breaker.open_until is None):
-            self._lines.pop(line.key, None)
+    def _call_back(self, line: _Line) -> None:
+        """Put what was let through and not called back to the front: the line pauses from now on."""
+        taken = emptied(self.host.queue)
+        back = [pair for pair in taken if not self.keyed or self._line_of[pair[0]] is line]
+        self.host.queue.extend(pair for pair in taken if self.keyed and self._line_of[pair[0]] is not line)
+        self.unused(back)
+        self.put(reversed(back), first=True)
+
+    def _was_left(self, index: int) -> bool:
+        """Whether what ended was given up; known once, as an input may be called again while its thread is stuck."""
+        count = self._left.pop(index, 0)
+        if count > 1:
+            self._left[index] = count - 1
+        return count > 0
 
     def _look_at(self, when: float) -> None:
         if self._timer is not None:

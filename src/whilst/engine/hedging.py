@@ -11,7 +11,7 @@ from ..core.hedge import Hedge
 from ..core.pushback import pushback_of
 from ..lanes.ending import ended
 
-Runner = Callable[[Any], Awaitable[Any]]
+Runner = Callable[..., Awaitable[Any]]
 
 
 class Hedging:
@@ -22,16 +22,16 @@ class Hedging:
         self._run = run
         self._clock = clock
 
-    async def __call__(self, value: Any) -> Any:
+    async def __call__(self, *args: Any) -> Any:
         """Return the first success; if all fail, raise what the first call raised."""
         delay = self.hedge.delay()
         if delay is None:
-            return await self._once(value)
-        calls: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._once(value))]
+            return await self._once(*args)
+        calls: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._once(*args))]
         try:
             await asyncio.wait(calls, timeout=delay)
             if not calls[0].done() and self.hedge.take(self._clock()):
-                calls.append(asyncio.ensure_future(self._once(value)))
+                calls.append(asyncio.ensure_future(self._once(*args)))
             return await self._first_success(calls)
         finally:
             late = [call for call in calls if not call.done()]
@@ -51,10 +51,10 @@ class Hedging:
                     return call.result()
         return calls[0].result()
 
-    async def _once(self, value: Any) -> Any:
+    async def _once(self, *args: Any) -> Any:
         started = self._clock()
         try:
-            result = await self._run(value)
+            result = await self._run(*args)
         except Exception as error:
             if pushback_of(error, time.time()) is not None:
                 self.hedge.throttled(self._clock())

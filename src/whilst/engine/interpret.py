@@ -30,7 +30,7 @@ from ..core.tree import (
     flat_steps,
     kind_name,
 )
-from ..limit import Hold, Limit, report_of
+from ..limit import Claim, Hold, Limit, report_of
 from . import join, stages
 from .hedging import Hedging
 from .permits import Permits
@@ -210,14 +210,20 @@ def _leaf(step: Step, scope: Scope, path: str, limits: tuple[Limit, ...]) -> Run
         finally:
             permits.release()
 
-    run: Runner = _limited(leaf, limits, on_thread=step.on_thread) if limits else leaf
+    run: Callable[..., Awaitable[Any]] = leaf
+    if limits:
+        run = _limited(leaf, limits, on_thread=step.on_thread)
+    elif step.retry is not None:
+        run = _pausable(leaf, scope, on_thread=step.on_thread)
     if step.hedge:
         run = Hedging(run, clock=scope.clock)
         scope.hedges.append(run.hedge)
-    return _retried(run, step, scope, name)
+    return _retried(run, step, scope, name, queues=bool(limits))
 
 
-def _retried(run: Runner, node: Step | Policed, scope: Scope, name: str) -> Runner:
+def _retried(
+    run: Callable[..., Awaitable[Any]], node: Step | Policed, scope: Scope, name: str, *, queues: bool = False
+) -> Runner:
     retry: Retry | None = node.retry
     if retry is None:
         return run
@@ -229,15 +235,39 @@ def _retried(run: Runner, node: Step | Policed, scope: Scope, name: str) -> Runn
         if by:
             scope.notes.setdefault(f"{name} is retried at two levels: by {by} inside it and by retry= here")
 
-    return Retrying(run, retry, name, clock=scope.clock, timeouts=scope.timeouts, on_retry=on_retry)
+    return Retrying(run, retry, name, clock=scope.clock, timeouts=scope.timeouts, on_retry=on_retry, queues=queues)
 
 
-def _limited(leaf: Callable[..., Awaitable[Any]], limits: tuple[Limit, ...], *, on_thread: bool) -> Runner:
-    """Hold every limit during the call; a blocking call that is left behind keeps them until it returns."""
+def _pausable(leaf: Callable[..., Awaitable[Any]], scope: Scope, *, on_thread: bool) -> Callable[..., Awaitable[Any]]:
+    """Make all calls of a step without limits pause when one is told to, from the first time on that this happens."""
+    limit: Limit | None = None
 
     async def run(value: Any) -> Any:
+        nonlocal limit
+        if limit is not None:
+            return await _limited(leaf, (limit,), on_thread=on_thread)(value)
+        try:
+            return await leaf(value)
+        except Exception as error:
+            report = report_of(error)
+            if report is not None and (report.retry_after is not None or report.rate is not None):
+                limit = Limit._unlimited() if limit is None else limit
+                Claim((limit,), value, loop=scope.loop, granted=lambda _: None).learn(0.0, *report)
+            raise
+
+    return run
+
+
+def _limited(
+    leaf: Callable[..., Awaitable[Any]], limits: tuple[Limit, ...], *, on_thread: bool
+) -> Callable[..., Awaitable[Any]]:
+    """Hold every limit during the call; a blocking call that is left behind keeps them until it returns."""
+
+    async def run(value: Any, *begin: Callable[[], None]) -> Any:
         hold = Hold(limits, value)
         await hold.take()
+        for told in begin:
+            told()
         try:
             result = await (leaf(value, hold) if on_thread else leaf(value))
         except BaseException as error:  # a cancellation too: whatever ends the call gives its permits back

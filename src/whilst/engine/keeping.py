@@ -41,7 +41,7 @@ class Keeping:
         self.strict: bool = ledger.strict
         """Whether outcomes are held back until they are durable."""
         self._keeper = keeper
-        self._held: deque[Record] = deque()
+        self._held: deque[tuple[Record, bool]] = deque()  # and whether a lane's slot is held with it
         self._flush: asyncio.Task[None] | None = None
         ledger.attach(durable=self._durable, broken=self._broken)
 
@@ -50,15 +50,15 @@ class Keeping:
         """Whether the writer keeps up."""
         return self.ledger.backlog <= MOST_BACKLOG
 
-    def write(self, record: Record) -> bool:
-        """Write an outcome down; return whether it may be given now."""
+    def write(self, record: Record, *, slot: bool) -> bool:
+        """Write an outcome down, which holds a lane's slot or not; return whether it may be given now."""
         try:
             self.ledger.add(record)
         except Exception as error:  # a value that cannot be stored: better to stop now than after the last call
             self._keeper.give_up(error)
             return True
         if self.strict:
-            self._held.append(record)
+            self._held.append((record, slot))
         return not self.strict
 
     def flush(self) -> None:
@@ -75,16 +75,19 @@ class Keeping:
         self._keeper.all_kept(error)
 
     def _durable(self, count: int) -> None:
-        slots = min(count, len(self._held)) if self.strict else 0
-        for _ in range(slots):
-            self._keeper.give(self._held.popleft())
-        self._keeper.durable(slots)
+        self._keeper.durable(self._give(min(count, len(self._held))))
 
     def _broken(self, error: Exception) -> None:
         """Give what was held back, as nothing will become durable any more, and stop."""
         self.strict = False
-        slots = len(self._held)
         self._keeper.give_up(error)
-        while self._held:
-            self._keeper.give(self._held.popleft())
-        self._keeper.durable(slots)
+        self._keeper.durable(self._give(len(self._held)))
+
+    def _give(self, count: int) -> int:
+        """Give what was held back the longest; return how many slots were held with it."""
+        slots = 0
+        for _ in range(count):
+            record, slot = self._held.popleft()
+            slots += slot
+            self._keeper.give(record)
+        return slots

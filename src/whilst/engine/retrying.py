@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Any
 
 from ..core.breaker import Breaker
@@ -13,13 +14,19 @@ from ..core.outcome import noted_retry
 from ..core.pushback import Pushback, pushback_of
 from ..core.retry import Budget, Retry
 from ..core.transient import transient
-from .timeouts import Timeouts
+from .timeouts import Bound, Timeouts
 
-Runner = Callable[[Any], Awaitable[Any]]
+Runner = Callable[..., Awaitable[Any]]
+
+_ENDLESS = Bound()  # never used to await, so all may share it
 
 
 class Retrying:
-    """One step under a `Retry`, over a whole run: its inputs share the budget and the breaker."""
+    """One step under a `Retry`, over a whole run: its inputs share the budget and the breaker.
+
+    `queues`: whether `run` waits for permits before it calls. It is then given a second argument, to be called when
+    they are there, as that wait is no part of `Retry(total=)`.
+    """
 
     def __init__(
         self,
@@ -30,6 +37,7 @@ class Retrying:
         clock: Callable[[], float],
         timeouts: Timeouts,
         on_retry: Callable[[Exception], None],
+        queues: bool = False,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._run = run
@@ -38,6 +46,7 @@ class Retrying:
         self._clock = clock
         self._timeouts = timeouts
         self._on_retry = on_retry
+        self._queues = queues
         self._draw = draw
         self._budget = Budget(retry.budget, clock()) if retry.budget is not None else None
         self._breaker: Breaker | None = None
@@ -48,46 +57,62 @@ class Retrying:
     async def __call__(self, value: Any) -> Any:
         """Return what the step returns, after as many attempts as that takes; else raise the last failure."""
         self._calls += 1
-        first, attempt = self._clock(), 0
+        bound, attempt = self._bound(), 0
+        call = await self._beyond_breaker(bound) if self._breaker is not None else None
         while True:
             attempt += 1
-            started = await self._beyond_breaker()
             try:
-                result = await self._attempt(value, first)
+                result = await self._attempt(value, bound)
             except Exception as error:
-                wait = self._failed(error, attempt, first)
+                wait = self._failed(error, call, attempt, bound)
                 if wait is None:
                     raise
+                await asyncio.sleep(wait)
+                call = await self._beyond_breaker(bound)
+                if self._clock() >= bound.due:
+                    self._withdraw(call)
+                    raise
                 self._on_retry(error)
-            except BaseException:  # a cancellation says nothing of the other side: another may probe
-                if self._breaker is not None:
-                    self._breaker.withdrawn()
-                    self._turn.set()
+            except BaseException:  # a cancellation says nothing of the other side
+                self._withdraw(call)
                 raise
             else:
                 self._ended += 1
-                if self._breaker is not None and self._breaker.succeeded(started):
+                if self._breaker is not None and self._breaker.succeeded(call):
                     self._turn.set()
                 return result
-            await asyncio.sleep(wait)
 
-    async def _attempt(self, value: Any, first: float) -> Any:
+    def _bound(self) -> Bound:
+        """Return the end of all attempts of one input, which is known when its first call begins."""
+        return _ENDLESS if self._retry.total is None else Bound()
+
+    async def _attempt(self, value: Any, bound: Bound) -> Any:
         total = self._retry.total
         if total is None:
             return await self._run(value)
-        left = max(0.0, first + total - self._clock())
-        return await self._timeouts.run(left, self._too_long, self._run, value)
 
-    def _failed(self, error: Exception, attempt: int, first: float) -> float | None:
+        def begin() -> None:
+            if bound.due == inf:
+                self._timeouts.end_at(bound, self._clock() + total)
+
+        if self._queues:
+            return await self._timeouts.within(bound, self._too_long, self._run, value, begin)
+        begin()
+        return await self._timeouts.within(bound, self._too_long, self._run, value)
+
+    def _failed(self, error: Exception, call: object, attempt: int, bound: Bound) -> float | None:
         """Return how long to wait for the next attempt, or None if there is none."""
         self._ended += 1
         now, pushback = self._clock(), pushback_of(error, time.time())
         if self._retry.breaker:
-            self._tell_breaker(now, ill=pushback is not None or transient(error))
-        wait = self._wait(error, attempt, pushback)
-        if wait is None or (self._retry.total is not None and now + wait - first >= self._retry.total):
+            self._tell_breaker(call, now, ill=pushback is not None or transient(error))
+        wait, left = self._wait(error, attempt, pushback), bound.due - now
+        if wait is None or wait >= left:
             return None
-        return max(wait, self._budget.withdraw(self._calls, now)) if self._budget is not None else wait
+        if self._budget is None:
+            return wait
+        allowed = self._budget.withdraw(self._calls, now, left)
+        return None if allowed is None else max(wait, allowed)
 
     def _wait(self, error: Exception, attempt: int, pushback: Pushback | None) -> float | None:
         try:
@@ -96,30 +121,37 @@ class Retrying:
             noted_retry(error, broken)
             return None
 
-    def _tell_breaker(self, now: float, *, ill: bool) -> None:
+    def _tell_breaker(self, call: object, now: float, *, ill: bool) -> None:
         if self._breaker is None:
             if not ill:
                 return
             self._breaker = Breaker()
         if ill:
-            self._breaker.failed(self._ended, now)
+            self._breaker.failed(call, self._ended, now)
         else:
-            self._breaker.withdrawn()
+            self._breaker.withdrawn(call)
         self._turn.set()
 
-    async def _beyond_breaker(self) -> float:
-        """Wait until the breaker lets this attempt through; return when it starts."""
-        while self._breaker is not None:
-            breaker, now = self._breaker, self._clock()
-            if breaker.room(now):
-                breaker.probe()
-                return now
-            if breaker.open_until is not None and breaker.open_until > now:
-                await asyncio.sleep(breaker.open_until - now)
+    def _withdraw(self, call: object) -> None:
+        """Let another probe, if this call was the one."""
+        if self._breaker is not None:
+            self._breaker.withdrawn(call)
+            self._turn.set()
+
+    async def _beyond_breaker(self, bound: Bound) -> object:
+        """Wait until the breaker lets a call through, or until the bound; return the breaker's name for the call."""
+        call = object()
+        while self._breaker is not None and (now := self._clock()) < bound.due:
+            if self._breaker.room(now):
+                self._breaker.start(call)
+                break
+            opens = self._breaker.open_until
+            if opens is not None and opens > now:
+                await asyncio.sleep(min(opens, bound.due) - now)
             else:  # a probe is out
                 self._turn.clear()
                 await self._turn.wait()
-        return self._clock()
+        return call
 
     def _too_long(self) -> TimeoutError:
         total = self._retry.total

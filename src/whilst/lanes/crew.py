@@ -63,8 +63,8 @@ class Crew:
         *,
         name: str = "whilst",
         patience: float | None = None,
-        on_gone: Callable[[], None] | None = None,
-        on_stuck: Callable[[RuntimeError], None] | None = None,
+        on_gone: Callable[[], object] | None = None,
+        on_stuck: Callable[[RuntimeError], object] | None = None,
     ) -> None:
         self.members: set[Member] = set()
         self.retired: set[Member] = set()

@@ -121,11 +121,14 @@ class LoopLanes:
 
     async def gone(self) -> None:
         """Wait until the lanes have ended, but not long."""
-        tasks = [lane.task for lane in self._lanes if lane.task is not None]
+        tasks = {lane.task: lane for lane in self._lanes if lane.task is not None}
         if tasks:
             _, self._stubborn = await asyncio.wait(tasks, timeout=GRACE)
             for task in self._stubborn:
                 task.add_done_callback(self._stubborn.discard)
+                if (pair := tasks[task].input) is not None:
+                    self._port.left(pair[0])
+                    task.add_done_callback(lambda _, index=pair[0]: self._port.came_home(index))
 
     def _start_lane(self) -> None:
         lane = _Lane()

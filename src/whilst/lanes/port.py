@@ -27,7 +27,7 @@ class Port(Protocol):
         """Take note that a started input will have no outcome, because nobody wants one any more."""
 
     def left(self, index: int) -> None:
-        """Take note that a blocking call is left behind; called before its outcome is emitted or dropped."""
+        """Take note that a call is left behind; called before its outcome is emitted or dropped."""
 
     def came_home(self, index: int) -> None:
         """Take note, on any thread, that a call that was left behind has returned."""

@@ -42,9 +42,10 @@ class Slab:
             self._after()
 
 
-def tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> None:
-    """Have the loop call `callback` soon; nothing happens if it is closed, because then nobody waits any more."""
+def tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> bool:
+    """Have the loop call `callback` soon; False, and nothing happens, if it is closed: then nobody waits any more."""
     try:
         loop.call_soon_threadsafe(callback, *args)
     except RuntimeError:
-        pass
+        return False
+    return True

@@ -156,6 +156,7 @@ class ThreadLanes:
             if not call.given_up:
                 self._cancel(call, error)
         elif self._retire(member, call.pair):
+            call.given_up = True  # should it return an awaitable, nobody awaits that any more
             index, item = call.pair
             self._port.emit((index, item, None, error, call.started, self._port.clock() - call.started, 1))
             if self._port.queue:
@@ -183,22 +184,35 @@ class ThreadLanes:
         elif call.future is not None:
             call.future.cancel()
 
-    async def _finish(self, call: _Call, awaitable: Awaitable[Any]) -> Any:
-        """Await what a call returned, in a task that ends with the run."""
-        task = asyncio.current_task()
-        assert task is not None
-        if call.given_up:  # between the thread and here
-            _discard(awaitable)
-            raise asyncio.CancelledError
-        call.task = task
+    def _adopt(self, call: _Call, awaitable: Awaitable[Any]) -> None:
+        """Have a task await what a call returned; from here on the awaitable belongs to the loop alone."""
+        if call.given_up:
+            return  # its thread knows, and throws the awaitable away
+        task = call.task = asyncio.Task(self._finish(call, awaitable), loop=self._port.loop)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self._come_back(call, awaitable, task))
+
+    async def _finish(self, call: _Call, awaitable: Awaitable[Any]) -> Any:
         try:
             return await awaitable
         except asyncio.CancelledError as caught:
-            if call.given_up or task.cancelling():
+            assert call.task is not None
+            if call.given_up or call.task.cancelling():
                 raise
             raise RuntimeError(f"{name_of(self._fn)}() raised CancelledError of its own accord") from caught
+
+    def _come_back(self, call: _Call, awaitable: Awaitable[Any], task: asyncio.Task[Any]) -> None:
+        """Let the thread of the call go on with what the task has found."""
+        self._tasks.discard(task)
+        _discard(awaitable)  # a loop that is torn down cancels tasks before they begin
+        call.in_task = False
+        assert call.future is not None
+        if task.cancelled():
+            call.future.cancel()
+        elif (error := task.exception()) is not None:
+            call.future.set_exception(error)
+        else:
+            call.future.set_result(task.result())
 
     def _too_many(self) -> TooManyAbandoned:
         return TooManyAbandoned(
@@ -255,19 +269,21 @@ class ThreadLanes:
             return None, caught.with_traceback(trace.tb_next if trace is not None else None)
 
     def _on_loop(self, call: _Call, awaitable: Awaitable[Any]) -> Any:
-        """Await on the loop what the call returned; the thread waits, so that the concurrency holds."""
-        if call.given_up or self._port.loop.is_closed():
-            _discard(awaitable)
-            raise concurrent.futures.CancelledError
-        future = asyncio.run_coroutine_threadsafe(self._finish(call, awaitable), self._port.loop)
-        call.in_task, call.future = True, future
-        future.add_done_callback(lambda _: setattr(call, "in_task", False))  # on the loop, before it looks again
-        if call.given_up:  # since the look above; the loop may not run again
+        """Await on the loop what the call returned; the thread waits, so that the concurrency holds.
+
+        Everything is in place before the loop is told, so whoever gives the call up finds the task or the future; and
+        a call that was given up before it had a task never gets one.
+        """
+        call.future = future = concurrent.futures.Future[Any]()
+        call.in_task = True
+        if call.given_up or not tell(self._port.loop, self._adopt, call, awaitable):
             future.cancel()
         try:
             return future.result()
         finally:
-            _discard(awaitable)  # a loop that is torn down cancels tasks before they begin
+            if call.task is None:
+                call.in_task = False
+                _discard(awaitable)
 
 
 def _discard(awaitable: Awaitable[Any]) -> None:

@@ -74,7 +74,7 @@ class Claim:
         look_at: Callable[[float], None] | None = None,
         prompt: bool = False,
     ) -> None:
-        self.keys: tuple[Hashable, ...] = tuple([limit._key(item) for limit in limits])
+        self.keys: tuple[Hashable, ...] = self.keys_of(limits, item)
         self.weights: tuple[float, ...] = tuple([limit._weight(item) for limit in limits])
         self.loop: asyncio.AbstractEventLoop | None = loop
         self.clock: Clock = time.monotonic if loop is None else clock_of(loop)
@@ -92,6 +92,11 @@ class Claim:
         self._lines: tuple[Line, ...] = ()
         self._places: tuple[tuple[Line, float], ...] = ()
         self._find()
+
+    @staticmethod
+    def keys_of(limits: tuple[Limit, ...], item: Any) -> tuple[Hashable, ...]:
+        """Return what `keys` of a claim for this item would be. What a `by` raises comes out here."""
+        return tuple([limit._key(item) for limit in limits])
 
     @property
     def paused_until(self) -> float:
@@ -171,6 +176,12 @@ class Claim:
                 return
             serve(self._lines)
         settle()
+
+    def passed_on(self, count: int) -> None:
+        """Count calls that used a permit which another call had before them."""
+        with lock:
+            for line in self._lines:
+                line.throttle.started += count
 
     def refund(self, count: int = 1) -> None:
         """Return permits that were not used: rates get back what was taken in this claim's latest moment."""
@@ -307,7 +318,7 @@ class Claim:
         return self._take(count, self.clock())
 
     def _weigh(self, item: Any) -> None:
-        keys = tuple([limit._key(item) for limit in self._limits])
+        keys = self.keys_of(self._limits, item)
         if keys != self.keys:
             raise ValueError(f"this claim is for {short(self.keys)}; {short(item)} belongs to {short(keys)}")
         self.weights = tuple([limit._weight(item) for limit in self._limits])

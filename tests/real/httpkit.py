@@ -1,22 +1,17 @@
-"""Servers for tests, on loopback and free ports: nginx (Debian's), and one that answers whatever a test says."""
+"""Servers for tests, on loopback and free ports: nginx with and without TLS, and one that answers whatever a test says."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
-NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-OPENSSL = shutil.which("openssl")
+from installed import program
+from nginx import free_port, running
 
 
 @dataclass
@@ -109,12 +104,6 @@ def _read(stream: object) -> Seen | None:
     return Seen(line, headers, stream.read(int(headers.get("content-length", 0))))  # type: ignore[attr-defined]
 
 
-def free_port() -> int:
-    """Return a port that was free just now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @dataclass
 class Nginx:
     """A running nginx: plain, and with TLS and HTTP/2."""
@@ -129,54 +118,26 @@ class Nginx:
 
 @contextlib.contextmanager
 def nginx(folder: Path, documents: Path) -> Iterator[Nginx]:
-    """Serve a folder of JSON documents; skips the test where nginx or openssl is missing."""
-    if NGINX is None or OPENSSL is None:
-        pytest.skip("needs nginx and openssl")
+    """Serve a folder of JSON documents."""
     authority = certificates(folder)
     plain, tls, wrong = free_port(), free_port(), free_port()
-    temp = " ".join(
-        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
     servers = "".join(
         f"server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {folder}/{name}.pem; "
         f"ssl_certificate_key {folder}/{name}.key; root {documents}; }}\n"
         for port, name in ((tls, "localhost"), (wrong, "other.example"))
     )
-    config = folder / "nginx.conf"
-    config.write_text(
-        f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;\n"
-        "events { worker_connections 768; }\n"
-        f"http {{ access_log off; default_type application/json; keepalive_requests 100000; {temp}\n"
-        f"server {{ listen 127.0.0.1:{plain} backlog=2048; root {documents}; }}\n{servers}}}\n"
-    )
-    process = subprocess.Popen([NGINX, "-e", "stderr", "-p", str(folder), "-c", str(config)], stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(plain, process)
+    plainly = f"server {{ listen 127.0.0.1:{plain} backlog=2048; root {documents}; }}\n"
+    with running(folder, f"access_log off;\n{plainly}{servers}", plain):
         yield Nginx(f"http://127.0.0.1:{plain}", f"https://localhost:{tls}", f"https://localhost:{wrong}", authority)
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    give_up = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if process.poll() is not None or time.monotonic() > give_up:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def certificates(folder: Path) -> Path:
     """Make an authority and two certificates it signed; return the authority's own."""
 
+    openssl = program("openssl", "openssl")
+
     def run(*arguments: str) -> None:
-        assert OPENSSL is not None
-        subprocess.run([OPENSSL, *arguments], cwd=folder, check=True, capture_output=True)
+        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
 
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     run("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=Test authority")
