@@ -14,7 +14,7 @@ from itertools import accumulate, repeat
 from typing import Any, Final
 
 from .failure import Failure
-from .frame import Columns, Head, checked
+from .frame import OUTCOMES, Columns, Head, checked
 from .identity import nth
 from .store import Store
 
@@ -118,7 +118,7 @@ class Block:
 
     def __init__(self, frames: list[bytes], journal: bytes) -> None:
         heads = ((frame, checked(frame, journal)) for frame in frames)
-        self._columns = [Columns(frame, head) for frame, head in heads if head is not None]
+        self._columns = [Columns(frame, head) for frame, head in heads if head is not None and head.kind == OUTCOMES]
         self._starts = [0, *accumulate(columns.count for columns in self._columns)]
         self.failures: dict[int, Failure] = {}
         self.attempts: dict[int, int] = {}

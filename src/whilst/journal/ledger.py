@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import sqlite3
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -216,7 +217,7 @@ class Ledger:
         """Read outcomes that should be in one block."""
         try:
             block = self._index.block(number, self._store, self._journal)
-        except Exception:  # the disk, mostly; calling again is what is left
+        except (sqlite3.Error, OSError):  # the disk; calling again is what is left
             return [True] * len(pairs)
         places = block.places(keys, rests)
         missing = [place < 0 for place in places]
