@@ -125,4 +125,3 @@ class Journal:
             if given
         )
         return f"<Journal {shlex.quote(self.path)}, {self.commit}{more}>"
-
