@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from struct import Struct
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ _HEAD = Struct("<8s8sQQIIIB3xI")  # magic, journal, n, total, count, size, befor
 HEAD_SIZE = _HEAD.size
 _NO_COMMA = frozenset({int, bool, float, type(None)})  # what has no comma in its JSON
 _COLUMNS = 8 + 8 + 4 + 4 + 4 + 4  # bytes an outcome: key, rest, started, took, ends of input and value
+
+_SIZES = {"Q": 8, "I": 4, "f": 4}
 
 
 class Item(NamedTuple):
@@ -84,7 +87,8 @@ class Last(NamedTuple):
     crc: int = 0
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Head:
     """What a frame says of itself."""
 
     journal: bytes
@@ -249,16 +253,17 @@ class Columns:
 
     def _read(self, code: str, at: int) -> Any:
         begin = at * self.count
-        column = self._body[begin : begin + array(code).itemsize * self.count].cast(code)
+        raw: Any = self._body[begin : begin + _SIZES[code] * self.count]
+        column = raw.cast(code)
         if sys.byteorder == "little":
             return column
-        swapped = array(code, column)
+        swapped: array[Any] = array(code, column)
         swapped.byteswap()
         return swapped
 
 
 def _column(code: str, numbers: Sequence[Any]) -> bytes:
-    column = array(code, numbers)
+    column: array[Any] = array(code, numbers)
     if sys.byteorder != "little":
         column.byteswap()
     return column.tobytes()

@@ -34,10 +34,10 @@ from .writer import Writer
 HEAVY = 1024  # bytes of a value from which on it counts as more than one in the backlog
 HEAVY_SHIFT = 11  # 2 KiB each, so that the backlog of 65,536 at which reading halts is 128 MiB at most
 HEAVY_COMMIT = 4 * 1024 * 1024
-_SCALARS: frozenset[type] = frozenset({int, bool, type(None)})  # immutable and small: written later, many at once
+_SCALARS = frozenset({int, bool, type(None)})  # immutable and small: written later, many at once
 
-_NONE: frozenset[type] = frozenset()
 _by_index = itemgetter(0)
+
 
 _open: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
@@ -77,7 +77,7 @@ class Ledger:
         self._writer = writer
         self._index = index
         self._identify = identity.of_all
-        self._as_is: frozenset[type] = _NONE if values.own else _SCALARS
+        self._as_is: frozenset[Any] = frozenset() if values.own else _SCALARS
         self._values = values
         self._journal = journal
         self._last = last
@@ -255,7 +255,7 @@ class Ledger:
         if error is not None:
             value = Failure.of(error)
         else:
-            kind = type(value)
+            kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
             if self._values.own or not (
                 (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
             ):
