@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from struct import Struct
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ _HEAD = Struct("<8s8sQQIIIB3xI")  # magic, journal, n, total, count, size, befor
 HEAD_SIZE = _HEAD.size
 _NO_COMMA = frozenset({int, bool, float, type(None)})  # what has no comma in its JSON
 _COLUMNS = 8 + 8 + 4 + 4 + 4 + 4  # bytes an outcome: key, rest, started, took, ends of input and value
+
+_SIZES = {"Q": 8, "I": 4, "f": 4}
 
 
 class Item(NamedTuple):
@@ -72,7 +75,8 @@ class Batch(NamedTuple):
         return [part for side in (slice(half), slice(half, None)) for part in self._cut(side).parts(most)]
 
     def _cut(self, side: slice) -> Batch:
-        return Batch(*(column[side] for column in self))
+        first = self.keys[side], self.rests[side], self.inputs[side], self.values[side]
+        return Batch(*first, self.attempts[side], self.started[side], self.took[side])
 
 
 class Last(NamedTuple):
@@ -83,7 +87,8 @@ class Last(NamedTuple):
     crc: int = 0
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Head:
     """What a frame says of itself."""
 
     journal: bytes
@@ -168,7 +173,18 @@ class Columns:
         keys, rests: the digests, 60 and 64 bits.
     """
 
-    __slots__ = ("_body", "_extras", "_frame", "_input_ends", "_plain", "_start", "_value_ends", "_values_at", "count", "keys", "rests")
+    __slots__ = (
+        "_body",
+        "_extras",
+        "_frame",
+        "_input_ends",
+        "_start",
+        "_value_ends",
+        "_values_at",
+        "count",
+        "keys",
+        "rests",
+    )
 
     def __init__(self, frame: bytes, head: Head) -> None:
         self._frame = frame
@@ -181,7 +197,6 @@ class Columns:
         self._start = _COLUMNS * head.count
         self._values_at = self._start + (self._input_ends[-1] if head.count else 0)
         self._extras: tuple[dict[int, Failure], dict[int, int]] | None = None
-        self._plain: bool | None = None
 
     @property
     def failures(self) -> dict[int, Failure]:
@@ -189,11 +204,9 @@ class Columns:
         return self._more()[0]
 
     @property
-    def plain(self) -> bool:
-        """Whether every outcome is a value of the first attempt."""
-        if self._plain is None:
-            self._plain = not any(self._more())
-        return self._plain
+    def attempts(self) -> dict[int, int]:
+        """How many times the function was called, by place, where it was not once."""
+        return self._more()[1]
 
     def find(self, key: int) -> int:
         """Return the last place of a key, or -1: a search through bytes, where a dict would not pay."""
@@ -215,9 +228,11 @@ class Columns:
         at = HEAD_SIZE + self._values_at
         return self._frame[at + ends[place - 1] if place else at : at + ends[place]]
 
-    def attempts(self, place: int) -> int:
-        """Return how many times the function was called for it."""
-        return self._more()[1].get(place, 1)
+    def values(self) -> list[bytes]:
+        """Return all values as JSON."""
+        frame, at = self._frame, HEAD_SIZE + self._values_at
+        ends = [at + end for end in self._value_ends]
+        return [frame[begin:end] for begin, end in zip([at, *ends], ends, strict=False)]
 
     def times(self, place: int) -> tuple[float, float]:
         """Return when the last call started, in seconds from the start of its run, and how long it took."""
@@ -227,7 +242,7 @@ class Columns:
         """Return everything about one outcome."""
         value = self.failures.get(place) or self.value(place)
         times = self.times(place)
-        return Item(self.keys[place], self.rests[place], self.input(place), value, self.attempts(place), *times)
+        return Item(self.keys[place], self.rests[place], self.input(place), value, self.attempts.get(place, 1), *times)
 
     def _more(self) -> tuple[dict[int, Failure], dict[int, int]]:
         if self._extras is None:
@@ -238,16 +253,17 @@ class Columns:
 
     def _read(self, code: str, at: int) -> Any:
         begin = at * self.count
-        column = self._body[begin : begin + array(code).itemsize * self.count].cast(code)
+        raw: Any = self._body[begin : begin + _SIZES[code] * self.count]
+        column = raw.cast(code)
         if sys.byteorder == "little":
             return column
-        swapped = array(code, column)
+        swapped: array[Any] = array(code, column)
         swapped.byteswap()
         return swapped
 
 
 def _column(code: str, numbers: Sequence[Any]) -> bytes:
-    column = array(code, numbers)
+    column: array[Any] = array(code, numbers)
     if sys.byteorder != "little":
         column.byteswap()
     return column.tobytes()

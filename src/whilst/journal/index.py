@@ -7,21 +7,25 @@ block is read. An input that was seen in this run has None instead of a block, a
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import accumulate, repeat
 from typing import Any, Final
 
-from .frame import Columns, Head, checked
+from .failure import Failure
+from .frame import OUTCOMES, Columns, Head, checked
 from .identity import nth
 from .store import Store
 
 BLOCK = 4096  # outcomes; small commits are read many at a time
 BLOCK_BYTES = 4 * 1024 * 1024
-KEPT = 4  # blocks in memory; inputs mostly come in about the order in which they were done
-FIRST_LOOKS = 8  # in a block, before a dict of it pays
+KEPT_BYTES = 24 * 1024 * 1024  # of blocks in memory; inputs mostly come in about the order in which they were done
+UNFOLDED = 250  # bytes that an outcome takes more in memory when its block has been unfolded
+FIRST_LOOKS = 8  # in a block, before unfolding it pays
 
 NOWHERE: Final[Any] = -1
+_ABSENT = (-1, -1)  # no rest is negative
 
 
 class Index:
@@ -35,6 +39,7 @@ class Index:
         self._rows: list[tuple[int, int]] = []
         self._count = self._bytes = 0
         self._blocks: OrderedDict[int, Block] = OrderedDict()
+        self._kept = 0
 
     def __len__(self) -> int:
         return len(self._table)
@@ -79,14 +84,15 @@ class Index:
         found = blocks.get(number)
         if found is None:
             found = blocks[number] = Block(store.between(*self._rows[number]), journal)
-            if len(blocks) > KEPT:
-                blocks.popitem(last=False)
+            self._kept += found.size
+            while self._kept > KEPT_BYTES and len(blocks) > 1:
+                self._kept -= blocks.popitem(last=False)[1].size
         else:
             blocks.move_to_end(number)
         return found
 
     def _with_repeats(self, keys: list[int], rests: list[int]) -> list[int]:
-        """Tell occurrences of a content apart; what a later one is known by follows from the first one and its number."""
+        """Tell occurrences apart; what a later one is known by follows from the first one and its number."""
         blocks: list[int] = []
         for place, (first, rest) in enumerate(zip(keys, rests, strict=True)):
             key = first
@@ -100,28 +106,56 @@ class Index:
 
 
 class Block:
-    """Some rows in a row, in memory."""
+    """Some rows in a row, in memory; an outcome is found by its place among all of them.
 
-    __slots__ = ("_columns", "_looks", "_places")
+    Attributes:
+        failures: the failures, by place.
+        attempts: how many there were, by place, where it was not one.
+        size: about how many bytes it takes.
+    """
+
+    __slots__ = ("_columns", "_looks", "_places", "_starts", "_texts", "attempts", "failures", "size")
 
     def __init__(self, frames: list[bytes], journal: bytes) -> None:
         heads = ((frame, checked(frame, journal)) for frame in frames)
-        self._columns = [Columns(frame, head) for frame, head in heads if head is not None]
+        self._columns = [Columns(frame, head) for frame, head in heads if head is not None and head.kind == OUTCOMES]
+        self._starts = [0, *accumulate(columns.count for columns in self._columns)]
+        self.failures: dict[int, Failure] = {}
+        self.attempts: dict[int, int] = {}
+        for start, columns in zip(self._starts, self._columns, strict=False):
+            self.failures.update((start + place, failure) for place, failure in columns.failures.items())
+            self.attempts.update((start + place, number) for place, number in columns.attempts.items())
+        self.size: int = sum(map(len, frames)) + UNFOLDED * self._starts[-1]
         self._looks = 0
-        self._places: dict[int, tuple[Columns, int]] = {}
+        self._places: dict[int, tuple[int, int]] = {}
+        self._texts: list[bytes] = []
 
-    def find(self, key: int, rest: int) -> tuple[Columns, int] | None:
-        """Return where an outcome is; None if it is not here."""
-        found = self._places.get(key) if self._looks == FIRST_LOOKS else self._search(key)
-        return found if found is not None and found[0].rests[found[1]] == rest else None
+    def places(self, keys: Sequence[int], rests: Sequence[int]) -> list[int]:
+        """Return where outcomes are; -1 for one that is not here."""
+        self._looks += len(keys)
+        if self._looks < FIRST_LOOKS:
+            return list(map(self._search, keys, rests))
+        if not self._texts:
+            self._unfold()
+        found = map(self._places.get, keys, repeat(_ABSENT))
+        return [place if rest == own else -1 for rest, (place, own) in zip(rests, found, strict=True)]
 
-    def _search(self, key: int) -> tuple[Columns, int] | None:
-        self._looks += 1
-        if self._looks == FIRST_LOOKS:
-            for columns in self._columns:
-                self._places.update(zip(columns.keys, zip(repeat(columns), range(columns.count)), strict=False))
-        for columns in reversed(self._columns):
+    def texts(self, places: Sequence[int]) -> list[bytes]:
+        """Return values as JSON; `null` for a failure."""
+        if self._texts:
+            return list(map(self._texts.__getitem__, places))
+        which = [bisect_right(self._starts, place) - 1 for place in places]
+        return [self._columns[at].value(place - self._starts[at]) for at, place in zip(which, places, strict=True)]
+
+    def _search(self, key: int, rest: int) -> int:
+        for start, columns in zip(reversed(self._starts[:-1]), reversed(self._columns), strict=True):
             place = columns.find(key)
             if place >= 0:
-                return columns, place
-        return None
+                return start + place if columns.rests[place] == rest else -1
+        return -1
+
+    def _unfold(self) -> None:
+        for start, columns in zip(self._starts, self._columns, strict=False):
+            places = range(start, start + columns.count)
+            self._places.update(zip(columns.keys, zip(places, columns.rests, strict=True), strict=True))
+            self._texts += columns.values()

@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import sqlite3
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import compress
 from math import isfinite
+from operator import itemgetter
 from typing import Any
 
 from ..core.outcome import Record, short
@@ -20,9 +23,9 @@ from ..lanes.clock import announce
 from ..lanes.slab import tell
 from .codec import Values
 from .failure import Failure
-from .frame import Columns, Last
+from .frame import Last
 from .identity import Identity
-from .index import NOWHERE, Index
+from .index import NOWHERE, Block, Index
 from .lock import Lock
 from .store import Store
 from .tally import Tally
@@ -32,6 +35,9 @@ HEAVY = 1024  # bytes of a value from which on it counts as more than one in the
 HEAVY_SHIFT = 11  # 2 KiB each, so that the backlog of 65,536 at which reading halts is 128 MiB at most
 HEAVY_COMMIT = 4 * 1024 * 1024
 _SCALARS = frozenset({int, bool, type(None)})  # immutable and small: written later, many at once
+
+_by_index = itemgetter(0)
+
 
 _open: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
@@ -71,7 +77,7 @@ class Ledger:
         self._writer = writer
         self._index = index
         self._identify = identity.of_all
-        self._as_is: frozenset[type] = frozenset() if values.own else _SCALARS
+        self._as_is: frozenset[Any] = frozenset() if values.own else _SCALARS
         self._values = values
         self._journal = journal
         self._last = last
@@ -116,8 +122,11 @@ class Ledger:
         blocks = self._index.look_up(keys, rests)
         if blocks.count(NOWHERE) < len(blocks):
             again = self._recall(pairs, keys, rests, blocks, records)
-            pairs, keys, rests, texts = (list(compress(each, again)) for each in (pairs, keys, rests, texts))
-        self._writer.pending.update(zip([index for index, _ in pairs], zip(keys, rests, texts, strict=True), strict=True))
+            pairs, texts = list(compress(pairs, again)), list(compress(texts, again))
+            keys, rests = list(compress(keys, again)), list(compress(rests, again))
+        self._writer.pending.update(
+            zip([index for index, _ in pairs], zip(keys, rests, texts, strict=True), strict=True)
+        )
         return pairs, records
 
     def add(self, record: Record) -> None:
@@ -178,37 +187,63 @@ class Ledger:
         blocks: Sequence[int],
         records: list[Record],
     ) -> list[bool]:
-        """Read the outcomes of inputs that are done, block by block; return which are to be called after all."""
+        """Read the outcomes of inputs that are done, block by block; return which are to be called after all.
+
+        Those are what has the same 60 bits as something else, or stood in a row that has been damaged since.
+        """
+        if len(set(blocks)) == 1:
+            return self._recall_from(blocks[0], pairs, keys, rests, records)
         again = [block == NOWHERE for block in blocks]
-        places = [place for place, new in enumerate(again) if not new]
-        places.sort(key=blocks.__getitem__)
-        current, find = NOWHERE, _nowhere
-        for place in places:
-            if blocks[place] != current:
-                current = blocks[place]
-                find = self._finder(current)
-            found = find(keys[place], rests[place])
-            if found is None:  # two inputs with the same 60 bits, or a row that has been damaged since
-                again[place] = True
-            else:
-                records.append(self._record(*pairs[place], *found))
+        in_block: defaultdict[int, list[int]] = defaultdict(list)
+        for place, number in enumerate(blocks):
+            if number != NOWHERE:
+                in_block[number].append(place)
+        for number, places in in_block.items():
+            some = [pairs[place] for place in places]
+            digests = [keys[place] for place in places], [rests[place] for place in places]
+            for place, missing in zip(places, self._recall_from(number, some, *digests, records), strict=True):
+                again[place] = missing
         records.sort(key=_by_index)
         return again
 
-    def _finder(self, number: int) -> Callable[[int, int], tuple[Columns, int] | None]:
+    def _recall_from(
+        self,
+        number: int,
+        pairs: Sequence[tuple[int, Any]],
+        keys: Sequence[int],
+        rests: Sequence[int],
+        records: list[Record],
+    ) -> list[bool]:
+        """Read outcomes that should be in one block."""
         try:
-            return self._index.block(number, self._store, self._journal).find
-        except Exception:  # the disk, mostly; calling again is what is left
-            return _nowhere
+            block = self._index.block(number, self._store, self._journal)
+        except (sqlite3.Error, OSError):  # the disk; calling again is what is left
+            return [True] * len(pairs)
+        places = block.places(keys, rests)
+        missing = [place < 0 for place in places]
+        if any(missing):
+            here = [not each for each in missing]
+            pairs, places = list(compress(pairs, here)), list(compress(places, here))
+        if block.failures.keys().isdisjoint(places):
+            records += self._values_of(pairs, block.texts(places), [block.attempts.get(place, 1) for place in places])
+        else:
+            records += [self._outcome(*pair, block, place) for pair, place in zip(pairs, places, strict=True)]
+        return missing
 
-    def _record(self, index: int, item: Any, columns: Columns, place: int) -> Record:
-        attempts = 1
-        if not columns.plain:
-            attempts = columns.attempts(place)
-            failure = columns.failures.get(place)
-            if failure is not None:
-                return index, item, None, failure.recorded(), 0.0, 0.0, attempts
-        text = columns.value(place)
+    def _values_of(self, pairs: Sequence[tuple[int, Any]], texts: list[bytes], attempts: list[int]) -> list[Record]:
+        try:
+            values = self._values.decode_all(texts)
+            return [(*pair, value, None, 0.0, 0.0, n) for pair, value, n in zip(pairs, values, attempts, strict=True)]
+        except Exception:  # one of them does not fit any more: one by one
+            return [self._record(*pair, text, n) for pair, text, n in zip(pairs, texts, attempts, strict=True)]
+
+    def _outcome(self, index: int, item: Any, block: Block, place: int) -> Record:
+        failure, attempts = block.failures.get(place), block.attempts.get(place, 1)
+        if failure is not None:
+            return index, item, None, failure.recorded(), 0.0, 0.0, attempts
+        return self._record(index, item, block.texts([place])[0], attempts)
+
+    def _record(self, index: int, item: Any, text: bytes, attempts: int) -> Record:
         try:
             return index, item, self._values.decode(text), None, 0.0, 0.0, attempts
         except Exception as error:  # msgspec's, or the user's codec's
@@ -220,7 +255,7 @@ class Ledger:
         if error is not None:
             value = Failure.of(error)
         else:
-            kind = type(value)
+            kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
             if self._values.own or not (
                 (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
             ):
@@ -261,21 +296,12 @@ class Ledger:
         tell(self._loop, self._gone.set)
 
 
-def _by_index(entry: tuple[Any, ...]) -> int:
-    index: int = entry[0]
-    return index
-
-
 def _unreadable(text: bytes, error: Exception) -> Unstorable:
     return Unstorable(
         f"the stored value does not fit any more: {text[:60].decode('utf-8', 'replace')}",
         f"{type(error).__name__}: {short(str(error), 200)}",
         remedy='Journal(…, codec=…) with the type it was stored as, or accept="fresh"',
     )
-
-
-def _nowhere(key: int, rest: int) -> None:
-    return None
 
 
 def _nobody(_: Any) -> None:

@@ -125,7 +125,7 @@ def _stored(columns: Columns, place: int) -> Stored:
         input=natural(columns.input(place)),
         value=None if failure is not None else natural(columns.value(place)),
         error=failure,
-        attempts=columns.attempts(place),
+        attempts=columns.attempts.get(place, 1),
         started=started,
         took=took,
     )
