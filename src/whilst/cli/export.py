@@ -10,9 +10,9 @@ import msgspec
 from ..errors import JournalError
 from ..io.rows import Row
 from ..io.sink import Shape, Sink, Unfit
+from .keep import problem_of
 from .messages import DISK, Problem, say
 from .outputs import finish_sinks, open_named
-from .resume import problem_of
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..io.open import local_path
+from ..io.output import sweep
 from ..io.rows import Rejected, Row
 from .call import RowRejected
-from .messages import Problem, say
+from .messages import DISK, Problem, say, short
 from .options import RunOptions
 
 if TYPE_CHECKING:
-    from ..journal import Journal
+    from ..errors import JournalError
+    from ..journal import Header, Journal
     from ..journal.ledger import Ledger
+
+LEFT_OUT = ":…@"  # where the password stood in a URL of a command that a journal remembers
+
+_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 
 
 class Keeper:
@@ -23,6 +32,7 @@ class Keeper:
         self.path: str | None = options.journal
         self.journal: Journal | None = None
         self._quiet = options.quiet
+        self._outputs = [name for name in (options.out, options.failed) if name is not None]
         self._ledger: Ledger | None = None
         if self.path is not None:
             self.journal = self._made(options, subject)
@@ -46,12 +56,15 @@ class Keeper:
         )
         journal._view = _value_of
         journal._subject = subject
-        journal._command = (sys.argv[1:], os.getcwd())
+        journal._command = ([_PASSWORD.sub(rf"\1{LEFT_OUT}", word) for word in sys.argv[1:]], os.getcwd())
         journal._opened = self._opened
         return journal
 
     def _opened(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        for name in self._outputs:
+            if name != "-" and _is_local(name):  # the lock is ours now, so whoever was at it before is gone
+                sweep(local_path(name), run_name(self.path) or "")
         if self._quiet:
             return
         for notice in ledger.notices:
@@ -76,7 +89,16 @@ class _Plain:
         """Return a value without the user's own classes in it."""
         import msgspec
 
-        return msgspec.to_builtins(value, builtin_types=self._kept)
+        from ..errors import Unstorable
+
+        try:
+            return msgspec.to_builtins(value, builtin_types=self._kept)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Unstorable(
+                f"a value cannot be stored: {short(repr(value), 60)}",
+                str(error),
+                remedy="return what JSON can hold, or leave out --journal",
+            ) from None
 
     def decode(self, stored: Any, /) -> Any:
         """Return it as it is."""
@@ -99,35 +121,69 @@ def check_keeping(options: RunOptions) -> None:
         raise Problem("--accept-old keeps the results there are, --fresh puts them aside", remedy="one of the two")
 
 
-def owns(options: RunOptions, name: str) -> bool:
-    """Whether an output that exists is one that an earlier run with the same journal wrote: it may be replaced.
+def run_name(journal: str | None) -> str | None:
+    """Return what unfinished outputs of the runs of a journal are told by from those of others."""
+    return None if journal is None else os.path.basename(journal)
 
-    The journal gives every outcome again, so the new file has all that the old one has.
+
+def owns(options: RunOptions, name: str) -> bool:
+    """Whether an output is one that an earlier run with the same journal wrote: it may be replaced.
+
+    The journal gives every outcome again, so the new file has all that the old one has. Problem if the journal cannot
+    be used: then nothing of the run can be.
     """
     if options.journal is None or options.fresh or not os.path.exists(options.journal):
         return False
-    return os.path.realpath(name) in _outputs_of(options.journal)
-
-
-def _outputs_of(path: str) -> set[str]:
-    """Return the files that the command of a journal writes; none if the journal does not tell."""
-    from ..errors import JournalError
-    from ..journal import read_header
+    from ..journal.reading import NoHeader
 
     try:
-        command = read_header(path).command
-    except JournalError:
-        return set()
+        command = header_of(options.journal).command
+    except NoHeader:
+        return False
     if command is None:
-        return set()
-    found: set[str] = set()
-    for flag, following in zip(command.argv, (*command.argv[1:], ""), strict=True):
-        for name in ("-o", "--out", "--failed"):
-            if flag == name:
-                found.add(following)
-            elif flag.startswith(f"{name}=" if name.startswith("--") else name):
-                found.add(flag.removeprefix(name).removeprefix("="))
-    return {os.path.realpath(os.path.join(command.cwd, name)) for name in found}
+        return False
+    return _place(name, os.getcwd()) in {_place(it, command.cwd) for it in _outputs_in(command.argv)}
+
+
+@functools.cache
+def header_of(path: str) -> Header:
+    """Return what a journal says of its run; NoHeader if that is nothing, Problem if it cannot be read."""
+    from ..errors import JournalError
+    from ..journal import read_header
+    from ..journal.reading import NoHeader
+
+    try:
+        return read_header(path)
+    except NoHeader:
+        raise
+    except JournalError as error:
+        raise problem_of(error) from None
+
+
+def problem_of(error: JournalError) -> Problem:
+    """Say in the command line's way what a journal says."""
+    return Problem(error.fact, *error.evidence, remedy=error.remedy, code=DISK)
+
+
+def _outputs_in(argv: tuple[str, ...]) -> list[str]:
+    found: list[str] = []
+    for word, following in zip(argv, (*argv[1:], ""), strict=True):
+        for flag in ("-o", "--out", "--failed"):
+            if word == flag:
+                found.append(following)
+            elif word.startswith(f"{flag}=" if flag.startswith("--") else flag):
+                found.append(word.removeprefix(flag).removeprefix("="))
+    return found
+
+
+def _place(name: str, directory: str) -> str:
+    if not _is_local(name):
+        return _PASSWORD.sub(rf"\1{LEFT_OUT}", name)
+    return os.path.realpath(os.path.join(directory, local_path(name)))
+
+
+def _is_local(name: str) -> bool:
+    return "://" not in name or name.startswith("file://")
 
 
 def _value_of(row: Any) -> Any:

@@ -9,7 +9,7 @@ from ..io.open import UnknownKind, open_output, output_format, standard_error
 from ..io.refusal import Refused
 from ..io.sink import Shape, Sink
 from .deliver import Sinks
-from .keep import owns
+from .keep import owns, run_name
 from .messages import Problem
 from .options import RunOptions
 
@@ -55,13 +55,14 @@ def open_outputs(options: RunOptions, undo: ExitStack) -> Sinks:
 
 def open_sink(name: str, options: RunOptions, undo: ExitStack) -> Sink:
     """Open one output of a run; what an earlier run with the same journal wrote may be replaced."""
-    return open_named(name, undo, overwrite=options.overwrite or owns(options, name))
+    overwrite = options.overwrite or owns(options, name)
+    return open_named(name, undo, overwrite=overwrite, run=run_name(options.journal))
 
 
-def open_named(name: str, undo: ExitStack, *, overwrite: bool) -> Sink:
+def open_named(name: str, undo: ExitStack, *, overwrite: bool, run: str | None = None) -> Sink:
     """Open an output by its name; Problem if it is there already or cannot be written."""
     try:
-        sink = open_output(name, overwrite=overwrite)
+        sink = open_output(name, overwrite=overwrite, run=run)
     except FileExistsError:
         size = f"it has {os.path.getsize(name):,} bytes and is" if os.path.exists(name) else "it is"
         raise Problem(f"{name} exists", f"{size} not replaced", remedy="--overwrite") from None

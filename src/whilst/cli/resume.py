@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 import sys
 
 import click
 
-from ..errors import JournalError
+from ..journal.failure import without_secrets
+from ..journal.reading import NoHeader
+from .keep import LEFT_OUT, header_of, problem_of
 from .messages import Problem, say
 
 
@@ -28,27 +31,9 @@ def command(journal: str, accept_old: bool, fresh: bool, keep_failed: bool, quie
     whilst map jobs.py:check hosts.txt --journal run.db -o out.jsonl
     whilst resume run.db
     """
-    argv, directory = _command_of(journal)
-    more = {"--accept-old": accept_old, "--fresh": fresh, "--keep-failed": keep_failed, "--quiet": quiet}
-    argv += [flag for flag, wanted in more.items() if wanted and flag not in argv]
-    if not quiet:
-        say(f"whilst {shlex.join(argv)}")
     try:
-        os.chdir(directory)
-    except OSError as error:
-        raise Problem(f"{directory} cannot be entered: {error.strerror}", "the command was given there") from None
-    sys.argv[1:] = argv
-    from .main import run
-
-    return run(argv)
-
-
-def _command_of(journal: str) -> tuple[list[str], str]:
-    from ..journal import read_header
-
-    try:
-        found = read_header(journal).command
-    except JournalError as error:
+        found = header_of(journal).command
+    except NoHeader as error:
         raise problem_of(error) from None
     if found is None:
         raise Problem(
@@ -56,14 +41,26 @@ def _command_of(journal: str) -> tuple[list[str], str]:
             "the program that made it goes on where it ended when it is run again",
             remedy=f"whilst status {shlex.quote(journal)}",
         )
-    argv = list(found.argv)
-    return _with_journal(argv, os.path.realpath(journal)), found.cwd
+    argv = _again(found.argv, os.path.realpath(journal))
+    _check_password(argv, journal)
+    if not quiet:
+        say(f"whilst {without_secrets(shlex.join(argv))}")
+    try:
+        os.chdir(found.cwd)
+    except OSError as error:
+        raise Problem(f"{found.cwd} cannot be entered: {error.strerror}", "the command was given there") from None
+    _check_standard_input(argv, journal)
+    sys.argv[1:] = argv  # what the journal remembers, without the flags that are meant this once
+    from .main import run
+
+    more = {"--accept-old": accept_old, "--fresh": fresh, "--keep-failed": keep_failed, "--quiet": quiet}
+    return run([*argv, *(flag for flag, wanted in more.items() if wanted and flag not in argv)])
 
 
-def _with_journal(argv: list[str], path: str) -> list[str]:
-    """Name the journal as it is called now: it may have been moved; and start afresh only if that is said again."""
+def _again(argv: tuple[str, ...], path: str) -> list[str]:
+    """Name the journal as it is called now, for it may have been moved, and leave out what was meant that once."""
     found: list[str] = []
-    words = iter([word for word in argv if word not in ("--fresh", "--overwrite")])
+    words = iter([word for word in argv if word not in ("--fresh", "--overwrite", "--accept-old")])
     for word in words:
         if word == "--journal":
             next(words, None)
@@ -72,6 +69,45 @@ def _with_journal(argv: list[str], path: str) -> list[str]:
     return [*found, f"--journal={path}"]
 
 
-def problem_of(error: JournalError) -> Problem:
-    """Say in the command line's way what a journal says."""
-    return Problem(error.fact, *error.evidence, remedy=error.remedy, code=4)
+def _check_password(argv: list[str], journal: str) -> None:
+    for word in argv:
+        if LEFT_OUT in word:
+            raise Problem(
+                "a URL of the command had a password, which a journal does not keep",
+                f"it is {without_secrets(word)}",
+                remedy=f"the whole command once more, with --journal {shlex.quote(journal)}; "
+                "databases take passwords from PGPASSWORD or ~/.pgpass, too",
+            )
+
+
+def _check_standard_input(argv: list[str], journal: str) -> None:
+    """Refuse to go on without the inputs: outputs would be written anew, with nothing in them."""
+    if "-" not in _inputs_in(argv):
+        return
+    try:
+        status = os.fstat(0)
+        is_terminal = os.isatty(0)
+        left = status.st_size - os.lseek(0, 0, os.SEEK_CUR) if stat.S_ISREG(status.st_mode) else 0
+        is_there = not is_terminal and (left > 0 or not (stat.S_ISREG(status.st_mode) or stat.S_ISCHR(status.st_mode)))
+    except OSError:  # it is closed
+        is_terminal = is_there = False
+    if not is_there:
+        what = "a terminal" if is_terminal else "empty"
+        raise Problem(
+            f"the inputs of {journal} came from standard input, which is {what} now",
+            "they are needed once more, to be compared with what is done",
+            remedy=f"whilst resume {shlex.quote(journal)} < INPUT",
+        )
+
+
+def _inputs_in(argv: list[str]) -> list[str]:
+    """Return the inputs that a command line names."""
+    from .main import group
+
+    context = click.Context(group)
+    command = group.get_command(context, argv[0])
+    if command is None:
+        return []
+    with command.make_context(argv[0], list(argv[1:]), resilient_parsing=True) as parsed:
+        given = parsed.params
+    return [name for name in (given.get("input"), *given.get("targets", ())) if name is not None]

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import msgspec
-
 from ..io.rows import Rejected, Row
 from ..io.sink import Shape, Sink
 from .deliver import Sinks
-
-_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Spread:
@@ -21,7 +17,6 @@ class Spread:
         self._sink = sink
         self.flush = sink.flush
         self.finish = sink.finish
-        self.keep = sink.keep
         self.discard = sink.discard
 
     @property
@@ -41,14 +36,6 @@ class Spread:
     def prepare(self, value: object) -> list[Any]:
         """Prepare each element."""
         return [self._sink.prepare(it) for it in cast("list[object]", value)]
-
-    def dump(self, prepared: Any) -> bytes:
-        """Return the elements as a JSON list."""
-        return b"[" + b",".join([self._sink.dump(it) for it in prepared]) + b"]"
-
-    def load(self, text: bytes) -> Any:
-        """Return the elements from a JSON list."""
-        return [self._sink.load(bytes(it)) for it in _elements(text)]
 
     def write(self, row: Row, prepared: Any) -> None:
         """Take each element as a success; none of an empty list."""

@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from ..errors import JournalError
+from .keep import problem_of
 from .messages import clean, short
-from .resume import problem_of
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -23,6 +23,7 @@ def command(journal: str, as_json: bool) -> int:
     whilst status run.db
     """
     from ..journal import read_status
+    from ..journal.failure import without_secrets
 
     try:
         status = read_status(journal)
@@ -45,7 +46,7 @@ def command(journal: str, as_json: bool) -> int:
         lines.append(f"  {seen.count:,} {kind}{example}")
     lines += [f"  {text}" for text in (status.problem, *status.notices) if text]
     if status.command is not None:
-        lines.append(f"  whilst {shlex.join(status.command.argv)}")
+        lines.append(f"  whilst {without_secrets(shlex.join(status.command.argv))}")
         if not status.running:
             lines.append(f"  go on: whilst resume {shlex.quote(journal)}")
     click.echo(clean("\n".join(lines)))

@@ -86,14 +86,6 @@ class CsvWriter:
         """Turn a value into a cell; called where the function was called, so that a bad value fails its own input."""
         return _cell(value)
 
-    def dump(self, prepared: Any) -> bytes:
-        """Return a cell as JSON text."""
-        return json_text(prepared)
-
-    def load(self, text: bytes) -> Any:
-        """Return a cell from its JSON text."""
-        return msgspec.json.decode(text)
-
     def value(self, row: Row, prepared: Any) -> bytes:
         """Return the line of a success."""
         if self._values_only:

@@ -100,14 +100,6 @@ class JsonlWriter:
         """Turn a value into text; called where the function was called, so that a bad value fails its own input."""
         return json_text(value)
 
-    def dump(self, prepared: bytes) -> bytes:
-        """Return it: it is JSON already."""
-        return prepared
-
-    def load(self, text: bytes) -> bytes:
-        """Return it: a journal holds the text of the value."""
-        return text
-
     def value(self, row: Row, prepared: bytes) -> bytes:
         """Return the line of a success."""
         if self._values_only:

@@ -148,8 +148,8 @@ def output_format(name: str) -> str:
 def open_output(name: str, *, overwrite: bool = False, run: str | None = None) -> Sink:
     """Open an output by its name; a file is written under a name of its own until it is finished.
 
-    `run` names a run that can be resumed: what it left unfinished is replaced when it goes on. FileExistsError if
-    the output is there and not to be overwritten, OSError if it cannot be written, Refused if it cannot be meant.
+    `run` names a run that can be resumed, and what it leaves unfinished when it is killed. FileExistsError if the
+    output is there and not to be overwritten, OSError if it cannot be written, Refused if it cannot be meant.
     """
     if name == "-":
         return _sink(Output(Descriptor(STDOUT), "standard output"), "jsonl")

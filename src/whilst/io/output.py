@@ -7,6 +7,7 @@ finished, so a reader never finds half of one under that name.
 
 from __future__ import annotations
 
+import glob
 import os
 import select
 import stat
@@ -34,10 +35,6 @@ class Place(Protocol):
 
     def finish(self) -> str | None:
         """Make what was written durable and visible; return the name it has instead of the one it should have."""
-        ...
-
-    def keep(self) -> str | None:
-        """Make what was written durable without giving it its name; return where it is, if anywhere."""
         ...
 
     def discard(self) -> None:
@@ -96,19 +93,6 @@ class Output:
 
     def finish(self) -> str | None:
         """Write the rest and give the file its name; return another name if that one has been taken meanwhile."""
-        return self._end(keep=False)
-
-    def keep(self) -> str | None:
-        """Write the rest and leave the file under its unfinished name, which is returned."""
-        return self._end(keep=True)
-
-    def discard(self) -> None:
-        """Forget everything: nothing was called, so there is nothing to keep."""
-        if not self._ended:
-            self._ended = True
-            self._place.discard()
-
-    def _end(self, *, keep: bool) -> str | None:
         if self._ended:
             return None
         self._ended = True
@@ -118,8 +102,14 @@ class Output:
                 with self._guard:
                     self._send(self._compressor.flush())
         finally:
-            kept = self._place.keep() if keep else self._place.finish()
+            kept = self._place.finish()
         return kept
+
+    def discard(self) -> None:
+        """Forget everything: nothing was called, so there is nothing to keep."""
+        if not self._ended:
+            self._ended = True
+            self._place.discard()
 
     def _send(self, data: bytes) -> None:
         try:
@@ -149,27 +139,34 @@ class Descriptor:
         if self._owned:
             os.close(self._descriptor)
 
-    keep = discard = finish
+    discard = finish
 
 
 class UnfinishedFile:
-    """A file under a name of its own until it is finished: that of the process, or of the run that may be resumed.
+    """A file under a name of its own until it is finished: that of the process, and of the run if it can be resumed.
 
-    What an interrupted run left is replaced by the same run when it goes on, since that writes everything again.
+    What a killed run left is removed by the same run when it goes on (see `sweep`), since that writes all again.
     """
 
     def __init__(self, path: str, *, overwrite: bool, run: str | None = None) -> None:
         self._path = os.path.realpath(path)  # a symbolic link stays one
         self._overwrite = overwrite
-        self._again = run is not None
-        self.part: str = f"{self._path}.{os.getpid() if run is None else run}.part"
+        self._can_be_resumed = run is not None
+        self.part: str = f"{self._path}.{os.getpid()}{'' if run is None else '.' + run}.part"
         """Its name until then."""
         self._descriptor = -1
 
     def open(self) -> UnfinishedFile:
         """Create it; OSError if the folder is missing or closed to us."""
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        self._descriptor = os.open(self.part, flags | (os.O_TRUNC if self._again else os.O_EXCL), 0o666)
+        while self._descriptor < 0:
+            try:
+                # In containers one process after the other has the same number.
+                self._descriptor = os.open(
+                    self.part, flags | (os.O_TRUNC if self._can_be_resumed else os.O_EXCL), 0o666
+                )
+            except FileExistsError:  # all that is left of a run that was killed
+                self.part = f"{self.part.removesuffix('.part')}_.part"
         with suppress(OSError):
             os.fchmod(self._descriptor, stat.S_IMODE(Path(self._path).stat().st_mode))  # the replaced file's
         return self
@@ -180,7 +177,10 @@ class UnfinishedFile:
 
     def finish(self) -> str | None:
         """Make it durable and rename it; return the name it keeps if the final one must not be replaced."""
-        self.keep()
+        try:
+            os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
         if self._overwrite:
             os.replace(self.part, self._path)
             return None
@@ -196,19 +196,31 @@ class UnfinishedFile:
         os.unlink(self.part)
         return None
 
-    def keep(self) -> str:
-        """Make it durable as it is."""
-        try:
-            os.fsync(self._descriptor)
-        finally:
-            os.close(self._descriptor)
-        return self.part
-
     def discard(self) -> None:
         """Remove it."""
         os.close(self._descriptor)
         with suppress(OSError):
             os.unlink(self.part)
+
+
+def sweep(path: str, run: str) -> None:
+    """Remove what killed processes left unfinished of a run that can be resumed."""
+    path = os.path.realpath(path)
+    for part in glob.glob(f"{glob.escape(path)}.*.{glob.escape(run)}.part"):
+        number = part[len(path) + 1 : -len(f".{run}.part")]
+        if number.isdigit() and not _is_alive(int(number)):
+            with suppress(OSError):
+                os.unlink(part)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        pass
+    return True
 
 
 def write_all(descriptor: int, data: bytes) -> None:

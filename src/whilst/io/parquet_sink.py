@@ -11,8 +11,6 @@ from __future__ import annotations
 import threading
 from typing import Any, cast
 
-import msgspec
-
 from .jsonl import json_text
 from .kinds import Kind, fitted, kind_of, settled, simplified, unified
 from .output import Output
@@ -68,14 +66,6 @@ class ParquetSink:
         """Turn a value into what Parquet has types for."""
         return simplified(value)
 
-    def dump(self, prepared: Any) -> bytes:
-        """Return a prepared value as JSON text."""
-        return json_text(prepared)
-
-    def load(self, text: bytes) -> Any:
-        """Return a prepared value; dates and bytes come back as text."""
-        return msgspec.json.decode(text)
-
     def write(self, row: Row, prepared: Any) -> None:
         """Take a success; Unfit if a later group's value has another type than the first group's."""
         self._take((*self._input(row), prepared, *self._blank()), len(row.raw), prepared)
@@ -103,11 +93,6 @@ class ParquetSink:
         """Write the last row group and the end, and give the file its name."""
         self._end()
         return self._output.finish()
-
-    def keep(self) -> str | None:
-        """Write the end, and leave the file under its unfinished name."""
-        self._end()
-        return self._output.keep()
 
     def discard(self) -> None:
         """Forget everything."""

@@ -53,14 +53,6 @@ class Sink(Protocol):
         """Turn a value into what `write` takes; TypeError or ValueError if it cannot be written."""
         ...
 
-    def dump(self, prepared: Any) -> bytes:
-        """Return what `prepare` made as JSON text, for a journal."""
-        ...
-
-    def load(self, text: bytes) -> Any:
-        """Return from a journal what `write` takes."""
-        ...
-
     def write(self, row: Row, prepared: Any) -> None:
         """Take a success; Unfit if this value alone has no place here, OSError if nothing has any more."""
         ...
@@ -77,10 +69,6 @@ class Sink(Protocol):
         """Write the rest and give the output its name; return another name if that one has been taken meanwhile."""
         ...
 
-    def keep(self) -> str | None:
-        """Write the rest and leave the output unfinished, for the run that goes on; return its name of now."""
-        ...
-
     def discard(self) -> None:
         """Forget everything: nothing was called, so there is nothing to keep."""
         ...
@@ -95,14 +83,6 @@ class Writer(Protocol):
 
     def prepare(self, value: object) -> Any:
         """Turn a value into what `value` takes; TypeError or ValueError if it cannot be written."""
-        ...
-
-    def dump(self, prepared: Any) -> bytes:
-        """Return what was prepared as JSON text."""
-        ...
-
-    def load(self, text: bytes) -> Any:
-        """Return what was prepared from its JSON text."""
         ...
 
     def value(self, row: Row, prepared: Any) -> bytes:
@@ -126,7 +106,6 @@ class LineSink:
         self.prepare: Callable[[object], Any] = self._writer.prepare
         self.flush = output.flush
         self.finish = output.finish
-        self.keep = output.keep
         self.discard = output.discard
 
     @property
@@ -145,14 +124,6 @@ class LineSink:
         if head := writer.head():
             self._output.write(head)
         self.write, self.prepare = self._output.writing(writer.value), writer.prepare  # no call of ours in between
-
-    def dump(self, prepared: Any) -> bytes:
-        """Return a prepared value as JSON text."""
-        return self._writer.dump(prepared)
-
-    def load(self, text: bytes) -> Any:
-        """Return a prepared value from its JSON text."""
-        return self._writer.load(text)
 
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
         """Take the line of a failure."""

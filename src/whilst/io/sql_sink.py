@@ -110,14 +110,6 @@ class SqlSink:
         """Turn a value into what a database has types for."""
         return simplified(value)
 
-    def dump(self, prepared: Any) -> bytes:
-        """Return a prepared value as JSON text."""
-        return json_text(prepared)
-
-    def load(self, text: bytes) -> Any:
-        """Return a prepared value; dates and bytes come back as text."""
-        return msgspec.json.decode(text)
-
     def write(self, row: Row, prepared: Any) -> None:
         """Take a success; Unfit if its input has no key, or somebody else's table no column for it."""
         self._take({**self._given(row), **self._value(prepared), "error": None, "attempts": None}, row)

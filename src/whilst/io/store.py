@@ -162,11 +162,9 @@ class Upload:
             raise BrokenOutput(_reason(error)) from None
         return kept
 
-    def keep(self) -> None:
-        """Do nothing: unfinished parts cannot be read; the run that goes on sends everything again."""
+    def discard(self) -> None:
+        """Send no more: unfinished parts cannot be read."""
         self._writer = None
-
-    discard = keep
 
 
 def _locate(name: str) -> tuple[Any, str]:

@@ -9,7 +9,7 @@ import msgspec
 
 from ..errors import JournalError
 from .failure import Failure
-from .frame import HEADER, OUTCOMES, Columns, checked
+from .frame import HEADER, OUTCOMES, Columns, Head, checked
 from .header import Header
 from .index import Index
 from .lock import Lock
@@ -38,6 +38,10 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: int
     started: float
     took: float
+
+
+class NoHeader(JournalError):
+    """A journal whose first run was ended before it could say anything, or whose header is damaged."""
 
 
 def read_status(path: str | os.PathLike[str]) -> Status:
@@ -80,10 +84,19 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         JournalLocked: a run uses it.
     """
     with _Reader(path) as reader:
-        header = recover(reader.store, Tail(reader.path), Index()).header
+        header = recover(reader.store, Tail(reader.path), _NoIndex()).header
     if header is None:
-        raise JournalError(f"{reader.path} does not say which run it is of", remedy="run it again with journal=")
+        raise NoHeader(
+            f"{reader.path} does not say which run it is of", remedy="the program or command that made it, once more"
+        )
     return header
+
+
+class _NoIndex(Index):
+    """Takes nothing in: who asks for the header need not wait for a million digests."""
+
+    def load(self, n: int, frame: bytes, head: Head) -> None:
+        """Leave it."""
 
 
 class _Reader:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import msgspec
 
-from .failure import Failure
+from .failure import Failure, without_secrets
 from .frame import Batch
 from .tagged import natural
 
@@ -60,8 +60,9 @@ class Tally:
     def show(self, input: bytes, failure: Failure) -> None:
         """Take an example, if its kind has none."""
         if failure.kind not in self._examples and len(self._examples) < MOST_EXAMPLES:
-            text = natural(input[: 10 * LONGEST] if len(input) > 10 * LONGEST else input).decode("utf-8", "replace")
-            self._examples[failure.kind] = Example(text[:LONGEST], failure.message[:LONGEST])
+            text = natural(input) if len(input) <= 10 * LONGEST else input[: 2 * LONGEST]
+            shown = without_secrets(text.decode("utf-8", "replace"))
+            self._examples[failure.kind] = Example(shown[:LONGEST], failure.message[:LONGEST])
 
     @property
     def failed(self) -> int:

@@ -97,7 +97,11 @@ class Writer:
     def _run(self) -> None:
         try:
             while self._waited():
-                self._commit(self._taken())
+                try:
+                    self._commit(self._taken())
+                except Exception as error:  # a defect; whoever waits for these must hear of it
+                    self.error = self.error or _broken(self._store.path, error, self._spill)
+                    self._done(self._taken_so_far - self._told)
                 self.snapshots.write(len(self.queue), problem=str(self.error or ""))
         finally:
             self._close()
