@@ -202,9 +202,7 @@ class Client:
         return self.refused / max(1, self.ok + self.refused)
 
 
-def simulate(
-    server: Server, clients: Sequence[Client], until: float, seed: int, *, hop: Times | None = None
-) -> None:
+def simulate(server: Server, clients: Sequence[Client], until: float, seed: int, *, hop: Times | None = None) -> None:
     """Run `clients` against `server` for `until` virtual seconds; `hop`: the way there, if it is not even."""
     rng = random.Random(seed)
     order = itertools.count()
@@ -345,7 +343,10 @@ SCENES = (
     Scene(
         "50 slots, then 100, then 25",
         lambda: Slots(50, CALL, [(20.0, 100), (40.0, 25)]),
-        60, (500 + 1000 + 250) * 20, 0.1, 93,
+        60,
+        (500 + 1000 + 250) * 20,
+        0.1,
+        93,
     ),  # fmt: skip
     Scene("two on a queue of 50", lambda: Slots(50, CALL), 30, 500 * 30, 0.1, 93, clients=2),
     Scene("two on 200/s with 429", lambda: TokenBucket(200, 20, QUICK), 60, 200 * 60 + 20, 0.05, 90, clients=2),
