@@ -278,7 +278,7 @@ class Gate:
     def granted(self, line: _Line, count: int) -> None:
         """Use permits that were taken for a line meanwhile, as far as there are inputs and lanes."""
         used = 0
-        if not self._closed:
+        if not self._closed and line.claim.paused_until <= self.host.clock():  # since they were taken
             used = max(0, min(count, len(line.pending), self._room(line)))
         if used < count:
             line.claim.refund(count - used)
