@@ -204,6 +204,7 @@ class Driver:
             hedged=self._scope.hedged if self._scope is not None else 0,
             waiting=waiting,
             rejected=self._failures.rejected,
+            paused=self._gate.paused if self._gate is not None and self._ended is None else 0.0,
             notes=(
                 *(self._keeping.ledger.notices if self._keeping is not None else ()),
                 *self._failures.notes(opened),
@@ -483,7 +484,8 @@ class Driver:
             self.fatal(error)
             return False
         pushback = pushback_of(error, time.time())
-        ill = attempts is not None and attempts.retry.breaker and (pushback is not None or transient(error))
+        told_when = pushback is not None and pushback.retry_after is not None  # it is well: the pause is enough
+        ill = attempts is not None and attempts.retry.breaker and not told_when and transient(error)
         if self._gate is None and (ill or (pushback is not None and pushback.pauses)):
             self._install_gate()
         again = False

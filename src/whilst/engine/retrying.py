@@ -107,7 +107,8 @@ class Retrying:
         self._ended += 1
         now, pushback = self._clock(), pushback_of(error, time.time())
         if self._retry.breaker:
-            self._tell_breaker(call, now, ill=pushback is not None or transient(error))
+            told_when = pushback is not None and pushback.retry_after is not None  # it is well: the wait is enough
+            self._tell_breaker(call, now, ill=not told_when and transient(error))
         wait, left = self._wait(error, attempt, pushback), bound.due - now
         if wait is None or wait >= left:
             return None
