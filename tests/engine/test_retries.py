@@ -299,7 +299,9 @@ def test_an_outage_of_a_minute_makes_no_storm(breaker: bool, concurrency: int, l
         if breaker:
             assert run.summary().notes[-1].startswith("paused ")
             assert len(server.starts) <= 20 + concurrency + 6  # five or six probes
-        assert firsts >= (5 if level == "step" else 20)  # in a flow an input keeps its place while it waits
+        assert firsts >= (
+            5 if level == "step" else 10
+        )  # some of the 20 calls that open a breaker are retries; in a flow an input keeps its place while it waits
 
     main()
 
