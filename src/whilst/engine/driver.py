@@ -135,7 +135,7 @@ class Driver:
             inf if plan.timeout is None else plan.timeout,
             inf if plan.retry is None or plan.retry.total is None else plan.retry.total,
         )
-        self._keeping = Keeping(ledger, self) if ledger is not None else None
+        self._keeping = Keeping(ledger, self, plan.concurrency) if ledger is not None else None
         self._retry_due = inf
         self._gate = Gate(self, plan.limits or (Limit._unlimited(),), plan.concurrency) if self._needs_gate() else None
         if self._keeping is not None or self._gate is not None:
@@ -291,7 +291,7 @@ class Driver:
     def refill(self) -> None:
         """Let the source fill the room, and say when the consumer should ask again."""
         self.nudge_at = inf if self._exhausted else 0  # before the look at `delivered`, so that none is missed
-        if not self._exhausted and (self._keeping is None or self._keeping.has_room):
+        if not self._exhausted:
             self._source.fill(self.window.limit)
         self._pump()
         if self._exhausted:
@@ -397,14 +397,17 @@ class Driver:
 
     def _blocked(self) -> bool:
         """Whether lanes lack work although inputs are there, so that more of them would not help."""
-        return bool(self.queue) or (self._gate is not None and self._gate.pending > 0 and not self._gate.keyed)
+        if self.queue or (self._keeping is not None and self.inbox):
+            return True
+        return self._gate is not None and self._gate.pending > 0 and not self._gate.keyed
 
     def _pump(self) -> None:
         """Move inputs from the inbox on: to their outcome, if the journal has it, else through the gate to the lanes."""
         inbox = self.inbox
         if inbox is self.queue:
             return
-        pairs = [inbox.popleft() for _ in range(len(inbox))]
+        room = len(inbox) if self._keeping is None else min(len(inbox), self._keeping.room)
+        pairs = [inbox.popleft() for _ in range(room)]
         if self._keeping is not None and pairs:
             pairs, known = self._keeping.ledger.admit(pairs)
             self._give_known(known)

@@ -12,7 +12,8 @@ from typing import Protocol
 from ..core.outcome import Record
 from .ledger import Ledger
 
-MOST_BACKLOG = 65_536  # outcomes that wait for the journal's writer; reading inputs halts there
+# Calls made or under way whose outcomes are not durable, besides one a lane: as many are made again after a crash.
+MOST_UNWRITTEN = 4096
 
 
 class Keeper(Protocol):
@@ -36,21 +37,22 @@ class Keeper(Protocol):
 class Keeping:
     """The journal of one run, between its calls and its consumer."""
 
-    def __init__(self, ledger: Ledger, keeper: Keeper) -> None:
+    def __init__(self, ledger: Ledger, keeper: Keeper, concurrency: int) -> None:
         self.ledger: Ledger = ledger
         self.strict: bool = ledger.strict
         """Whether outcomes are held back until they are durable."""
         self._keeper = keeper
+        self._most = MOST_UNWRITTEN + concurrency
         self._held: deque[tuple[Record, bool]] = deque()  # and whether a lane's slot is held with it
         self._flush: asyncio.Task[None] | None = None
         ledger.attach(durable=self._durable, broken=self._broken)
 
     @property
-    def has_room(self) -> bool:
-        """Whether the writer keeps up."""
-        return self.ledger.backlog <= MOST_BACKLOG
+    def room(self) -> int:
+        """How many more inputs may go to the lanes; more can after a commit."""
+        return max(0, self._most - self.ledger.unwritten)
 
-    def write(self, record: Record, *, slot: bool) -> bool:
+    def write(self, record: Record, *, slot: bool = True) -> bool:
         """Write an outcome down, which holds a lane's slot or not; return whether it may be given now."""
         try:
             self.ledger.add(record)

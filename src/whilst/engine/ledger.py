@@ -17,8 +17,8 @@ class Ledger(Protocol):
     """What was found wrong on opening and got over, each a sentence."""
 
     @property
-    def backlog(self) -> int:
-        """Outcomes that were added and are not durable yet."""
+    def unwritten(self) -> int:
+        """How many inputs were to be called and have no durable outcome yet; large ones count for more."""
         ...
 
     def attach(self, *, durable: Callable[[int], None], broken: Callable[[Exception], None]) -> None:

@@ -30,7 +30,7 @@ class Journal:
 
     Args:
         path: the file, an SQLite database; beside it are its lock, its status and the count that shows losses.
-        commit: "buffered": outcomes are given at once and written at 4,096 or every 50 ms, so a killed process calls
+        commit: "buffered": outcomes are given at once and written at 2,048 or every 50 ms, so a killed process calls
             at most as many again as that and its concurrency. "strict": each outcome is given only once it is on the
             disk, and at most `concurrency` calls are made again.
         key: what an input is known by (`lambda row: row["id"]`); a string, a number, or anything of JSON's types.

@@ -31,8 +31,8 @@ from .store import Store
 from .tally import Tally
 from .writer import Writer
 
-HEAVY = 1024  # bytes of a value from which on it counts as more than one in the backlog
-HEAVY_SHIFT = 11  # 2 KiB each, so that the backlog of 65,536 at which reading halts is 128 MiB at most
+HEAVY = 1024  # bytes of a value from which on it is weighed
+HEAVY_SHIFT = 15  # 32 KiB each, so that the 4,096 that may be unwritten at once are 128 MiB at most
 HEAVY_COMMIT = 4 * 1024 * 1024
 _SCALARS = frozenset({int, bool, type(None)})  # immutable and small: written later, many at once
 
@@ -81,7 +81,7 @@ class Ledger:
         self._values = values
         self._journal = journal
         self._last = last
-        self._added = self._durable = self._heavy = 0
+        self._called = self._added = self._durable = self._heavy = 0
         self._on_durable: Callable[[int], None] = _nobody
         self._on_broken: Callable[[Exception], None] = _nobody
         self._broken: JournalError | None = None
@@ -100,10 +100,9 @@ class Ledger:
         self._writer.snapshots.total = total
 
     @property
-    def backlog(self) -> int:
-        """Outcomes that were added and are not durable yet; large ones count for more."""
-        waiting = self._added - self._durable
-        return max(waiting, self._heavy >> HEAVY_SHIFT) if waiting else 0
+    def unwritten(self) -> int:
+        """How many inputs were to be called and have no durable outcome yet; large values count for more."""
+        return max(self._called - self._durable, self._heavy >> HEAVY_SHIFT)
 
     def attach(self, *, durable: Callable[[int], None], broken: Callable[[Exception], None]) -> None:
         """Call `durable(count)` after each commit, `broken(error)` once if writing fails."""
@@ -127,6 +126,7 @@ class Ledger:
         self._writer.pending.update(
             zip([index for index, _ in pairs], zip(keys, rests, texts, strict=True), strict=True)
         )
+        self._called += len(pairs)
         return pairs, records
 
     def add(self, record: Record) -> None:

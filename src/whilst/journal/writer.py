@@ -1,4 +1,4 @@
-"""When are outcomes written? By one thread, many in a commit: at 4,096 or 50 ms, or as soon as it is free.
+"""When are outcomes written? By one thread, many in a commit: at 2,048 or 50 ms, or as soon as it is free.
 
 The loop appends to a queue and rings when it has reached `ring_at`: 1 while the writer rests, a commit's worth while
 it waits for more, never while it is busy. So an outcome costs the loop an append and a comparison.
@@ -22,7 +22,9 @@ from .store import Store
 from .tail import Tail
 from .tally import Tally
 
-COMMIT = 4096  # outcomes; a commit of fewer costs more each, one of more loses more when the process is killed
+# Outcomes: a commit of fewer costs more each, one of more loses more when the process is killed. While one is written
+# the next gathers, and a run lets at most `MOST` calls be unwritten (see `engine.keeping`).
+COMMIT, MOST = 2048, 4096
 COMMIT_BYTES = 8 * 1024 * 1024
 WITHIN = 0.050  # seconds that an outcome waits for others
 _NEVER = sys.maxsize
@@ -128,7 +130,7 @@ class Writer:
     def _taken(self) -> list[Record]:
         """Take a commit's worth from the queue."""
         take = self.queue.popleft
-        records = [take() for _ in range(min(COMMIT, len(self.queue)))]
+        records = [take() for _ in range(min(MOST, len(self.queue)))]
         self._taken_so_far += len(records)
         return records
 
