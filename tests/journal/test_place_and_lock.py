@@ -39,7 +39,8 @@ broken line
     ("directory", "kind"),
     [
         ("/", ""), ("/home", "nfs4"), ("/home/me/x", "nfs4"), ("/home/local/x", ""), ("/homes", ""),
-        ("/mnt/with space/a", "cifs"), ("/mnt/s/a/b", "fuse.sshfs"), ("/mnt/over", ""), ("/box/a", ""), ("/mnt/tail", ""),
+        ("/mnt/with space/a", "cifs"), ("/mnt/s/a/b", "fuse.sshfs"), ("/mnt/over", ""), ("/box/a", ""),
+        ("/mnt/tail", ""),
     ],
 )  # fmt: skip
 def test_a_network_file_system_is_known_by_its_mount(directory: str, kind: str) -> None:
@@ -89,7 +90,7 @@ def as_somebody() -> Iterator[None]:
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="POSIX rights")
 @pytest.mark.parametrize("what", ["directory", "file"])
 def test_what_cannot_be_written_is_said_before_anything_is_called(tmp_path: Path, what: str) -> None:
-    """`os.access` asks for the real user, who is root where tests run as root: so it is asked in a process of its own."""
+    """`os.access` asks for the real user, who may be root: so a process of its own does."""
     where = tmp_path / "there"
     where.mkdir()
     drive(where / "run.db", [1])
@@ -204,7 +205,7 @@ def test_only_the_owner_can_read_what_is_in_a_journal(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "run.db.status.json").stat().st_mode) == 0o600
 
 
-# -- the lock -----------------------------------------------------------------------------------------------------------
+# -- the lock --------------------------------------------------------------------------------------------------------
 
 HOLDER = """
 import asyncio, sys
@@ -293,7 +294,7 @@ def test_a_lock_without_the_name_of_its_holder_is_one_all_the_same(tmp_path: Pat
     asyncio.run(main())
 
 
-# -- the function -------------------------------------------------------------------------------------------------------
+# -- the function ----------------------------------------------------------------------------------------------------
 
 
 def treble(x: Any) -> Any:

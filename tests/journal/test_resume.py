@@ -234,7 +234,9 @@ async def _live(path: Path, episodes: list[Any]) -> None:
     certain: dict[tuple[int, int], int] = {}  # from which of them on it must be
     serial = iter(range(1_000_000))
     for number, each in enumerate(episodes):
-        ledger = opened(path, name="f", commit="strict" if each["strict"] else "buffered", retry_failed=each["retry_failed"])
+        ledger = opened(
+            path, name="f", commit="strict" if each["strict"] else "buffered", retry_failed=each["retry_failed"]
+        )
         seen: Counter[int] = Counter()
         for start in range(0, len(each["inputs"]), each["batch"]):
             part = list(enumerate(each["inputs"]))[start : start + each["batch"]]

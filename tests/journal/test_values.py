@@ -212,7 +212,7 @@ for _ in range(100_000):
         (Point(1, 2), None, "its type is Point", "codec=Point"),
         ([Place("x")], None, "a Place is in it", "codec=Place"),
         (Colour.RED, None, "its type is Colour", "codec=Colour"),
-        (namedtuple("Row", "a")(1), None, "its type is Row", "codec=Row"),  # noqa: PYI024
+        (namedtuple("Row", "a")(1), None, "its type is Row", "codec=Row"),
         (OrderedDict(a=1), None, "its type is OrderedDict", "an encode and a decode"),
         (LOOPED, None, "contains itself", "what JSON can hold"),
         (DEEP, None, "nested too deep", "what JSON can hold"),
@@ -221,7 +221,9 @@ for _ in range(100_000):
     ],
     ids=lambda it: type(it).__name__,
 )
-def test_a_value_that_would_not_come_back_is_refused_at_once(value: Any, codec: Any, evidence: str, remedy: str) -> None:
+def test_a_value_that_would_not_come_back_is_refused_at_once(
+    value: Any, codec: Any, evidence: str, remedy: str
+) -> None:
     with pytest.raises(whilst.Unstorable) as caught:
         Values(codec, None, "ask").encode(value)
     text = str(caught.value)

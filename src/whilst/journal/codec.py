@@ -16,7 +16,7 @@ import enum
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -67,7 +67,8 @@ class Values:
             raise self._refused(value, error) from None
         if len(text) > MOST_BYTES:
             raise Unstorable(
-                f"{self._name}() returned a value of {len(text):,} bytes, and the journal stores at most {MOST_BYTES:,}",
+                f"{self._name}() returned a value of {len(text):,} bytes",
+                f"the journal stores at most {MOST_BYTES:,}",
                 remedy="write it to a file and return the file's name",
             )
         return text
@@ -83,6 +84,13 @@ class Values:
             return self._read(made)
         value = decode(text)
         return value if self._own is None else self._own.decode(value)
+
+    def decode_all(self, texts: Sequence[bytes]) -> list[Any] | None:
+        """Read many at once, if none of them needs more than a JSON parser."""
+        if self._own is not None:
+            return None
+        joined = b",".join(texts)
+        return parsed(b"[%b]" % joined) if MARK not in joined else None
 
     def _type(self, given: Any, fn: Any) -> None:
         hint = given if given is not None else returned_by(fn)
@@ -114,7 +122,7 @@ class Values:
 
     def _refused(self, value: Any, error: Exception) -> Unstorable:
         part = error.part if isinstance(error, NoTagError) else value
-        kind = type(part).__qualname__
+        kind: str = _class_of(part).__qualname__
         what = f"{self._name}() returned what the journal cannot store: {short(value, 60)}"
         if isinstance(error, RecursionError):
             return Unstorable(what, "it is nested too deep, or contains itself", remedy="return what JSON can hold")
@@ -126,7 +134,7 @@ class Values:
                 "it does not come back equal as the type that was given or annotated",
                 remedy=f"Journal(…, codec=…) with the type that {self._name}() really returns",
             )
-        if _is_class_of_data(type(part)):
+        if _is_class_of_data(_class_of(part)):
             return Unstorable(
                 what, where, remedy=f"an annotation, {self._name}(…) -> {kind}, or Journal(…, codec={kind})"
             )
@@ -140,7 +148,7 @@ def returned_by(fn: Any) -> Any:
     while isinstance(fn, functools.partial):
         fn = fn.func
     if not inspect.isroutine(fn):
-        fn = getattr(type(fn), "__call__", None)  # noqa: B004 - the method itself is wanted
+        fn = getattr(_class_of(fn), "__call__", None)  # noqa: B004 - the method itself is wanted
     try:
         return typing.get_type_hints(inspect.unwrap(fn)).get("return")
     except Exception:  # annotations are code of the user's; a name that is not there is no reason to fail
@@ -155,13 +163,19 @@ def _is_codec(thing: Any) -> bool:
 
 def _has_classes(hint: Any) -> bool:
     """Whether a type needs to be known to read it: it has a class of the user's own somewhere."""
-    return (isinstance(hint, type) and _is_class_of_data(hint)) or any(map(_has_classes, typing.get_args(hint)))
+    return (isinstance(hint, type) and _is_class_of_data(cast("type[Any]", hint))) or any(
+        map(_has_classes, typing.get_args(hint))
+    )
 
 
-def _is_class_of_data(kind: type) -> bool:
+def _class_of(thing: Any) -> Any:
+    return type(thing)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _is_class_of_data(kind: Any) -> bool:
     if issubclass(kind, (msgspec.Struct, enum.Enum)) or dataclasses.is_dataclass(kind):
         return True
-    return hasattr(kind, "__attrs_attrs__") or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+    return hasattr(kind, "__attrs_attrs__") or (hasattr(kind, "_fields") and issubclass(kind, tuple))
 
 
 def _same(found: Any, value: Any) -> bool:

@@ -15,7 +15,7 @@ import functools
 import inspect
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -130,7 +130,7 @@ class _Reader:
 
     def _object(self, thing: Any) -> None:
         """Add an object that is called: its class's method, and its fields if they are meant to stay as they are."""
-        kind = type(thing)
+        kind: Any = type(thing)  # pyright: ignore[reportUnknownVariableType]
         self._code.append(f"{kind.__module__}.{kind.__qualname__}")
         method = getattr(kind, "__call__", None)  # noqa: B004 - the method itself is wanted
         if isinstance(method, types.FunctionType):
@@ -142,21 +142,31 @@ class _Reader:
 
     def _bind(self, name: str, value: Any) -> None:
         """Add something bound: its content where it has one, its code if it is called, else its type."""
-        content = "" if isinstance(value, type) else _content(value)
+        kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
+        content = "" if issubclass(kind, type) else _content(value)
+        parts = _parts(value)
         if content:
             self._bound.append([name, content])
-        elif type(value) in (tuple, list) and len(value) <= _MOST_PARTS:
-            self._bound.append([name, len(value)])
-            for place, each in enumerate(value):
-                self._bind(f"{name}[{place}]", each)
-        elif type(value) is dict and len(value) <= _MOST_PARTS and all(type(key) is str for key in value):
-            for key in sorted(value):
-                self._bind(f"{name}.{key}", value[key])
+        elif parts is not None:
+            self._bound.append([name, len(parts)])
+            for part, each in parts:
+                self._bind(f"{name}{part}", each)
         elif callable(value):
             self._bound.append([name, "called"])
             self.add(value)
         else:
-            self._bound.append([name, f"{type(value).__module__}.{type(value).__qualname__}"])
+            self._bound.append([name, f"{kind.__module__}.{kind.__qualname__}"])
+
+
+def _parts(value: Any) -> list[tuple[str, Any]] | None:
+    """Return what is in a container, by name; None if it is none that is looked into."""
+    if type(value) in (tuple, list):
+        parts = [(f"[{place}]", each) for place, each in enumerate(value)]
+    elif type(value) is dict and set(map(type, fields := cast("dict[str, Any]", value))) <= {str}:
+        parts = [(f".{key}", each) for key, each in sorted(fields.items(), key=_first)]
+    else:
+        return None
+    return parts if len(parts) <= _MOST_PARTS else None
 
 
 def source_tree(fn: types.FunctionType) -> Any:
@@ -172,7 +182,7 @@ def _tree_of(code: types.CodeType) -> Any:
     except (OSError, SyntaxError, TypeError, ValueError, IndexError):
         return _compiled(code)
     if code.co_name == "<lambda>":
-        found = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda) and _is_of(node, code)][-1:]
+        found: list[Any] = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda) and _is_of(node, code)][-1:]
     else:
         found = [node for node in ast.walk(tree) if _defines(node, code)]
     return _shape(found[0]) if len(found) == 1 else _compiled(code)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from struct import Struct
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ _HEAD = Struct("<8s8sQQIIIB3xI")  # magic, journal, n, total, count, size, befor
 HEAD_SIZE = _HEAD.size
 _NO_COMMA = frozenset({int, bool, float, type(None)})  # what has no comma in its JSON
 _COLUMNS = 8 + 8 + 4 + 4 + 4 + 4  # bytes an outcome: key, rest, started, took, ends of input and value
+
+_SIZES = {"Q": 8, "I": 4, "f": 4}
 
 
 class Item(NamedTuple):
@@ -72,7 +75,8 @@ class Batch(NamedTuple):
         return [part for side in (slice(half), slice(half, None)) for part in self._cut(side).parts(most)]
 
     def _cut(self, side: slice) -> Batch:
-        return Batch(*(column[side] for column in self))
+        columns: Any = (column[side] for column in self)
+        return Batch(*columns)
 
 
 class Last(NamedTuple):
@@ -83,7 +87,8 @@ class Last(NamedTuple):
     crc: int = 0
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Head:
     """What a frame says of itself."""
 
     journal: bytes
@@ -168,7 +173,19 @@ class Columns:
         keys, rests: the digests, 60 and 64 bits.
     """
 
-    __slots__ = ("_body", "_extras", "_frame", "_input_ends", "_plain", "_start", "_value_ends", "_values_at", "count", "keys", "rests")
+    __slots__ = (
+        "_body",
+        "_extras",
+        "_frame",
+        "_input_ends",
+        "_plain",
+        "_start",
+        "_value_ends",
+        "_values_at",
+        "count",
+        "keys",
+        "rests",
+    )
 
     def __init__(self, frame: bytes, head: Head) -> None:
         self._frame = frame
@@ -215,6 +232,12 @@ class Columns:
         at = HEAD_SIZE + self._values_at
         return self._frame[at + ends[place - 1] if place else at : at + ends[place]]
 
+    def values(self, places: Sequence[int]) -> list[bytes]:
+        """Return many values at once: a fifth of the time that `value` takes for each."""
+        frame, ends, at = self._frame, self._value_ends.tolist(), HEAD_SIZE + self._values_at
+        ends.append(0)  # before the first value, at place -1
+        return [frame[at + ends[place - 1] : at + ends[place]] for place in places]
+
     def attempts(self, place: int) -> int:
         """Return how many times the function was called for it."""
         return self._more()[1].get(place, 1)
@@ -238,16 +261,17 @@ class Columns:
 
     def _read(self, code: str, at: int) -> Any:
         begin = at * self.count
-        column = self._body[begin : begin + array(code).itemsize * self.count].cast(code)
+        raw: Any = self._body[begin : begin + _SIZES[code] * self.count]
+        column = raw.cast(code)
         if sys.byteorder == "little":
             return column
-        swapped = array(code, column)
+        swapped: array[Any] = array(code, column)
         swapped.byteswap()
         return swapped
 
 
 def _column(code: str, numbers: Sequence[Any]) -> bytes:
-    column = array(code, numbers)
+    column: array[Any] = array(code, numbers)
     if sys.byteorder != "little":
         column.byteswap()
     return column.tobytes()

@@ -29,6 +29,7 @@ KEY_MASK = (1 << 60) - 1  # a Python int of 60 bits takes 32 bytes, one of 64 ta
 INT_REST = int.from_bytes(b"whilst:i", "little")  # the rest of an int that is its own key
 _MOST, _LEAST = (1 << 59) - 1, -(1 << 59)
 _INT, _STR = {int}, {str}
+_BASES = (str, int, float, bytes, list, dict)
 
 
 class Known(NamedTuple):
@@ -78,7 +79,7 @@ class Identity:
         """
         if self._key is None and self._view is None and items:
             kinds = set(map(type, items))
-            if kinds == _INT and _LEAST <= min(items) and max(items) <= _MOST:  # ints and strings are the most frequent
+            if kinds == _INT and min(items) >= _LEAST and max(items) <= _MOST:  # ints and strings are the most frequent
                 texts = json_of(items)[1:-1].split(b",")
                 return Known([item & KEY_MASK for item in items], [INT_REST] * len(items), texts, {})
             if kinds == _STR and all(map(str.isascii, items)):
@@ -150,21 +151,26 @@ def _as_text(item: Any) -> bytes:
 
 def _object(part: Any, of: Callable[[Any], Any]) -> Any:
     """Return a tree for objects that are told by their class and fields."""
-    kind = type(part)
+    kind: Any = type(part)  # pyright: ignore[reportUnknownVariableType]
     if isinstance(part, enum.Enum):
         fields: Any = {"name": part.name}
     elif isinstance(part, msgspec.Struct):
         fields = {name: of(getattr(part, name)) for name in part.__struct_fields__}
-    elif dataclasses.is_dataclass(part):
+    elif hasattr(kind, "__dataclass_fields__"):
         fields = {field.name: of(getattr(part, field.name)) for field in dataclasses.fields(part)}
     elif isinstance(part, tuple):
-        names = getattr(part, "_fields", None) or map(str, range(len(part)))
-        fields = {name: of(each) for name, each in zip(names, part, strict=True)}
-    elif isinstance(part, (str, int, float, bytes, list, dict)):
-        base = next(each for each in (str, int, float, bytes, list, dict) if isinstance(part, each))
+        fields = _fields_of(part, of)  # pyright: ignore[reportUnknownArgumentType]
+    elif issubclass(kind, _BASES):
+        base: Any = next(each for each in _BASES if issubclass(kind, each))
         fields = of(base(part))
-    elif hasattr(part, "__fspath__"):
+    elif hasattr(kind, "__fspath__"):
         fields = of(part.__fspath__())
     else:
         raise NoTagError(part)
     return {"$": "object", "class": f"{kind.__module__}.{kind.__qualname__}", "v": fields}
+
+
+def _fields_of(part: tuple[Any, ...], of: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the fields of a named tuple, or the places of what is derived from a plain one."""
+    names = getattr(part, "_fields", None) or map(str, range(len(part)))
+    return {name: of(each) for name, each in zip(names, part, strict=True)}

@@ -86,7 +86,7 @@ class Index:
         return found
 
     def _with_repeats(self, keys: list[int], rests: list[int]) -> list[int]:
-        """Tell occurrences of a content apart; what a later one is known by follows from the first one and its number."""
+        """Tell occurrences of a content apart: a later one is known by the first one and its number."""
         blocks: list[int] = []
         for place, (first, rest) in enumerate(zip(keys, rests, strict=True)):
             key = first
@@ -102,18 +102,31 @@ class Index:
 class Block:
     """Some rows in a row, in memory."""
 
-    __slots__ = ("_columns", "_looks", "_places")
+    __slots__ = ("_columns", "_looks", "_places", "_rows")
 
     def __init__(self, frames: list[bytes], journal: bytes) -> None:
         heads = ((frame, checked(frame, journal)) for frame in frames)
         self._columns = [Columns(frame, head) for frame, head in heads if head is not None]
         self._looks = 0
         self._places: dict[int, tuple[Columns, int]] = {}
+        self._rows: dict[int, int] | None = None
 
     def find(self, key: int, rest: int) -> tuple[Columns, int] | None:
         """Return where an outcome is; None if it is not here."""
         found = self._places.get(key) if self._looks == FIRST_LOOKS else self._search(key)
         return found if found is not None and found[0].rests[found[1]] == rest else None
+
+    def values(self, keys: Sequence[int], rests: Sequence[int]) -> list[bytes] | None:
+        """Return the values of many at once, if all are here and none is a failure or took several attempts."""
+        if len(self._columns) != 1 or len(keys) < FIRST_LOOKS or not self._columns[0].plain:
+            return None
+        (columns,) = self._columns
+        if self._rows is None:
+            self._rows = dict(zip(columns.keys, range(columns.count), strict=True))
+        places: list[Any] = list(map(self._rows.get, keys))
+        if None in places or list(map(columns.rests.__getitem__, places)) != rests:
+            return None
+        return columns.values(places)
 
     def _search(self, key: int) -> tuple[Columns, int] | None:
         self._looks += 1

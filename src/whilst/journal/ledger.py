@@ -22,7 +22,7 @@ from .codec import Values
 from .failure import Failure
 from .frame import Columns, Last
 from .identity import Identity
-from .index import NOWHERE, Index
+from .index import NOWHERE, Block, Index
 from .lock import Lock
 from .store import Store
 from .tally import Tally
@@ -32,6 +32,7 @@ HEAVY = 1024  # bytes of a value from which on it counts as more than one in the
 HEAVY_SHIFT = 11  # 2 KiB each, so that the backlog of 65,536 at which reading halts is 128 MiB at most
 HEAVY_COMMIT = 4 * 1024 * 1024
 _SCALARS = frozenset({int, bool, type(None)})  # immutable and small: written later, many at once
+
 
 _open: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
@@ -71,7 +72,7 @@ class Ledger:
         self._writer = writer
         self._index = index
         self._identify = identity.of_all
-        self._as_is: frozenset[type] = frozenset() if values.own else _SCALARS
+        self._as_is: frozenset[Any] = frozenset() if values.own else _SCALARS
         self._values = values
         self._journal = journal
         self._last = last
@@ -107,18 +108,21 @@ class Ledger:
 
     def admit(self, pairs: Sequence[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], list[Record]]:
         """Identify inputs, in the order of the source; return those to call, and records of those already done."""
-        pairs = list(pairs)
-        keys, rests, texts, failed = self._identify([item for _, item in pairs])
+        given = list(pairs)
+        keys, rests, texts, failed = self._identify([item for _, item in given])
         records: list[Record] = []
         if failed:  # no canonical form, or `key` raised: these fail, the others go on
-            records = [(*pairs[place], None, error, 0.0, 0.0, 0) for place, error in failed.items()]
-            pairs = [pair for place, pair in enumerate(pairs) if place not in failed]
+            records = [(*given[place], None, error, 0.0, 0.0, 0) for place, error in failed.items()]
+            given = [pair for place, pair in enumerate(given) if place not in failed]
         blocks = self._index.look_up(keys, rests)
         if blocks.count(NOWHERE) < len(blocks):
-            again = self._recall(pairs, keys, rests, blocks, records)
-            pairs, keys, rests, texts = (list(compress(each, again)) for each in (pairs, keys, rests, texts))
-        self._writer.pending.update(zip([index for index, _ in pairs], zip(keys, rests, texts, strict=True), strict=True))
-        return pairs, records
+            again = self._recall(given, keys, rests, blocks, records)
+            given, texts = list(compress(given, again)), list(compress(texts, again))
+            keys, rests = list(compress(keys, again)), list(compress(rests, again))
+        self._writer.pending.update(
+            zip([index for index, _ in given], zip(keys, rests, texts, strict=True), strict=True)
+        )
+        return given, records
 
     def add(self, record: Record) -> None:
         """Write an outcome down; Unstorable if its value would not come back as it is."""
@@ -180,26 +184,44 @@ class Ledger:
     ) -> list[bool]:
         """Read the outcomes of inputs that are done, block by block; return which are to be called after all."""
         again = [block == NOWHERE for block in blocks]
-        places = [place for place, new in enumerate(again) if not new]
-        places.sort(key=blocks.__getitem__)
-        current, find = NOWHERE, _nowhere
-        for place in places:
-            if blocks[place] != current:
-                current = blocks[place]
-                find = self._finder(current)
-            found = find(keys[place], rests[place])
-            if found is None:  # two inputs with the same 60 bits, or a row that has been damaged since
-                again[place] = True
-            else:
-                records.append(self._record(*pairs[place], *found))
-        records.sort(key=_by_index)
+        by_block: dict[int, list[int]] = {}
+        for place, number in enumerate(blocks):
+            if number != NOWHERE:
+                by_block.setdefault(number, []).append(place)
+        for number, places in by_block.items():
+            block = self._block(number)
+            part = (
+                [pairs[place] for place in places],
+                [keys[place] for place in places],
+                [rests[place] for place in places],
+            )
+            if block is not None and (found := self._values_at_once(block, *part)) is not None:
+                records += found
+                continue
+            for place in places:
+                at = block.find(keys[place], rests[place]) if block is not None else None
+                if at is None:  # two inputs with the same 60 bits, or a row that has been damaged since
+                    again[place] = True
+                else:
+                    records.append(self._record(*pairs[place], *at))
+        if len(by_block) > 1:
+            records.sort(key=_by_index)
         return again
 
-    def _finder(self, number: int) -> Callable[[int, int], tuple[Columns, int] | None]:
+    def _values_at_once(
+        self, block: Block, pairs: list[tuple[int, Any]], keys: list[int], rests: list[int]
+    ) -> list[Record] | None:
+        texts = block.values(keys, rests)
+        values = self._values.decode_all(texts) if texts is not None else None
+        if values is None:
+            return None
+        return [(*pair, value, None, 0.0, 0.0, 1) for pair, value in zip(pairs, values, strict=True)]
+
+    def _block(self, number: int) -> Block | None:
         try:
-            return self._index.block(number, self._store, self._journal).find
+            return self._index.block(number, self._store, self._journal)
         except Exception:  # the disk, mostly; calling again is what is left
-            return _nowhere
+            return None
 
     def _record(self, index: int, item: Any, columns: Columns, place: int) -> Record:
         attempts = 1
@@ -220,7 +242,7 @@ class Ledger:
         if error is not None:
             value = Failure.of(error)
         else:
-            kind = type(value)
+            kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
             if self._values.own or not (
                 (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
             ):
@@ -272,10 +294,6 @@ def _unreadable(text: bytes, error: Exception) -> Unstorable:
         f"{type(error).__name__}: {short(str(error), 200)}",
         remedy='Journal(…, codec=…) with the type it was stored as, or accept="fresh"',
     )
-
-
-def _nowhere(key: int, rest: int) -> None:
-    return None
 
 
 def _nobody(_: Any) -> None:

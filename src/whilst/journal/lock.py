@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import sys
@@ -55,7 +56,7 @@ class Lock:
         _held.add(self)
         try:
             os.ftruncate(fd, 0)
-            os.pwrite(fd, msgspec.json.encode(Holder(os.getpid(), socket.gethostname(), time.time())), 0)
+            os.pwrite(fd, msgspec.json.encode(Holder(os.getpid(), host_name(), time.time())), 0)
         except OSError:  # a full disk: the lock holds without the name of its holder
             pass
 
@@ -95,6 +96,12 @@ class Lock:
         )
 
 
+@functools.cache
+def host_name() -> str:
+    """Return the name of this machine."""
+    return socket.gethostname()
+
+
 def holder_of(path: str) -> Holder | None:
     """Return who took the lock of a journal last and has not let go of it; it may have died since."""
     try:
@@ -106,7 +113,7 @@ def holder_of(path: str) -> Holder | None:
 
 def is_alive(holder: Holder) -> bool:
     """Whether the holder still runs, as far as this machine can tell; without touching the lock."""
-    if holder.host != socket.gethostname():
+    if holder.host != host_name():
         return True
     try:
         os.kill(holder.pid, 0)

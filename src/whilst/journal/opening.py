@@ -113,12 +113,12 @@ def _opened(terms: Terms, exists: bool) -> tuple[Store, Index, Found]:
 
 
 def _header(terms: Terms, found: Found) -> Header:
-    key = fingerprint(terms.key)
+    key = None if terms.key is None else fingerprint(terms.key)
     return Header(
         name=terms.name,
         place=terms.place,
         fingerprint=fingerprint(terms.fn),
-        key="" if terms.key is None else f"{key.code}{key.bound}",
+        key="" if key is None else f"{key.code}{key.bound}",
         command=None if terms.command is None else command_of(*terms.command),
         created=time.time(),
         lost=found.lost,

@@ -15,10 +15,11 @@ from .frame import MAGIC
 # File systems that other machines may write to as well: locks and syncs mean less there than a journal needs. 9p is
 # not among them, though it can be one: it is the root of sandboxed containers.
 NETWORK = frozenset(
-    (
-        "nfs nfs4 cifs smb smb2 smb3 smbfs ncpfs afs ceph lustre gpfs beegfs orangefs pvfs2 ocfs2 gfs gfs2 davfs coda"
-    ).split()
-    + [f"fuse.{name}" for name in "sshfs s3fs rclone gcsfuse goofys glusterfs davfs2 ceph juicefs mergerfs-nfs".split()]
+    {
+        *("nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "gpfs", "beegfs"),
+        *("orangefs", "pvfs2", "ocfs2", "gfs", "gfs2", "davfs", "coda", "fuse.sshfs", "fuse.s3fs", "fuse.rclone"),
+        *("fuse.gcsfuse", "fuse.goofys", "fuse.glusterfs", "fuse.davfs2", "fuse.ceph", "fuse.juicefs"),
+    }
 )
 SQLITE_HEAD = b"SQLite format 3\x00"
 _OCTAL = re.compile(r"\\([0-7]{3})")

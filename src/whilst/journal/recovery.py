@@ -26,7 +26,7 @@ class Found:
 
     journal: bytes = b""
     header: Header | None = None
-    last: Last = Last()
+    last: Last = field(default_factory=Last)
     lost: int = 0
     """Outcomes that once were here and are not any more."""
     broken: int = 0

@@ -88,7 +88,7 @@ class Spill:
         line = Line(
             input=msgspec.Raw(natural(item.input)),
             value=msgspec.Raw(natural(value)),
-            error=item.value if is_failure else None,
+            error=item.value if isinstance(item.value, Failure) else None,
             attempts=item.attempts,
             raw=base64.b64encode(both).decode(),
             key=item.key,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from collections import deque
 
@@ -12,7 +11,7 @@ import msgspec
 
 from ..errors import JournalError
 from .header import Command, Header
-from .lock import holder_of, is_alive
+from .lock import holder_of, host_name, is_alive
 from .tally import Kind, Tally
 
 EVERY = 1.0  # seconds between two snapshots
@@ -95,7 +94,7 @@ class Snapshots:
             place=self._header.place,
             command=self._header.command,
             pid=os.getpid(),
-            host=socket.gethostname(),
+            host=host_name(),
             started=self._started,
             updated=time.time(),
             running=running,

@@ -13,7 +13,7 @@ import decimal
 import math
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -86,7 +86,7 @@ def natural(text: bytes) -> bytes:
 
 def _is_plain(value: Any) -> bool:
     """Whether a value has only the exact types that JSON knows; sets of types make that cheap."""
-    kind = type(value)
+    kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind is dict:
         if not _STR.issuperset(map(type, value)):
             return False
@@ -105,7 +105,7 @@ def _tree(value: Any, opaque: Opaque | None, ordered: bool) -> Any:
     """Return what JSON can write."""
 
     def of(part: Any) -> Any:
-        kind = type(part)
+        kind: Any = type(part)  # pyright: ignore[reportUnknownVariableType]
         if kind is str:
             return part if part.isascii() or _is_text(part) else _tagged("str", _surrogates(part))
         if kind is float:
@@ -138,13 +138,16 @@ def _tagged(name: str, made: Any) -> dict[str, Any]:
 
 def _value(tree: Any) -> Any:
     """Return the value that a tree was made of."""
-    if type(tree) is list:
-        return [_value(each) for each in tree]
-    if type(tree) is not dict:
+    if isinstance(tree, list):
+        items: list[Any] = tree  # pyright: ignore[reportUnknownVariableType]
+        return [_value(each) for each in items]
+    if not isinstance(tree, dict):
         return tree
-    if TAG not in tree:
-        return {key: _value(each) for key, each in tree.items()}
-    name, made = tree[TAG], tree.get("v")
+    fields = cast("dict[str, Any]", tree)
+    if TAG not in fields:
+        return {key: _value(each) for key, each in fields.items()}
+    name: Any = fields[TAG]
+    made: Any = fields.get("v")
     if name == "dict":
         return {_value(key): _value(each) for key, each in made}
     if name == "tuple":
@@ -157,13 +160,16 @@ def _value(tree: Any) -> Any:
 
 
 def _naked(tree: Any) -> Any:
-    if type(tree) is list:
-        return [_naked(each) for each in tree]
-    if type(tree) is not dict:
+    if isinstance(tree, list):
+        items: list[Any] = tree  # pyright: ignore[reportUnknownVariableType]
+        return [_naked(each) for each in items]
+    if not isinstance(tree, dict):
         return tree
-    if TAG not in tree:
-        return {key: _naked(each) for key, each in tree.items()}
-    name, made = tree[TAG], tree.get("v")
+    fields = cast("dict[str, Any]", tree)
+    if TAG not in fields:
+        return {key: _naked(each) for key, each in fields.items()}
+    name: Any = fields[TAG]
+    made: Any = fields.get("v")
     if name == "typed":
         return made
     if name == "dict":

@@ -59,7 +59,10 @@ class Writer:
         self._thread: threading.Thread | None = None
 
     def start(self, journal: bytes, last: Last, tell: Told, ended: Callable[[], None]) -> None:
-        """Begin: `tell(count, error)` after each commit (`error` from when it broke) and `ended()` at the end, on the writer's thread."""
+        """Begin: `tell(count, error)` after each commit, `ended()` at the end, both on the writer's thread.
+
+        From when writing broke on, `error` says so.
+        """
         self._journal, self._last, self._tell, self._ended = journal, last, tell, ended
         self._thread = threading.Thread(target=self._run, name="whilst-journal", daemon=True)
         self._thread.start()
