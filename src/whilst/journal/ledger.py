@@ -112,12 +112,12 @@ class Ledger:
 
     def admit(self, pairs: Sequence[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], list[Record]]:
         """Identify inputs, in the order of the source; return those to call, and records of those already done."""
-        given = list(pairs)
-        keys, rests, texts, failed = self._identify([item for _, item in given])
+        pairs = list(pairs)
+        keys, rests, texts, failed = self._identify([item for _, item in pairs])
         records: list[Record] = []
         if failed:  # no canonical form, or `key` raised: these fail, the others go on
-            records = [(*given[place], None, error, 0.0, 0.0, 0) for place, error in failed.items()]
-            given = [pair for place, pair in enumerate(given) if place not in failed]
+            records = [(*pairs[place], None, error, 0.0, 0.0, 0) for place, error in failed.items()]
+            pairs = [pair for place, pair in enumerate(pairs) if place not in failed]
         blocks = self._index.look_up(keys, rests)
         if blocks.count(NOWHERE) < len(blocks):
             again = self._recall(pairs, keys, rests, blocks, records)
