@@ -34,7 +34,7 @@ from ..lanes.ending import ended
 from ..lanes.loop import LoopLanes
 from ..lanes.port import Lanes
 from ..lanes.threads import ThreadLanes
-from ..limit import Limit
+from ..limit import Limit, holding
 from .attempts import Attempts
 from .failing import Failures
 from .gate import Gate, emptied
@@ -102,7 +102,8 @@ class Driver:
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
         self.clock: Callable[[], float] = clock_of(loop)
-        self.context: contextvars.Context = plan.context
+        self.context: contextvars.Context = holding(plan.context, plan.limits)
+        self.source_context: contextvars.Context = plan.context
         self.queue: deque[Pair] = deque()
         self.inbox: deque[Pair] = self.queue
         self.window: Window = Window(plan.concurrency, plan.run_ahead)
