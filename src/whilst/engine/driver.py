@@ -403,7 +403,7 @@ class Driver:
         return self._gate is not None and self._gate.pending > 0 and not self._gate.keyed
 
     def _pump(self) -> None:
-        """Move inputs from the inbox on: to their outcome, if the journal has it, else through the gate to the lanes."""
+        """Move inputs on from the inbox: to their outcome, if the journal has it, else through the gate to the lanes."""
         inbox = self.inbox
         if inbox is self.queue:
             return
@@ -545,7 +545,7 @@ class Driver:
             self._lanes.drop(record[0] if self._plan.ordered else -1)
 
     def _stop(self, error: BaseException | None, horizon: int = 0) -> None:
-        """Admit nothing more and forget inputs from `horizon` on that are not in flight; the first error given stays."""
+        """Admit nothing more, forget inputs from `horizon` on that are not in flight; the first error given stays."""
         if self.error is None and not self.finished:
             self.error = error
         if horizon >= self._horizon:
