@@ -403,7 +403,7 @@ class Driver:
         return self._gate is not None and self._gate.pending > 0 and not self._gate.keyed
 
     def _pump(self) -> None:
-        """Move inputs on from the inbox: to their outcome, if the journal has it, else through the gate to the lanes."""
+        """Move inputs from the inbox: to their outcome, if the journal has it, else through the gate to the lanes."""
         inbox = self.inbox
         if inbox is self.queue:
             return
