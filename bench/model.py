@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Unit = Literal["µs", "s", "MiB", "ms", "%"]
+Unit = Literal["µs", "s", "MiB", "ms", "%", "x"]
 Kind = Literal["whilst", "floor", "peer"]
 Figures = Mapping[str, float]  # contestant -> median figure of one workload, in the workload's unit
 

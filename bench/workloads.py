@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import flows, rates, web
+from bench import flows, policies, rates, web
 from bench.contestants import ASYNC, OURS, THREADS
 from bench.memory import peak_mib, resident_mib
 from bench.model import WHILST, Contestant, Figures, Job, NotInstalledError, Sample, Target, Unit, Workload
@@ -317,6 +317,29 @@ WORKLOADS = (
         (times_faster("at most a quarter of asyncio.to_thread", 4.0, flows.TO_THREAD),),
         rounds=2,
         quick=2,
+    ),
+    *(
+        Workload(
+            f"policies-{name}", f"{title}, 100 in flight, under policies, over a bare run", "x", 165_000,
+            policies.CONTESTANTS,
+            policies.ratio(fn),
+            (
+                Target(
+                    "retry, timeout and limit together: at most 1.3x bare", lambda figures: figures[policies.ALL_ON],
+                    1.3, "x",
+                ),
+            ),
+            rounds=1,
+            quick=4,
+        )
+        for name, title, fn in (("noop", "async no-op", async_noop), ("yield", "async sleep(0)", async_yield))
+    ),
+    Workload(
+        "timeout-cost", "what timeout= adds to an async no-op", "µs", 330_000,
+        only(policies.CONTESTANTS, policies.TIMEOUT),
+        policies.above_bare(async_noop),
+        (Target("at most 0.2 µs a call", lambda figures: figures[policies.TIMEOUT], 0.2, "µs"),),
+        quick=4,
     ),
     Workload(
         "rate-call", "an async call under a limit of 100,000/s, CPU time", "µs", 100_000, rates.contestants(100_000),

@@ -285,7 +285,10 @@ def at_once(
         return min([concurrency, *bounds]), None
     if adaptive:
         return min([MOST_ADAPTIVE_THREADS if on_threads else MOST_ADAPTIVE, *bounds]), DEFAULT_CONCURRENCY
-    return (min(bounds) if bounds else None), None
+    of_one_key = [most for limit in limits if (most := limit.most) is not None and limit.keyed]
+    if bounds or not of_one_key:
+        return (min(bounds) if bounds else None), None
+    return max(DEFAULT_CONCURRENCY, *of_one_key), None  # one key alone may use all that it is allowed
 
 
 def plan_of(

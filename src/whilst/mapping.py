@@ -243,7 +243,8 @@ def _check_threads(count: int | None, name: str, on_threads: bool) -> int:
         return DEFAULT_CONCURRENCY
     if on_threads and count > MOST_THREADS:
         raise ValueError(
-            f"concurrency={count} would need as many threads, because {name}() is blocking; at most {MOST_THREADS}"
+            f"concurrency={count} would need as many threads, because {name}() is blocking\n"
+            f"  try: concurrency={MOST_THREADS}, the most there may be, or an async function"
         )
     return count
 

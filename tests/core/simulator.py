@@ -20,7 +20,18 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Protocol
 
-from server_models import Answer, FixedWindow, Server, Slots, SlotsOrRefused, Times, TokenBucket, Unlimited, around, between
+from server_models import (
+    Answer,
+    FixedWindow,
+    Server,
+    Slots,
+    SlotsOrRefused,
+    Times,
+    TokenBucket,
+    Unlimited,
+    around,
+    between,
+)
 
 from whilst.core.adaptive import Controller
 

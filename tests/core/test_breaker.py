@@ -34,9 +34,8 @@ def test_twenty_failures_open_it_and_nineteen_do_not() -> None:
 
 @pytest.mark.parametrize(("every", "opens"), [(1, True), (2, True), (3, False), (10, False)])
 def test_half_of_the_calls_must_fail(every: int, opens: bool) -> None:
-    breaker, ended = Breaker(), 0
-    for n in range(200):
-        ended += 1
+    breaker = Breaker()
+    for ended, n in enumerate(range(200), start=1):
         if n % every == 0 and breaker.failed(n, ended, n * 0.01):
             break
     assert (breaker.opened > 0) == opens

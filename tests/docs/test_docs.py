@@ -33,7 +33,14 @@ pytest.importorskip("aiohttp")
 pokeapi = pytest.importorskip("whilst.demo.pokeapi")
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/tutorial.md", "docs/flows.md", "docs/http.md", "docs/inputs-and-outputs.md"]
+PAGES = [
+    "README.md",
+    "docs/tutorial.md",
+    "docs/flows.md",
+    "docs/limits-and-retries.md",
+    "docs/http.md",
+    "docs/inputs-and-outputs.md",
+]
 PUBLIC = "https://pokeapi.co/api/v2"
 WHILST = 'whilst() { "$PYTHON" -c "from whilst.cli.main import main; main()" "$@"; }'
 

@@ -36,6 +36,8 @@ class Server:
         self.inside: Counter[Hashable] = Counter()
         self.most: Counter[Hashable] = Counter()
         self.twice: list[Any] = []
+        self.pushbacks: list[tuple[float, int]] = []
+        """When it said "slower", and how many calls had begun by then."""
         self._now: defaultdict[Any, int] = defaultdict(int)
 
     @property
@@ -64,9 +66,12 @@ class Server:
                 await asyncio.sleep(nap)
             script = self.script.get(item, [None])
             trouble = script[min(attempt, len(script)) - 1]
-            if trouble is not None:
-                raise trouble() if callable(trouble) else trouble
-            return item
+            if trouble is None:
+                return item
+            error = trouble() if callable(trouble) else trouble
+            if isinstance(error, whilst.Throttled):
+                self.pushbacks.append((loop.time(), len(self.starts)))
+            raise error
         finally:
             self._now[item] -= 1
             self.inside[key] -= 1

@@ -56,6 +56,39 @@ def returning_awaitables(gauge: Gauge) -> Any:
     return whilst.map(lambda x: gauge(x), range(7), concurrency=3)
 
 
+def limited(gauge: Gauge, **limit: Any) -> whilst.Limit:
+    """Return a limit whose permits must all be back at the end."""
+    made = whilst.Limit(**limit)
+    vars(gauge).setdefault("limits", []).append(made)
+    return made
+
+
+def with_a_limit(gauge: Gauge) -> Any:
+    return whilst.map(gauge, range(7), concurrency=5, limit=limited(gauge, concurrency=2))
+
+
+def with_a_rate(gauge: Gauge) -> Any:
+    return whilst.map(gauge, asynchronously(range(7)), concurrency=5, limit=limited(gauge, rate="3/s"))
+
+
+def with_keys_and_retries(gauge: Gauge) -> Any:
+    gauge.bad = {1: ConnectionResetError("reset"), 4: whilst.Throttled(retry_after=0.7)}
+    limit = limited(gauge, concurrency=1, rate="9/s", by=lambda item: item % 3)
+    retry = whilst.Retry(attempts=2, base=0.3, budget=None)
+    return whilst.map(gauge, range(7), concurrency=4, limit=limit, retry=retry, ordered=False)
+
+
+def with_hedged_steps(gauge: Gauge) -> Any:
+    gauge.bad = {2: ConnectionResetError("reset")}
+    retry = whilst.Retry(attempts=2, base=0.3, budget=None, total=6)
+    step = whilst.step(gauge, limit=limited(gauge, concurrency=2), retry=retry, hedge=True, timeout=1.8)
+    return whilst.map(whilst.sequence(step, _same), range(7), concurrency=4)
+
+
+async def _same(item: Any) -> Any:
+    return item
+
+
 class Cut:
     """Awaits a coroutine and throws a cancellation in at its n-th suspension."""
 
@@ -87,6 +120,22 @@ class Cut:
 
 
 CLEANUP = 0.05
+MAKES = [
+    plain,
+    unordered,
+    with_timeouts,
+    nested,
+    returning_awaitables,
+    with_a_limit,
+    with_a_rate,
+    with_keys_and_retries,
+    with_hedged_steps,
+]
+
+
+def check_permits(gauge: Gauge) -> None:
+    for limit in vars(gauge).get("limits", ()):
+        assert limit.statistics().in_flight == limit.statistics().waiting == 0
 
 
 class Careful(Gauge):
@@ -102,7 +151,7 @@ class Careful(Gauge):
 async def cut(make: Callable[[Gauge], Any], take: Callable[[Any], Any], at: int) -> bool:
     gauge = Careful({0: 2, 4: 2, 5: 2, 10: 2})
     cutting = Cut(take(make(gauge)), at)
-    with contextlib.suppress(asyncio.CancelledError, TimeoutError, whilst.DeadlineExceeded):
+    with contextlib.suppress(asyncio.CancelledError, OSError, whilst.DeadlineExceeded, whilst.Throttled):
         await cutting
     for _ in range(10):
         await asyncio.sleep(0)
@@ -112,11 +161,12 @@ async def cut(make: Callable[[Gauge], Any], take: Callable[[Any], Any], at: int)
     assert not left, f"cut at {at}: {left}"
     assert sorted(gauge.started) == sorted(gauge.ended), f"cut at {at}"
     assert gauge.inside == 0
+    check_permits(gauge)
     return cutting.reached
 
 
 @pytest.mark.parametrize("take", [take_values, take_outcomes, take_all, take_in_a_block])
-@pytest.mark.parametrize("make", [plain, unordered, with_timeouts, nested, returning_awaitables])
+@pytest.mark.parametrize("make", MAKES)
 def test_cancelling_the_consumer_at_every_await_point_leaves_nothing(
     make: Callable[[Gauge], Any], take: Callable[[Any], Any]
 ) -> None:
@@ -127,7 +177,7 @@ def test_cancelling_the_consumer_at_every_await_point_leaves_nothing(
 
 
 @pytest.mark.parametrize("take", [take_values, take_outcomes, take_all, take_in_a_block])
-@pytest.mark.parametrize("make", [plain, unordered, with_timeouts, nested, returning_awaitables])
+@pytest.mark.parametrize("make", MAKES)
 def test_cancelling_the_consumers_task_at_many_moments_leaves_nothing(
     make: Callable[[Gauge], Any], take: Callable[[Any], Any]
 ) -> None:
@@ -137,11 +187,12 @@ def test_cancelling_the_consumers_task_at_many_moments_leaves_nothing(
         await asyncio.sleep(after)
         ended = task.done()
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, TimeoutError, whilst.DeadlineExceeded):
+        with contextlib.suppress(asyncio.CancelledError, OSError, whilst.DeadlineExceeded, whilst.Throttled):
             await task
         await asyncio.sleep(2 * CLEANUP)
         assert not asyncio.all_tasks() - {asyncio.current_task()}
         assert sorted(gauge.started) == sorted(gauge.ended)
+        check_permits(gauge)
         return ended
 
     moment = 0.0

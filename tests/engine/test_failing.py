@@ -172,3 +172,42 @@ def test_an_exception_does_not_keep_itself_alive() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+class Unauthorized(Exception):
+    status_code = 401
+    url = "https://api.example.com/items"
+
+
+@virtually
+async def test_the_same_failure_from_the_first_call_on_ends_the_run_early() -> None:
+    gauge = Gauge(bad={i: Unauthorized() for i in range(10_000) if i >= 10})
+    seen, raised = await outcomes_until_error(whilst.map(gauge, range(10_000), concurrency=1, name="fetch"))
+    assert isinstance(raised, whilst.Stopped)
+    assert str(raised) == (
+        "50 of the first 60 calls of fetch failed the same way: 401 Unauthorized (api.example.com)\n"
+        "  9,940 inputs are untouched; retrying would not help\n"
+        '  mend the credential, then run it again (stop_after="100%" would go on to the end)'
+    )
+    assert len(seen) == len(gauge.started) == 60
+
+
+@virtually
+async def test_a_mistake_in_the_function_ends_the_run_early_and_stop_after_can_forbid_that() -> None:
+    error = AttributeError("'dict' object has no attribute 'nmae'")
+    gauge = Gauge(bad=dict.fromkeys(range(200), error))
+    seen, raised = await outcomes_until_error(whilst.map(gauge, iter(range(200)), concurrency=7, retry=3))
+    assert "50 of the first 50 calls of Gauge failed the same way: AttributeError: 'dict'" in str(raised)
+    assert "the other inputs are untouched" in str(raised)
+    assert "mend the function" in str(raised)
+    assert len(seen) == len(gauge.started) <= 57
+    seen, raised = await outcomes_until_error(whilst.map(gauge, range(200), stop_after="100%"))
+    assert len(seen) == 200
+    assert isinstance(raised, whilst.Stopped)
+
+
+@virtually
+async def test_only_those_that_failed_in_the_one_way_are_counted_as_such() -> None:
+    bad: dict[int, BaseException] = {i: ValueError("mine") if i % 9 == 8 else Unauthorized() for i in range(200)}
+    _, raised = await outcomes_until_error(whilst.map(Gauge(bad=bad), range(200), concurrency=1))
+    assert str(raised).startswith("50 of the first 56 calls of Gauge failed the same way: 401 Unauthorized")

@@ -13,7 +13,7 @@ import threading
 import time
 import types
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -746,6 +746,49 @@ async def test_entered_in_one_context_and_left_in_another_a_permit_goes_back_onc
     async with limit:
         await asyncio.create_task(agen.aclose())
         assert limit.statistics().in_flight == 1
+    assert idle(limit)
+
+
+def test_a_call_of_a_run_cannot_wait_for_the_limit_that_it_is_under() -> None:
+    limit = whilst.Limit(concurrency=1)
+
+    def blocking(x: int) -> int:
+        with limit:
+            return x
+
+    async def native(x: int) -> int:
+        async with limit:
+            return x
+
+    def nested(x: int) -> list[int]:
+        return whilst.map(abs, [x], limit=limit).list()
+
+    for call in (blocking, native, nested):
+        [outcome] = whilst.map(call, [1], limit=limit).outcomes()
+        assert isinstance(outcome.error, RuntimeError)
+        assert "this call holds a permit of this limit already" in str(outcome.error)
+    with limit, pytest.raises(RuntimeError, match="holds a permit"):
+        whilst.map(abs, [1], limit=limit).list()
+    assert idle(limit)
+
+
+def test_a_source_may_use_the_limit_of_its_run() -> None:
+    limit = whilst.Limit(concurrency=1)
+
+    def pages() -> Iterator[int]:
+        for page in range(3):
+            with limit:
+                pass
+            yield page
+
+    async def pages_async() -> AsyncIterator[int]:
+        for page in range(3):
+            async with limit:
+                pass
+            yield page
+
+    assert whilst.map(abs, pages(), limit=limit).list() == [0, 1, 2]
+    assert whilst.map(abs, pages_async(), limit=limit).list() == [0, 1, 2]
     assert idle(limit)
 
 

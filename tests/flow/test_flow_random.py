@@ -23,6 +23,7 @@ from whilst import testing
 
 SOAK = int(os.environ.get("WHILST_SOAK", "1"))
 LIMITS = (1, 2, 3)
+RATES = ("2/s", "9/s", "1000/s")
 SETTLED = 7
 
 
@@ -38,6 +39,7 @@ class Leaf:
     bad: int
     colour: str
     naps: int
+    flaky: bool = False  # fails once before; only leaves that are tried again do
 
     def value(self, value: Any) -> Any:
         number = total(value)
@@ -57,8 +59,17 @@ class World:
 
     def __init__(self) -> None:
         self.limits = [whilst.Limit(concurrency=n) for n in LIMITS]
+        self.rates = [whilst.Limit(rate=rate) for rate in RATES]
+        self.flaky: set[tuple[int, int]] = set()  # what failed once and will not again
         self.gauges = [Gauge() for _ in LIMITS]
         self.all = Gauge()
+
+    def stumble(self, leaf: Leaf, value: Any) -> None:
+        """Fail the first time, in a way that is worth another attempt."""
+        call = (id(leaf), total(value))
+        if leaf.flaky and call not in self.flaky:
+            self.flaky.add(call)
+            raise ConnectionResetError(leaf.by)
 
     def function(self, leaf: Leaf, held: tuple[int, ...]) -> Callable[[Any], Any]:
         gauges = [self.all, *(self.gauges[i] for i in set(held))]
@@ -69,6 +80,7 @@ class World:
             try:
                 for _ in range(leaf.naps):
                     await asyncio.sleep(0.25 * leaf.naps)
+                self.stumble(leaf, value)
                 return leaf.value(value)
             finally:
                 for gauge in gauges:
@@ -78,6 +90,7 @@ class World:
             for gauge in gauges:
                 gauge.__enter__()
             try:
+                self.stumble(leaf, value)
                 return leaf.value(value)
             finally:
                 for gauge in gauges:
@@ -101,6 +114,8 @@ def shapes(colours: list[str]) -> st.SearchStrategy[Any]:
             st.tuples(st.just("together"), st.lists(inner, min_size=1, max_size=3), st.integers(0, 1)),
             st.tuples(st.just("first"), st.lists(inner, min_size=1, max_size=3), st.just(0)),
             st.tuples(st.just("limit"), st.lists(inner, min_size=1, max_size=1), st.integers(0, len(LIMITS) - 1)),
+            st.tuples(st.just("rate"), st.lists(inner, min_size=1, max_size=1), st.integers(0, len(RATES) - 1)),
+            st.tuples(st.just("retry"), st.lists(inner, min_size=1, max_size=1), st.integers(1, 3)),
             st.tuples(st.just("stages"), st.lists(inner, min_size=1, max_size=2), st.integers(1, 3)),
         ),
         max_leaves=10,
@@ -118,6 +133,14 @@ def build(shape: Any, world: World, held: tuple[int, ...] = ()) -> Any:
         return whilst.step(world.function(parts[0], held))
     if kind == "limit":
         return whilst.step(build(parts[0], world, (*held, number)), limit=world.limits[number])
+    if kind == "rate":
+        return whilst.step(build(parts[0], world, held), limit=world.rates[number])
+    if kind == "retry":
+        retry = whilst.Retry(attempts=2 + len(RATES), on=ConnectionError, base=0.2 * number, budget=None, breaker=False)
+        if parts[0][0] != "leaf":
+            return whilst.step(build(parts[0], world, held), retry=retry, timeout=1000.0)
+        function = world.function(flaky(parts[0][1][0]), held)
+        return whilst.step(function, retry=retry, timeout=1000.0, hedge=number == 3)
     inner = [build(part, world, held) for part in parts]
     if kind == "sequence":
         return whilst.sequence(*inner)
@@ -148,7 +171,7 @@ def model(shape: Any, value: Any) -> Result:
             return parts[0].value(value), None
         except Broken as error:
             return None, frozenset(error.args)
-    if kind in ("sequence", "limit"):
+    if kind in ("sequence", "limit", "rate", "retry"):
         for part in parts:
             value, failed = model(part, value)
             if failed is not None:
@@ -222,6 +245,11 @@ def test_random_trees_of_all_colours_give_what_the_model_gives(shape: Any, concu
     outcomes = whilst.map(flow, inputs, concurrency=concurrency).outcomes().list()
     check(shape, world, outcomes, concurrency)
     assert eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("whilst-lane")])
+
+
+def flaky(one: Leaf) -> Leaf:
+    """Return the same leaf, which fails once before it does what it does."""
+    return Leaf(one.by, one.bad, one.colour, one.naps, flaky=True)
 
 
 def without_naps(shape: Any) -> Any:

@@ -69,6 +69,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("commit", ["buffered", "strict"])
+@pytest.mark.slow
 @pytest.mark.timeout(60 * SOAK + 60)
 def test_a_run_killed_at_random_instants_loses_nothing_and_records_nothing_twice(tmp_path: Path, commit: str) -> None:
     """One journal, killed again and again; what a child says is durable must never be called by a later one."""
@@ -152,6 +153,8 @@ def test_a_crash_leaves_everything_that_was_flushed(tmp_path: Path) -> None:
     assert (ran.called, ran.notices) == ([], ())
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180 * SOAK)
 def test_a_log_cut_at_any_offset_opens_to_a_committed_prefix_and_says_what_is_missing(quick_path: Path) -> None:
     copy = crashed(quick_path / "run.db", 20, size=10)
     size = copy.with_name("run.db-wal").stat().st_size
@@ -311,6 +314,8 @@ def test_an_older_copy_beside_a_newer_tail_is_noticed(tmp_path: Path) -> None:
     assert ran.called == list(range(100, 150))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180 * SOAK)
 def test_nothing_is_unpickled_from_mutated_journals(quick_path: Path) -> None:
     """Bytes that are changed, cut out, or replaced by a pickle that would call something."""
     copy = crashed(quick_path / "run.db", 4, size=10)

@@ -235,10 +235,10 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
         ),
         (
             ["jobs.py:check", "urls.txt", "--stop-after", "0"],
-            ["--stop-after must be at least 1", "try: whilst map --help"],
+            ["--stop-after must be at least 1", "try: --stop-after 5%"],
         ),
-        (["jobs.py:check", "urls.txt", "-j", "0"], ["invalid value for '-j'", "try: whilst map --help"]),
-        (["jobs.py:check", "urls.txt", "--timeout", "0"], ["invalid value for '--timeout'", "try: whilst map --help"]),
+        (["jobs.py:check", "urls.txt", "-j", "0"], ["--concurrency must be at least 1, got 0", "try: -j 1"]),
+        (["jobs.py:check", "urls.txt", "--timeout", "0"], ["--timeout must be more than 0", "try: --timeout 30"]),
         (
             ["jobs.py:check", "urls.txt", "--concurency", "3"],
             ["whilst map has no option --concurency", "try: whilst map --concurrency"],

@@ -125,3 +125,142 @@ def test_a_run_in_a_late_exit_handler_does_not_hang(tmp_path: Path) -> None:
     )
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=20, check=False)
     assert run.stdout == "['1', '2']\n" or "RuntimeError" in run.stderr
+
+
+# -- the command line, with 64 threads asleep ------------------------------------------------------------------------
+
+SLEEPERS = """
+import threading, time
+import whilst
+
+count, guard = 0, threading.Lock()
+
+def sleep(x):
+    global count
+    with guard:
+        count += 1
+        if count == 64:
+            open("all in", "w").close()
+    time.sleep(60)
+
+def refused(x):
+    open("all in", "w").close()
+    raise ConnectionRefusedError("nobody there")
+"""
+
+
+class Command:
+    """`whilst map` over a thousand lines, once its calls are where the test wants them."""
+
+    def __init__(self, folder: Path, target: str, *options: str) -> None:
+        (folder / "jobs.py").write_text(SLEEPERS)
+        (folder / "in.txt").write_text("".join(f"{n}\n" for n in range(1000)))
+        (folder / "all in").unlink(missing_ok=True)
+        command = [sys.executable, "-W", "error", "-m", "whilst.cli.main", "map", f"jobs:{target}", "in.txt"]
+        self.process = subprocess.Popen(
+            [*command, "-o", "out.jsonl", "--overwrite", *options],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_heed_interrupts,
+        )
+        self.folder = folder
+
+    def __enter__(self) -> subprocess.Popen[str]:
+        ends = time.monotonic() + 20
+        while not (self.folder / "all in").exists():
+            assert time.monotonic() < ends
+            assert self.process.poll() is None, self.process.communicate()
+            time.sleep(0.01)
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with the signal ignored
+
+
+def test_on_the_command_line_a_second_interrupt_ends_64_threads_in_a_sleep(tmp_path: Path) -> None:
+    for i in range(2 * SOAK):
+        with Command(tmp_path, "sleep", "-j", "64") as process:
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            said = process.stderr.readline()
+            assert said.startswith("interrupted: nothing new is started, waiting for 64 in flight"), said
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+            assert time.monotonic() - began < WITHIN, f"interrupt {i}"
+            err = process.stderr.read()
+            assert "64 were in flight and may run again" in err
+            assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_on_the_command_line_sigterm_ends_64_threads_in_a_sleep_after_ten_seconds(tmp_path: Path) -> None:
+    for i in range(SOAK):
+        with Command(tmp_path, "sleep", "-j", "64") as process:
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            assert process.wait(20) == 143
+            assert 9.5 < time.monotonic() - began < 10 + WITHIN, f"signal {i}"
+
+
+def test_on_the_command_line_the_first_interrupt_does_not_wait_for_retries(tmp_path: Path) -> None:
+    with Command(tmp_path, "refused", "-j", "4", "--retry", "9") as process:
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert time.monotonic() - began < WITHIN
+        assert process.stderr is not None
+        assert "ConnectionRefusedError" in process.stderr.read()
+
+
+# -- under pytest ----------------------------------------------------------------------------------------------------
+
+SUITE = """
+import time
+import whilst
+from jobs import sleep
+
+def test_a_run_that_is_interrupted():
+    try:
+        whilst.map(sleep, range(1000), concurrency=64).list()
+    finally:
+        with open("left", "w") as file:
+            print(time.monotonic(), file=file)
+
+def test_another():
+    assert False, "an interrupt ends the session"
+"""
+
+
+def test_under_pytest_an_interrupt_ends_the_session(tmp_path: Path) -> None:
+    (tmp_path / "jobs.py").write_text(SLEEPERS)
+    (tmp_path / "test_it.py").write_text(SUITE)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-q", "test_it.py"]
+    for i in range(2 * SOAK):
+        (tmp_path / "all in").unlink(missing_ok=True)
+        with subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_heed_interrupts
+        ) as process:
+            try:
+                ends = time.monotonic() + 20
+                while not (tmp_path / "all in").exists():
+                    assert time.monotonic() < ends
+                    assert process.poll() is None, process.communicate()
+                    time.sleep(0.01)
+                began = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                out, _ = process.communicate(timeout=20)
+                left = float((tmp_path / "left").read_text())  # pytest itself takes a second or two to say so
+                assert left - began < WITHIN, f"interrupt {i}"
+                assert process.returncode == 2
+                assert b"KeyboardInterrupt" in out
+                assert b"no tests ran" in out
+            finally:
+                process.kill()

@@ -143,6 +143,8 @@ def judge(
             FAILED, "\n  ".join([text, *([where] if where else []), counts, *evidence, *_rest(feed, journal)])
         )
     code = FAILED if tally.failed or tally.rejected else OK
+    if tally.failed and now.rejected and not now.retried:
+        evidence.append('a call that is told "slower" is made again with --retry 5')
     return Verdict(code, "\n  ".join([f"done: {counts}", *evidence]))
 
 

@@ -19,9 +19,10 @@ from .deliver import Sinks, Tally, deliver, judge
 from .feed import Feed
 from .inputs import Source, peek
 from .keep import Keeper, check_keeping
-from .messages import DISK, FAILED, OK, Problem, say
-from .options import RunOptions, in_flags
+from .messages import DISK, FAILED, OK, say
+from .options import POLICIES, RunOptions
 from .outputs import begin_outputs, check_outputs, finish_outputs, open_outputs
+from .pace import check_limit_by, in_flags
 from .progress import Attendant
 from .signals import Interrupted, Signals
 from .spread import spread
@@ -91,6 +92,7 @@ def _run(options: RunOptions, prepare: Callable[[], Job], command: str, signals:
     rows = source.rows() if options.take is None else itertools.islice(source.rows(), options.take)
     first, rows = signals.wait(lambda: peek(rows, source))
     work = job.work(first)
+    check_limit_by(options, first, source.name)
     if sinks is None:
         return _show_calls(work, rows, options.dry_run or 0)
     columns = list(first.value) if source.is_table and isinstance(first, Row) else None
@@ -122,8 +124,7 @@ def _make_run(options: RunOptions, job: Job, work: Work, sinks: Sinks, feed: Fee
             **options.policies(),
         )
     except (TypeError, ValueError) as error:
-        fact, _, more = in_flags(str(error)).partition("\n")
-        raise Problem(fact, *([more.strip()] if more else []), remedy=f"{command} --help") from None
+        raise in_flags(error, POLICIES, command) from None
 
 
 def _as_it_is(value: object) -> object:

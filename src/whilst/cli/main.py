@@ -91,8 +91,7 @@ def run(arguments: Sequence[str]) -> int:
         say(str(_no_such_option(error)))
         return USAGE
     except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx is not None else "whilst"
-        say(str(Problem(_as_fact(error.format_message()), remedy=f"{command} --help")))
+        say(str(Problem(_as_fact(error.format_message()), remedy=f"{_command(error, arguments)} --help")))
         return USAGE
     except click.ClickException as error:
         say(f"error: {_as_fact(error.format_message())}")
@@ -101,6 +100,13 @@ def run(arguments: Sequence[str]) -> int:
         say("interrupted: nothing was called")
         return 130
     return code if isinstance(code, int) else 0
+
+
+def _command(error: click.UsageError, arguments: Sequence[str]) -> str:
+    """Return the command that was called wrongly; click's parser does not always say."""
+    if error.ctx is not None:
+        return error.ctx.command_path
+    return f"whilst {arguments[0]}" if arguments and arguments[0] in COMMANDS else "whilst"
 
 
 def _no_such_option(error: click.NoSuchOption) -> Problem:

@@ -7,20 +7,15 @@ passed on as it is.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal
 
 import click
 
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[int | str]
-else:  # before click 8.4 it takes no type
-    _ParamType = click.ParamType
+from .pace import Attempts, Concurrency, Seconds, StopAfter, limit_of, rates
 
-MORE_THAN_0 = click.FloatRange(min=0, min_open=True)
 POLICIES = ("concurrency", "rate", "retry", "timeout", "deadline", "stop_after", "ordered")
 
 
@@ -57,45 +52,7 @@ class RunOptions:
         given: dict[str, Any] = {name: getattr(self, name) for name in POLICIES}
         if self.limit_by is None:
             return given
-        if self.concurrency is None and self.rate is None:
-            raise TypeError("--limit-by says for what a limit holds, and there is none\n  --rate 10/s, or -j 2")
-        from ..limit import Limit
-
-        limit = Limit(concurrency=self.concurrency, rate=self.rate, by=functools.partial(_field, self.limit_by))
-        return {**given, "concurrency": None, "rate": None, "limit": limit}
-
-
-def _field(name: str, row: Any) -> Any:
-    """Return what a row has in the field that limits are kept by."""
-    if not hasattr(row, "value"):
-        return None  # a rejected row, which is never called
-    value: Any = row.value
-    if not isinstance(value, dict) or name not in value:
-        raise LookupError(f"the row has no {name!r}, which --limit-by wants")
-    found: Any = cast("dict[str, Any]", value)[name]
-    return found
-
-
-def _rates(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[str] | None:
-    return list(given) or None
-
-
-class Concurrency(_ParamType):
-    """A number of calls, or `adaptive`."""
-
-    name = "N|adaptive"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        """Read it."""
-        if value == "adaptive":
-            return "adaptive"
-        try:
-            count = int(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a whole number nor 'adaptive'.", param, ctx)
-        if count < 1:
-            self.fail(f"{count} is not in the range x>=1.", param, ctx)
-        return count
+        return {**given, "concurrency": None, "rate": None, "limit": limit_of(self)}
 
 
 class GroupedOption(click.Option):
@@ -136,19 +93,25 @@ OPTIONS = (
     output_option("--failed", metavar="FILE", help="Where failures go instead; a .jsonl that is a valid INPUT."),
     output_option("--overwrite", is_flag=True, help="Replace OUT and FILE if they exist."),
     output_option("--values", is_flag=True, help="Write values alone; failures go to stderr or --failed."),
-    pace_option("-j", "--concurrency", type=Concurrency(), help="Calls in flight at once: 32, or the best by itself."),
+    pace_option(
+        "-j",
+        "--concurrency",
+        type=Concurrency(),
+        metavar="N|adaptive",
+        help="Calls in flight at once: 32, or the best by itself.",
+    ),
     pace_option(
         "--rate",
         multiple=True,
-        callback=_rates,
+        callback=rates,
         metavar="100/s",
         help="Calls that may start in a time: 100/s, 5000/h; may be repeated.",
     ),
     pace_option("--limit-by", metavar="FIELD", help="-j and --rate hold for each value of FIELD alone."),
-    pace_option("--retry", type=click.IntRange(min=1), metavar="N", help="Attempts for one input, the first counts."),
-    pace_option("--timeout", type=MORE_THAN_0, metavar="S", help="Seconds for one attempt."),
-    pace_option("--deadline", type=MORE_THAN_0, metavar="S", help="Seconds for the whole run."),
-    pace_option("--stop-after", metavar="N|P%", help="Give up after N failures, or P percent."),
+    pace_option("--retry", type=Attempts(), metavar="N", help="Attempts for one input, the first counts."),
+    pace_option("--timeout", type=Seconds(), metavar="S", help="Seconds for one attempt."),
+    pace_option("--deadline", type=Seconds(), metavar="S", help="Seconds for the whole run."),
+    pace_option("--stop-after", type=StopAfter(), metavar="N|P%", help="Give up after N failures, or P percent."),
     pace_option("--ordered/--unordered", default=True, help="In the order of INPUT (the default), or as they finish."),
     journal_option("--journal", metavar="FILE", help="Keep outcomes in FILE; the same command goes on from there."),
     journal_option("--journal-key", metavar="FIELD", help="Know a row again by FIELD: the whole row."),
@@ -185,13 +148,3 @@ def with_run_options(command: Callable[..., int]) -> Callable[..., int]:
     for add in reversed(OPTIONS):
         decorated = add(decorated)
     return decorated
-
-
-def in_flags(message: str) -> str:
-    """Say of a flag what a message says of the parameter it begins with.
-
-    >>> in_flags("stop_after must be at least 1, got 0")
-    '--stop-after must be at least 1, got 0'
-    """
-    names = "|".join(POLICIES)
-    return re.sub(rf"^({names})\b", lambda found: "--" + found[0].replace("_", "-"), message)

@@ -99,6 +99,10 @@ def line(now: Summary, source: Progressing, width: int) -> str:
     parts = [f"{now.finished:,} done ({now.rate:,.0f}/s)", f"{now.in_flight:,} in flight"]
     if now.failed:
         parts.append(f"{now.failed:,} failed ({kinds(now)})")
+    if now.waiting:
+        parts.append(f"{now.waiting:,} to be tried again")
+    if now.paused >= 1:
+        parts.append(f"paused for {now.paused:,.0f} s")
     if now.abandoned:
         parts.append(f"{now.abandoned:,} left behind")
     if source.size:

@@ -26,6 +26,8 @@ class Summary:
         hedged: second calls beside late ones.
         waiting: inputs that wait for another attempt.
         rejected: calls that were answered with "slower" (429, 503, refused connections).
+        paused: seconds until calls go on, where all of them are held up: the other side asked for it, or a breaker is
+            open.
         notes: what else a reader should know: breakers that opened, headers that were not believed, double retries.
 
     >>> import whilst
@@ -51,6 +53,7 @@ class Summary:
     hedged: int = 0
     waiting: int = 0
     rejected: int = 0
+    paused: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
@@ -76,6 +79,10 @@ class Summary:
             parts.append(f"{self.retried:,} retried")
         if self.rejected:
             parts.append(f"{self.rejected:,} rejected")
+        if self.waiting:
+            parts.append(f"{self.waiting:,} to be tried again")
+        if self.paused:
+            parts.append(f"paused for {self.paused:.0f} s")
         if self.in_flight:
             parts.append(f"{self.in_flight:,} in flight")
         if self.abandoned:

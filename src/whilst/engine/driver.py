@@ -34,7 +34,7 @@ from ..lanes.ending import ended
 from ..lanes.loop import LoopLanes
 from ..lanes.port import Lanes
 from ..lanes.threads import ThreadLanes
-from ..limit import Limit
+from ..limit import Limit, holding
 from .attempts import Attempts
 from .failing import Failures
 from .gate import Gate, emptied
@@ -62,6 +62,11 @@ class Owned(Protocol):
     @property
     def retried(self) -> int:
         """How many attempts its steps made beyond their first ones."""
+        ...
+
+    @property
+    def opened(self) -> int:
+        """How often breakers of its steps have opened."""
         ...
 
     @property
@@ -97,7 +102,8 @@ class Driver:
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
         self.clock: Callable[[], float] = clock_of(loop)
-        self.context: contextvars.Context = plan.context
+        self.context: contextvars.Context = holding(plan.context, plan.limits)
+        self.source_context: contextvars.Context = plan.context
         self.queue: deque[Pair] = deque()
         self.inbox: deque[Pair] = self.queue
         self.window: Window = Window(plan.concurrency, plan.run_ahead)
@@ -178,8 +184,9 @@ class Driver:
     def summary(self) -> Summary:
         """Count; safe from any thread."""
         done, failed = self._done, self._failures.count
+        opened = sum(it.opened for it in (self._gate, self._scope) if it is not None)
         waiting = len(self._attempts) if self._attempts is not None else 0
-        in_flight = 0 if self._ended is not None else self._source.admitted - self._held() - waiting - done
+        in_flight = 0 if self._ended is not None else self._in_flight()
         return Summary(
             name=self._plan.name,
             total=self._plan.total,
@@ -198,9 +205,10 @@ class Driver:
             hedged=self._scope.hedged if self._scope is not None else 0,
             waiting=waiting,
             rejected=self._failures.rejected,
+            paused=self._gate.paused if self._gate is not None and self._ended is None else 0.0,
             notes=(
                 *(self._keeping.ledger.notices if self._keeping is not None else ()),
-                *self._failures.notes(self._gate.opened if self._gate is not None else 0),
+                *self._failures.notes(opened),
                 *(self._scope.notes if self._scope is not None else ()),
             ),
         )
@@ -283,24 +291,19 @@ class Driver:
 
     def refill(self) -> None:
         """Let the source fill the room, and say when the consumer should ask again."""
-        if self._exhausted:
-            self.nudge_at = inf
-            self._pump()
-            if self.queue and self._lanes.idle:
-                self._lanes.wake()
-            return
-        self.nudge_at = 0  # before the look at `delivered`, so that no delivery in between is missed
-        self._source.fill(self.window.limit)
+        self.nudge_at = inf if self._exhausted else 0  # before the look at `delivered`, so that none is missed
+        if not self._exhausted:
+            self._source.fill(self.window.limit)
         self._pump()
-        if self._starves() and "starving" not in self._timers:
-            self._at("starving", self.clock() + STARVING, self._still_starving)
         if self._exhausted:
             self.nudge_at = inf
-        elif self.queue or self._held():
-            if self._source.admitted - self._done >= self._plan.concurrency:  # enough for every lane
-                self.nudge_at = self.window.refill_at
-            if self.queue and self._lanes.idle:
-                self._lanes.wake()
+        elif self._starves():
+            if "starving" not in self._timers:
+                self._at("starving", self.clock() + STARVING, self._still_starving)
+        elif self._source.admitted - self._done >= self._plan.concurrency and self._held():
+            self.nudge_at = self.window.refill_at  # there is enough for every lane
+        if self.queue and self._lanes.idle:
+            self._lanes.wake()
 
     def fatal(self, error: BaseException) -> None:
         """End the run now."""
@@ -366,7 +369,8 @@ class Driver:
         for (index, item), error in found:
             before = self._attempts.unmade(index) if self._attempts is not None else None
             self._uncalled += before is None
-            self._settle((index, item, None, error, self.clock(), 0.0, 0 if before is None else before[6]))
+            attempts = 0 if before is None else before[6]
+            self._settle((index, item, None, error, self.clock(), 0.0, attempts), called=attempts > 0)
 
     # -- private, in order of use -----------------------------------------------------------------------------
 
@@ -388,6 +392,10 @@ class Driver:
             waiting += len(self.inbox)
         return waiting + (self._gate.pending if self._gate is not None else 0)
 
+    def _in_flight(self) -> int:
+        waiting = len(self._attempts) if self._attempts is not None else 0
+        return self._source.admitted - self._held() - waiting - self._done
+
     def _blocked(self) -> bool:
         """Whether lanes lack work although inputs are there, so that more of them would not help."""
         if self.queue or (self._keeping is not None and self.inbox):
@@ -395,7 +403,7 @@ class Driver:
         return self._gate is not None and self._gate.pending > 0 and not self._gate.keyed
 
     def _pump(self) -> None:
-        """Move inputs from the inbox on: to their outcome, if the journal has it, else through the gate to the lanes."""
+        """Move inputs from the inbox: to their outcome, if the journal has it, else through the gate to the lanes."""
         inbox = self.inbox
         if inbox is self.queue:
             return
@@ -421,7 +429,7 @@ class Driver:
             self._recalled += record[6] > 0  # or it could not be identified, which fails it
             self._uncalled += 1
             if record[3] is not None:
-                self._count_failure(record)
+                self._count_failure(record, called=False)
             self._done += 1
             self._push(record)
         if self._handoff.waiting and self._handoff.ready:
@@ -429,13 +437,15 @@ class Driver:
         self._finish_if_done()
 
     def _starves(self) -> bool:
-        """Whether lanes have no work for want of room alone, while the consumer waits for a slow call, or for a retry."""
+        """Whether lanes have no work for want of room alone, while the consumer waits for a slow call.
+
+        Inputs that wait for another attempt, or for the permits of one key, take room and no lane.
+        """
         admitted, handoff = self._source.admitted, self._handoff
         if self._blocked() or self._exhausted or not handoff.waiting or handoff.ready:
             return False
-        window, waiting = self.window, len(self._attempts) if self._attempts is not None else 0
-        busy = admitted - self._done - waiting
-        return admitted >= window.limit and busy < self._plan.concurrency and window.size < window.cap
+        window = self.window
+        return admitted >= window.limit and self._in_flight() < self._plan.concurrency and window.size < window.cap
 
     def _still_starving(self) -> None:
         del self._timers["starving"]
@@ -478,7 +488,8 @@ class Driver:
             self.fatal(error)
             return False
         pushback = pushback_of(error, time.time())
-        ill = attempts is not None and attempts.retry.breaker and (pushback is not None or transient(error))
+        told_when = pushback is not None and pushback.retry_after is not None  # it is well: the pause is enough
+        ill = attempts is not None and attempts.retry.breaker and not told_when and transient(error)
         if self._gate is None and (ill or (pushback is not None and pushback.pauses)):
             self._install_gate()
         again = False
@@ -516,13 +527,14 @@ class Driver:
         gate.adopt(admitted - len(moved) - waiting - self._done)
         gate.put(moved)
 
-    def _count_failure(self, record: Record) -> None:
-        """Count a failed outcome and apply the policies that end a run."""
+    def _count_failure(self, record: Record, *, called: bool = True) -> None:
+        """Count a failed outcome, of a call or none, and apply the policies that end a run."""
         error = record[3]
         assert error is not None
         total, reached = self._plan.total, self._source.admitted - self._held()
         untouched = None if total is None else max(0, total - reached)
-        stopped = self._failures.add(error, self._done - self._dropped + 1, self._uncalled, untouched)
+        finished = self._done - self._dropped + 1
+        stopped = self._failures.add(error, finished, finished - self._uncalled if called else None, untouched)
         if not self._fail_fast:
             if stopped is not None:
                 self._stop(stopped)
@@ -533,7 +545,7 @@ class Driver:
             self._lanes.drop(record[0] if self._plan.ordered else -1)
 
     def _stop(self, error: BaseException | None, horizon: int = 0) -> None:
-        """Admit nothing more and forget inputs from `horizon` on that are not in flight; the first error given stays."""
+        """Admit nothing more, forget inputs from `horizon` on that are not in flight; the first error given stays."""
         if self.error is None and not self.finished:
             self.error = error
         if horizon >= self._horizon:
@@ -571,10 +583,9 @@ class Driver:
         failures = [record for index, _ in found if (record := self._attempts.unmade(index)) is not None]
         return len(found) - len(failures), failures + self._attempts.settle(unwanted)
 
-    def _settle(self, record: Record) -> None:
-        """Take an outcome that no call of this moment made."""
-        if record[3] is not None:
-            self._count_failure(record)
+    def _settle(self, record: Record, *, called: bool = True) -> None:
+        """Take a failure that no call of this moment made."""
+        self._count_failure(record, called=called)
         if self._keeping is None or self._keeping.write(record, slot=False):
             self.give(record)
 

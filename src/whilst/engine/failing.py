@@ -30,18 +30,18 @@ class Failures:
         """How many inputs have failed. From any thread."""
         return sum(tuple(self.kinds.values()))
 
-    def add(self, error: BaseException, finished: int, recalled: int, untouched: int | None) -> Stopped | None:
+    def add(self, error: BaseException, finished: int, calls: int | None, untouched: int | None) -> Stopped | None:
         """Count a failed outcome, the `finished`-th of all; return what ends the run, if that is too much.
 
         Args:
             error: the failure.
             finished: how many outcomes there are, this one among them.
-            recalled: how many of those came from the journal, and tell nothing of how calls end now.
+            calls: how many of those were calls; None if this one was none, and tells nothing of how calls end.
             untouched: how many inputs have not been called, where that is known.
         """
         self.kinds[kind_of(error)] += 1
-        if self._same is not None and (name := self._same.note(error, finished - recalled)):
-            return self._hopeless(self._same, name, finished - recalled, untouched)
+        if self._same is not None and calls is not None and (name := self._same.note(error, calls)):
+            return self._hopeless(self._same, name, calls, untouched)
         stop_after = self._plan.stop_after
         if stop_after is not None and stop_after.reached(self.count, finished, self._plan.total):
             return self._too_many(finished, error)

@@ -106,6 +106,15 @@ class Gate:
         """How many inputs wait here."""
         return self._pending if self._only is None else len(self._only.pending)
 
+    @property
+    def paused(self) -> float:
+        """How many seconds all calls are held up by a pause or the breaker, from any thread; 0.0 where keys differ."""
+        line = self._lines.get(()) if not self.keyed else None
+        if line is None or self._closed:
+            return 0.0
+        opens = line.breaker.open_until if line.breaker is not None else None
+        return max(0.0, line.claim.paused_until - self.host.clock(), (opens or 0.0) - self.host.clock())
+
     # -- inputs -----------------------------------------------------------------------------------------------
 
     def put(self, pairs: Iterable[Pair], *, first: bool = False) -> None:
@@ -278,7 +287,7 @@ class Gate:
     def granted(self, line: _Line, count: int) -> None:
         """Use permits that were taken for a line meanwhile, as far as there are inputs and lanes."""
         used = 0
-        if not self._closed:
+        if not self._closed and line.claim.paused_until <= self.host.clock():  # since they were taken
             used = max(0, min(count, len(line.pending), self._room(line)))
         if used < count:
             line.claim.refund(count - used)

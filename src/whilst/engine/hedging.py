@@ -30,6 +30,8 @@ class Hedging:
         calls: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._once(*args))]
         try:
             await asyncio.wait(calls, timeout=delay)
+            if not calls[0].done():
+                await asyncio.sleep(0)  # its answer may have come in the same moment
             if not calls[0].done() and self.hedge.take(self._clock()):
                 calls.append(asyncio.ensure_future(self._once(*args)))
             return await self._first_success(calls)

@@ -235,7 +235,19 @@ def _retried(
         if by:
             scope.notes.setdefault(f"{name} is retried at two levels: by {by} inside it and by retry= here")
 
-    return Retrying(run, retry, name, clock=scope.clock, timeouts=scope.timeouts, on_retry=on_retry, queues=queues)
+    def on_open() -> None:
+        scope.opened += 1
+
+    return Retrying(
+        run,
+        retry,
+        name,
+        clock=scope.clock,
+        timeouts=scope.timeouts,
+        on_retry=on_retry,
+        on_open=on_open,
+        queues=queues,
+    )
 
 
 def _pausable(leaf: Callable[..., Awaitable[Any]], scope: Scope, *, on_thread: bool) -> Callable[..., Awaitable[Any]]:

@@ -37,6 +37,7 @@ class Retrying:
         clock: Callable[[], float],
         timeouts: Timeouts,
         on_retry: Callable[[Exception], None],
+        on_open: Callable[[], None],
         queues: bool = False,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -46,6 +47,7 @@ class Retrying:
         self._clock = clock
         self._timeouts = timeouts
         self._on_retry = on_retry
+        self._on_open = on_open
         self._queues = queues
         self._draw = draw
         self._budget = Budget(retry.budget, clock()) if retry.budget is not None else None
@@ -105,7 +107,8 @@ class Retrying:
         self._ended += 1
         now, pushback = self._clock(), pushback_of(error, time.time())
         if self._retry.breaker:
-            self._tell_breaker(call, now, ill=pushback is not None or transient(error))
+            told_when = pushback is not None and pushback.retry_after is not None  # it is well: the wait is enough
+            self._tell_breaker(call, now, ill=not told_when and transient(error))
         wait, left = self._wait(error, attempt, pushback), bound.due - now
         if wait is None or wait >= left:
             return None
@@ -126,10 +129,10 @@ class Retrying:
             if not ill:
                 return
             self._breaker = Breaker()
-        if ill:
-            self._breaker.failed(call, self._ended, now)
-        else:
+        if not ill:
             self._breaker.withdrawn(call)
+        elif self._breaker.failed(call, self._ended, now):
+            self._on_open()
         self._turn.set()
 
     def _withdraw(self, call: object) -> None:

@@ -26,6 +26,8 @@ class Scope:
         self.hedges: list[Hedge] = []
         self.retried: int = 0
         """Attempts of steps beyond their first ones."""
+        self.opened: int = 0
+        """How often breakers of steps have opened."""
         self.notes: dict[str, None] = {}
         self.resources: Resources = Resources(lambda: self.calls)
         self._most = min(calls_at_once, MOST_THREADS)

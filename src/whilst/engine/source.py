@@ -33,7 +33,7 @@ class Reader(Protocol):
     loop: asyncio.AbstractEventLoop
     inbox: Queue
     """Where inputs go."""
-    context: Context
+    source_context: Context
 
     def arrived(self) -> None:
         """Take note, on the loop, that the inbox has something after it was empty."""
@@ -150,7 +150,7 @@ class ThreadFeeder:
         """Let the thread read on to `limit`."""
         self._limit = limit
         if self._thread is None:
-            context = self._reader.context.copy()
+            context = self._reader.source_context.copy()
             self._thread = threading.Thread(target=context.run, args=(self._feed,), name="whilst-source", daemon=True)
             announce(self, self._reader.loop)
             self._thread.start()
@@ -255,7 +255,7 @@ class AsyncFeeder:
         """Let the task read on to `limit`."""
         self._limit = limit
         if self._task is None:
-            self._task = self._reader.create_task(self._feed(), self._reader.context.copy())
+            self._task = self._reader.create_task(self._feed(), self._reader.source_context.copy())
         elif limit > self.admitted and self._room is not None and not self._room.done():
             self._room.set_result(None)
 

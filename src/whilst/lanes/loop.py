@@ -128,7 +128,10 @@ class LoopLanes:
                 task.add_done_callback(self._stubborn.discard)
                 if (pair := tasks[task].input) is not None:
                     self._port.left(pair[0])
-                    task.add_done_callback(lambda _, index=pair[0]: self._port.came_home(index))
+                    task.add_done_callback(self._came_home(pair[0]))
+
+    def _came_home(self, index: int) -> Callable[[object], None]:
+        return lambda _: self._port.came_home(index)
 
     def _start_lane(self) -> None:
         lane = _Lane()

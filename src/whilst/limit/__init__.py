@@ -4,5 +4,6 @@ from .claim import Claim
 from .feedback import Report, report_of
 from .hold import Hold
 from .limit import Limit, LimitStatistics
+from .turn import holding
 
-__all__ = ["Claim", "Hold", "Limit", "LimitStatistics", "Report", "report_of"]
+__all__ = ["Claim", "Hold", "Limit", "LimitStatistics", "Report", "holding", "report_of"]

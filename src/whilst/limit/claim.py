@@ -143,7 +143,7 @@ class Claim:
         return taken
 
     def one_more(self) -> bool | None:
-        """Want a permit more: True if it was taken at once, None if others came since, so that it takes another party."""
+        """Want a permit more: True if it was taken at once, None if others came since and it takes another party."""
         with lock:
             if self.line is None:
                 return self.ask(1) == 1

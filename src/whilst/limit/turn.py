@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -41,6 +41,27 @@ def refuse_twice(limits: tuple[Limit, ...]) -> None:
                     f"{limit!r}: this call holds a permit of this limit already, so waiting for another could be for "
                     "ever\n  try: give the limit to the inner calls only, or to the outer one only"
                 )
+
+
+class Everywhere:
+    """What all calls of a run hold: a permit of each of its limits."""
+
+    def __init__(self, limits: tuple[Limit, ...]) -> None:
+        self._limits = limits
+
+    def has(self, limit: Limit) -> bool:
+        """Whether it is one of them."""
+        return limit in self._limits
+
+
+def holding(context: Context, limits: tuple[Limit, ...]) -> Context:
+    """Return a context for calls that hold a permit of each of `limits`; raise if `context` holds one already."""
+    if not any(limit._bounded for limit in limits):
+        return context
+    inner = context.copy()
+    inner.run(refuse_twice, limits)
+    inner.run(held.set, (*inner.get(held, ()), Everywhere(limits)))
+    return inner
 
 
 async def turn(limits: tuple[Limit, ...], item: Any) -> Claim:

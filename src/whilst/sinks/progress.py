@@ -87,4 +87,6 @@ def _update(bar: Bar, line: TaskID, now: Summary) -> None:
     counts = f"{now.finished:,}{of} {now.rate:,.0f}/s"
     if now.failed:
         counts += " " + ", ".join(f"{count:,} {kind}" for kind, count in now.failures.items())
+    if now.paused >= 1:
+        counts += f" paused {now.paused:,.0f} s"
     bar.update(line, completed=now.finished, total=now.total, name=now.name, counts=counts, refresh=True)

@@ -1,0 +1,243 @@
+"""What do the flags for pace and patience take? A value that cannot be meant is refused with one that can.
+
+They stand for parameters of `whilst.map`, whose messages speak of Python; here the same facts are said in flags.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
+
+import click
+
+from .messages import Problem, short
+
+if TYPE_CHECKING:
+    from ..limit import Limit
+
+    _ParamType = click.ParamType[int | float | str]
+else:  # before click 8.4 it takes no type
+    _ParamType = click.ParamType
+
+DURATION = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]+)", re.IGNORECASE)
+NUMBER = re.compile(r"-?\d+(\.\d+)?|-?inf|nan")
+UNITS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+class Concurrency(_ParamType):
+    """A number of calls, or `adaptive`."""
+
+    name = "N|adaptive"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Read it."""
+        if value == "adaptive":
+            return "adaptive"
+        count = _whole(value)
+        if count is None:
+            digits = str(value).lstrip("=")
+            example = digits if digits.isdecimal() else "adaptive" if str(value).strip()[:1] in ("a", "A") else "32"
+            _refuse("--concurrency", "must be a whole number or adaptive", value, f"-j {example}")
+        if count < 1:
+            _refuse("--concurrency", "must be at least 1", value, "-j 1")
+        return count
+
+
+class Attempts(_ParamType):
+    """How many attempts an input has."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it."""
+        count = _whole(value)
+        if count is None:
+            _refuse("--retry", "must be a number of attempts", value, "--retry 3")
+        if count < 1:
+            _refuse("--retry", "must be at least 1 attempt (the first call counts)", value, "--retry 3")
+        return count
+
+
+class Seconds(_ParamType):
+    """A number of seconds, more than 0."""
+
+    name = "S"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        flag = param.opts[-1] if param is not None else "it"
+        try:
+            seconds = float(value)
+        except ValueError:
+            _refuse(flag, "must be a number of seconds", value, f"{flag} {_in_seconds(value) or 30:g}")
+        if not 0 < seconds < float("inf"):
+            _refuse(flag, "must be more than 0 seconds and finite", value, f"{flag} 30, or leave {flag} out")
+        return seconds
+
+
+class StopAfter(_ParamType):
+    """A number of failures, or a share of the rows."""
+
+    name = "N|P%"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check it; the run reads it."""
+        from ..core.failures import StopAfter as Policy
+
+        try:
+            Policy.parse(value)
+        except ValueError:
+            share = re.fullmatch(r"0?\.(\d+)", value)
+            percent = f"{float(value) * 100:g}%" if share and float(value) else "5%"
+            _refuse("--stop-after", "must be at least 1, or a share up to 100%", value, f"--stop-after {percent}")
+        return str(value)
+
+
+def rates(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[str] | None:
+    """Check what all `--rate` say together."""
+    if not given:
+        return None
+    from ..core.rates import parse_rates
+
+    try:
+        parse_rates(given)
+    except ValueError as error:
+        fact, more = [*str(error).split("\n  try: "), ""][:2]
+        text = more if "smaller" in more else f"--rate {_rate_like(given)}"
+        raise Problem(fact.replace("rate", "--rate", 1), remedy=text) from None
+    return list(given)
+
+
+class Limited(Protocol):
+    """The options that say what a limit holds to, and for what."""
+
+    @property
+    def concurrency(self) -> Any:
+        """What `-j` said."""
+        ...
+
+    @property
+    def rate(self) -> list[str] | None:
+        """What `--rate` said."""
+        ...
+
+    @property
+    def limit_by(self) -> str | None:
+        """What `--limit-by` said."""
+        ...
+
+
+def limit_of(options: Limited) -> Limit:
+    """Return the limit that `--limit-by` makes of `-j` and `--rate`."""
+    from ..limit import Limit
+
+    by = functools.partial(_key, options.limit_by or "")
+    return Limit(concurrency=options.concurrency, rate=options.rate, by=by)
+
+
+def check_limit_by(options: Limited, first: Any, source_name: str) -> None:
+    """Refuse a field that the first row has not: most likely none has."""
+    name = options.limit_by
+    if name is None:
+        return
+    if options.concurrency is None and options.rate is None:
+        raise Problem(
+            "--limit-by says for what a limit holds, and there is none",
+            remedy=f"--limit-by {name} --rate 10/s, or -j 2",
+        )
+    if not hasattr(first, "value"):  # no row, or a rejected one
+        return
+    try:
+        _key(name, first)
+    except LookupError:
+        raise _no_such_field(name, first, source_name) from None
+
+
+def in_flags(error: Exception, names: Iterable[str], command: str) -> Problem:
+    """Say in flags what an error says of a parameter that is one of `names`.
+
+    >>> print(in_flags(ValueError("stop_after must be at least 1, got 0"), ["stop_after"], "whilst map"))
+    error: --stop-after must be at least 1, got 0
+      try: whilst map --help
+    >>> print(in_flags(ValueError("rate=3 is few\\n  try: rate=\\"5/s\\""), ["rate"], "whilst map"))
+    error: --rate 3 is few
+      try: --rate 5/s
+    """
+    names = "|".join(names)
+    text = re.sub(rf'\b({names})="?([^",\s]+)"?', lambda found: f"{_flag(found[1])} {found[2]}", str(error))
+    text = re.sub(rf"^({names})\b", lambda found: _flag(found[0]), text)
+    fact, *evidence = (line.strip() for line in text.split("\n"))
+    remedy = evidence.pop().removeprefix("try: ") if evidence and evidence[-1].startswith("try: ") else ""
+    return Problem(fact, *evidence, remedy=remedy or f"{command} --help")
+
+
+def _flag(parameter: str) -> str:
+    return "--" + parameter.replace("_", "-")
+
+
+def _refuse(flag: str, wanted: str, given: object, remedy: str) -> NoReturn:
+    text = short(str(given), 60)
+    raise Problem(f"{flag} {wanted}, got {text if NUMBER.fullmatch(text) else repr(text)}", remedy=remedy)
+
+
+def _whole(value: object) -> int | None:
+    try:
+        return int(str(value))
+    except ValueError:
+        return None
+
+
+def _in_seconds(text: str) -> float | None:
+    """Read `5s` or `2 min`, to say what it would be in seconds."""
+    found = DURATION.fullmatch(text.strip())
+    seconds = float(found["count"]) * UNITS.get(found["unit"].lower(), 0) if found else 0
+    return seconds or None
+
+
+def _rate_like(given: tuple[str, ...]) -> str:
+    """Return a rate, or rates, close to what was given, that can be read."""
+    from ..core.rates import parse_rates
+
+    guesses = (*(text.replace(",", " --rate ") for text in given), *(f"{text}/s" for text in given))
+    for guess in guesses:
+        parts = [part.strip() for part in guess.split("--rate")]
+        try:
+            parse_rates(parts)
+        except ValueError:
+            continue
+        if len(parts) > 1 or guess not in given:
+            return " --rate ".join(parts)
+    return "100/s, 30/min, 5000/h or 1000/10s"
+
+
+def _key(name: str, row: Any) -> Any:
+    """Return what a row has in the field that limits are kept by; the host of a row that is a URL."""
+    if not hasattr(row, "value"):
+        return None  # a rejected row, which is never called
+    value: Any = row.value
+    if isinstance(value, dict) and name in value:
+        found: Any = cast("dict[str, Any]", value)[name]
+        return found
+    if name == "host" and isinstance(value, str) and "://" in value:
+        from urllib.parse import urlsplit
+
+        return urlsplit(value).hostname
+    raise LookupError(f"the row has no {name!r}, which --limit-by wants")
+
+
+def _no_such_field(name: str, row: Any, source_name: str) -> Problem:
+    fact = f"--limit-by {name}: row {row.line} of {source_name} has no such field"
+    value: Any = row.value
+    if not isinstance(value, dict):
+        return Problem(
+            fact,
+            f"it is {short(repr(value), 60)}",
+            remedy="rows with fields (.jsonl, .csv), or host, of rows that are URLs",
+        )
+    from ..io.refusal import closest
+
+    fields = [str(field) for field in cast("dict[str, Any]", value)]
+    close = closest(name, fields)
+    return Problem(fact, f"it has {short(', '.join(fields), 100)}", remedy=f"--limit-by {close}" if close else "")
