@@ -91,9 +91,8 @@ def _deliver_failure(
         tally.failed += 1
         where = place(error)
         # The message of an Unfit has the value in it, which is nowhere else; those of clients often have whole URLs.
-        text = (
-            described(error, MOST_UNFIT) if isinstance(error, Unfit) else without_secrets(described(error, MOST_TEXT))
-        )
+        is_whole = isinstance(error, Unfit)
+        text = described(error, MOST_UNFIT) if is_whole else without_secrets(described(error, MOST_TEXT))
     sinks.failed.failure(row, text, attempts)
     if not tally.first:
         where = f"{where}; " if where else ""
