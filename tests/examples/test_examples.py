@@ -1,10 +1,13 @@
 """Every example runs as its reader would run it, with warnings as errors, and prints what its docstring says."""
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -12,16 +15,19 @@ pytest.importorskip("requests")
 pytest.importorskip("aiohttp")
 pytest.importorskip("starlette")
 
+sys.path.append(str(Path(__file__).parents[1] / "real"))
+import postgres
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(name: str) -> str:
+def run(name: str, environment: Mapping[str, str] = MappingProxyType({})) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / f"{name}.py"],
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", "POKEAPI": "http://127.0.0.1:9/never"},
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "POKEAPI": "http://127.0.0.1:9/never", **environment},
         timeout=50,
     )
     assert done.returncode == 0, done.stderr
@@ -79,9 +85,36 @@ def test_a_whole_api_is_fetched_at_the_rate_it_allows() -> None:
     assert "1375 documents, 1375 different ones:" in text
 
 
+@pytest.mark.parametrize("driver", ["sqlite3", "psycopg"])
+def test_a_blocking_driver_and_blocking_reads_wait_together(driver: str) -> None:
+    with contextlib.ExitStack() as stack:
+        environment = {"DATABASE_URL": ""}
+        if driver == "psycopg":
+            pytest.importorskip("psycopg")
+            port = stack.enter_context(postgres.server())
+            environment = {"DATABASE_URL": f"postgresql://me@127.0.0.1:{port}/data", "PGPASSWORD": postgres.PASSWORD}
+        text = run("10_database_and_files", environment)
+    assert f"driver      {driver}" in text
+    assert text.count("the same: True") == 2
+    times = [float(found) for found in re.findall(r"in ([\d.]+) s", text)]
+    assert times[1] < times[0]
+    assert times[3] < times[2]
+
+
+def test_a_command_that_is_killed_halfway_goes_on_without_doubles() -> None:
+    pytest.importorskip("sqlalchemy")
+    text = run("11_enrich_csv")
+    assert re.search(r"killed with \d+ of 1000 calls made", text)
+    assert "not running: it was killed" in text
+    again = re.search(r"1000 ids were called, (\d+) of them twice", text)
+    assert again is not None
+    assert int(again[1]) <= 20
+    assert "1000 rows, 1000 ids; the first: ('1', 'bulbasaur', 69)" in text
+
+
 def test_every_example_is_tested_here() -> None:
     tested = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
-    assert [path.stem for path in EXAMPLES.glob("*.py") if f'run("{path.stem}")' not in tested] == []
+    assert [path.stem for path in EXAMPLES.glob("*.py") if f'run("{path.stem}"' not in tested] == []
 
 
 def number(label: str, text: str) -> float:

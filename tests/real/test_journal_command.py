@@ -511,6 +511,14 @@ def test_status_says_what_there_is_as_text_and_as_json(do: Whilst) -> None:
     assert found["kinds"]["ValueError"] == {"count": 1, "example": {"input": '"13"', "message": "unlucky"}}
 
 
+def test_status_of_a_killed_run_counts_what_is_there(do: Whilst, eventually: Callable[..., bool]) -> None:
+    pid = do.programs.start(do.folder, "command", *GATE, "--commit", "strict")
+    assert eventually(lambda: len(do.read("called").split()) == 8, within=30)  # so four outcomes are durable
+    os.kill(pid, signal.SIGKILL)
+    assert do.programs.wait() == -signal.SIGKILL
+    assert do("status", "run.db")[1].startswith("gate: 4 done, 0 failed\n  not running: it was killed; last written ")
+
+
 def test_what_is_exported_as_failed_is_an_input(do: Whilst) -> None:
     do(*MAP)
     assert len(do.called) == 20

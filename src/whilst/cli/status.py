@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -12,6 +13,9 @@ from ..core.secrets import without_secrets
 from ..errors import JournalError
 from .keep import problem_of
 from .messages import clean, short
+
+if TYPE_CHECKING:
+    from ..journal import Status
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -30,7 +34,7 @@ def command(journal: str, as_json: bool) -> int:
     except JournalError as error:
         raise problem_of(error) from None
     if as_json:
-        click.echo(msgspec.json.encode(status))
+        click.echo(msgspec.json.encode(_without_secrets(status)))
         return 0
     of = f" of {status.total:,}" if status.total is not None else ""
     lines = [f"{status.name or journal}: {status.done:,} done{of}, {status.failed:,} failed"]
@@ -38,7 +42,8 @@ def command(journal: str, as_json: bool) -> int:
         since = time.strftime("%H:%M", time.localtime(status.started))
         lines.append(f"  running as pid {status.pid} on {status.host} since {since}, {status.rate:,.0f}/s")
     else:
-        lines.append(f"  not running; last written {time.strftime('%Y-%m-%d %H:%M', time.localtime(status.updated))}")
+        how = "not running" if status.ended else "not running: it was killed"
+        lines.append(f"  {how}; last written {time.strftime('%Y-%m-%d %H:%M', time.localtime(status.updated))}")
     for kind, seen in sorted(status.kinds.items(), key=lambda entry: -entry[1].count):
         example = (
             f"  e.g. {short(seen.example.message, 100)} for {short(seen.example.input, 60)}" if seen.example else ""
@@ -51,3 +56,10 @@ def command(journal: str, as_json: bool) -> int:
             lines.append(f"  go on: whilst resume {shlex.quote(journal)}")
     click.echo(clean("\n".join(lines)))
     return 0
+
+
+def _without_secrets(status: Status) -> Status:
+    if status.command is None:
+        return status
+    argv = tuple(map(without_secrets, status.command.argv))
+    return msgspec.structs.replace(status, command=msgspec.structs.replace(status.command, argv=argv))

@@ -54,7 +54,7 @@ def read_status(path: str | os.PathLike[str]) -> Status:
     found = snapshot(real)
     if not os.path.exists(real):
         raise no_journal(real)
-    if found is not None and (found.running or found.updated >= _last_change(real)):
+    if found is not None and (found.running or (found.ended and found.updated >= _last_change(real))):
         return found
     return _counted(real, found)
 
@@ -169,6 +169,7 @@ def _counted(path: str, before: Status | None) -> Status:
         started=0.0 if before is None else before.started,
         updated=os.stat(path).st_mtime,
         running=False,
+        ended=before is None or before.ended,
         done=tally.done,
         failed=tally.failed,
         found=tally.done,

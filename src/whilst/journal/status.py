@@ -25,6 +25,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         path, name, place, command: the journal, the function, where it is defined, and the command line that runs it.
         pid, host, started, updated: the run, and when it began and was last heard of (seconds since the epoch).
         running: whether it still runs.
+        ended: whether it has ended by itself, well or not; neither `running` nor `ended`: it was killed.
         done, failed, found: outcomes that are values; inputs that have failed; outcomes that were there when it began.
         kinds: the failures by kind, with one example each.
         rate: outcomes a second, lately.
@@ -42,6 +43,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     started: float
     updated: float
     running: bool = True
+    ended: bool = False
     done: int
     failed: int
     found: int = 0
@@ -98,6 +100,7 @@ class Snapshots:
             started=self._started,
             updated=time.time(),
             running=running,
+            ended=not running,
             done=self._tally.done,
             failed=self._tally.failed,
             found=self._found,
