@@ -68,6 +68,26 @@ def test_the_command_line_maps_a_file_and_keeps_what_failed() -> None:
 
 
 @pytest.mark.slow
+def test_a_driver_and_files_are_made_concurrent_without_changing_them() -> None:
+    text = run("10_database_and_files")
+    assert "same: True" in text
+    seconds = [float(line.split()[-2]) for line in text.splitlines() if line.endswith(" s")]
+    assert seconds[0] > 2 * seconds[1]
+    assert seconds[2] > 2 * seconds[3]
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_halfway_goes_on_without_doubles() -> None:
+    pytest.importorskip("sqlalchemy")
+    text = run("11_enrich_csv")
+    killed = int(re.search(r"at least (\d+) of 1000 were on the disk", text)[1])  # type: ignore[index]
+    left = int(re.search(r"exit code 0; (\d+) calls were left", text)[1])  # type: ignore[index]
+    assert 500 <= killed < 1000
+    assert 0 < left <= 1000 - killed
+    assert "1000 rows, 1000 ids; the first: ('1', " in text
+
+
+@pytest.mark.slow
 def test_a_whole_api_is_fetched_at_the_rate_it_allows() -> None:
     pytest.importorskip("pyreqwest")
     text = run("12_get_everything")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..errors import JournalError
+from ..errors import JournalError, JournalLocked
 from .failure import Failure
 from .frame import HEADER, OUTCOMES, Columns, Head, checked
 from .header import Header
@@ -56,7 +56,10 @@ def read_status(path: str | os.PathLike[str]) -> Status:
         raise no_journal(real)
     if found is not None and (found.running or found.updated >= _last_change(real)):
         return found
-    return _counted(real, found)
+    try:
+        return _counted(real, found)
+    except JournalLocked as locked:  # a run that has just begun: its first snapshot is yet to come
+        return found if found is not None else _beginning(real, locked)
 
 
 def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Stored]:
@@ -141,6 +144,21 @@ def _stored(columns: Columns, place: int) -> Stored:
         attempts=columns.attempts.get(place, 1),
         started=started,
         took=took,
+    )
+
+
+def _beginning(path: str, locked: JournalLocked) -> Status:
+    """Return what is known of a run of which there is no snapshot yet."""
+    return Status(
+        path=path,
+        name="",
+        place="",
+        pid=locked.pid,
+        host=locked.host,
+        started=locked.since,
+        updated=locked.since,
+        done=0,
+        failed=0,
     )
 
 
