@@ -11,6 +11,7 @@ Two rules keep this file small:
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
@@ -128,7 +129,10 @@ class LoopLanes:
                 task.add_done_callback(self._stubborn.discard)
                 if (pair := tasks[task].input) is not None:
                     self._port.left(pair[0])
-                    task.add_done_callback(lambda _, index=pair[0]: self._port.came_home(index))
+                    task.add_done_callback(functools.partial(self._came_home, pair[0]))
+
+    def _came_home(self, index: int, _: object) -> None:
+        self._port.came_home(index)
 
     def _start_lane(self) -> None:
         lane = _Lane()
