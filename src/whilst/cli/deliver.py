@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import errors
+from ..core.secrets import without_secrets
 from ..io.rows import Rejected, Row
 from ..io.sink import Sink, Unfit
 from .feed import Feed
@@ -88,7 +89,10 @@ def _deliver_failure(
         where, text = "", row.reason
     else:
         tally.failed += 1
-        where, text = place(error), described(error, MOST_UNFIT if isinstance(error, Unfit) else MOST_TEXT)
+        where = place(error)
+        # The message of an Unfit has the value in it, which is nowhere else; those of clients often have whole URLs.
+        is_whole = isinstance(error, Unfit)
+        text = described(error, MOST_UNFIT) if is_whole else without_secrets(described(error, MOST_TEXT))
     sinks.failed.failure(row, text, attempts)
     if not tally.first:
         where = f"{where}; " if where else ""
@@ -122,7 +126,7 @@ def judge(
     evidence = _evidence(tally, now)
     if signals.first is not None:
         flight = f"; {signals.in_flight:,} were in flight and may run again" if signals.in_flight else ""
-        text = f"interrupted: {counts}{flight}"
+        text = f"interrupted: {counts}{', saved' if journal is not None else ''}{flight}"
         return Verdict(128 + signals.first, "\n  ".join([text, *evidence, *_rest(feed, journal)]))
     if isinstance(ended_by, errors.JournalError):
         return Verdict(DISK, _about_journal(ended_by, counts if tally.finished else ""))
@@ -137,7 +141,7 @@ def judge(
         text = f"error: reading {feed.source_name} failed: {ended_by.strerror or ended_by}"
         return Verdict(DISK, "\n  ".join([text, counts, *evidence]))
     if ended_by is not None:
-        text = f"error: the run ended with {short(described(ended_by), 200)}"
+        text = f"error: the run ended with {short(without_secrets(described(ended_by)), 200)}"
         where = place(ended_by)
         return Verdict(
             FAILED, "\n  ".join([text, *([where] if where else []), counts, *evidence, *_rest(feed, journal)])

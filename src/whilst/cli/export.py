@@ -46,7 +46,7 @@ def command(journal: str, out: str, which: str | None, values: bool, overwrite: 
     if problem:
         say(problem)
         return DISK
-    say(f"exported: {count:,} outcomes")
+    say(f"exported: {count:,} {'outcome' if count == 1 else 'outcomes'}")
     return 0
 
 

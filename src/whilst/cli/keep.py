@@ -56,6 +56,7 @@ class Keeper:
         )
         journal._view = _value_of
         journal._subject = subject
+        journal._afresh = options.fresh
         journal._command = ([_PASSWORD.sub(rf"\1{LEFT_OUT}", word) for word in sys.argv[1:]], os.getcwd())
         journal._opened = self._opened
         return journal
@@ -132,7 +133,7 @@ def owns(options: RunOptions, name: str) -> bool:
     The journal gives every outcome again, so the new file has all that the old one has. Problem if the journal cannot
     be used: then nothing of the run can be.
     """
-    if options.journal is None or options.fresh or not os.path.exists(options.journal):
+    if options.journal is None or not os.path.exists(options.journal) or not os.path.getsize(options.journal):
         return False
     from ..journal.reading import NoHeader
 

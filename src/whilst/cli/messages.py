@@ -9,6 +9,8 @@ import textwrap
 import traceback
 from types import TracebackType
 
+from ..errors import Recorded
+
 OK, FAILED, USAGE, STOPPED, DISK = 0, 1, 2, 3, 4
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
@@ -90,6 +92,8 @@ def described(error: BaseException, limit: int = 10_000) -> str:
     >>> described(ValueError("no")), described(KeyError())
     ('ValueError: no', 'KeyError')
     """
+    if isinstance(error, Recorded):
+        return str(error)[:limit]
     name = type(error).__name__
     try:
         text = str(error)

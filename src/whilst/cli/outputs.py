@@ -55,7 +55,7 @@ def open_outputs(options: RunOptions, undo: ExitStack) -> Sinks:
 
 def open_sink(name: str, options: RunOptions, undo: ExitStack) -> Sink:
     """Open one output of a run; what an earlier run with the same journal wrote may be replaced."""
-    overwrite = options.overwrite or owns(options, name)
+    overwrite = options.overwrite or (name != "-" and owns(options, name))
     return open_named(name, undo, overwrite=overwrite, run=run_name(options.journal))
 
 

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from ..journal.failure import without_secrets
+from ..core.secrets import without_secrets
 from ..journal.reading import NoHeader
 from .keep import LEFT_OUT, header_of, problem_of
 from .messages import Problem, say

@@ -15,6 +15,7 @@ import msgspec
 from click.core import ParameterSource
 
 from ..core.colour import name_of
+from ..core.secrets import without_secrets
 from ..core.summary import Summary
 from ..core.tree import STAGES, Node, Sequence, Step, children, ends_in_stage, kind_name
 from ..flow import Flow, own_limit, plan_of, step
@@ -170,7 +171,9 @@ def _judge(ended_by: BaseException | None, signals: Signals, now: Summary, out: 
     if isinstance(ended_by, Unwritable):
         return Verdict(FAILED, _said(f"error: value {written + 1} cannot be written: {ended_by}", tail))
     if ended_by is not None:
-        return Verdict(FAILED, _said(f"error: {short(described(ended_by), 300)}", [*_evidence(ended_by), *tail]))
+        return Verdict(
+            FAILED, _said(f"error: {short(without_secrets(described(ended_by)), 300)}", [*_evidence(ended_by), *tail])
+        )
     return Verdict(OK, f"done: {tail[0]}")
 
 
@@ -180,7 +183,7 @@ def _evidence(error: BaseException) -> list[str]:
     steps = [note.removeprefix("whilst: ") for note in notes if note.startswith(("whilst: step", "whilst: meanwhile"))]
     where = "; ".join(it for it in (place(error), *steps) if it)
     causes: list[BaseException] = list(getattr(error, "exceptions", ()))
-    shown = [f"{short(described(it), 160)} ({place(it)})" for it in causes[:MOST_CAUSES]]
+    shown = [f"{short(without_secrets(described(it)), 160)} ({place(it)})" for it in causes[:MOST_CAUSES]]
     return [*([where] if where else []), *shown]
 
 

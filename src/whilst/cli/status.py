@@ -8,6 +8,7 @@ import time
 import click
 import msgspec
 
+from ..core.secrets import without_secrets
 from ..errors import JournalError
 from .keep import problem_of
 from .messages import clean, short
@@ -23,7 +24,6 @@ def command(journal: str, as_json: bool) -> int:
     whilst status run.db
     """
     from ..journal import read_status
-    from ..journal.failure import without_secrets
 
     try:
         status = read_status(journal)

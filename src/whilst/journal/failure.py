@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import linecache
 import os
-import re
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
 from ..core.failures import kind_of
+from ..core.secrets import without_secrets
 from ..errors import Recorded
 
 MOST_TEXT = 16_384  # characters of a message
 MOST_NOTES = 20
 MOST_CALLS = 30  # of a traceback: the outermost few and the innermost
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_USER_INFO = re.compile(r"(\b[a-zA-Z][\w+.-]{1,20}://)[^/\s@'\"<>]+@")
-_QUERY = re.compile(r"(\b[a-zA-Z][\w+.-]{1,20}://[^\s?'\"<>]{1,2000}\?)[^\s'\"<>)\]]+")
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -52,17 +50,6 @@ class Failure(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         for note in self.notes:
             error.add_note(note)
         return error
-
-
-def without_secrets(text: str) -> str:
-    """Leave out user-info and query of the URLs in a text.
-
-    >>> without_secrets("no route to https://me:secret@host/path?key=secret")
-    'no route to https://…@host/path?…'
-    """
-    if "://" not in text:
-        return text
-    return _QUERY.sub(r"\1…", _USER_INFO.sub(r"\1…@", text))
 
 
 def _message(error: BaseException) -> str:

@@ -88,6 +88,8 @@ class Journal:
         """The command line (arguments, working directory) that `whilst resume` runs again."""
         self._subject: Any = None
         """The function to be known again, where the run calls a wrapper of it."""
+        self._afresh = False
+        """Whether the file is put aside even if the function is the same."""
         self._opened: Callable[[Ledger], None] | None = None
         """Told of each ledger that was opened."""
         Values(codec, None, "fn")
@@ -114,6 +116,7 @@ class Journal:
             view=self._view,
             command=self._command,
             accept=self.accept,
+            afresh=self._afresh,
             retry_failed=self.retry_failed,
             codec=self.codec,
         )

@@ -45,6 +45,7 @@ class Terms:
     view: Callable[[Any], Any] | None
     command: tuple[Sequence[str], str] | None
     accept: str | None
+    afresh: bool
     retry_failed: bool
     codec: Any
 
@@ -61,16 +62,11 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop) -> Ledger:
         store, index, found = _opened(terms, exists)
         undo.callback(lambda: store.close())
         header = _header(terms, found)
-        if found.header is not None and not _is_same(found.header, header):
-            if terms.accept is None:
-                raise _changed(terms, found.header, header, len(index))
-            if terms.accept == "fresh":
-                store.close()
-                _put_aside(terms.path)
-                store, index, found = _opened(terms, exists=False)
-                header = _header(terms, found)
-        elif found.header is None and len(index) and terms.accept is None:
-            raise _unknown(terms, len(index))
+        if _is_to_be_put_aside(terms, found, header, index):
+            store.close()
+            _put_aside(terms.path)
+            store, index, found = _opened(terms, exists=False)
+            header = _header(terms, found)
         tail, spill = Tail(terms.path), Spill(terms.path, found.journal)
         _begin(store, tail, found, header)
         _take_in(store, tail, spill, index, found)
@@ -124,6 +120,16 @@ def _header(terms: Terms, found: Found) -> Header:
         lost=found.lost,
         broken=found.broken,
     )
+
+
+def _is_to_be_put_aside(terms: Terms, found: Found, now: Header, index: Index) -> bool:
+    """Whether to start anew; JournalChanged if that is for the user to say."""
+    before = found.header
+    if terms.afresh or (before is None and not len(index)) or (before is not None and _is_same(before, now)):
+        return terms.afresh and (before is not None or len(index) > 0)
+    if terms.accept is None:
+        raise _unknown(terms, len(index)) if before is None else _changed(terms, before, now, len(index))
+    return terms.accept == "fresh"
 
 
 def _is_same(before: Header, now: Header) -> bool:

@@ -6,7 +6,8 @@ from collections import Counter
 
 import msgspec
 
-from .failure import Failure, without_secrets
+from ..core.secrets import without_secrets
+from .failure import Failure
 from .frame import Batch
 from .tagged import natural
 
