@@ -116,7 +116,7 @@ class Intake:
     # -- on their way to the lanes ----------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Move inputs from the inbox on: to their outcome, if the journal has it, else through the gate to the lanes."""
+        """Move inputs from the inbox: to their outcome, if the journal has it, else through the gate to the lanes."""
         inbox, keeping = self.source.inbox, self._keeping
         if inbox is self.queue:
             return

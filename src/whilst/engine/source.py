@@ -193,7 +193,6 @@ class ThreadFeeder:
             self._tell(self._reader.ended, error)
 
     def _read(self, inputs: Iterable[Any]) -> None:
-        reader = self._reader
         index = 0
         for item in inputs:
             with self._guard:

@@ -11,7 +11,6 @@ Two rules keep this file small:
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
