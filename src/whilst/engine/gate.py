@@ -396,6 +396,9 @@ class Gate:
         self.host.queue.extend(pair for pair in taken if self.keyed and self._line_of[pair[0]] is not line)
         self.unused(back)
         self.put(reversed(back), first=True)
+        if line in self._ready:  # to stand in line from now on keeps the calls that return next from passing permits on
+            self._ready.remove(line)
+            self._serve(line)
 
     def _was_left(self, index: int) -> bool:
         """Whether what ended was given up; known once, as an input may be called again while its thread is stuck."""
