@@ -153,9 +153,8 @@ def kept(server: Any, inputs: Any, ledger: FakeLedger, **more: Any) -> whilst.Ru
 
 @virtually
 async def test_buffered_outcomes_are_given_at_once_and_the_iteration_ends_when_all_is_durable() -> None:
-    loop, ledger, when = asyncio.get_running_loop(), FakeLedger(every=10.0), []
-    async for _ in kept(Server(), range(3), ledger, concurrency=3):
-        when.append(loop.time())
+    loop, ledger = asyncio.get_running_loop(), FakeLedger(every=10.0)
+    when = [loop.time() async for _ in kept(Server(), range(3), ledger, concurrency=3)]
     assert when == [1, 1, 1]
     assert loop.time() == 11
     assert sorted(ledger.safe) == [0, 1, 2]
