@@ -8,8 +8,6 @@ front.
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -19,40 +17,22 @@ from ..core.plan import Plan
 from ..limit import Limit
 from .attempts import Attempts
 from .gate import Gate, emptied
+from .gate import Host as GateHost
 from .keeping import Keeping
-from .source import Source, open_source
+from .source import Reader, Source, open_source
 from .timers import Timers
 
 Pair = tuple[int, Any]
 
 
-class Host(Protocol):
-    """What this, and through it source and gate, need from the driver."""
-
-    loop: asyncio.AbstractEventLoop
-    clock: Callable[[], float]
-    context: contextvars.Context
-    source_context: contextvars.Context
-    queue: deque[Pair]
-
-    def arrived(self) -> None:
-        """Pump, and put lanes to work on what came."""
-
-    def ended(self, error: BaseException | None) -> None:
-        """Take note that nothing more will come."""
-
-    def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
-        """Take note of inputs that cannot be called."""
+class Host(GateHost, Reader, Protocol):
+    """What this needs from the driver, besides what gate and source need."""
 
     def known(self, records: list[Record]) -> None:
         """Take note of outcomes that the journal has."""
 
     def wanted(self, pairs: list[Pair]) -> list[Pair]:
         """Return those that are still to be called, and count the others."""
-        ...
-
-    def create_task(self, coroutine: Any, context: contextvars.Context) -> asyncio.Task[None]:
-        """Start a task that the driver owns."""
         ...
 
 
@@ -116,7 +96,7 @@ class Intake:
     # -- on their way to the lanes ----------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Move inputs from the inbox: to their outcome, if the journal has it, else through the gate to the lanes."""
+        """Move inputs from the inbox on: to their outcome, if the journal has it, else to the lanes, by the gate."""
         inbox, keeping = self.source.inbox, self._keeping
         if inbox is self.queue:
             return
