@@ -1,92 +1,98 @@
-"""Learn: a blocking database driver and blocking file reads, both made concurrent without changing a line of them.
+"""Learn: a blocking database driver and blocking file reads, concurrent without a change to either.
 
-`look_up` queries through psycopg if DATABASE_URL names a PostgreSQL, else through sqlite3; `read` opens a file. Each
-waits: for the server, for a network share. `map` calls them on threads of its own, sixteen at a time, each thread with
-a connection of its own that is opened when it is first needed and closed at the end.
+`weigh` asks a database for one row, `count_words` reads one file: ordinary blocking functions. `use=` opens a
+connection a thread and closes it at the end, since drivers do not share one. With `DATABASE=postgresql://…` the driver
+is psycopg and the server waits; without it sqlite3 stands in, with a query that takes as long.
 """
 
 import os
 import sqlite3
 import tempfile
 import time
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import whilst
+from whilst.demo.pokedex import names
 
-URL = os.environ.get("DATABASE_URL", "")
-COUNT, WAIT = 60, 0.02
-
-if URL:
-    import psycopg
-
-    QUERY = f"select name, pg_sleep({WAIT}) from city where id = %s"
-else:
-    QUERY = f"select name, wait({WAIT}) from city where id = ?"
+WAIT = 0.03  # seconds that a query takes
+IDS = range(1, 41)
 
 
-# Blocking functions, as they are in any program -----------------------------------------------------------------
+# Two blocking functions and the driver, all of them ordinary ------------------------------------------------------
 
 
-def connect(path: Path) -> Any:
-    if URL:
-        return psycopg.connect(URL, autocommit=True)
-    connection = sqlite3.connect(path, check_same_thread=False)
-    connection.create_function("wait", 1, time.sleep)  # SQLite has no server to wait for
-    return connection
+def weigh(id: int, db: Any = None) -> int:
+    return int(db.execute(QUERY, (id,)).fetchone()[0])
 
 
-def look_up(id: int, connection: Any = None) -> str:
-    return str(connection.execute(QUERY, (id,)).fetchone()[0])
-
-
-def read(path: Path) -> int:
-    time.sleep(WAIT)  # a network share answers late, a disk of this machine would not
+def count_words(path: Path) -> int:
+    time.sleep(WAIT)  # a disk that is far away
     return len(path.read_text().split())
 
 
-# One by one, and together ---------------------------------------------------------------------------------------
+def wait() -> int:
+    time.sleep(WAIT)
+    return 0
+
+
+def sqlite(path: Path) -> Callable[[], Any]:
+    def connect() -> sqlite3.Connection:
+        db = sqlite3.connect(path)
+        db.create_function("wait", 0, wait)
+        return db
+
+    with sqlite3.connect(path) as db:
+        db.execute("create table if not exists pokemon (id integer primary key, weight integer)")
+        db.executemany("insert or replace into pokemon values (?, ?)", [(id, id * 10) for id in IDS])
+    db.close()
+    return connect
+
+
+def postgresql(url: str) -> Callable[[], Any]:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("create table if not exists pokemon (id integer primary key, weight integer)")
+        rows = ", ".join(f"({id}, {id * 10})" for id in IDS)
+        db.execute(f"insert into pokemon values {rows} on conflict do nothing")
+    return lambda: psycopg.connect(url, autocommit=True)
+
+
+POSTGRESQL = os.environ.get("DATABASE", "")
+QUERY = (
+    f"select weight from pokemon, pg_sleep({WAIT}) where id = %s"
+    if POSTGRESQL
+    else "select weight + wait() from pokemon where id = ?"
+)
+
+
+# One by one, and together ------------------------------------------------------------------------------------------
+
+
+def timed(what: str, values: Iterable[int]) -> list[int]:
+    start = time.perf_counter()
+    found = list(values)
+    print(f"{what:<24} {len(found)} values in {time.perf_counter() - start:.2f} s")
+    return found
 
 
 def main(folder: Path) -> None:
-    cities, files = folder / "cities.db", fill(folder)
-    ids = range(1, COUNT + 1)
-    print(f"driver      {'psycopg' if URL else 'sqlite3'}")
+    connect = postgresql(POSTGRESQL) if POSTGRESQL else sqlite(folder / "pokemon.db")
+    print("driver:", "psycopg" if POSTGRESQL else "sqlite3")
+    db = connect()
+    alone = timed("queries, one by one", (weigh(id, db) for id in IDS))
+    db.close()
+    connection = whilst.resource(connect, per="thread")
+    together = timed("queries, 10 at once", whilst.map(weigh, IDS, concurrency=10, use={"db": connection}))
 
-    start = time.perf_counter()
-    connection = connect(cities)
-    names = [look_up(id, connection) for id in ids]
-    connection.close()
-    print(f"one by one  {len(names)} rows in {time.perf_counter() - start:.2f} s")
-
-    each = whilst.resource(partial(connect, cities), per="thread")
-    run = whilst.map(look_up, ids, concurrency=16, use={"connection": each})
-    start = time.perf_counter()
-    found = run.list()
-    print(f"together    {len(found)} rows in {time.perf_counter() - start:.2f} s, the same: {found == names}")
-
-    start = time.perf_counter()
-    words = [read(path) for path in files]
-    print(f"one by one  {len(words)} files in {time.perf_counter() - start:.2f} s")
-
-    start = time.perf_counter()
-    counted = whilst.map(read, files, concurrency=16).list()
-    print(f"together    {len(counted)} files in {time.perf_counter() - start:.2f} s, the same: {counted == words}")
-
-
-def fill(folder: Path) -> list[Path]:
-    """Make a table of cities, and a file about each."""
-    connection = connect(folder / "cities.db")
-    connection.execute("drop table if exists city")
-    connection.execute("create table city (id integer primary key, name text)")
-    files = [folder / f"city{id}.txt" for id in range(1, COUNT + 1)]
-    for id, path in enumerate(files, start=1):
-        connection.execute(f"insert into city values ({id}, 'city {id}')")
-        path.write_text(f"city {id} " + "has streets " * id)
-    connection.commit()
-    connection.close()
-    return files
+    files = [folder / f"{name}.txt" for name in names()[:40]]
+    for path in files:
+        path.write_text(f"{path.stem} is a Pokémon\n" * len(path.stem))
+    read_alone = timed("files, one by one", map(count_words, files))
+    read_together = timed("files, 10 at once", whilst.map(count_words, files, concurrency=10))
+    print(f"same: {alone == together and read_alone == read_together}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Learn: enrich a CSV of 1,000 ids into SQLite, lose the process halfway, go on, and pay for no call twice.
+"""Learn: a thousand calls that survive being killed. A CSV of 1,000 ids is enriched into SQLite, and killed halfway.
 
-`--journal` keeps what is done in a file. Whatever ends the command, `whilst resume` goes on: what is done comes from
-the file, the rest is called, and the table has each id once, for rows are found by their key. Here the example itself
-kills the command with SIGKILL, which no program can catch.
+The program starts the command line on the file, ends it with SIGKILL when half of the calls are done (no clean-up, no
+goodbye), and has it go on. What was done comes from the journal, what is missing is called, and the table has each row
+once, because it is written by upsert on the id.
 """
 
 import csv
@@ -13,62 +13,67 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
 import requests
 
+import whilst
 from whilst.demo import pokeapi
+from whilst.journal import read_status
 
 API = os.environ.get("POKEAPI", "https://pokeapi.co/api/v2")
-IDS = 1000
-LANES = 20
 WHILST = [sys.executable, "-c", "from whilst.cli.main import main; main()"]  # or just: whilst
+COMMAND = "map {script}:enrich ids.csv -j 20 --journal run.db -o sqlite:///pokemon.db?table=pokemon&key=id"
 
 
-def enrich(id: str, note: str) -> dict[str, str | int]:
-    with open("calls.txt", "a") as calls:  # what has been paid for
-        calls.write(f"{id}\n")
+def enrich(id: str, trainer: str) -> dict[str, object]:
     found = requests.get(f"{API}/pokemon/{id}", timeout=30).json()
-    return {"name": found["name"], "weight": found["weight"]}
+    return {"name": found["name"], "weight": found["weight"], "owner": trainer.title()}
 
 
-def main(api: str, folder: Path) -> None:
-    with open(folder / "ids.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "note"])
-        writer.writerows([id, f"note {id}"] for id in range(1, IDS + 1))
-    out = "sqlite:///pokemon.db?table=pokemon&key=id"
-    arguments = ["map", f"{Path(__file__).resolve()}:enrich", "ids.csv", "-j", str(LANES), "--journal", "run.db"]
+def start(arguments: str, folder: Path, api: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "POKEAPI": api}
+    return subprocess.Popen([*WHILST, *arguments.split()], cwd=folder, env=environment)
 
-    command = subprocess.Popen([*WHILST, *arguments, "--commit", "strict", "-o", out], cwd=folder, env=environment)
-    while len(called(folder)) < IDS // 2 and command.poll() is None:
-        time.sleep(0.01)
-    command.send_signal(signal.SIGKILL)
-    command.wait()
-    print(f"killed with {len(called(folder))} of {IDS} calls made", flush=True)
 
-    subprocess.run([*WHILST, "status", "run.db"], cwd=folder, env=environment, check=True)
+def kill_halfway(process: subprocess.Popen[bytes], journal: Path) -> int:
+    while process.poll() is None:
+        if (done := on_disk(journal)) >= 500:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return done
+        time.sleep(0.05)
+    raise SystemExit("it was done before it could be killed")
+
+
+def on_disk(journal: Path) -> int:
+    try:
+        return read_status(journal).done
+    except whilst.JournalError:  # it has not begun yet
+        return 0
+
+
+def main(api: pokeapi.Api, folder: Path) -> None:
+    with (folder / "ids.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "trainer"])
+        rows.writerows([id, ("ash", "misty", "brock")[id % 3]] for id in range(1, 1001))
+
+    command = COMMAND.format(script=Path(__file__).resolve())
+    print("$ whilst", COMMAND.format(script=Path(__file__).name), flush=True)
+    done = kill_halfway(start(command, folder, api.url), folder / "run.db")
+    print(f"killed: at least {done} of 1000 were on the disk", flush=True)
+
+    before = api.requests
     print("$ whilst resume run.db", flush=True)
-    subprocess.run([*WHILST, "resume", "run.db"], cwd=folder, env=environment, check=True)
-
-    calls = Counter(called(folder))
-    again = calls.total() - len(calls)
-    print(f"{len(calls)} ids were called, {again} of them twice: at most the {LANES} that were in flight")
-    with closing(sqlite3.connect(folder / "pokemon.db")) as database:
-        rows, ids = database.execute("select count(*), count(distinct id) from pokemon").fetchone()
-        print(
-            f"{rows} rows, {ids} ids; the first: {database.execute('select id, name, weight from pokemon').fetchone()}"
-        )
-
-
-def called(folder: Path) -> list[str]:
-    path = folder / "calls.txt"
-    return path.read_text().split() if path.exists() else []
+    code = start("resume run.db", folder, api.url).wait()
+    print(f"exit code {code}; {api.requests - before} calls were left to make")
+    with closing(sqlite3.connect(folder / "pokemon.db")) as db:
+        count, ids = db.execute("select count(*), count(distinct id) from pokemon").fetchone()
+        print(f"{count} rows, {ids} ids; the first:", *db.execute("select * from pokemon order by id + 0 limit 1"))
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name, pokeapi.serve(latency=0.02) as served:
-        main(served.url, Path(name))
+    with tempfile.TemporaryDirectory() as name, pokeapi.serve(latency=0.1) as served:
+        main(served, Path(name))

@@ -38,6 +38,7 @@ PAGES = [
     "docs/tutorial.md",
     "docs/flows.md",
     "docs/limits-and-retries.md",
+    "docs/journal.md",
     "docs/http.md",
     "docs/inputs-and-outputs.md",
 ]

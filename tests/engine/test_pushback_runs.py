@@ -73,6 +73,26 @@ def test_calls_that_were_let_through_and_not_begun_wait_too() -> None:
     main()
 
 
+@pytest.mark.parametrize("limited", [True, False])
+def test_calls_that_return_before_the_lane_that_was_told_has_another_turn_pass_no_permit_on(
+    limited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whilst.lanes.loop.SLICE", -1.0)  # each lane gives the others a turn after each call
+
+    @virtually
+    async def main(item: int) -> None:
+        limit = whilst.Limit(concurrency=8) if limited else None
+        server = Server({item: [busy(10.0), None]}, naps=lambda item, attempt: 0.01)
+        run = whilst.map(server, range(400), concurrency=8, limit=limit, retry=3)
+        object.__setattr__(run._plan, "run_ahead", 500)  # so that there is always something to be passed a permit
+        assert await run == [*range(400)]
+        ((said, begun),) = server.pushbacks
+        assert min(when - said for when, _ in server.starts[begun:]) >= 10.0
+
+    for item in (0, 3, 77, 203, 350):
+        main(item)
+
+
 def test_only_the_key_that_said_so_pauses() -> None:
     @virtually
     async def main() -> None:
@@ -263,7 +283,7 @@ def test_a_success_after_a_failure_goes_the_short_way_again() -> None:
         gate = None
         async for _ in run:
             assert run._driver is not None
-            gate = gate or run._driver._gate
+            gate = gate or run._driver.intake.gate
             assert gate is not None
             asked = gate._only.claim._fresh_at if gate._only is not None else 0.0
         assert asked < 1.0  # the limit was asked last when the failure had come back
@@ -283,9 +303,9 @@ def test_idle_keys_are_forgotten() -> None:
         async for _ in run:
             pass
         assert run._driver is not None
-        assert run._driver._gate is not None
-        assert len(run._driver._gate._lines) <= 1024
-        assert not run._driver._gate._line_of
+        assert run._driver.intake.gate is not None
+        assert len(run._driver.intake.gate._lines) <= 1024
+        assert not run._driver.intake.gate._line_of
 
     main()
 

@@ -21,7 +21,7 @@ aiohttp = pytest.importorskip("aiohttp")
 urllib3 = pytest.importorskip("urllib3")
 
 SETTLED = 5.0  # seconds after which the limit should be known
-LASTS = 11.0
+LASTS = 9.0
 LEAST_USED, MOST_REFUSED = 0.93, 0.03
 TRIES = 3
 RETRY = whilst.Retry(attempts=50, budget=None, breaker=False)

@@ -275,8 +275,8 @@ def test_the_one_value_of_a_run_is_refused_in_the_same_words(
 @pytest.mark.parametrize(
     ("function", "flags", "enough"),
     [
-        pytest.param("busy", ["--retry", "5", "-j", "4"], 4, id="while the other side has asked for a pause"),
-        pytest.param("down", ["--retry", "5"], 32, id="while retries wait"),
+        pytest.param("busy", ["--retry", "5", "-j", "4"], 1, id="while the other side has asked for a pause"),
+        pytest.param("down", ["--retry", "5"], 20, id="while retries wait"),
         pytest.param("counted", ["--rate", "1/h"], 1, id="while a rate lets nothing through"),
         pytest.param("counted", ["--rate", "1/h", "-j", "adaptive", "--retry", "3"], 1, id="with all of it"),
         pytest.param("asleep", ["--timeout", "1", "-j", "2", "--retry", "9"], 2, id="while calls are left behind"),

@@ -260,3 +260,12 @@ def test_from_a_table_through_a_function_into_another(url: str, port: int, sql: 
     assert "canary" not in done.stderr
     assert sql("SELECT count(*), count(big), sum(half) FROM out") == [(300, 299, 22571.5)]
     assert sql("SELECT error FROM out WHERE id = 7") == [("ValueError: seven",)]
+
+
+def test_the_example_of_a_driver_runs_on_this_server(url: str) -> None:
+    example = Path(__file__).parents[2] / "examples" / "10_database_and_files.py"
+    environment = {**os.environ, "DATABASE": url}
+    done = subprocess.run([sys.executable, example], capture_output=True, text=True, env=environment, timeout=50)
+    assert done.returncode == 0, done.stderr
+    assert "driver: psycopg" in done.stdout
+    assert "same: True" in done.stdout

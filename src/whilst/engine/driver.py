@@ -4,11 +4,9 @@ Everything here happens on the loop's thread. Others touch the run at four place
 the consumer from `ready` (deques: one operation each), the consumer counts `window.delivered`, and
 `call_soon_threadsafe` brings everything else here.
 
-An input is *admitted* when it enters the inbox and *done* when it has a record or nobody wants one any more. The
-run is over when nothing more is admitted and admitted == done. Inbox and queue are the same deque, and inputs go
-straight from the source to the lanes, until something stands between: a journal that may know an input already, or
-the gate of a run that has limits (or gets them, because the other side said "slower"). On its way back a failure may
-be sent to wait for another attempt.
+An input is *admitted* when the source hands it over and *done* when it has a record or nobody wants one any more. The
+run is over when nothing more is admitted and admitted == done. Where inputs stand before they are called is the
+business of `Intake`; on its way back a failure may be sent there again, to wait for another attempt.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 from ..core.order import as_finished, in_order
 from ..core.outcome import Record
@@ -34,57 +32,19 @@ from ..lanes.ending import ended
 from ..lanes.loop import LoopLanes
 from ..lanes.port import Lanes
 from ..lanes.threads import ThreadLanes
-from ..limit import Limit, holding
+from ..limit import holding
 from .attempts import Attempts
 from .failing import Failures
-from .gate import Gate, emptied
 from .handoff import Handoff
+from .intake import Intake, Pair
 from .keeping import Keeping
 from .ledger import Ledger
-from .source import Source, open_source
+from .report import Owned, summary_of
+from .timers import Timers
 
 LEAST_SWEEP = 0.005  # seconds between two looks for calls past their timeout; a look costs 0.04 µs a lane
 STARVING = 0.001  # seconds that lanes stand idle behind a slow call before the window grows for them
 EXPIRE_GRACE = 1.0  # seconds that calls cancelled by the deadline have for their clean-up
-
-
-Pair = tuple[int, Any]
-
-
-class Owned(Protocol):
-    """What a run owns besides lanes, closed with it."""
-
-    @property
-    def abandoned(self) -> int:
-        """How many calls were given up and still run."""
-        ...
-
-    @property
-    def retried(self) -> int:
-        """How many attempts its steps made beyond their first ones."""
-        ...
-
-    @property
-    def opened(self) -> int:
-        """How often breakers of its steps have opened."""
-        ...
-
-    @property
-    def hedged(self) -> int:
-        """How many second calls its steps made beside late ones."""
-        ...
-
-    @property
-    def notes(self) -> dict[str, None]:
-        """What a reader of the summary should know."""
-        ...
-
-    def left_behind(self) -> tuple[str, ...]:
-        """Name those calls."""
-        ...
-
-    async def close(self) -> None:
-        """Close everything."""
 
 
 class Driver:
@@ -105,7 +65,6 @@ class Driver:
         self.context: contextvars.Context = holding(plan.context, plan.limits)
         self.source_context: contextvars.Context = plan.context
         self.queue: deque[Pair] = deque()
-        self.inbox: deque[Pair] = self.queue
         self.window: Window = Window(plan.concurrency, plan.run_ahead)
         self.nudge_at: float = inf
         """How many must be delivered for the consumer to call `nudge`."""
@@ -114,21 +73,26 @@ class Driver:
         self.error: BaseException | None = None
         """What the consumer raises after the last record."""
         self.started: float = self.clock()
-        self._plan = plan
+        self.plan: Plan = plan
+        self.scope: Owned | None = scope
+        self.failures: Failures = Failures(plan)
+        self.done: int = 0
+        """How many admitted inputs are through."""
+        self.unwanted: int = 0
+        """How many of those have no outcome, because nobody wants it."""
+        self.recalled: int = 0
+        """How many outcomes came from the journal."""
+        self._uncalled = 0  # inputs that have an outcome without a call: in the journal, or unfit for it
         self._handoff = handoff
         self._fail_fast = fail_fast
-        self._scope = scope
         self._push: Callable[[Record], None]
         self._push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
-        self._done = self._dropped = self._recalled = 0
-        self._uncalled = 0  # inputs that have an outcome without a call: in the journal, or unfit for it
-        self._failures = Failures(plan)
         self._exhausted = False
         self._horizon = inf  # inputs from this index on are not wanted any more
         self._nudging = self._dry = False
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers = Timers(loop, self.clock)
         self._closing: asyncio.Task[None] | None = None
         self._attempts = Attempts(plan.retry, self.started) if plan.retry is not None else None
         self._tried = self._attempts.tried if self._attempts is not None else {}
@@ -137,16 +101,14 @@ class Driver:
             inf if plan.retry is None or plan.retry.total is None else plan.retry.total,
         )
         self._keeping = Keeping(ledger, self, plan.concurrency) if ledger is not None else None
-        self._retry_due = inf
-        self._gate = Gate(self, plan.limits or (Limit._unlimited(),), plan.concurrency) if self._needs_gate() else None
-        if self._keeping is not None or self._gate is not None:
-            self.inbox = deque()
-        self._watches = self.inbox is not self.queue or self._attempts is not None
+        self.intake: Intake = Intake(self, plan, self._timers, self._attempts, self._keeping)
+        self._source = self.intake.source
+        self._gate = self.intake.gate
+        self._watches = not self.intake.direct or self._attempts is not None
         self._passed_on: Callable[[], bool] = _always if self._gate is None else self._gate.passed_on
-        if self._strict:  # a slot is free only once its outcome is durable
+        if self._strict:
             self._passed_on = _never
-        self._source: Source = open_source(self, plan.inputs)
-        self._lanes: Lanes = (
+        self.lanes: Lanes = (
             ThreadLanes(self, plan.fn, plan.concurrency, self._patience)
             if plan.on_threads
             else LoopLanes(self, plan.fn, plan.concurrency)
@@ -156,10 +118,10 @@ class Driver:
 
     def start(self) -> None:
         """Read the first inputs and start the first calls."""
-        if self._plan.deadline is not None:
-            self._at("deadline", self.started + self._plan.deadline, self._expire)
+        if self.plan.deadline is not None:
+            self._timers.at("deadline", self.started + self.plan.deadline, self._expire)
         if self._patience < inf:
-            self._at("sweep", self.started + self._patience, self._sweep)
+            self._timers.at("sweep", self.started + self._patience, self._sweep)
         self.refill()
 
     def nudge(self) -> None:
@@ -179,53 +141,23 @@ class Driver:
 
     def cancel(self) -> None:
         """Start nothing new and cancel what is in flight."""
-        self.fatal(RunCancelled(f"{self._plan.name}: the run was cancelled"))
+        self.fatal(RunCancelled(f"{self.plan.name}: the run was cancelled"))
 
     def summary(self) -> Summary:
         """Count; safe from any thread."""
-        done, failed = self._done, self._failures.count
-        opened = sum(it.opened for it in (self._gate, self._scope) if it is not None)
-        waiting = len(self._attempts) if self._attempts is not None else 0
-        in_flight = 0 if self._ended is not None else self._in_flight()
-        return Summary(
-            name=self._plan.name,
-            total=self._plan.total,
-            ok=max(0, done - failed - self._dropped),
-            failed=failed,
-            in_flight=max(0, in_flight),
-            abandoned=self._lanes.abandoned + (self._scope.abandoned if self._scope is not None else 0),
-            elapsed=(self._ended if self._ended is not None else self.clock()) - self.started,
-            concurrency=self._plan.concurrency if self._gate is None else self._gate.concurrency,
-            failures=dict(self._failures.kinds),
-            left_behind=self._left_behind(),
-            done=self._ended is not None,
-            recalled=self._recalled,
-            retried=(self._attempts.made if self._attempts is not None else 0)
-            + (self._scope.retried if self._scope is not None else 0),
-            hedged=self._scope.hedged if self._scope is not None else 0,
-            waiting=waiting,
-            rejected=self._failures.rejected,
-            paused=self._gate.paused if self._gate is not None and self._ended is None else 0.0,
-            notes=(
-                *(self._keeping.ledger.notices if self._keeping is not None else ()),
-                *self._failures.notes(opened),
-                *(self._scope.notes if self._scope is not None else ()),
-            ),
-        )
+        return summary_of(self, (self._ended if self._ended is not None else self.clock()) - self.started)
 
     def become_orphan(self) -> None:
         """End without a loop: this process was forked from the one that drives the run."""
         self.orphan = self.finished = True
         self._handoff.ready.clear()
-        self.error = RuntimeError(
-            f"this run of {self._plan.name} belongs to the parent process; map again in the child"
-        )
+        self.error = RuntimeError(f"this run of {self.plan.name} belongs to the parent process; map again in the child")
 
     async def close(self) -> None:
         """End everything that belongs to the run, and return when it has ended, even if cancelled meanwhile."""
         if self.orphan:
             return
-        self._stop(RunCancelled(f"{self._plan.name}: the run was closed before its end"))
+        self._stop(RunCancelled(f"{self.plan.name}: the run was closed before its end"))
         self._finish()
         assert self._closing is not None
         await ended([self._closing])
@@ -236,6 +168,11 @@ class Driver:
         self._push = _ignore
         self._flush()
         self._handoff.ready.clear()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether some inputs are not wanted any more."""
+        return self._horizon < inf
 
     # -- what lanes call: see `Port` --------------------------------------------------------------------------
 
@@ -251,12 +188,12 @@ class Driver:
                 return
         elif record[3] is not None and not self._failed(record):
             return
-        self._done += 1
+        self.done += 1
         self._push(record)
         handoff = self._handoff
         if handoff.waiting and handoff.ready:
             handoff.wake()
-        if self._exhausted and self._done == self._source.admitted:
+        if self._exhausted and self.done == self._source.admitted:
             self._finish_if_done()
 
     def dropped(self, index: int) -> None:
@@ -277,12 +214,12 @@ class Driver:
 
     def due(self, index: int, started: float) -> float:
         """Return when a call is past its timeout, or its input past `Retry(total=)`."""
-        due = inf if self._plan.timeout is None else started + self._plan.timeout
+        due = inf if self.plan.timeout is None else started + self.plan.timeout
         return due if self._attempts is None else min(due, self._attempts.ends_at(index, started))
 
     def overdue(self, index: int, started: float) -> TimeoutError:
         """Say which of the two it was."""
-        name, timeout = self._plan.name, self._plan.timeout
+        name, timeout = self.plan.name, self.plan.timeout
         if timeout is not None and self.clock() >= started + timeout:
             return TimeoutError(f"{name}() took longer than its timeout of {timeout:g} s")
         assert self._attempts is not None
@@ -294,21 +231,20 @@ class Driver:
         self.nudge_at = inf if self._exhausted else 0  # before the look at `delivered`, so that none is missed
         if not self._exhausted:
             self._source.fill(self.window.limit)
-        self._pump()
+        self.intake.pump()
         if self._exhausted:
             self.nudge_at = inf
         elif self._starves():
-            if "starving" not in self._timers:
-                self._at("starving", self.clock() + STARVING, self._still_starving)
-        elif self._source.admitted - self._done >= self._plan.concurrency and self._held():
+            self._timers.not_after("starving", self.clock() + STARVING, self._still_starving)
+        elif self._source.admitted - self.done >= self.plan.concurrency and self.intake.held():
             self.nudge_at = self.window.refill_at  # there is enough for every lane
-        if self.queue and self._lanes.idle:
-            self._lanes.wake()
+        if self.queue and self.lanes.idle:
+            self.lanes.wake()
 
     def fatal(self, error: BaseException) -> None:
         """End the run now."""
         self._stop(error)
-        self._lanes.drop(-1)
+        self.lanes.drop(-1)
         self._finish()
 
     def give_up(self, error: Exception) -> None:
@@ -326,25 +262,25 @@ class Driver:
 
     def arrived(self) -> None:
         """Put lanes to work on what came."""
-        self._pump()
+        self.intake.pump()
         if self.queue:
-            self._lanes.wake()
+            self.lanes.wake()
 
     def ended(self, error: BaseException | None) -> None:
         """Nothing more will come."""
-        if self._stopping:
+        if self.stopping:
             return
         self._exhausted = True
         if error is not None:
             self.error = error
         if not self._watches:
-            self._lanes.no_more()
+            self.lanes.no_more()
         self.arrived()
         self._finish_if_done()
 
     def give(self, record: Record) -> None:
         """Give an outcome to the consumer."""
-        self._done += 1
+        self.done += 1
         self._push(record)
         if self._handoff.waiting and self._handoff.ready:
             self._handoff.wake()
@@ -372,69 +308,32 @@ class Driver:
             attempts = 0 if before is None else before[6]
             self._settle((index, item, None, error, self.clock(), 0.0, attempts), called=attempts > 0)
 
-    # -- private, in order of use -----------------------------------------------------------------------------
-
-    @property
-    def _stopping(self) -> bool:
-        return self._horizon < inf
-
-    def _needs_gate(self) -> bool:
-        return bool(self._plan.limits) or self._strict
-
-    @property
-    def _strict(self) -> bool:
-        return self._keeping is not None and self._keeping.strict
-
-    def _held(self) -> int:
-        """Count the admitted inputs that have not been called yet."""
-        waiting = len(self.queue)
-        if self.inbox is not self.queue:
-            waiting += len(self.inbox)
-        return waiting + (self._gate.pending if self._gate is not None else 0)
-
-    def _in_flight(self) -> int:
-        waiting = len(self._attempts) if self._attempts is not None else 0
-        return self._source.admitted - self._held() - waiting - self._done
-
-    def _blocked(self) -> bool:
-        """Whether lanes lack work although inputs are there, so that more of them would not help."""
-        if self.queue or (self._keeping is not None and self.inbox):
-            return True
-        return self._gate is not None and self._gate.pending > 0 and not self._gate.keyed
-
-    def _pump(self) -> None:
-        """Move inputs from the inbox: to their outcome, if the journal has it, else through the gate to the lanes."""
-        inbox = self.inbox
-        if inbox is self.queue:
-            return
-        room = len(inbox) if self._keeping is None else min(len(inbox), self._keeping.room)
-        pairs = [inbox.popleft() for _ in range(room)]
-        if self._keeping is not None and pairs:
-            pairs, known = self._keeping.ledger.admit(pairs)
-            self._give_known(known)
-            if self._stopping:  # one of those was a failure that ended the run
-                wanted = [pair for pair in pairs if pair[0] < self._horizon]
-                self._forget_inputs(len(pairs) - len(wanted))
-                pairs = wanted
-        if self._gate is None:
-            self.queue.extend(pairs)
-        else:
-            if pairs:
-                self._gate.put(pairs)
-            self._gate.pump()
-
-    def _give_known(self, records: list[Record]) -> None:
+    def known(self, records: list[Record]) -> None:
         """Give outcomes that the journal has, and those of inputs that it could not identify."""
         for record in records:
-            self._recalled += record[6] > 0  # or it could not be identified, which fails it
+            self.recalled += record[6] > 0  # or it could not be identified, which fails it
             self._uncalled += 1
             if record[3] is not None:
                 self._count_failure(record, called=False)
-            self._done += 1
+            self.done += 1
             self._push(record)
         if self._handoff.waiting and self._handoff.ready:
             self._handoff.wake()
         self._finish_if_done()
+
+    def wanted(self, pairs: list[Pair]) -> list[Pair]:
+        """Return those that are still to be called, and count the others."""
+        if not self.stopping:
+            return pairs
+        wanted = [pair for pair in pairs if pair[0] < self._horizon]
+        self._forget_inputs(len(pairs) - len(wanted))
+        return wanted
+
+    # -- private, in order of use -----------------------------------------------------------------------------
+
+    @property
+    def _strict(self) -> bool:
+        return self._keeping is not None and self._keeping.strict
 
     def _starves(self) -> bool:
         """Whether lanes have no work for want of room alone, while the consumer waits for a slow call.
@@ -442,22 +341,25 @@ class Driver:
         Inputs that wait for another attempt, or for the permits of one key, take room and no lane.
         """
         admitted, handoff = self._source.admitted, self._handoff
-        if self._blocked() or self._exhausted or not handoff.waiting or handoff.ready:
+        if self.intake.blocked or self._exhausted or not handoff.waiting or handoff.ready:
             return False
         window = self.window
-        return admitted >= window.limit and self._in_flight() < self._plan.concurrency and window.size < window.cap
+        return (
+            admitted >= window.limit
+            and self.intake.in_flight(self.done) < self.plan.concurrency
+            and window.size < window.cap
+        )
 
     def _still_starving(self) -> None:
-        del self._timers["starving"]
         if self._starves():
             self.window.grow()
             self.refill()
 
     def _nudged(self) -> None:
-        parked_for_room = not self._blocked() and not self._exhausted and self._source.full
+        parked_for_room = not self.intake.blocked and not self._exhausted and self._source.full
         dry = self._dry or (self._handoff.waiting and not self._handoff.ready)
         self._nudging = self._dry = False
-        if parked_for_room and dry and self._lanes.idle:
+        if parked_for_room and dry and self.lanes.idle:
             self.window.grow()
             self._source.full = False
         self.refill()
@@ -483,8 +385,8 @@ class Driver:
         if not isinstance(error, Exception):  # KeyboardInterrupt, SystemExit: the consumer's to raise
             if self._gate is not None:
                 self._gate.dropped(index)
-            self._done += 1
-            self._dropped += 1
+            self.done += 1
+            self.unwanted += 1
             self.fatal(error)
             return False
         pushback = pushback_of(error, time.time())
@@ -494,55 +396,44 @@ class Driver:
             self._install_gate()
         again = False
         if attempts is not None and index < self._horizon:
-            called = self._source.admitted - self._held() - self._uncalled
+            called = self._source.admitted - self.intake.held() - self._uncalled
             again = attempts.again(record, pushback, called, self.clock())
         if pushback is not None:
-            self._failures.pushed_back(pushback)
+            self.failures.pushed_back(pushback)
         if self._gate is not None:
             if attempts is not None and attempts.retry.breaker:
                 self._gate.failed(index, ill=ill)
             self._gate.returned(record, pushback, slot=again or not self._strict)
         if again:
-            self._retry_at()
+            self.intake.expect_retry()
             if record[6] == 1:
-                self._failures.tried_again(error)
+                self.failures.tried_again(error)
             return False
         self._count_failure(record)
         return True
 
     def _install_gate(self) -> None:
-        """Put a gate between source and lanes of a run that has none, to be able to pause it."""
-        if self._stopping:
-            return
-        self._watches = True
-        self._gate = gate = Gate(self, (Limit._unlimited(),), self._plan.concurrency)
-        self._passed_on = gate.passed_on
-        before = self.inbox
-        admitted = self._source.redirect(deque())  # from here on what the source reads is not among these
-        if before is not self.queue:
-            admitted -= len(before)
-            self.inbox.extendleft(reversed(before))
-        moved = emptied(self.queue)
-        waiting = len(self._attempts) if self._attempts is not None else 0
-        gate.adopt(admitted - len(moved) - waiting - self._done)
-        gate.put(moved)
+        """Be able to pause a run that has no limits."""
+        if not self.stopping:
+            self._gate, self._watches = self.intake.install_gate(self.done), True
+            self._passed_on = self._gate.passed_on
 
     def _count_failure(self, record: Record, *, called: bool = True) -> None:
         """Count a failed outcome, of a call or none, and apply the policies that end a run."""
         error = record[3]
         assert error is not None
-        total, reached = self._plan.total, self._source.admitted - self._held()
+        total, reached = self.plan.total, self._source.admitted - self.intake.held()
         untouched = None if total is None else max(0, total - reached)
-        finished = self._done - self._dropped + 1
-        stopped = self._failures.add(error, finished, finished - self._uncalled if called else None, untouched)
+        finished = self.done - self.unwanted + 1
+        stopped = self.failures.add(error, finished, finished - self._uncalled if called else None, untouched)
         if not self._fail_fast:
             if stopped is not None:
                 self._stop(stopped)
             return
-        horizon = record[0] if self._plan.ordered else 0
+        horizon = record[0] if self.plan.ordered else 0
         if horizon < self._horizon:
             self._stop(None, horizon)
-            self._lanes.drop(record[0] if self._plan.ordered else -1)
+            self.lanes.drop(record[0] if self.plan.ordered else -1)
 
     def _stop(self, error: BaseException | None, horizon: int = 0) -> None:
         """Admit nothing more, forget inputs from `horizon` on that are not in flight; the first error given stays."""
@@ -562,26 +453,10 @@ class Driver:
         self._forget_inputs(untried)
 
     def _take_back(self, unwanted: Callable[[int], bool]) -> tuple[int, list[Record]]:
-        """Take out inputs that are not being called, by their index; return how many never were, and how others failed.
-
-        What an input that waited for another attempt failed of is its outcome, wherever it stood.
-        """
-        taken = emptied(self.queue)
-        self.queue.extend(pair for pair in taken if not unwanted(pair[0]))
+        taken = self.intake.take_back(unwanted)
         if self.queue:
-            self._lanes.wake()  # they may have looked in between
-        found = [pair for pair in taken if unwanted(pair[0])]
-        if self._gate is not None:
-            self._gate.unused(found)
-            found += self._gate.take_out(unwanted)
-        if self.inbox is not self.queue:
-            inputs = [self.inbox.popleft() for _ in range(len(self.inbox))]
-            self.inbox.extend(pair for pair in inputs if not unwanted(pair[0]))
-            found += [pair for pair in inputs if unwanted(pair[0])]
-        if self._attempts is None:
-            return len(found), []
-        failures = [record for index, _ in found if (record := self._attempts.unmade(index)) is not None]
-        return len(found) - len(failures), failures + self._attempts.settle(unwanted)
+            self.lanes.wake()  # they may have looked in between
+        return taken
 
     def _settle(self, record: Record, *, called: bool = True) -> None:
         """Take a failure that no call of this moment made."""
@@ -591,59 +466,32 @@ class Driver:
 
     def _forget_inputs(self, count: int) -> None:
         """Count inputs that will have no record."""
-        self._done += count
-        self._dropped += count
+        self.done += count
+        self.unwanted += count
         self._finish_if_done()
-
-    def _retry_at(self) -> None:
-        """Have a look when the next attempt is due."""
-        assert self._attempts is not None
-        due = self._attempts.next_due
-        timer = self._timers.get("retry")
-        if due is None or (timer is not None and self._retry_due <= due):
-            return
-        if timer is not None:
-            timer.cancel()
-        self._retry_due = due
-        self._at("retry", due, self._try_again)
-
-    def _try_again(self) -> None:
-        self._timers.pop("retry", None)
-        assert self._attempts is not None
-        pairs = self._attempts.due(self.clock())
-        if self._gate is not None:
-            self._gate.put(reversed(pairs), first=True)
-        else:
-            self.queue.extendleft(reversed(pairs))
-        self._retry_at()
-        self.arrived()
 
     def _expire(self) -> None:
         """Act on the deadline: in-flight calls become outcomes, or are dropped where values alone are wanted."""
-        text = f"{self._plan.name}: the deadline of {self._plan.deadline:g} s passed"
+        text = f"{self.plan.name}: the deadline of {self.plan.deadline:g} s passed"
         self._stop(DeadlineExceeded(text))
         if self._fail_fast:
-            self._lanes.drop(-1)
+            self.lanes.drop(-1)
         else:
-            self._lanes.expire(DeadlineExceeded(text))
-        self._at("expire", self.clock() + EXPIRE_GRACE, self._finish)
+            self.lanes.expire(DeadlineExceeded(text))
+        self._timers.at("expire", self.clock() + EXPIRE_GRACE, self._finish)
 
     def _sweep(self) -> None:
         now = self.clock()
-        earliest = min(self._lanes.sweep(now), now + self._patience)
+        earliest = min(self.lanes.sweep(now), now + self._patience)
         if self._attempts is not None:
             late, following = self._attempts.late(now)
             earliest = min(earliest, following)
             for record in self._take_back(late.__contains__)[1] if late else ():
                 self._settle(record)
-        self._at("sweep", max(earliest, now + LEAST_SWEEP), self._sweep)
-
-    def _at(self, name: str, when: float, action: Callable[[], None]) -> None:
-        if not self.finished:
-            self._timers[name] = self.loop.call_later(max(0.0, when - self.clock()), action)
+        self._timers.at("sweep", max(earliest, now + LEAST_SWEEP), self._sweep)
 
     def _finish_if_done(self) -> None:
-        if not self._exhausted or self._done < self._source.admitted:
+        if not self._exhausted or self.done < self._source.admitted:
             return
         if self._keeping is None or self.finished:
             self._finish()
@@ -658,32 +506,25 @@ class Driver:
             self._flush()  # a cancelled run leaves gaps; what has finished behind them is not lost
         self.finished = True
         self._ended = self.clock()
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        self._timers.close()
         if self._handoff.waiting:
             self._handoff.wake()
         self._source.close()
         if self._gate is not None:
             self._gate.close()
-        self._lanes.close()  # here and now: a loop that is torn down cancels the task before it begins
+        self.lanes.close()  # here and now: a loop that is torn down cancels the task before it begins
         self._closing = asyncio.Task(self._close(), loop=self.loop)
 
     async def _close(self) -> None:
-        await self._lanes.gone()
+        await self.lanes.gone()
         if self._gate is not None:
             self._gate.end()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=EXPIRE_GRACE)
-        if self._scope is not None:
-            await self._scope.close()
+        if self.scope is not None:
+            await self.scope.close()
         if self._keeping is not None:
             await self._keeping.ledger.close()
-
-    def _left_behind(self) -> tuple[str, ...]:
-        source = self._source.waiting if self._stopping else ""
-        calls = self._scope.left_behind() if self._scope is not None else ()
-        return self._lanes.left_behind() + calls + ((source,) if source else ())
 
 
 def _always() -> bool:

@@ -81,7 +81,7 @@ class Gate:
         alike = not (self.keyed or self._weighted or self._tells)
         self._silent: _Line | None = _Line(self, None) if alike else None  # of calls that tell nothing if they go well
         self._only = None if any(it.rated for it in limits) else self._silent  # the line of calls that only count
-        self._pending = 0
+        self._pending = 0  # inputs that wait here, unless calls only count
         self._lines: dict[Hashable, _Line] = {} if self._silent is None else {(): self._silent}
         self._forget_at = REMEMBERED
         self._unfit: list[tuple[Pair, Exception]] = []
@@ -119,7 +119,12 @@ class Gate:
 
     def put(self, pairs: Iterable[Pair], *, first: bool = False) -> None:
         """Let inputs stand in line; `first`: before the others, because they have waited once."""
-        line: _Line | None = None
+        line = self._only
+        if line is not None and not first:  # all at once, as this is on the way of calls that only count
+            if not line.pending and not line.claim.wanted:
+                self._ready.append(line)
+            line.pending.extend(pairs)
+            return
         for pair in pairs:
             if line is None or self.keyed:
                 try:
@@ -391,6 +396,9 @@ class Gate:
         self.host.queue.extend(pair for pair in taken if self.keyed and self._line_of[pair[0]] is not line)
         self.unused(back)
         self.put(reversed(back), first=True)
+        if line in self._ready:  # to stand in line from now on keeps the calls that return next from passing permits on
+            self._ready.remove(line)
+            self._serve(line)
 
     def _was_left(self, index: int) -> bool:
         """Whether what ended was given up; known once, as an input may be called again while its thread is stuck."""

@@ -31,8 +31,6 @@ class Reader(Protocol):
     """What a source needs from the driver."""
 
     loop: asyncio.AbstractEventLoop
-    inbox: Queue
-    """Where inputs go."""
     source_context: Context
 
     def arrived(self) -> None:
@@ -49,8 +47,10 @@ class Reader(Protocol):
 class Source(Protocol):
     """One way to read inputs; every method is called on the loop."""
 
+    inbox: Queue
+    """Where inputs go."""
     admitted: int
-    """How many inputs have been put into the queue."""
+    """How many inputs have been put there."""
     full: bool
     """Whether it has read as far as it may, since the driver last set this to False."""
 
@@ -75,19 +75,20 @@ def is_container(inputs: object) -> bool:
     return type(inputs) in _CONTAINERS
 
 
-def open_source(reader: Reader, inputs: Any) -> Source:
+def open_source(reader: Reader, inputs: Any, inbox: Queue) -> Source:
     """Choose the way to read `inputs`."""
     if is_container(inputs):
-        return Container(reader, inputs)
+        return Container(reader, inputs, inbox)
     if isinstance(inputs, AsyncIterable):
-        return AsyncFeeder(reader, inputs)  # pyright: ignore[reportUnknownArgumentType]
-    return ThreadFeeder(reader, inputs)
+        return AsyncFeeder(reader, inputs, inbox)  # pyright: ignore[reportUnknownArgumentType]
+    return ThreadFeeder(reader, inputs, inbox)
 
 
 class Container:
     """A builtin container, read in slices on the loop (0.05 µs an input)."""
 
-    def __init__(self, reader: Reader, inputs: Iterable[Any]) -> None:
+    def __init__(self, reader: Reader, inputs: Iterable[Any], inbox: Queue) -> None:
+        self.inbox: Queue = inbox
         self._reader = reader
         self._pairs = enumerate(inputs)
         self.admitted: int = 0
@@ -104,7 +105,7 @@ class Container:
         except Exception as error:  # a dict or set that changed its size meanwhile
             self._reader.ended(error)
             return
-        self._reader.inbox.extend(pairs)
+        self.inbox.extend(pairs)
         self.admitted += len(pairs)
         self.full = True
         if len(pairs) < room:
@@ -112,7 +113,7 @@ class Container:
 
     def redirect(self, inbox: Queue) -> int:
         """Switch."""
-        self._reader.inbox = inbox
+        self.inbox = inbox
         return self.admitted
 
     def close(self) -> None:
@@ -123,7 +124,8 @@ class Container:
 class ThreadFeeder:
     """Any other iterable, read on a daemon thread, in the context of the run."""
 
-    def __init__(self, reader: Reader, inputs: Iterable[Any]) -> None:
+    def __init__(self, reader: Reader, inputs: Iterable[Any], inbox: Queue) -> None:
+        self.inbox: Queue = inbox
         self._reader = reader
         self._inputs: Iterable[Any] | None = inputs
         self._limit = 0
@@ -156,15 +158,15 @@ class ThreadFeeder:
             self._thread.start()
         elif limit > self.admitted:
             self._room.set()
-        if not self._reader.inbox:
+        if not self.inbox:
             self._hungry = True
-            if self._reader.inbox:  # it came between the two lines
+            if self.inbox:  # it came between the two lines
                 self._reader.loop.call_soon(self._reader.arrived)
 
     def redirect(self, inbox: Queue) -> int:
         """Switch, between two appends of the thread."""
         with self._guard:
-            self._reader.inbox = inbox
+            self.inbox = inbox
             return self.admitted
 
     def close(self) -> None:
@@ -191,13 +193,12 @@ class ThreadFeeder:
             self._tell(self._reader.ended, error)
 
     def _read(self, inputs: Iterable[Any]) -> None:
-        reader = self._reader
         index = 0
         for item in inputs:
             with self._guard:
                 if self._closed:
                     return
-                reader.inbox.append((index, item))
+                self.inbox.append((index, item))
                 self.admitted = index = index + 1
             if self._hungry:
                 self._hungry = False
@@ -217,7 +218,7 @@ class ThreadFeeder:
     def _look(self) -> None:
         self._looking = False
         self._hungry = True  # first: what is appended from here on rings again
-        if self._reader.inbox:
+        if self.inbox:
             self._reader.arrived()
 
     def _wait_for_room(self, index: int) -> bool:
@@ -240,7 +241,8 @@ class ThreadFeeder:
 class AsyncFeeder:
     """An async iterable, read by a task on the loop; an async generator is closed with the run."""
 
-    def __init__(self, reader: Reader, inputs: AsyncIterable[Any]) -> None:
+    def __init__(self, reader: Reader, inputs: AsyncIterable[Any], inbox: Queue) -> None:
+        self.inbox: Queue = inbox
         self._reader = reader
         self._inputs = inputs
         self._limit = 0
@@ -261,7 +263,7 @@ class AsyncFeeder:
 
     def redirect(self, inbox: Queue) -> int:
         """Switch."""
-        self._reader.inbox = inbox
+        self.inbox = inbox
         return self.admitted
 
     def close(self) -> None:
@@ -295,9 +297,9 @@ class AsyncFeeder:
         async for item in self._inputs:
             if self._closed:
                 return
-            reader.inbox.append((self.admitted, item))
+            self.inbox.append((self.admitted, item))
             self.admitted += 1
-            if len(reader.inbox) == 1:
+            if len(self.inbox) == 1:
                 reader.arrived()
             while self.admitted >= self._limit:
                 self.full = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import accumulate, repeat
+from itertools import accumulate, islice, repeat
 from typing import Any, Final
 
 from .failure import Failure
@@ -20,9 +20,10 @@ from .store import Store
 
 BLOCK = 4096  # outcomes; small commits are read many at a time
 BLOCK_BYTES = 4 * 1024 * 1024
-KEPT_BYTES = 24 * 1024 * 1024  # of blocks in memory; inputs mostly come in about the order in which they were done
-UNFOLDED = 250  # bytes that an outcome takes more in memory when its block has been unfolded
-FIRST_LOOKS = 8  # in a block, before unfolding it pays
+KEPT_BYTES = 24 * 1024 * 1024  # of blocks in memory, at least
+KEPT_EACH = 30  # bytes of blocks in memory for each input: most of a journal of small values, for inputs in any order
+UNFOLDED = 4  # blocks; an outcome takes 250 bytes more there, and inputs mostly come about as they were done
+WORTH = 16  # a block is unfolded for this part of its outcomes at once; fewer are searched, 5 µs each
 
 NOWHERE: Final[Any] = -1
 _ABSENT = (-1, -1)  # no rest is negative
@@ -85,10 +86,13 @@ class Index:
         if found is None:
             found = blocks[number] = Block(store.between(*self._rows[number]), journal)
             self._kept += found.size
-            while self._kept > KEPT_BYTES and len(blocks) > 1:
+            most = max(KEPT_BYTES, KEPT_EACH * len(self._table))
+            while self._kept > most and len(blocks) > 1:
                 self._kept -= blocks.popitem(last=False)[1].size
         else:
             blocks.move_to_end(number)
+        for older in islice(reversed(blocks.values()), UNFOLDED, UNFOLDED + 1):
+            older.fold()
         return found
 
     def _with_repeats(self, keys: list[int], rests: list[int]) -> list[int]:
@@ -111,10 +115,10 @@ class Block:
     Attributes:
         failures: the failures, by place.
         attempts: how many there were, by place, where it was not one.
-        size: about how many bytes it takes.
+        size: about how many bytes it takes, folded.
     """
 
-    __slots__ = ("_columns", "_looks", "_places", "_starts", "_texts", "attempts", "failures", "size")
+    __slots__ = ("_columns", "_places", "_starts", "_texts", "attempts", "failures", "size")
 
     def __init__(self, frames: list[bytes], journal: bytes) -> None:
         heads = ((frame, checked(frame, journal)) for frame in frames)
@@ -125,17 +129,15 @@ class Block:
         for start, columns in zip(self._starts, self._columns, strict=False):
             self.failures.update((start + place, failure) for place, failure in columns.failures.items())
             self.attempts.update((start + place, number) for place, number in columns.attempts.items())
-        self.size: int = sum(map(len, frames)) + UNFOLDED * self._starts[-1]
-        self._looks = 0
+        self.size: int = sum(map(len, frames))
         self._places: dict[int, tuple[int, int]] = {}
         self._texts: list[bytes] = []
 
     def places(self, keys: Sequence[int], rests: Sequence[int]) -> list[int]:
         """Return where outcomes are; -1 for one that is not here."""
-        self._looks += len(keys)
-        if self._looks < FIRST_LOOKS:
-            return list(map(self._search, keys, rests))
         if not self._texts:
+            if len(keys) * WORTH < self._starts[-1]:
+                return list(map(self._search, keys, rests))
             self._unfold()
         found = map(self._places.get, keys, repeat(_ABSENT))
         return [place if rest == own else -1 for rest, (place, own) in zip(rests, found, strict=True)]
@@ -146,6 +148,10 @@ class Block:
             return list(map(self._texts.__getitem__, places))
         which = [bisect_right(self._starts, place) - 1 for place in places]
         return [self._columns[at].value(place - self._starts[at]) for at, place in zip(which, places, strict=True)]
+
+    def fold(self) -> None:
+        """Give back the memory that makes looking up many fast."""
+        self._places, self._texts = {}, []
 
     def _search(self, key: int, rest: int) -> int:
         for start, columns in zip(reversed(self._starts[:-1]), reversed(self._columns), strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..errors import JournalError
+from ..errors import JournalError, JournalLocked
 from .failure import Failure
 from .frame import HEADER, OUTCOMES, Columns, Head, checked
 from .header import Header
@@ -56,7 +56,10 @@ def read_status(path: str | os.PathLike[str]) -> Status:
         raise no_journal(real)
     if found is not None and (found.running or (found.ended and found.updated >= _last_change(real))):
         return found
-    return _counted(real, found)
+    try:
+        return _counted(real, found)
+    except JournalLocked as locked:  # a run that has just begun: its first snapshot is yet to come
+        return _beginning(real, locked, found)
 
 
 def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Stored]:
@@ -142,6 +145,14 @@ def _stored(columns: Columns, place: int) -> Stored:
         started=started,
         took=took,
     )
+
+
+def _beginning(path: str, locked: JournalLocked, before: Status | None) -> Status:
+    """Return what is known of a run of which there is no snapshot yet."""
+    run = {"pid": locked.pid, "host": locked.host, "started": locked.since, "updated": locked.since}
+    if before is None:
+        return Status(path=path, name="", place="", done=0, failed=0, **run)  # type: ignore[arg-type]
+    return msgspec.structs.replace(before, running=True, ended=False, rate=0.0, **run)
 
 
 def _last_change(path: str) -> float:

@@ -142,16 +142,6 @@ class Claim:
                 self._stand()
         return taken
 
-    def one_more(self) -> bool | None:
-        """Want a permit more: True if it was taken at once, None if others came since and it takes another party."""
-        with lock:
-            if self.line is None:
-                return self.ask(1) == 1
-            if self.line.parties[-1] is not self:
-                return None
-            self.wanted += 1
-            return False
-
     def expect(self, count: int) -> None:
         """Want as many as make `count` with those of which `granted` has not been told yet."""
         with lock:

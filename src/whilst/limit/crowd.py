@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from .claim import Claim
+from .line import lock
 
 if TYPE_CHECKING:
     from .limit import Limit
@@ -39,11 +40,15 @@ class Crowd:
 
     def join(self) -> asyncio.Future[None] | bool:
         """Return what to await for a permit; True if it was taken at once, False if it is too late to join."""
-        taken = self._claim.one_more()
-        if taken is None:
-            return False
-        if taken:
-            return True
+        claim = self._claim
+        with lock:
+            if claim.line is None:
+                if claim.ask(1):
+                    return True
+            elif claim.line.parties[-1] is claim:
+                claim.wanted += 1
+            else:
+                return False
         waiter = self.loop.create_future()
         self._waiters.append(waiter)
         return waiter

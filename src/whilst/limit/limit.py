@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any, Final, Literal
@@ -196,21 +196,28 @@ class Limit:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._leave(error)
 
-    async def __aenter__(self) -> Limit:
+    def __aenter__(self) -> Coroutine[Any, Any, Limit]:
         """Wait for a permit, on a loop."""
-        if self._bounded:
-            entry = self._entry()
-            if not entry.enter_now(clock_of(asyncio.get_running_loop())):
-                await entry.enter_later()
-            return self
         loop, crowd = asyncio.get_running_loop(), self._crowd
-        crowded = crowd is not None and crowd.loop is loop and crowd.waits
-        if crowded or not self._common(clock_of(loop)).try_one():
-            await self._in_turn(loop)
-        return self
+        if not self._bounded and crowd is not None and crowd.loop is loop and crowd.waits:
+            return self._in_turn(loop)  # one coroutine less than by way of `_enter`
+        return self._enter(loop)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._leave(error)
+        claim = self._claim
+        if error is None and claim is not None and not self._bounded:
+            claim.give_back()
+        else:
+            self._leave(error)
+
+    async def _enter(self, loop: asyncio.AbstractEventLoop) -> Limit:
+        if self._bounded:
+            entry = self._entry()
+            if not entry.enter_now(clock_of(loop)):
+                await entry.enter_later()
+        elif not self._common(clock_of(loop)).try_one():
+            await self._in_turn(loop)
+        return self
 
     def _entry(self) -> Entry:
         self._check_whole()
@@ -252,7 +259,7 @@ class Limit:
             self._claim = claim
         return claim
 
-    async def _in_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _in_turn(self, loop: asyncio.AbstractEventLoop) -> Limit:
         """Wait for a permit behind the tasks that wait already; cancelled meanwhile, take none."""
         crowd = self._crowd
         if crowd is None or crowd.loop is not loop:
@@ -264,12 +271,13 @@ class Limit:
         try:
             if not isinstance(waiter, bool):
                 await waiter
+            return self
         except BaseException:  # a cancellation, mostly
             assert not isinstance(waiter, bool)
             crowd.left(waiter)
             raise
         finally:
-            if self._crowd is crowd and not crowd.waits:
+            if not crowd.waits and self._crowd is crowd:
                 self._crowd = None  # it would keep the loop alive
 
     # -- for runs and flows -------------------------------------------------------------------------------------

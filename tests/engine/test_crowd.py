@@ -1,0 +1,120 @@
+"""Tasks of one loop that wait for one limit as one party: their turns, their cancellations, and what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kit import virtually
+
+import whilst
+from whilst import testing
+from whilst.limit import Claim
+from whilst.limit.line import Line
+
+LIMITS = {"a rate": {"rate": "10/s", "burst": 1}, "a concurrency": {"concurrency": 1}}
+
+
+async def turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+@virtually
+async def test_first_come_first_served_though_another_party_comes_in_between(kind: str) -> None:
+    limit, order = whilst.Limit(**LIMITS[kind]), []  # type: ignore[arg-type]
+
+    async def block(name: str) -> None:
+        async with limit:
+            order.append(name)
+            await asyncio.sleep(0.5)
+
+    tasks = [asyncio.create_task(block("first"))]
+    await turns()
+    tasks += [asyncio.create_task(block(name)) for name in ("a", "b")]
+    await turns()
+    between = Claim((limit,), None, loop=asyncio.get_running_loop(), granted=lambda count: order.append("run"))
+    assert between.ask(1) == 0
+    tasks += [asyncio.create_task(block(name)) for name in ("c", "d")]
+    await asyncio.sleep(3)
+    between.give_back()
+    await asyncio.gather(*tasks)
+    assert order == ["first", "a", "b", "run", "c", "d"]
+    assert (limit.statistics().in_flight, limit.statistics().waiting) == (0, 0)
+
+
+steps = st.lists(st.tuples(st.sampled_from(["come", "come", "cancel", "wait"]), st.integers(0, 9)), max_size=60)
+
+
+@pytest.mark.parametrize("kind", LIMITS)
+@given(steps)
+def test_whoever_is_cancelled_takes_nothing_and_the_others_keep_their_order(
+    kind: str, steps: list[tuple[str, int]]
+) -> None:
+    testing.run(coming_and_going(whilst.Limit(**LIMITS[kind]), steps))  # type: ignore[arg-type]
+
+
+async def coming_and_going(limit: whilst.Limit, steps: list[tuple[str, int]]) -> None:
+    tasks: list[asyncio.Task[None]] = []
+    order: list[int] = []
+
+    async def block(number: int) -> None:
+        async with limit:
+            order.append(number)
+            await asyncio.sleep(0.02)
+
+    for what, number in steps:
+        if what == "come":
+            tasks.append(asyncio.create_task(block(len(tasks))))
+        elif what == "cancel" and tasks:
+            tasks[-1 - number % len(tasks)].cancel()  # some of them in the moment of their grant
+        elif what == "wait":
+            await asyncio.sleep(number / 20)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == sorted(order)
+    done = {number for number, task in enumerate(tasks) if not task.cancelled()}
+    assert done <= set(order)
+    now = limit.statistics()
+    assert (now.in_flight, now.waiting) == (0, 0)
+    async with asyncio.timeout(5):  # and there is nothing that still holds it up
+        async with limit:
+            pass
+
+
+@pytest.mark.parametrize("style", ["blocks", "a run"])
+def test_a_line_is_looked_at_once_a_millisecond_however_many_calls_return(
+    style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+    serve = Line.serve
+
+    def counted(line: Line) -> None:
+        looks.append(line.clock())
+        serve(line)
+
+    monkeypatch.setattr(Line, "serve", counted)
+    limit, calls = whilst.Limit(rate="20000/s"), 2000
+
+    async def noop(_: int) -> None:
+        await asyncio.sleep(0)
+
+    async def blocks() -> None:
+        numbers = iter(range(calls))
+
+        async def work() -> None:
+            for number in numbers:
+                async with limit:
+                    await noop(number)
+
+        await asyncio.gather(*(work() for _ in range(50)))
+
+    async def run() -> None:
+        await whilst.map(noop, range(calls), limit=limit, concurrency=50)
+
+    testing.run(blocks() if style == "blocks" else run())
+    took = calls / 20_000 - 0.005
+    assert looks[-1] - looks[0] == pytest.approx(took, rel=0.1)
+    assert len(looks) < 2.2 * took / 0.001
