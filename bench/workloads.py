@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import flows, policies, rates, web
+from bench import flows, journals, policies, rates, web
 from bench.contestants import ASYNC, OURS, THREADS
 from bench.memory import peak_mib, resident_mib
 from bench.model import WHILST, Contestant, Figures, Job, NotInstalledError, Sample, Target, Unit, Workload
@@ -340,6 +340,38 @@ WORKLOADS = (
         policies.above_bare(async_noop),
         (Target("at most 0.2 µs a call", lambda figures: figures[policies.TIMEOUT], 0.2, "µs"),),
         quick=4,
+    ),
+    Workload(
+        "journal", "async no-op with a journal, 100 in flight, whole run", "µs", 300_000,
+        only(journals.CONTESTANTS, WHILST, journals.BUFFERED),
+        calls(async_noop, 100, "µs", 300_000),
+        (
+            Target(
+                "at most 3 µs an input above a bare run",
+                lambda figures: figures[journals.BUFFERED] - figures[WHILST], 3.0, "µs",
+            ),
+            Target("at least 120,000 outcomes/s", lambda figures: figures[journals.BUFFERED], 8.3, "µs"),
+        ),
+    ),
+    Workload(
+        "journal-strict", "the same, each outcome durable before it is given, 32 in flight", "µs", 40_000,
+        only(journals.CONTESTANTS, WHILST, journals.STRICT),
+        calls(async_noop, 32, "µs", 40_000),
+        (Target("at least 20,000 outcomes/s", lambda figures: figures[journals.STRICT], 50.0, "µs"),),
+    ),
+    Workload(
+        "journal-resume", "a million inputs that are all done, an input", "µs", 1_000_000,
+        only(journals.CONTESTANTS, journals.BUFFERED),
+        journals.resume,
+        (Target("a million in at most 4 s", lambda figures: figures[journals.BUFFERED], 4.0, "µs"),),
+        rounds=2,
+    ),
+    Workload(
+        "journal-memory", "memory of that resume", "MiB", 1_000_000,
+        only(journals.CONTESTANTS, journals.BUFFERED),
+        journals.resume_memory,
+        (Target("at most 150 bytes an input", lambda figures: figures[journals.BUFFERED], 143.0, "MiB"),),
+        rounds=1,
     ),
     Workload(
         "rate-call", "an async call under a limit of 100,000/s, CPU time", "µs", 100_000, rates.contestants(100_000),
