@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ pytest.importorskip("whilst.journal")
 
 from killkit import Launcher, launcher, noted, recorded
 
+import whilst
 from whilst.engine.keeping import MOST_UNWRITTEN
 
 SOAK = int(os.environ.get("WHILST_SOAK", "1"))
@@ -110,3 +112,30 @@ def test_a_command_killed_at_any_instant_goes_on_where_it_was(
         ends += 1
     print(f"command {commit}: {killed} kills, {ends} ends, worst {worst} calls again of {bound}")
     assert worst <= bound
+
+
+@pytest.mark.parametrize("shape", ["waiting", "blocking"])
+def test_an_interrupted_program_has_saved_all_that_it_was_given(
+    programs: Launcher, tmp_path: Path, eventually: Callable[..., bool], shape: str
+) -> None:
+    pid = programs.start(tmp_path, "map", shape, "buffered", "100000", str(LANES))
+    assert eventually(lambda: (tmp_path / "given").exists() and (tmp_path / "given").stat().st_size > 1000, within=30)
+    os.kill(pid, signal.SIGINT)
+    assert programs.wait() != 0
+    assert (tmp_path / "said").read_text().rstrip().endswith("KeyboardInterrupt")
+    given = noted(tmp_path / "given")
+    assert {value // 2 for value in given} <= set(recorded(tmp_path / "run.db"))
+
+
+def test_a_second_program_is_refused_and_told_who_has_the_journal(
+    programs: Launcher, tmp_path: Path, eventually: Callable[..., bool]
+) -> None:
+    pid = programs.start(tmp_path, "map", "blocking", "buffered", "100000", str(LANES))
+    assert eventually(lambda: (tmp_path / "given").exists(), within=30)
+    called: list[int] = []
+    with pytest.raises(whilst.JournalLocked, match=rf"run.db is in use by pid {pid} on .+ since \d\d:\d\d\n") as caught:
+        whilst.map(called.append, [1], journal=tmp_path / "run.db").list()
+    assert (caught.value.pid, called) == (pid, [])
+    os.kill(pid, signal.SIGKILL)
+    assert programs.wait() == -signal.SIGKILL
+    assert whilst.map(abs, [-1], journal=whilst.Journal(tmp_path / "run.db", accept="fresh")).list() == [1]

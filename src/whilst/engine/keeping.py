@@ -41,6 +41,7 @@ class Keeping:
         self.ledger: Ledger = ledger
         self.strict: bool = ledger.strict
         """Whether outcomes are held back until they are durable."""
+        self._add = ledger.add
         self._keeper = keeper
         self._most = MOST_UNWRITTEN + concurrency
         self._held: deque[tuple[Record, bool]] = deque()  # and whether a lane's slot is held with it
@@ -55,13 +56,14 @@ class Keeping:
     def write(self, record: Record, *, slot: bool = True) -> bool:
         """Write an outcome down, which holds a lane's slot or not; return whether it may be given now."""
         try:
-            self.ledger.add(record)
+            self._add(record)
         except Exception as error:  # a value that cannot be stored: better to stop now than after the last call
             self._keeper.give_up(error)
             return True
-        if self.strict:
-            self._held.append((record, slot))
-        return not self.strict
+        if not self.strict:
+            return True
+        self._held.append((record, slot))
+        return False
 
     def flush(self) -> None:
         """Have `all_kept` called when everything is durable."""

@@ -75,6 +75,7 @@ class Ledger:
         self._lock = lock
         self._store = store
         self._writer = writer
+        self._queue = writer.queue
         self._index = index
         self._identify = identity.of_all
         self._as_is: frozenset[Any] = frozenset() if values.own else _SCALARS
@@ -133,11 +134,11 @@ class Ledger:
         """Write an outcome down; Unstorable if its value would not come back as it is."""
         if record[3] is not None or type(record[2]) not in self._as_is:
             record = self._storable(record)
-        writer = self._writer
-        writer.queue.append(record)
+        queue = self._queue
+        queue.append(record)
         self._added += 1
-        if len(writer.queue) >= writer.ring_at:
-            writer.ring()
+        if len(queue) >= self._writer.ring_at:
+            self._writer.ring()
 
     async def flush(self) -> None:
         """Return when everything added is durable; the error if writing has failed."""
