@@ -15,15 +15,15 @@ from .headers import is_secret, read_headers
 from .inputs import Source
 from .job import Job, Work, run_job
 from .messages import Problem, short
-from .options import GroupedOption, RunOptions, output_option, rows_command, with_run_options
+from .options import Decorates, GroupedOption, RunOptions, output_option, rows_command, with_run_options
 from .template import Unfillable
 
 if TYPE_CHECKING:
     from .fetch import Fetch
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-request_option = partial(click.option, cls=GroupedOption, heading="Request")
-page_option = partial(click.option, cls=GroupedOption, heading="Pages")
+request_option: Decorates = partial(click.option, cls=GroupedOption, heading="Request")
+page_option: Decorates = partial(click.option, cls=GroupedOption, heading="Pages")
 
 
 @rows_command()

@@ -8,10 +8,10 @@ from ..io.rows import Rejected, Row
 from .call import Mode, choose_call, worker
 from .inputs import open_source
 from .job import Job, Work, run_job
-from .options import RunOptions, input_option, rows_command, with_run_options
+from .options import Decorator, RunOptions, input_option, rows_command, with_run_options
 from .target import Target, load_target
 
-call_option = input_option(
+call_option: Decorator = input_option(
     "--call", type=click.Choice(["one", "names"]), help="Hand a row over whole, or by its names."
 )
 

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import click
 
@@ -77,11 +77,14 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records)
 
 
-input_option = partial(click.option, cls=GroupedOption, heading="Input")
-output_option = partial(click.option, cls=GroupedOption, heading="Output")
-pace_option = partial(click.option, cls=GroupedOption, heading="Pace and patience")
-journal_option = partial(click.option, cls=GroupedOption, heading="Journal")
-message_option = partial(click.option, cls=GroupedOption, heading="Messages")
+Decorator: TypeAlias = Callable[[Callable[..., int]], Callable[..., int]]
+Decorates: TypeAlias = Callable[..., Decorator]
+
+input_option: Decorates = partial(click.option, cls=GroupedOption, heading="Input")
+output_option: Decorates = partial(click.option, cls=GroupedOption, heading="Output")
+pace_option: Decorates = partial(click.option, cls=GroupedOption, heading="Pace and patience")
+journal_option: Decorates = partial(click.option, cls=GroupedOption, heading="Journal")
+message_option: Decorates = partial(click.option, cls=GroupedOption, heading="Messages")
 
 OPTIONS = (
     input_option(
@@ -128,7 +131,7 @@ OPTIONS = (
     message_option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors."),
 )
 
-rows_command = partial(
+rows_command: Callable[..., Callable[[Callable[..., Any]], click.Command]] = partial(
     click.command,
     cls=GroupedCommand,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},

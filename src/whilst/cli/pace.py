@@ -23,7 +23,7 @@ else:  # before click 8.4 it takes no type
 
 DURATION = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]+)", re.IGNORECASE)
 NUMBER = re.compile(r"-?\d+(\.\d+)?|-?inf|nan")
-UNITS = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+UNITS: dict[str, float] = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 class Concurrency(_ParamType):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from ..io.rows import Rejected, Row
@@ -15,9 +16,9 @@ class Spread:
     def __init__(self, sink: Sink) -> None:
         self.name: str = sink.name
         self._sink = sink
-        self.flush = sink.flush
-        self.finish = sink.finish
-        self.discard = sink.discard
+        self.flush: Callable[[], None] = sink.flush
+        self.finish: Callable[[], str | None] = sink.finish
+        self.discard: Callable[[], None] = sink.discard
 
     @property
     def broken(self) -> OSError | None:

@@ -72,8 +72,8 @@ class Controller:
         self._credit = 0.0
         self._cut_at = -inf
         self._few = FEW  # calls in flight from which on a ceiling may explain a refusal
-        self.limit = int(self._climb.level)
-        self.pause_until = 0.0
+        self.limit: int = int(self._climb.level)
+        self.pause_until: float = 0.0
 
     @property
     def rate(self) -> float | None:

@@ -35,8 +35,8 @@ class Ceiling:
     __slots__ = ("_counting", "_due", "_proven", "_step", "_strikes", "_wait", "looking", "top")
 
     def __init__(self) -> None:
-        self.top = inf
-        self.looking = False
+        self.top: float = inf
+        self.looking: bool = False
         self._proven = inf  # where a look goes back to
         self._step = 1
         self._strikes = -1  # refusals at rest; the one that makes the ceiling is none

@@ -63,8 +63,8 @@ class Pace:
 
     def __init__(self) -> None:
         self.rate: float | None = None
-        self.most = 0.0
-        self.next_at = 0.0
+        self.most: float = 0.0
+        self.next_at: float = 0.0
         self._started = False
         self._gap = 0.0  # > 0 in a silence: seconds between single calls
         self._quiet = -inf  # since when there is, or was, a silence

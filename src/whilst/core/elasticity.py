@@ -51,12 +51,12 @@ class Climb:
     )  # fmt: skip
 
     def __init__(self, *, cap: int, start: int) -> None:
-        self.cap = float(cap)
-        self.level = float(min(start, cap))
+        self.cap: float = float(cap)
+        self.level: float = float(min(start, cap))
         self.phase: Phase = "startup"
-        self.latency = 0.0
-        self.throughput = 0.0
-        self.bare = 0.0
+        self.latency: float = 0.0
+        self.throughput: float = 0.0
+        self.bare: float = 0.0
         self._spread = 0.0  # variance of the latency
         self._base = self.level
         self._best = 0.0  # throughput at `_base`

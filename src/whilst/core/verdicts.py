@@ -77,7 +77,7 @@ GRPC_CODES: Final = {
     "ABORTED": Kind.FAILED,
 }
 
-SQLSTATES: Final = {  # PostgreSQL's manual, appendix A; two characters stand for their class
+SQLSTATES: Final[dict[str, Verdict]] = {  # PostgreSQL's manual, appendix A; two characters stand for their class
     "53300": CROWDED,
     "57P03": NOT_NOW,
     "40001": (Kind.FAILED, "serialization failure"),
@@ -105,7 +105,7 @@ BUILTINS: Final[tuple[tuple[type[OSError], Verdict], ...]] = (
     (TimeoutError, NO_ANSWER),
     (ConnectionError, BROKEN),
 )
-TLS: Final = {
+TLS: Final[dict[str, Verdict]] = {
     **_named("SSLEOFError SSLZeroReturnError SSLSyscallError", BROKEN),
     "SSLCertVerificationError": BAD_CERTIFICATE,
 }
@@ -119,7 +119,7 @@ PACKAGES: Final = frozenset(
 )
 
 # A class that can mean one thing only.
-DEFINITE: Final = {
+DEFINITE: Final[dict[str, Verdict]] = {
     **_named("Timeout ConnectTimeout ReadTimeout WriteTimeout TimeoutException ConnectTimeoutError", NO_ANSWER),
     **_named("ReadTimeoutError ServerTimeoutError APITimeoutError RequestTimeoutError ConnectionTimeout", NO_ANSWER),
     **_named("IncompleteRead IncompleteReadError InvalidChunkLength RemoteDisconnected RemoteProtocolError", BROKEN),
@@ -132,7 +132,7 @@ DEFINITE: Final = {
 }
 
 # A class that says little; what it was raised from may say more, and its message may.
-VAGUE: Final = {
+VAGUE: Final[dict[str, Verdict]] = {
     **_named("ConnectionError ConnectError NetworkError NewConnectionError NameResolutionError", NO_CONNECTION),
     **_named("ProxyError OperationalError ClientConnectionError APIConnectionError", NO_CONNECTION),
     **_named("ProtocolError ReadError WriteError ChunkedEncodingError ConnectionClosedError", BROKEN),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from math import inf
 from typing import Any, Protocol
 
@@ -44,13 +44,15 @@ class _Line:
     __slots__ = ("back", "breaker", "claim", "ended", "in_flight", "passed_on", "pending", "rivals")
 
     def __init__(self, gate: Gate, item: Any) -> None:
-        self.claim = Claim(gate.limits, item, loop=gate.host.loop, granted=lambda count: gate.granted(self, count))
-        self.rivals = self.claim.rivals  # who else waits for these permits
+        self.claim: Claim = Claim(
+            gate.limits, item, loop=gate.host.loop, granted=lambda count: gate.granted(self, count)
+        )
+        self.rivals: tuple[Collection[Any], ...] = self.claim.rivals  # who else waits for these permits
         self.pending: deque[Pair] = deque()
-        self.in_flight = 0  # let through and not returned
-        self.back = 0  # permits of calls that have returned, to be given back with the next look
-        self.ended = 0  # calls so far
-        self.passed_on = 0  # permits that were used again, and the limits do not know of it yet
+        self.in_flight: int = 0  # let through and not returned
+        self.back: int = 0  # permits of calls that have returned, to be given back with the next look
+        self.ended: int = 0  # calls so far
+        self.passed_on: int = 0  # permits that were used again, and the limits do not know of it yet
         self.breaker: Breaker | None = None
 
 

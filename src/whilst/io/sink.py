@@ -104,9 +104,9 @@ class LineSink:
         self._writer: Writer = make_writer(Shape())
         self.write: Callable[[Row, Any], None] = output.writing(self._writer.value)
         self.prepare: Callable[[object], Any] = self._writer.prepare
-        self.flush = output.flush
-        self.finish = output.finish
-        self.discard = output.discard
+        self.flush: Callable[[], None] = output.flush
+        self.finish: Callable[[], str | None] = output.finish
+        self.discard: Callable[[], None] = output.discard
 
     @property
     def broken(self) -> OSError | None:

@@ -17,7 +17,7 @@ from .database import shown
 from .lines import CHUNK
 from .refusal import BrokenInput, BrokenOutput, Refused, load_extra
 
-RETRIES = {"max_retries": 3, "retry_timeout": datetime.timedelta(seconds=20)}
+RETRIES: dict[str, Any] = {"max_retries": 3, "retry_timeout": datetime.timedelta(seconds=20)}
 PART = 10 * 1024 * 1024  # bytes of an upload held before they are sent; smaller objects are sent as one
 
 

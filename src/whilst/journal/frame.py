@@ -189,7 +189,7 @@ class Columns:
     def __init__(self, frame: bytes, head: Head) -> None:
         self._frame = frame
         self._body = memoryview(frame)[HEAD_SIZE:]
-        self.count = head.count
+        self.count: int = head.count
         self.keys: Sequence[int] = self._read("Q", 0)
         self.rests: Sequence[int] = self._read("Q", 8)
         self._input_ends = self._read("I", 24)

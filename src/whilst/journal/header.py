@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -45,4 +45,4 @@ def _text(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-header_of = msgspec.json.Decoder(Header).decode
+header_of: Callable[[bytes | str], Header] = msgspec.json.Decoder(Header).decode

@@ -44,14 +44,15 @@ class Spill:
     """The rescue file of one journal."""
 
     def __init__(self, path: str, journal: bytes) -> None:
-        self.candidates = (
+        self.candidates: tuple[str, ...] = (
             f"{path}.rescue.jsonl",
             os.path.join(tempfile.gettempdir(), f"whilst-{journal.hex()}.rescue.jsonl"),
         )
         self._journal = journal
-        self.path = ""
+        self.path: str = ""
         """Where outcomes were written to."""
-        self.written = self.failed = 0
+        self.written: int = 0
+        self.failed: int = 0
 
     def write(self, items: Sequence[Item]) -> None:
         """Write outcomes to the first place that takes them."""

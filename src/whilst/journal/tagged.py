@@ -24,9 +24,9 @@ _SCALARS = frozenset({int, str, bool, float, type(None)})
 _PLAIN = _SCALARS | {list, dict}
 _STR = frozenset({str})
 
-json_of = msgspec.json.Encoder().encode
-sorted_json_of = msgspec.json.Encoder(order="sorted").encode
-parsed = msgspec.json.Decoder().decode
+json_of: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+sorted_json_of: Callable[[Any], bytes] = msgspec.json.Encoder(order="sorted").encode
+parsed: Callable[[bytes | str], Any] = msgspec.json.Decoder().decode
 
 Opaque = Callable[[Any, Callable[[Any], Any]], Any]
 

@@ -33,9 +33,9 @@ class Tally:
     """The counts of a journal, over all its runs; kept by the writer's thread."""
 
     def __init__(self, done: int, failed: dict[int, str]) -> None:
-        self.done = done
+        self.done: int = done
         """How many inputs have a value."""
-        self.added = 0
+        self.added: int = 0
         """Outcomes of this run."""
         self.failures = failed
         """The kinds of the failures that no success came after, by key."""

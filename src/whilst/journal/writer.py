@@ -43,7 +43,7 @@ class Writer:
         """Records whose values can be packed; of failures, the words stand where the value would."""
         self.pending: Pending = {}
         """What inputs are known by, and their JSON, by their index in the run; those not in it are not written."""
-        self.ring_at = 1
+        self.ring_at: float = 1
         self.error: JournalError | None = None
         self.snapshots = snapshots
         self._store = store

@@ -14,9 +14,10 @@ import itertools
 import threading
 from asyncio import _get_running_loop as running_loop  # the public one costs an exception where there is none
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..core.throttle import Throttle
 
@@ -25,8 +26,8 @@ LONG = 1.0  # seconds; nothing is kept for a party that another limit lets wait 
 PATIENT = 8  # how often a party lets others go first because of a limit elsewhere; see `Line.kept_for`
 
 # Re-entrant: a signal handler or a finaliser that prints a limit, on the thread that is inside, must not hang.
-lock = threading.RLock()
-tickets = itertools.count()
+lock: AbstractContextManager[Any] = threading.RLock()
+tickets: Iterator[int] = itertools.count()
 
 
 class Clock(Protocol):
@@ -84,8 +85,8 @@ class Alarm:
     __slots__ = ("due", "handle", "loop", "parties")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.parties = 0
+        self.loop: asyncio.AbstractEventLoop = loop
+        self.parties: int = 0
         self.due: float = inf
         self.handle: asyncio.TimerHandle | None = None
 
@@ -99,8 +100,8 @@ class Line:
     __slots__ = ("alarms", "clock", "gone", "kept_for", "look_due", "parties", "throttle")
 
     def __init__(self, throttle: Throttle, clock: Clock) -> None:
-        self.throttle = throttle
-        self.clock = clock
+        self.throttle: Throttle = throttle
+        self.clock: Clock = clock
         self.parties: deque[Party] = deque()
         self.alarms: dict[asyncio.AbstractEventLoop, Alarm] = {}
         self.look_due: float = inf
