@@ -117,7 +117,7 @@ def test_rows_that_cannot_be_asked_for_are_rejected_with_their_line(here: Path) 
             "'id' is '', which would change what the URL means",
             "the row is 7 and has no field 'id'",
         ]
-    assert paths(server) == ["/1", "/2", "/1"]
+    assert sorted(paths(server)) == ["/1", "/1", "/2"]  # the two of the first run go out together
 
 
 def test_bodies_are_made_of_the_fields_of_a_row(here: Path) -> None:
