@@ -226,6 +226,16 @@ async def test_no_attempt_begins_after_the_time_for_all_whatever_held_it_up() ->
 
 
 @virtually
+async def test_inputs_behind_one_whose_time_is_over_get_their_turn() -> None:
+    """The line had stood in for the weight of the one that was taken out, and nobody asked again."""
+    server = Server({0: [busy(3.0), None]}, naps=lambda item, attempt: 0.5)
+    limit = whilst.Limit(rate="2/s", weight=lambda item: 1 + item % 2)
+    retry = whilst.Retry(attempts=3, on=lambda _: 0.1, total=2.0, breaker=False)
+    seen = await whilst.map(server, range(6), concurrency=9, limit=limit, retry=retry).outcomes()
+    assert [(o.ok, o.attempts) for o in seen] == [(False, 1)] + [(True, 1)] * 5
+
+
+@virtually
 async def test_a_retry_that_its_budget_would_hold_up_too_long_is_not_made() -> None:
     server = Server({x: [reset] for x in range(50)}, naps=lambda item, attempt: 0)
     retry = whilst.Retry(attempts=2, base=0, total=2.0, breaker=False, budget=0.0)

@@ -454,8 +454,8 @@ class Driver:
 
     def _take_back(self, unwanted: Callable[[int], bool]) -> tuple[int, list[Record]]:
         taken = self.intake.take_back(unwanted)
-        if self.queue:
-            self.lanes.wake()  # they may have looked in between
+        if self.intake.held():
+            self.loop.call_soon(self.arrived)  # lanes may have looked in between, and a line may have lost its place
         return taken
 
     def _settle(self, record: Record, *, called: bool = True) -> None:
