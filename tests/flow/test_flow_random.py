@@ -237,6 +237,7 @@ def test_random_async_trees_on_virtual_time_give_what_the_model_gives(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300 * SOAK)  # 2 to 54 s by the seed: real waits of blocking calls, as many as the trees have
 @settings(max_examples=60 * SOAK)
 @given(shapes(["async", "blocking", "hidden"]), st.integers(1, 5), st.lists(st.integers(0, 20), min_size=1, max_size=5))
 def test_random_trees_of_all_colours_give_what_the_model_gives(shape: Any, concurrency: int, inputs: list[int]) -> None:
