@@ -2,7 +2,9 @@
 
 import asyncio
 import collections
+import itertools
 import threading
+import time
 
 import pytest
 from kit import Gauge, asynchronously, outcomes_until_error, values_until_error, virtually
@@ -146,6 +148,30 @@ async def test_an_async_generator_is_closed_when_the_run_is_left() -> None:
     async with whilst.map(Gauge(), source(), concurrency=2) as run:
         async for _ in run:
             break
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_generator_is_closed_when_the_run_has_ended(blocking: bool) -> None:
+    closed = []
+
+    def source():
+        try:
+            yield from itertools.count()
+        finally:
+            time.sleep(0.01)  # it takes a moment, on a thread of its own
+            closed.append(True)
+
+    async def coro(x: int) -> int:
+        return plain(x)
+
+    def plain(x: int) -> int:
+        if x == 50:
+            raise ValueError(x)
+        return x
+
+    with pytest.raises(ValueError, match="50"):
+        whilst.map(plain if blocking else coro, source(), concurrency=4).list()
     assert closed == [True]
 
 

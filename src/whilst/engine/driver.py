@@ -521,6 +521,7 @@ class Driver:
             self._gate.end()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=EXPIRE_GRACE)
+        await self._source.gone()
         if self.scope is not None:
             await self.scope.close()
         if self._keeping is not None:

@@ -21,6 +21,7 @@ from ..lanes.clock import announce
 Queue = deque[tuple[int, Any]]
 
 LOOK_AGAIN = 0.001  # seconds; a wake-up of the loop for every input would cost three times as much as its call
+LEAVE = 0.25  # seconds that a closed source has to come out of `next()` and to clean up, before it is left behind
 
 # Iterating these runs no code but the interpreter's own, so it cannot block.
 _VIEWS: list[Any] = [{}.keys(), {}.values(), {}.items()]
@@ -68,6 +69,10 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Admit nothing more."""
+
+    async def gone(self) -> None:
+        """Return when nothing of it runs beside the loop any more, or when waiting longer would be rude."""
+        ...
 
 
 def is_container(inputs: object) -> bool:
@@ -120,6 +125,9 @@ class Container:
         """Let go of the container."""
         self._pairs = enumerate(())
 
+    async def gone(self) -> None:
+        """Nothing of it is beside the loop."""
+
 
 class ThreadFeeder:
     """Any other iterable, read on a daemon thread, in the context of the run."""
@@ -131,7 +139,8 @@ class ThreadFeeder:
         self._limit = 0
         self._hungry = True
         self._looking = False
-        self._closed = False
+        self._closed = self._over = False
+        self._left: asyncio.Future[None] | None = None  # of who waits for the thread to be over
         self._guard = threading.Lock()  # between an append and `close`
         self._room = threading.Event()
         self._thread: threading.Thread | None = None
@@ -145,8 +154,9 @@ class ThreadFeeder:
 
     def at_work(self) -> bool:
         """Whether the thread is reading, and not waiting for room."""
-        alive = self._thread is not None and self._thread.is_alive()
-        return alive and not self._closed and self.admitted < self._limit
+        if self._thread is None or not self._thread.is_alive():
+            return False
+        return self.admitted < self._limit if not self._closed else self._left is not None
 
     def fill(self, limit: int) -> None:
         """Let the thread read on to `limit`."""
@@ -176,6 +186,13 @@ class ThreadFeeder:
         self._room.set()
         self._inputs = None
 
+    async def gone(self) -> None:
+        """Wait until the source is closed, if it is not stuck inside `next()`."""
+        self._left = self._reader.loop.create_future()
+        if self._thread is not None and not self._over:
+            await asyncio.wait([self._left], timeout=LEAVE)
+        self._left = None
+
     def _feed(self) -> None:
         error: BaseException | None = None
         try:
@@ -189,8 +206,15 @@ class ThreadFeeder:
         except BaseException as caught:  # the source's own error, of any kind, belongs to the consumer
             trace = caught.__traceback__
             error = caught.with_traceback(trace.tb_next if trace is not None else None)
+        self._over = True  # before the look at `_left`, as `gone` looks the other way round
         if not self._closed:
             self._tell(self._reader.ended, error)
+        if self._left is not None:
+            self._tell(self._came_out)
+
+    def _came_out(self) -> None:
+        if self._left is not None and not self._left.done():
+            self._left.set_result(None)
 
     def _read(self, inputs: Iterable[Any]) -> None:
         index = 0
@@ -271,6 +295,9 @@ class AsyncFeeder:
         if self._task is not None and not self._closed:  # once: the generator's own clean-up may take a while
             self._task.cancel()
         self._closed = True
+
+    async def gone(self) -> None:
+        """The driver waits for its tasks itself."""
 
     async def _feed(self) -> None:
         error: BaseException | None = None
