@@ -6,11 +6,12 @@ import contextvars
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Several
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
+from .arguments import DEFAULT_CONCURRENCY, at_once, check_colour, check_concurrency, limits_of, own_limit
 from .core.check import flag, not_callable, seconds, whole
-from .core.colour import is_async, is_generator_function, name_of
-from .core.outcome import short
+from .core.colour import name_of
+from .core.expression import show
 from .core.plan import Executor, Plan
 from .core.resource import Resource
 from .core.retry import Retry
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
 
 V = TypeVar("V", contravariant=True)
 R = TypeVar("R", covariant=True)
-
-DEFAULT_CONCURRENCY = 32
-MOST_ADAPTIVE = 4096  # calls in flight that an adaptive run may find out to be best
-MOST_ADAPTIVE_THREADS = 512
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -193,8 +190,9 @@ def step(
     >>> whilst.step(sorted, timeout=5.0, retry=3)([2, 1])
     [1, 2]
     """
-    own = _own_limit(check_concurrency(concurrency), rate)
-    policies = _Policies(executor, timeout, _limits(own, limit), Retry.of(retry), flag("hedge", hedge), use, name)
+    wanted = check_concurrency(concurrency)  # a step has no lanes that a number could bound
+    own = Limit(concurrency=wanted, rate=rate) if wanted is not None or rate is not None else None
+    policies = _Policies(executor, timeout, limits_of(own, limit), Retry.of(retry), flag("hedge", hedge), use, name)
     return Flow(_with_policies(fn, "step", policies))
 
 
@@ -223,8 +221,9 @@ def each(
     """
     wanted = check_concurrency(concurrency)
     adaptive = wanted == "adaptive"
-    own = own_limit(wanted, rate)
-    policies = _Policies(executor, timeout, _limits(own, limit), Retry.of(retry), flag("hedge", hedge), use, None)
+    policies = _Policies(
+        executor, timeout, limits_of(own_limit(wanted, rate), limit), Retry.of(retry), flag("hedge", hedge), use, None
+    )
     node = _with_policies(fn, "each", policies, as_item=True)
     on_threads = isinstance(node, Step) and node.on_thread
     lanes, _ = at_once(wanted, policies.limits, adaptive=adaptive, on_threads=on_threads)
@@ -249,46 +248,6 @@ def batched(n: int, *, within: float | None = None) -> Flow[Any, Any]:
     [[0, 1], [2, 3], [4]]
     """
     return Flow(Batched(whole("n", n, least=1), seconds("within", within)))
-
-
-def check_concurrency(given: object) -> int | Literal["adaptive"] | None:
-    """Return a number of calls, "adaptive", or None for None."""
-    if given is None:
-        return None
-    if given == "adaptive":
-        return "adaptive"
-    if isinstance(given, str) and not given.strip().isdigit():
-        raise TypeError(f'concurrency must be a whole number or "adaptive", got {given!r}')
-    return whole("concurrency", given, least=1)
-
-
-def own_limit(concurrency: int | Literal["adaptive"] | None, rate: str | Several[str] | None) -> Limit | None:
-    """Return the limit that `rate=` and `concurrency="adaptive"` are short for; a number bounds the lanes instead."""
-    if concurrency != "adaptive":
-        return None if rate is None else Limit(rate=rate)
-    return Limit(concurrency="adaptive", rate=rate)
-
-
-def check_limit(limit: object) -> Limit | None:
-    """Refuse a limit that is none."""
-    if limit is not None and not isinstance(limit, Limit):
-        raise TypeError(f"limit must be a whilst.Limit, got {short(limit)}\n  try: whilst.Limit(concurrency=…)")
-    return limit
-
-
-def at_once(
-    concurrency: int | str | None, limits: tuple[Limit, ...], *, adaptive: bool, on_threads: bool
-) -> tuple[int | None, int | None]:
-    """Return how many lanes a run needs (None: the default), and how far it reads ahead at first, if not so far."""
-    bounds = [most for limit in limits if (most := limit.most) is not None and not limit.keyed]
-    if isinstance(concurrency, int):
-        return min([concurrency, *bounds]), None
-    if adaptive:
-        return min([MOST_ADAPTIVE_THREADS if on_threads else MOST_ADAPTIVE, *bounds]), DEFAULT_CONCURRENCY
-    of_one_key = [most for limit in limits if (most := limit.most) is not None and limit.keyed]
-    if bounds or not of_one_key:
-        return (min(bounds) if bounds else None), None
-    return max(DEFAULT_CONCURRENCY, *of_one_key), None  # one key alone may use all that it is allowed
 
 
 def plan_of(
@@ -339,40 +298,6 @@ def name_of_flow(flow: Flow[Any, Any]) -> str:
     return name_of(node.fn) if isinstance(node, Step) else kind_name(node)
 
 
-def show(node: Node) -> str:
-    """Return the expression that would build a node."""
-    match node:
-        case Step():
-            policies = _shown(node, node.executor, node.use, node.hedge)
-            return f"step({name_of(node.fn)}{policies})" if policies else name_of(node.fn)
-        case Policed(inner):
-            return f"step({show(inner)}{_shown(node)})"
-        case Sequence(parts) | First(parts):
-            return f"{kind_name(node)}({', '.join(show(part) for part in parts)})"
-        case Together(parts, names):
-            keys = [f"{name}=" for name in names] if names is not None else [""] * len(parts)
-            inside = (key + show(part) for key, part in zip(keys, parts, strict=True))
-            return f"together({', '.join(inside)})"
-        case Each(inner, concurrency, ordered, adaptive):
-            at_most = '"adaptive"' if adaptive else concurrency
-            return f"each({show(inner)}, concurrency={at_most}{'' if ordered else ', ordered=False'})"
-        case Batched(n, within):
-            return f"batched({n}{'' if within is None else f', within={within:g}'})"
-        case _:
-            return "flatten()"
-
-
-def _shown(node: Step | Policed, executor: str = "auto", use: tuple[Any, ...] = (), hedge: bool = False) -> str:
-    parts = [f', executor="{executor}"'] if executor != "auto" else []
-    parts += [f", timeout={node.timeout:g}"] if node.timeout is not None else []
-    parts += [f", limit={limit!r}" for limit in node.limits]
-    parts += [f", retry={node.retry!r}"] if node.retry is not None else []
-    parts += [", hedge=True"] if hedge else []
-    parts += [f", use={', '.join(key for key, _ in use)}"] if use else []
-    parts += [f", name={node.name!r}"] if node.name else []
-    return "".join(parts)
-
-
 def _node(fn: AnyStep, path: str) -> Node:
     return fn.node if isinstance(fn, Flow) else _step(fn, path)
 
@@ -400,19 +325,8 @@ class _Policies:
     name: str | None = None
 
 
-def _limits(*limits: Limit | None) -> tuple[Limit, ...]:
-    return tuple(limit for given in limits if (limit := check_limit(given)) is not None)
-
-
-def _own_limit(concurrency: int | Literal["adaptive"] | None, rate: str | Several[str] | None) -> Limit | None:
-    """Return the limit of a step, which has no lanes that a number could bound."""
-    return Limit(concurrency=concurrency, rate=rate) if concurrency is not None or rate is not None else None
-
-
 def _with_policies(fn: AnyStep, path: str, given: _Policies, *, as_item: bool = False) -> Node:
     timeout, name = seconds("timeout", given.timeout), given.name or ""
-    if given.executor not in get_args(Executor):
-        raise ValueError(f"executor must be one of {', '.join(map(repr, get_args(Executor)))}, got {given.executor!r}")
     if not isinstance(fn, Flow):
         check_colour(fn, given.executor, given.use)
         return _step(
@@ -436,24 +350,6 @@ def _with_policies(fn: AnyStep, path: str, given: _Policies, *, as_item: bool = 
     if timeout is None and not given.limits and given.retry is None and not name:
         return fn.node
     return Policed(fn.node, timeout, given.limits, given.retry, name)
-
-
-def check_colour(fn: Any, executor: str, use: Mapping[str, Resource] | None) -> None:
-    """Refuse an executor or resources that the function's colour rules out."""
-    for key, wanted in (use or {}).items():
-        if not isinstance(wanted, Resource):
-            raise TypeError(f"use[{key!r}] must be a whilst.resource(…), got {short(wanted)}")
-    if not callable(fn) or not (is_async(fn) or is_generator_function(fn)):
-        return
-    kind = "async" if is_async(fn) else "a generator function"
-    if executor == "thread":
-        raise TypeError(f'{name_of(fn)}() is {kind} and cannot run with executor="thread"; leave executor out')
-    per_thread = [key for key, wanted in (use or {}).items() if wanted.per == "thread"]
-    if per_thread:
-        raise TypeError(
-            f"{name_of(fn)}() is {kind}, so {per_thread[0]!r} cannot be one per thread\n"
-            f'  try: whilst.resource(…, per="run")'
-        )
 
 
 def _last_kind(node: Node) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextvars
 import os
+import sys
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
+from .arguments import DEFAULT_CONCURRENCY, at_once, check_colour, check_concurrency, limits_of, own_limit
 from .core.check import flag, not_callable, seconds, whole
 from .core.colour import is_async, is_generator_function, name_of
 from .core.failures import StopAfter
@@ -14,21 +16,11 @@ from .core.outcome import short
 from .core.plan import Executor, Plan
 from .core.resource import Resource
 from .core.retry import Retry
-from .flow import (
-    DEFAULT_CONCURRENCY,
-    Flow,
-    at_once,
-    check_concurrency,
-    check_limit,
-    flow_of,
-    name_of_flow,
-    own_limit,
-    plan_of,
-)
 from .limit import Hold, Limit
 from .run import Run
 
 if TYPE_CHECKING:
+    from .flow import Flow
     from .journal import Journal
 
 I = TypeVar("I")  # noqa: E741
@@ -172,13 +164,14 @@ def map(
         "subject": fn,
     }
     wanted = check_concurrency(concurrency)
-    own = own_limit(wanted, rate)
-    limits = Hold.in_order([one for one in (own, check_limit(limit)) if one is not None])
+    limits = Hold.in_order(limits_of(own_limit(wanted, rate), limit))
     flow = _as_flow(fn, executor, use)
     on_threads = flow is None and (executor == "thread" or not is_async(fn))
     adaptive = wanted == "adaptive" or (wanted is None and limit is not None and limit.adaptive)
     lanes, run_ahead = at_once(wanted, limits, adaptive=adaptive, on_threads=on_threads)
     if flow is not None:
+        from .flow import name_of_flow, plan_of
+
         label = name or name_of_flow(flow)
         return Run(plan_of(flow, inputs, concurrency=lanes, limits=limits, name=label, **whole_run))
     label = name or name_of(fn)
@@ -199,15 +192,25 @@ def map(
 
 def _as_flow(fn: Any, executor: Executor, use: Mapping[str, Resource] | None) -> Flow[Any, Any] | None:
     """Return a flow to map: the one given, or the one step that a function with resources is; None for any other."""
-    if not isinstance(fn, Flow):
+    if not _is_flow(fn):
         _check_function(fn, executor)
-        return flow_of(fn, use) if use else None
+        if not use:
+            return None
+        from .flow import flow_of
+
+        return flow_of(fn, use)
     if executor != "auto" or use:
         raise TypeError("executor= and use= belong to a function; give them to the steps inside the flow")
-    return fn  # pyright: ignore[reportUnknownVariableType]
+    return cast("Flow[Any, Any]", fn)
 
 
-def _check_function(fn: Any, executor: object) -> None:
+def _is_flow(fn: object) -> bool:
+    """Whether it is a flow; their half of the library is loaded by whoever made one, and by nobody else."""
+    flows = sys.modules.get(f"{__package__}.flow")
+    return flows is not None and isinstance(fn, flows.Flow)
+
+
+def _check_function(fn: Any, executor: str) -> None:
     """Refuse what cannot be mapped."""
     if not callable(fn):
         raise TypeError(f"fn {not_callable(fn)}")
@@ -217,12 +220,7 @@ def _check_function(fn: Any, executor: object) -> None:
             f"{name}() is a generator function: one input gives many outputs, so there is no one value to map to\n"
             f"  try: whilst.map(lambda x: list({name}(x)), …), or in a flow: whilst.each({name}), whilst.flatten()"
         )
-    if executor not in get_args(Executor):
-        raise ValueError(
-            f"executor must be one of {', '.join(repr(known) for known in get_args(Executor))}, got {executor!r}"
-        )
-    if executor == "thread" and is_async(fn):
-        raise TypeError(f'{name}() is async and cannot run with executor="thread"; leave executor out')
+    check_colour(fn, executor)
 
 
 def _check_inputs(inputs: Any) -> None:

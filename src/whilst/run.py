@@ -9,20 +9,16 @@ import warnings
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .core.outcome import Outcome, Record
 from .core.plan import Plan
 from .core.summary import Summary
-from .core.tree import Each, Node, Sequence, flat_steps, kind_name
 from .engine.background import background, is_engine_thread, on_fork
 from .engine.consume import Unpack, consume, consume_plain, noted_value_of
 from .engine.driver import Driver
 from .engine.handoff import Handoff, LoopHandoff, ThreadHandoff
-from .engine.interpret import compile_node, open_stream, path_of_stage
-from .engine.scope import Scope
 
 if TYPE_CHECKING:
     from typing import Self
@@ -175,8 +171,9 @@ class Run(Generic[I, T]):
     def _assemble(self, loop: asyncio.AbstractEventLoop, handoff: Handoff, outcomes: bool) -> Driver:
         plan, scope, ledger = self._plan, None, None
         if plan.node is not None:
-            scope = Scope(loop, plan.calls)
-            plan = _compiled(plan, plan.node, scope)
+            from .engine.compiled import compiled
+
+            plan, scope = compiled(plan, plan.node, loop)
         if plan.journal is not None:
             ledger = plan.journal.open(plan.subject, name=plan.name, loop=loop)
             ledger.total = plan.total
@@ -245,26 +242,6 @@ class Outcomes(Generic[I, T]):
             return [outcome async for outcome in self]
 
         return collect().__await__()
-
-
-def _compiled(plan: Plan, node: Node, scope: Scope) -> Plan:
-    """Give the plan of a flow the function that the flow means, within this run."""
-    path = kind_name(node)
-    if not plan.as_stream:
-        return replace(plan, fn=compile_node(node, scope, path, plan.limits), limits=())
-    steps: list[tuple[Node, str]] = list(flat_steps(node, path)) if isinstance(node, Sequence) else [(node, path)]
-    (last, at), value, limits = steps[-1], plan.inputs[0], plan.limits
-    plan = replace(plan, limits=(), total=None)  # the leaves hold them
-    if isinstance(last, Each):
-        where = path_of_stage(last, at)
-        source = open_stream(steps[:-1], scope, value, where, limits)
-        call = compile_node(last.step, scope, where, limits)
-        return replace(plan, fn=call, inputs=source, concurrency=last.concurrency, ordered=last.ordered)
-    return replace(plan, fn=_same, inputs=open_stream(steps, scope, value, at, limits), concurrency=1)
-
-
-async def _same(item: Any) -> Any:
-    return item
 
 
 def _unpack(driver: Driver, outcomes: bool) -> Unpack:

@@ -14,11 +14,12 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from ..arguments import own_limit
 from ..core.colour import name_of
 from ..core.secrets import without_secrets
 from ..core.summary import Summary
 from ..core.tree import STAGES, Node, Sequence, Step, children, ends_in_stage, kind_name
-from ..flow import Flow, own_limit, plan_of, step
+from ..flow import Flow, plan_of, step
 from ..io.lines import ByteSource
 from ..io.open import STDIN
 from ..io.rows import Row

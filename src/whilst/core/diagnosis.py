@@ -7,9 +7,9 @@ says "some connection failed" is remembered for the case that nothing more defin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import Throttled, WhilstError
 from .evidence import (
@@ -49,8 +49,7 @@ from .verdicts import (
 __all__ = ["Diagnosis", "Kind", "diagnose"]
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """The trouble, how to say it in a summary, and the exception that told."""
 
     kind: Kind
@@ -156,7 +155,7 @@ def _by_vague_name(error: BaseException) -> Verdict | None:
     if verdict is None:
         return None
     words = text_of(error)
-    return next((said for phrase, said in PHRASES if phrase.search(words)), verdict)
+    return next((said for phrase, said in PHRASES if re.search(phrase, words, re.IGNORECASE)), verdict)
 
 
 def _known_name(error: BaseException) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from .evidence import is_a
 from .outcome import short
@@ -27,8 +26,7 @@ EPOCH_FROM = 1e9  # a reset that is larger is a point in time, not a duration (t
 MILLISECONDS_FROM = 1e11
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(NamedTuple):
     """What headers say; see `Pushback` for the fields."""
 
     retry_after: float | None = None
@@ -187,13 +185,10 @@ def _number(text: str) -> float | None:
 
 MONTHS = " jan feb mar apr may jun jul aug sep oct nov dec"
 # RFC 9110 section 5.6.7: the form to use (day of two digits, also with a numeric zone as mail has it), and two old ones
-DATES = tuple(
-    re.compile(form, re.ASCII | re.IGNORECASE)
-    for form in (
-        r"[a-z]{3,9}, (?P<d>\d\d?)[ -](?P<m>[a-z]{3})[ -](?P<y>\d{4}|\d\d) (?P<t>\d\d:\d\d:\d\d) (?:GMT|UTC|[+-]0000)",
-        r"[a-z]{3} (?P<m>[a-z]{3}) {1,2}(?P<d>\d{1,2}) (?P<t>\d\d:\d\d:\d\d) (?P<y>\d{4})",
-        r"(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)T(?P<t>\d\d:\d\d:\d\d)(?:\.\d{1,9})?Z",
-    )
+DATES = (
+    r"[a-z]{3,9}, (?P<d>\d\d?)[ -](?P<m>[a-z]{3})[ -](?P<y>\d{4}|\d\d) (?P<t>\d\d:\d\d:\d\d) (?:GMT|UTC|[+-]0000)",
+    r"[a-z]{3} (?P<m>[a-z]{3}) {1,2}(?P<d>\d{1,2}) (?P<t>\d\d:\d\d:\d\d) (?P<y>\d{4})",
+    r"(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)T(?P<t>\d\d:\d\d:\d\d)(?:\.\d{1,9})?Z",
 )
 
 
@@ -203,7 +198,7 @@ def _date(text: str) -> float | None:
     >>> _date("Sun, 06 Nov 1994 08:49:37 GMT") == _date("Sunday, 06-Nov-94 08:49:37 GMT") == 784111777.0
     True
     """
-    found = next((match for form in DATES if (match := form.fullmatch(text))), None)
+    found = next((match for form in DATES if (match := re.fullmatch(form, text, re.ASCII | re.IGNORECASE))), None)
     if found is None:
         return None
     name = found["m"].lower()

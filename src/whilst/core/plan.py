@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .failures import StopAfter
 from .retry import Retry
-from .tree import Node
+
+if TYPE_CHECKING:
+    from .tree import Node
 
 Executor = Literal["auto", "thread"]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """A map before it runs; see `whilst.map` for what each field means."""
 
     fn: Callable[[Any], Any]

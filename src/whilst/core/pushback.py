@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import Throttled
 from .diagnosis import Diagnosis, Kind, diagnose
@@ -14,8 +13,7 @@ from .retry_info import retry_delay
 __all__ = ["CAP", "Pushback", "described_status", "host_of", "pushback_of", "status_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Pushback:
+class Pushback(NamedTuple):
     """What the other side wants, as read from one failure.
 
     Attributes:

@@ -21,7 +21,7 @@ NEARLY = 1 + 1e-12  # weights are floats; their sums are off by less than this
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 NAMES = {"sec": "s", "second": "s", "m": "min", "minute": "min", "hour": "h", "day": "d"}
 NUMBER = r"[0-9][0-9_]*(?:\.[0-9]+)?"
-PATTERN = re.compile(rf"\s*(?P<count>[-+]?{NUMBER})\s*/\s*(?P<times>{NUMBER})?\s*(?P<unit>[a-z]+)\s*", re.IGNORECASE)
+PATTERN = rf"\s*(?P<count>[-+]?{NUMBER})\s*/\s*(?P<times>{NUMBER})?\s*(?P<unit>[a-z]+)\s*"
 EXAMPLES = 'rate="100/s", "30/min", "5000/h" or "1000/10s"'
 
 
@@ -233,7 +233,7 @@ class Quota:
 def _parse(text: Any) -> Rate:
     if not isinstance(text, str):
         raise TypeError(f"rate must be text, got {text!r}\n  try: {EXAMPLES}")
-    found = PATTERN.fullmatch(text)
+    found = re.fullmatch(PATTERN, text, re.IGNORECASE)
     seconds = _seconds(found["unit"].lower()) if found else None
     if found is None or seconds is None:
         raise ValueError(f"rate must be a count per unit of time, got {text!r}\n  try: {EXAMPLES}")

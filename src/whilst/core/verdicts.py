@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -141,16 +140,13 @@ VAGUE: Final[dict[str, Verdict]] = {
     "TimeoutError": NO_ANSWER,  # in urllib3 the parent of a refused connection too
 }
 
-PHRASES: Final = tuple(
-    (re.compile(phrase, re.IGNORECASE), verdict)
-    for phrase, verdict in (
-        (r"too many (?:clients|connections)|max number of clients|connection slots|no more connections", CROWDED),
-        (r"is starting up|is shutting down|recovery mode|loading the dataset", NOT_NOW),
-        (r"authentication failed|WRONGPASS|NOAUTH|pg_hba\.conf|no password supplied", NO_PERMIT),
-        (r"(?:database|role) .{1,200} does not exist", NO_PERMIT),
-        (r"certificate", BAD_CERTIFICATE),
-        (r"connection refused|actively refused", REFUSED),
-        (r"name or service not known|nodename nor servname|no address associated|domain name not found", NO_HOST),
-        (r"timed out|timeout expired", NO_ANSWER),
-    )
+PHRASES: Final = (  # patterns, which `re` compiles at their first use
+    (r"too many (?:clients|connections)|max number of clients|connection slots|no more connections", CROWDED),
+    (r"is starting up|is shutting down|recovery mode|loading the dataset", NOT_NOW),
+    (r"authentication failed|WRONGPASS|NOAUTH|pg_hba\.conf|no password supplied", NO_PERMIT),
+    (r"(?:database|role) .{1,200} does not exist", NO_PERMIT),
+    (r"certificate", BAD_CERTIFICATE),
+    (r"connection refused|actively refused", REFUSED),
+    (r"name or service not known|nodename nor servname|no address associated|domain name not found", NO_HOST),
+    (r"timed out|timeout expired", NO_ANSWER),
 )
