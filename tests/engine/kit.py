@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
@@ -54,6 +55,11 @@ def virtually(main: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., No
 async def alone(main: Coroutine[Any, Any, Any]) -> None:
     """Await `main`, then check that no task is left, giving those that end by themselves a few steps."""
     await main
+    for _ in range(10):
+        await asyncio.sleep(0)
+    for thread in threading.enumerate():
+        if thread.name == "whilst-source":  # a run that was left waits for its source, which is being closed
+            thread.join(5)
     for _ in range(10):
         await asyncio.sleep(0)
     left = asyncio.all_tasks() - {asyncio.current_task()}

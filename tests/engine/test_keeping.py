@@ -144,7 +144,7 @@ class Journal:
 
 def kept(server: Any, inputs: Any, ledger: FakeLedger, **more: Any) -> whilst.Run[Any, Any]:
     run = whilst.map(server, inputs, **more)
-    object.__setattr__(run._plan, "journal", Journal(ledger))
+    run._plan = run._plan._replace(journal=Journal(ledger))
     return run
 
 

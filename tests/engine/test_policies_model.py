@@ -149,7 +149,7 @@ class World:
             total=len(case.scripts),
         )
         if more and more[0] is not None:  # a second limit; the public way takes one
-            object.__setattr__(self.run._plan, "limits", tuple(self.limits.values()))
+            self.run._plan = self.run._plan._replace(limits=tuple(self.limits.values()))
 
     async def main(self) -> None:
         case, loop = self.case, asyncio.get_running_loop()

@@ -84,7 +84,7 @@ def test_calls_that_return_before_the_lane_that_was_told_has_another_turn_pass_n
         limit = whilst.Limit(concurrency=8) if limited else None
         server = Server({item: [busy(10.0), None]}, naps=lambda item, attempt: 0.01)
         run = whilst.map(server, range(400), concurrency=8, limit=limit, retry=3)
-        object.__setattr__(run._plan, "run_ahead", 500)  # so that there is always something to be passed a permit
+        run._plan = run._plan._replace(run_ahead=500)  # so that there is always something to be passed a permit
         assert await run == [*range(400)]
         ((said, begun),) = server.pushbacks
         assert min(when - said for when, _ in server.starts[begun:]) >= 10.0

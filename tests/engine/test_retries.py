@@ -329,7 +329,7 @@ class _Always(dict[Any, Any]):
 async def test_outcomes_from_a_journal_earn_no_retries() -> None:
     run = whilst.map(Server({x: [reset] for x in range(100)}), range(100), retry=whilst.Retry(breaker=False))
     driver = run._assemble(asyncio.get_running_loop(), _handoff(), outcomes=True)
-    driver._uncalled = 1_000_000  # as after a resume
+    driver._judging.uncalled = 1_000_000  # as after a resume
     run._begin(driver)
     await asyncio.sleep(5)
     assert driver.summary().retried <= 1.2 * 100 + 10 * 5

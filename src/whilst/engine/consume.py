@@ -43,7 +43,8 @@ async def consume(
 ) -> AsyncGenerator[Any, None]:
     """Begin a run and give `unpack(record)` for each of its records, on the run's own loop; close it at the end."""
     driver, handoff, unpack = begin()
-    take, window, values = handoff.ready.popleft, driver.window, unpack in _VALUES
+    take, ahead, values = handoff.ready.popleft, driver.ahead, unpack in _VALUES
+    window = ahead.window
     record: Record | None = None
     try:
         while True:
@@ -52,12 +53,12 @@ async def consume(
             except IndexError:
                 if driver.finished:
                     break
-                driver.ran_dry()
+                ahead.ran_dry()
                 await handoff.wait()
                 continue
             window.delivered = delivered = window.delivered + 1
-            if delivered >= driver.nudge_at:
-                driver.nudge()
+            if delivered >= ahead.nudge_at:
+                ahead.nudge()
             yield record[2] if values and record[3] is None else unpack(record)
             del record
     finally:
@@ -73,7 +74,8 @@ def consume_plain(
 ) -> Generator[Any, None, None]:
     """Begin a run that another thread drives and give `unpack(record)` for each of its records; `end` closes it."""
     driver, handoff, unpack = begin()
-    take, window, values = handoff.ready.popleft, driver.window, unpack in _VALUES
+    take, ahead, values = handoff.ready.popleft, driver.ahead, unpack in _VALUES
+    window = ahead.window
     record: Record | None = None
     try:
         while True:
@@ -82,12 +84,12 @@ def consume_plain(
             except IndexError:
                 if driver.finished and not handoff.ready:
                     break
-                driver.ran_dry()
+                ahead.ran_dry()
                 handoff.wait(lambda: driver.finished, window)
                 continue
             window.delivered = delivered = window.delivered + 1
-            if delivered >= driver.nudge_at:
-                driver.nudge()
+            if delivered >= ahead.nudge_at:
+                ahead.nudge()
             yield record[2] if values and record[3] is None else unpack(record)
             del record
     finally:

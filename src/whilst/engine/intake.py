@@ -83,6 +83,11 @@ class Intake:
             return True
         return self.gate is not None and self.gate.pending > 0 and not self.gate.keyed
 
+    @property
+    def reached(self) -> int:
+        """How many inputs have left here: for a call, or because they have an outcome without one."""
+        return self.source.admitted - self.held()
+
     def held(self) -> int:
         """Count the admitted inputs that could be called and are not."""
         inbox = self.source.inbox
@@ -91,7 +96,7 @@ class Intake:
 
     def in_flight(self, done: int) -> int:
         """Count the inputs that are being called, `done` being how many are through."""
-        return self.source.admitted - self.held() - self.waiting - done
+        return self.reached - self.waiting - done
 
     # -- on their way to the lanes ----------------------------------------------------------------------------
 
