@@ -517,6 +517,7 @@ class Driver:
 
     async def _close(self) -> None:
         await self.lanes.gone()
+        await self._source.gone()
         if self._gate is not None:
             self._gate.end()
         if self._tasks:

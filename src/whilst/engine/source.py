@@ -21,6 +21,8 @@ from ..lanes.clock import announce
 Queue = deque[tuple[int, Any]]
 
 LOOK_AGAIN = 0.001  # seconds; a wake-up of the loop for every input would cost three times as much as its call
+MOMENT = 0.1  # seconds that a run waits at its end for a generator to come out of `next()`
+CLOSING = 1.0  # seconds that it waits for the clean-up of one that did
 
 # Iterating these runs no code but the interpreter's own, so it cannot block.
 _VIEWS: list[Any] = [{}.keys(), {}.values(), {}.items()]
@@ -68,6 +70,9 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Admit nothing more."""
+
+    async def gone(self) -> None:
+        """Return, after `close`, when nothing reads any more and a generator is closed, or it takes too long."""
 
 
 def is_container(inputs: object) -> bool:
@@ -120,6 +125,9 @@ class Container:
         """Let go of the container."""
         self._pairs = enumerate(())
 
+    async def gone(self) -> None:
+        """Nothing reads it."""
+
 
 class ThreadFeeder:
     """Any other iterable, read on a daemon thread, in the context of the run."""
@@ -132,6 +140,9 @@ class ThreadFeeder:
         self._hungry = True
         self._looking = False
         self._closed = False
+        self._cleaning = False  # whether the generator is being closed
+        self._over = False
+        self._awaited: asyncio.Future[None] | None = None
         self._guard = threading.Lock()  # between an append and `close`
         self._room = threading.Event()
         self._thread: threading.Thread | None = None
@@ -144,9 +155,12 @@ class ThreadFeeder:
         return "the source, inside next()" if self._thread is not None and self._thread.is_alive() else ""
 
     def at_work(self) -> bool:
-        """Whether the thread is reading, and not waiting for room."""
-        alive = self._thread is not None and self._thread.is_alive()
-        return alive and not self._closed and self.admitted < self._limit
+        """Whether the thread is reading, and not waiting for room; or the end of the run waits for it."""
+        if self._thread is None or not self._thread.is_alive():
+            return False
+        if self._closed:
+            return self._awaited is not None and not self._awaited.done()
+        return self.admitted < self._limit
 
     def fill(self, limit: int) -> None:
         """Let the thread read on to `limit`."""
@@ -176,6 +190,17 @@ class ThreadFeeder:
         self._room.set()
         self._inputs = None
 
+    async def gone(self) -> None:
+        """Wait for the thread: a moment for `next()`, which may never return, longer for a clean-up under way."""
+        if self._thread is None or self._over:
+            return
+        self._awaited = self._reader.loop.create_future()
+        for patience in (MOMENT, CLOSING):
+            await asyncio.wait([self._awaited], timeout=patience)
+            if self._over or not self._cleaning:
+                break
+        self._awaited.cancel()
+
     def _feed(self) -> None:
         error: BaseException | None = None
         try:
@@ -185,12 +210,19 @@ class ThreadFeeder:
                     self._read(inputs)
                 finally:
                     if isinstance(inputs, Generator):  # on its own thread, whoever else still refers to it
+                        self._cleaning = True
                         inputs.close()
         except BaseException as caught:  # the source's own error, of any kind, belongs to the consumer
             trace = caught.__traceback__
             error = caught.with_traceback(trace.tb_next if trace is not None else None)
+        self._tell(self._ended, error)
+
+    def _ended(self, error: BaseException | None) -> None:
+        self._over = True
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(None)
         if not self._closed:
-            self._tell(self._reader.ended, error)
+            self._reader.ended(error)
 
     def _read(self, inputs: Iterable[Any]) -> None:
         index = 0
@@ -271,6 +303,9 @@ class AsyncFeeder:
         if self._task is not None and not self._closed:  # once: the generator's own clean-up may take a while
             self._task.cancel()
         self._closed = True
+
+    async def gone(self) -> None:
+        """The driver waits for the task, as for each of its own."""
 
     async def _feed(self) -> None:
         error: BaseException | None = None
