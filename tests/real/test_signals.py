@@ -43,6 +43,10 @@ async def nap(x):
     finally:
         print("out" if x == 63 else "", end="", flush=True)
 
+async def beat():  # asyncio looks for signals; one that comes between its last look and select() waits for an event
+    while True:
+        await asyncio.sleep(0.05)
+
 def report(run, began=time.monotonic):
     now = run.summary()
     print(f"done={now.done} abandoned={now.abandoned} in_flight={now.in_flight}", flush=True)
@@ -60,6 +64,7 @@ except KeyboardInterrupt:
 
 ASYNC = """
 async def main():
+    heart = asyncio.create_task(beat())
     run = whilst.map({fn}, range(1000), concurrency=64)
     try:
         async for _ in run{how}:
@@ -71,6 +76,7 @@ asyncio.run(main())
 
 AWAIT = """
 async def main():
+    heart = asyncio.create_task(beat())
     await whilst.map({fn}, range(1000), concurrency=64)
 asyncio.run(main())
 """
