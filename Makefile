@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 1)))
+SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 .PHONY: demo test check bench soak format clean
 
 $(VENV)/.ready: pyproject.toml
@@ -15,8 +17,8 @@ $(VENV)/.ready: pyproject.toml
 demo: $(VENV)/.ready  ## twenty Pokémon one by one, then together
 	@$(BIN)/whilst demo
 
-test: $(VENV)/.ready  ## every test
-	@$(BIN)/python -m pytest -q
+test: $(VENV)/.ready  ## every test, in JOBS processes: one more than there are processors, for many tests wait
+	@$(BIN)/python -m pytest -q $(SHARED)
 
 check: $(VENV)/.ready  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -23,7 +23,8 @@ from whilst import testing
 
 SOAK = int(os.environ.get("WHILST_SOAK", "1"))
 LIMITS = (1, 2, 3)
-RATES = ("2/s", "9/s", "1000/s")
+RATES = (2, 9, 1000)  # a second
+HURRY = 100  # how many times as fast rates and retries are where time is real
 SETTLED = 7
 
 
@@ -55,11 +56,12 @@ def total(value: Any) -> int:
 
 
 class World:
-    """What one example runs in: gauges around every limit and around the run as a whole."""
+    """What one example runs in: gauges around every limit and around the run as a whole; `hurry` shortens waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, hurry: int = 1) -> None:
+        self.hurry = hurry
         self.limits = [whilst.Limit(concurrency=n) for n in LIMITS]
-        self.rates = [whilst.Limit(rate=rate) for rate in RATES]
+        self.rates = [whilst.Limit(rate=f"{rate * hurry}/s") for rate in RATES]
         self.flaky: set[tuple[int, int]] = set()  # what failed once and will not again
         self.gauges = [Gauge() for _ in LIMITS]
         self.all = Gauge()
@@ -136,7 +138,8 @@ def build(shape: Any, world: World, held: tuple[int, ...] = ()) -> Any:
     if kind == "rate":
         return whilst.step(build(parts[0], world, held), limit=world.rates[number])
     if kind == "retry":
-        retry = whilst.Retry(attempts=2 + len(RATES), on=ConnectionError, base=0.2 * number, budget=None, breaker=False)
+        base = 0.2 * number / world.hurry
+        retry = whilst.Retry(attempts=2 + len(RATES), on=ConnectionError, base=base, budget=None, breaker=False)
         if parts[0][0] != "leaf":
             return whilst.step(build(parts[0], world, held), retry=retry, timeout=1000.0)
         function = world.function(flaky(parts[0][1][0]), held)
@@ -237,11 +240,11 @@ def test_random_async_trees_on_virtual_time_give_what_the_model_gives(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300 * SOAK)  # 2 to 54 s by the seed: real waits of blocking calls, as many as the trees have
+@pytest.mark.timeout(60 * SOAK)
 @settings(max_examples=60 * SOAK)
 @given(shapes(["async", "blocking", "hidden"]), st.integers(1, 5), st.lists(st.integers(0, 20), min_size=1, max_size=5))
 def test_random_trees_of_all_colours_give_what_the_model_gives(shape: Any, concurrency: int, inputs: list[int]) -> None:
-    world = World()
+    world = World(HURRY)
     flow = build(without_naps(shape), world)
     outcomes = whilst.map(flow, inputs, concurrency=concurrency).outcomes().list()
     check(shape, world, outcomes, concurrency)

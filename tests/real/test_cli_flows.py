@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli_map import WHILST, wait_for_lines
+from commandkit import WHILST, run
+from test_cli_map import wait_for_lines
 
 JOBS = """\
 import asyncio, os, time
@@ -66,8 +67,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(*arguments: str, stdin: str = "", **options: Any) -> tuple[int, str, str]:
-    done = subprocess.run([*WHILST, *arguments], input=stdin.encode(), capture_output=True, timeout=50, **options)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    code, out, err = run(*arguments, stdin=stdin.encode(), **options)
+    return code, out.decode(), err.decode()
 
 
 def refused(*arguments: str, **options: Any) -> list[str]:

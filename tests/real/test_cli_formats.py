@@ -18,6 +18,8 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("sqlalchemy")
 pytest.importorskip("zstandard")
 
+from commandkit import run
+
 JOBS = """\
 def half(row):
     n = row["n"] if isinstance(row, dict) else row
@@ -32,7 +34,6 @@ def same(row):
 def odd(n):
     return {"a": 1, "b": "x"}[n]
 """
-WHILST = [sys.executable, "-W", "error", "-m", "whilst.cli.main", "map"]
 
 
 @pytest.fixture
@@ -43,8 +44,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(*arguments: str) -> tuple[int, list[Any], str]:
-    done = subprocess.run([*WHILST, *arguments], input=b"", capture_output=True, timeout=50)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+    code, out, err = run("map", *arguments)
+    return code, [json.loads(line) for line in out.splitlines()], err.decode()
 
 
 def make_inputs() -> None:

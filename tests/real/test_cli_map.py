@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commandkit import WHILST, run
 
 # Calls wait for files, never for time: `gate` blocks until the file exists, and says first that it was entered.
 JOBS = """\
@@ -57,8 +58,6 @@ def stuck(x):
     return x
 """
 
-WHILST = [sys.executable, "-W", "error", "-m", "whilst.cli.main"]
-
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -70,8 +69,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def call(*arguments: str, stdin: str | bytes = "", **options: Any) -> tuple[int, list[Any], str]:
     """Run to the end; return exit code, JSON lines and messages."""
     data = stdin.encode() if isinstance(stdin, str) else stdin
-    done = subprocess.run([*WHILST, "map", *arguments], input=data, capture_output=True, timeout=50, **options)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+    code, out, err = run("map", *arguments, stdin=data, **options)
+    return code, [json.loads(line) for line in out.splitlines()], err.decode()
 
 
 @contextlib.contextmanager

@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +13,11 @@ import pytest
 
 pytest.importorskip("pyreqwest")
 
+import commandkit
 from httpkit import Scripted, Seen, answer, scripted
 
 from whilst.cli.main import run as run_here
 
-WHILST = [sys.executable, "-W", "error", "-m", "whilst.cli.main"]
 JSON = {"Content_Type": "application/json"}
 
 
@@ -32,10 +29,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> tuple[int, str, str]:
     """Run to the end; return exit code, standard output and messages."""
-    done = subprocess.run(
-        [*WHILST, *arguments], input=stdin.encode(), capture_output=True, timeout=50, env={**os.environ, **(env or {})}
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    code, out, err = commandkit.run(*arguments, stdin=stdin.encode(), env=env)
+    return code, out.decode(), err.decode()
 
 
 def get(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> tuple[int, list[Any], str]:

@@ -21,7 +21,8 @@ from ..lanes.clock import announce
 Queue = deque[tuple[int, Any]]
 
 LOOK_AGAIN = 0.001  # seconds; a wake-up of the loop for every input would cost three times as much as its call
-LEAVE = 0.25  # seconds that a closed source has to come out of `next()` and to clean up, before it is left behind
+MOMENT = 0.1  # seconds that a run waits at its end for a generator to come out of `next()`
+CLOSING = 1.0  # seconds that it waits for the clean-up of one that did
 
 # Iterating these runs no code but the interpreter's own, so it cannot block.
 _VIEWS: list[Any] = [{}.keys(), {}.values(), {}.items()]
@@ -71,8 +72,7 @@ class Source(Protocol):
         """Admit nothing more."""
 
     async def gone(self) -> None:
-        """Return when nothing of it runs beside the loop any more, or when waiting longer would be rude."""
-        ...
+        """Return, after `close`, when nothing reads any more and a generator is closed, or it takes too long."""
 
 
 def is_container(inputs: object) -> bool:
@@ -126,7 +126,7 @@ class Container:
         self._pairs = enumerate(())
 
     async def gone(self) -> None:
-        """Nothing of it is beside the loop."""
+        """Nothing reads it."""
 
 
 class ThreadFeeder:
@@ -139,8 +139,10 @@ class ThreadFeeder:
         self._limit = 0
         self._hungry = True
         self._looking = False
-        self._closed = self._over = False
-        self._left: asyncio.Future[None] | None = None  # of who waits for the thread to be over
+        self._closed = False
+        self._cleaning = False  # whether the generator is being closed
+        self._over = False
+        self._awaited: asyncio.Future[None] | None = None
         self._guard = threading.Lock()  # between an append and `close`
         self._room = threading.Event()
         self._thread: threading.Thread | None = None
@@ -153,10 +155,12 @@ class ThreadFeeder:
         return "the source, inside next()" if self._thread is not None and self._thread.is_alive() else ""
 
     def at_work(self) -> bool:
-        """Whether the thread is reading, and not waiting for room."""
+        """Whether the thread is reading, and not waiting for room; or the end of the run waits for it."""
         if self._thread is None or not self._thread.is_alive():
             return False
-        return self.admitted < self._limit if not self._closed else self._left is not None
+        if self._closed:
+            return self._awaited is not None and not self._awaited.done()
+        return self.admitted < self._limit
 
     def fill(self, limit: int) -> None:
         """Let the thread read on to `limit`."""
@@ -187,11 +191,15 @@ class ThreadFeeder:
         self._inputs = None
 
     async def gone(self) -> None:
-        """Wait until the source is closed, if it is not stuck inside `next()`."""
-        self._left = self._reader.loop.create_future()
-        if self._thread is not None and not self._over:
-            await asyncio.wait([self._left], timeout=LEAVE)
-        self._left = None
+        """Wait for the thread: a moment for `next()`, which may never return, longer for a clean-up under way."""
+        if self._thread is None or self._over:
+            return
+        self._awaited = self._reader.loop.create_future()
+        for patience in (MOMENT, CLOSING):
+            await asyncio.wait([self._awaited], timeout=patience)
+            if self._over or not self._cleaning:
+                break
+        self._awaited.cancel()
 
     def _feed(self) -> None:
         error: BaseException | None = None
@@ -202,19 +210,19 @@ class ThreadFeeder:
                     self._read(inputs)
                 finally:
                     if isinstance(inputs, Generator):  # on its own thread, whoever else still refers to it
+                        self._cleaning = True
                         inputs.close()
         except BaseException as caught:  # the source's own error, of any kind, belongs to the consumer
             trace = caught.__traceback__
             error = caught.with_traceback(trace.tb_next if trace is not None else None)
-        self._over = True  # before the look at `_left`, as `gone` looks the other way round
-        if not self._closed:
-            self._tell(self._reader.ended, error)
-        if self._left is not None:
-            self._tell(self._came_out)
+        self._tell(self._ended, error)
 
-    def _came_out(self) -> None:
-        if self._left is not None and not self._left.done():
-            self._left.set_result(None)
+    def _ended(self, error: BaseException | None) -> None:
+        self._over = True
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(None)
+        if not self._closed:
+            self._reader.ended(error)
 
     def _read(self, inputs: Iterable[Any]) -> None:
         index = 0
@@ -297,7 +305,7 @@ class AsyncFeeder:
         self._closed = True
 
     async def gone(self) -> None:
-        """The driver waits for its tasks itself."""
+        """The driver waits for the task, as for each of its own."""
 
     async def _feed(self) -> None:
         error: BaseException | None = None
