@@ -24,7 +24,7 @@ from kit import virtually
 import whilst
 from whilst import testing
 from whilst.limit import Claim, Hold, Report
-from whilst.limit import limit as module
+from whilst.limit.keys import REMEMBERED
 from whilst.limit.line import told
 
 
@@ -353,7 +353,7 @@ async def test_idle_keys_are_forgotten_and_busy_ones_are_not() -> None:
         if i % 100 == 0:
             await asyncio.sleep(0.02)
         if i % 5000 == 0:
-            assert limit.statistics().keys <= 2 * module.REMEMBERED + 1
+            assert limit.statistics().keys <= 2 * REMEMBERED + 1
     seen = limit.statistics()
     assert seen.in_flight == 1
     assert seen.started == 30_001
@@ -374,7 +374,7 @@ async def _enter(entry: Any) -> None:
 async def test_a_claim_whose_key_was_forgotten_meanwhile_shares_with_those_who_came_later() -> None:
     limit = whilst.Limit(concurrency=1, by=lambda item: item)
     early = Gate(limit, item="a")
-    limit._forget()
+    limit._keys.forget()
     assert limit.statistics().keys == 0
     late = Gate(limit, item="a")
     assert (late.ask(1), early.ask(1)) == (1, 0)
@@ -634,7 +634,7 @@ async def test_whoever_needs_two_busy_limits_is_not_starved_by_those_who_need_on
             await asyncio.sleep(0.1)
             assert now() - began < 60
         both.claim.give_back()
-    assert all(line.kept_for is None for limit in (a, b) for line in limit._lines.values())
+    assert all(line.kept_for is None for limit in (a, b) for line in limit._keys.lines)
     ended = True
     await asyncio.gather(*others)
     assert idle(a)
@@ -1008,4 +1008,4 @@ def test_nothing_of_a_loop_is_kept_by_a_limit_that_outlives_it() -> None:
 
     asyncio.run(main())
     gc.collect()
-    assert all(not line.alarms and not line.parties for line in limit._lines.values())
+    assert all(not line.alarms and not line.parties for line in limit._keys.lines)

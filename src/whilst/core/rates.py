@@ -117,6 +117,15 @@ class Gcra:
         self._due = (self._due if self._due > now else now) + weight * self._interval
         self._last = now
 
+    def take_one(self, now: float, weight: float = 1.0) -> bool:
+        """Count a call that starts now, if it may: `delay` and `take` in one step."""
+        due = self._due
+        if due - self._tolerance - now > 0.0 and weight:  # as in `delay`
+            return False
+        self._due = (due if due > now else now) + weight * self._interval
+        self._last = now
+        return True
+
     def undo(self, taken: float, weight: float = 1.0) -> None:
         """Forget a call that was counted at the time `taken` and never started.
 

@@ -67,6 +67,7 @@ class Throttle:
         "_adaptive",
         "_advised",
         "_advised_until",
+        "_pace",
         "_plain",
         "_rates",
         "_room",
@@ -91,10 +92,20 @@ class Throttle:
         self.controller: Controller | None = adaptive() if adaptive is not None else None
         self._adaptive = adaptive
         self._room = inf if concurrency is None else concurrency
-        self._rates = _metered(rates, burst)
+        self._pace = Gcra(rates[0], burst) if rates else None
+        self._rates: tuple[Gcra | Quota, ...] = ()
+        if self._pace is not None:
+            self._rates = (self._pace, *(Quota(rate) for rate in rates[1:]))
         self._advised: Gcra | None = None
         self._advised_until = -inf
-        self._plain = not rates and adaptive is None  # nothing to look at but `in_flight`; until a pause, or advice
+        self._plain = (
+            len(rates) < 2 and adaptive is None
+        )  # only the pace decides and `in_flight`; until a pause, advice
+
+    @property
+    def timeless(self) -> bool:
+        """Whether nothing but `in_flight` decides, so that a permit which comes back may be used at once."""
+        return self._plain and self._pace is None
 
     @property
     def concurrency(self) -> int | None:
@@ -112,6 +123,8 @@ class Throttle:
                 return min(1, most)
             for rate in self._rates:
                 most = rate.room(most, now, weight)
+        elif self._pace is not None:
+            most = self._pace.room(most, now, weight)
         return int(max(0, min(most, self._room - self.in_flight)))
 
     def delay(self, now: float, weight: float = 1.0) -> float:
@@ -119,7 +132,7 @@ class Throttle:
         if self.in_flight >= self._room:
             return inf
         if self._plain:
-            return 0.0
+            return 0.0 if self._pace is None else self._pace.delay(now, weight)
         wait = self.pause_until - now
         for rate in self._rates:
             if (longer := rate.delay(now, weight)) > wait:
@@ -130,7 +143,7 @@ class Throttle:
             wait = max(wait, min(self._advised.delay(now, weight), self._advised_until - now))
         if self.controller is not None:
             wait = max(wait, self.controller.delay(self.in_flight, now))
-        elif not (wait or self._rates or self._advised):
+        elif not wait and len(self._rates) < 2 and self._advised is None:
             self._plain = True  # the pause is over
         return wait
 
@@ -150,9 +163,12 @@ class Throttle:
         """Count a call that starts now, if it may: `room` and `take` in one step."""
         if self.in_flight >= self._room:
             return False
-        if not self._plain:
-            if self.delay(now, weight) > 0.0:
+        if self._plain:
+            if self._pace is not None and not self._pace.take_one(now, weight):
                 return False
+        elif self.delay(now, weight) > 0.0:
+            return False
+        else:
             self._take_rates(now, weight)
         self.in_flight += 1
         self.started += 1
@@ -242,10 +258,3 @@ class Throttle:
         if self._advised is not None and self._advised_until <= now:
             self._advised = None
         return self._advised is not None
-
-
-def _metered(rates: tuple[Rate, ...], burst: int) -> tuple[Gcra | Quota, ...]:
-    if not rates:
-        return ()
-    pace, *longer = rates
-    return (Gcra(pace, burst), *(Quota(rate) for rate in longer))

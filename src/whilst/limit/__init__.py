@@ -3,7 +3,8 @@
 from .claim import Claim
 from .feedback import Report, report_of
 from .hold import Hold
-from .limit import Limit, LimitStatistics
+from .limit import Limit
+from .statistics import LimitStatistics
 from .turn import holding
 
 __all__ = ["Claim", "Hold", "Limit", "LimitStatistics", "Report", "holding", "report_of"]

@@ -1,4 +1,4 @@
-"""How do many tasks of one loop wait for one limit as one party, each in its turn?"""
+"""How do many tasks of one loop wait for one limit as one party?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from .claim import Claim
-from .line import lock
 
 if TYPE_CHECKING:
     from .limit import Limit
@@ -23,34 +22,33 @@ class Crowd:
     Args:
         limit: one without keys and weights.
         loop: the one of the tasks.
+
+    Attributes:
+        waiters: what they await, in order of arrival; for the thread of the loop.
     """
 
-    __slots__ = ("_claim", "_limit", "_waiters", "loop")
+    __slots__ = ("_claim", "loop", "waiters")
 
     def __init__(self, limit: Limit, loop: asyncio.AbstractEventLoop) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
-        self._limit = limit
+        self.waiters: deque[asyncio.Future[None]] = deque()
         self._claim = Claim((limit,), None, loop=loop, granted=self._granted, prompt=True, together=True)
-        self._waiters: deque[asyncio.Future[None]] = deque()
 
     @property
-    def waits(self) -> bool:
-        """Whether anybody does; then whoever comes now must."""
-        return bool(self._waiters)
+    def last(self) -> bool:
+        """Whether nobody else has come since; for those who have the lock."""
+        line = self._claim.line
+        return line is None or line.parties[-1] is self._claim
 
-    def join(self) -> asyncio.Future[None] | bool:
-        """Return what to await for a permit; True if it was taken at once, False if it is too late to join."""
+    def join(self) -> asyncio.Future[None]:
+        """Return what to await for a permit; the caller has the lock, and this is `last`."""
         claim = self._claim
-        with lock:
-            if claim.line is None:
-                if claim.ask(1):
-                    return True
-            elif claim.line.parties[-1] is claim:
-                claim.wanted += 1
-            else:
-                return False
         waiter = self.loop.create_future()
-        self._waiters.append(waiter)
+        self.waiters.append(waiter)  # before it is wanted for: what comes from now on finds somebody
+        if claim.line is not None:
+            claim.wanted += 1
+        elif claim.ask(1):  # there is one after all
+            self._granted(1)
         return waiter
 
     def left(self, waiter: asyncio.Future[None]) -> None:
@@ -58,13 +56,32 @@ class Crowd:
         if waiter.done() and not waiter.cancelled():
             self._claim.refund()
             return
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-        self._claim.expect(len(self._waiters))
+        if waiter in self.waiters:
+            self.waiters.remove(waiter)
+        self._claim.expect(len(self.waiters))
+
+    def next_waiter(self) -> asyncio.Future[None] | None:
+        """Return who gets a permit that comes back, and want one less; None if it is not this crowd's turn.
+
+        For those who have the lock, on its loop, where nothing but the permits in flight decides. A wait that was
+        cancelled in this moment leaves what was meant for it to the next.
+        """
+        claim = self._claim
+        line = claim.line
+        if line is None or line.parties[0] is not claim or line.kept_for is not None:
+            return None
+        while self.waiters:
+            waiter = self.waiters.popleft()
+            if not waiter.done():
+                claim.wanted -= 1
+                if not claim.wanted:
+                    line.leave(claim)
+                return waiter
+        return None
 
     def _granted(self, count: int) -> None:
-        while count and self._waiters:
-            waiter = self._waiters.popleft()
+        while count and self.waiters:
+            waiter = self.waiters.popleft()
             if not waiter.done():  # or it was cancelled, and leaves what was meant for it to the next
                 waiter.set_result(None)
                 count -= 1

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import time
 from collections.abc import Callable, Coroutine, Hashable, Sequence
-from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Any, Final, Literal
 
@@ -14,47 +11,15 @@ from ..core import check
 from ..core.outcome import short
 from ..core.rates import Rate, parse_rates
 from ..core.throttle import Controller, Throttle
-from ..lanes.clock import clock_of
-from .claim import Claim
-from .crowd import Crowd
+from .blocks import Blocks
 from .entry import Entry
-from .feedback import report_of
+from .keys import NOBODY, Keys
 from .line import Clock, Line, lock
-from .turn import blocking_turn, held
+from .statistics import LimitStatistics, in_words
 
 ADAPTIVE: Final = "adaptive"
-REMEMBERED = 1024  # keys; up to so many none is forgotten, so that what a controller learned is kept while it matters
-NOBODY: Hashable = None  # the key of a limit without `by`
 
 _numbers = itertools.count()
-
-
-@dataclass(frozen=True, slots=True)
-class LimitStatistics:
-    """The state of a `Limit` at one moment.
-
-    Attributes:
-        concurrency: how many may be in flight, for each key if there are keys; None if that has no limit. An adaptive
-            one is what was found so far, the largest over all keys.
-        in_flight: how many are.
-        waiting: how many parties wait for their turn; a run that waits for many permits is one.
-        rates: as they were given, the shortest period first.
-        adaptive: whether the concurrency is found, rather than given.
-        keys: how many values of `by` are remembered; 1 without `by`, once it was used.
-        paused_for: seconds until the last key that pauses goes on; 0.0 if none does.
-        started: calls so far.
-        rejected: those of them that the other side refused.
-    """
-
-    concurrency: int | None
-    in_flight: int
-    waiting: int
-    rates: tuple[str, ...] = ()
-    adaptive: bool = False
-    keys: int = 0
-    paused_for: float = 0.0
-    started: int = 0
-    rejected: int = 0
 
 
 class Limit:
@@ -91,8 +56,7 @@ class Limit:
     <Limit 1 in flight, 32 per key, 1 key, 100/s, 5000/h>
     """
 
-    _claim: Claim | None = None  # see `_common`
-    _crowd: Crowd | None = None  # see `_in_turn`
+    _blocks: Blocks | None = None  # made when the first one is entered
 
     def __init__(
         self,
@@ -148,10 +112,11 @@ class Limit:
 
     def statistics(self) -> LimitStatistics:
         """Return the counts of this moment. From any thread."""
+        if self._blocks is not None:
+            self._blocks.count_returned()
         with lock:
-            lines = tuple(self._lines.values())
+            lines = self._keys.lines
             throttles = [line.throttle for line in lines]
-            waiting = sum(len(line.parties) for line in lines)
             paused = max((line.throttle.pause_until - line.clock() for line in lines), default=0.0)
             if self._adaptive:
                 concurrency = max((each.concurrency or 0 for each in throttles), default=self._throttle().concurrency)
@@ -160,125 +125,42 @@ class Limit:
             return LimitStatistics(
                 concurrency=concurrency,
                 in_flight=sum(each.in_flight for each in throttles),
-                waiting=waiting,
+                waiting=sum(len(line.parties) for line in lines),
                 rates=tuple(str(rate) for rate in self._rates),
                 adaptive=self._adaptive,
                 keys=len(lines),
                 paused_for=max(0.0, paused),
-                started=self._forgotten_started + sum(each.started for each in throttles),
-                rejected=self._forgotten_rejected + sum(each.rejected for each in throttles),
+                started=self._keys.forgotten_started + sum(each.started for each in throttles),
+                rejected=self._keys.forgotten_rejected + sum(each.rejected for each in throttles),
             )
 
     def __repr__(self) -> str:
-        now = self.statistics()
-        per_key = self._by is not None
-        parts = [f"{now.in_flight}{'' if per_key or now.concurrency is None else f'/{now.concurrency}'} in flight"]
-        if per_key and now.concurrency is not None:
-            parts.append(f"{now.concurrency} per key")
-        if per_key:
-            parts.append(f"{now.keys:,} key{'' if now.keys == 1 else 's'}")
-        parts += [ADAPTIVE] if now.adaptive else []
-        parts += now.rates
-        parts += [f"{now.waiting} waiting"] if now.waiting else []
-        parts += [f"paused for {now.paused_for:.3g} s"] if now.paused_for else []
-        return f"<Limit {', '.join(parts)}>"
+        return f"<Limit {in_words(self.statistics(), keyed=self.keyed)}>"
 
     # -- by hand ------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Limit:
         """Wait for a permit, on a plain thread."""
-        if self._bounded:
-            self._entry().__enter__()
-        elif not self._common(time.monotonic).try_one():
-            blocking_turn((self,), None)
+        (self._blocks or self._first_block()).enter()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._leave(error)
+        assert self._blocks is not None, "left without having been entered"
+        self._blocks.leave(error)
 
     def __aenter__(self) -> Coroutine[Any, Any, Limit]:
         """Wait for a permit, on a loop."""
-        loop, crowd = asyncio.get_running_loop(), self._crowd
-        if not self._bounded and crowd is not None and crowd.loop is loop and crowd.waits:
-            return self._in_turn(loop)  # one coroutine less than by way of `_enter`
-        return self._enter(loop)
+        return (self._blocks or self._first_block()).enter_async()
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        claim = self._claim
-        if error is None and claim is not None and not self._bounded:
-            claim.give_back()
-        else:
-            self._leave(error)
+        assert self._blocks is not None, "left without having been entered"
+        self._blocks.leave(error)
 
-    async def _enter(self, loop: asyncio.AbstractEventLoop) -> Limit:
-        if self._bounded:
-            entry = self._entry()
-            if not entry.enter_now(clock_of(loop)):
-                await entry.enter_later()
-        elif not self._common(clock_of(loop)).try_one():
-            await self._in_turn(loop)
-        return self
-
-    def _entry(self) -> Entry:
-        self._check_whole()
-        return Entry(self, None, whole=True)
-
-    def _check_whole(self) -> None:
-        if self._by is not None or self._weigh is not None:
-            asks = "by" if self._by is not None else "weight"
-            raise TypeError(
-                f"this limit asks {asks}= of an item, so it must be told which\n  try: with limit.of(item):"
-            )
-
-    def _leave(self, error: BaseException | None) -> None:
-        """Leave the block that was entered last by the code that runs now."""
-        for holder in reversed(held.get()) if self._bounded else ():
-            if isinstance(holder, Entry) and holder.whole and holder.has(self):
-                holder.leave(error)
-                return
-        # One of a rate, of which nobody keeps account, or one entered in another context, by a generator that is closed
-        # elsewhere: permits are alike, any will do.
-        claim = self._claim
-        assert claim is not None, "left without having been entered"
-        report = report_of(error) if error is not None or claim.listens else None
-        if report is None:
-            claim.give_back()
-        else:
-            claim.finished(claim.clock(), *report)
-
-    def _common(self, clock: Clock) -> Claim:
-        """Return the claim with which all blocks take what can be had at once; it never stands in line.
-
-        With a claim for each, entering at once would take 6 times as long as an asyncio.Semaphore, instead of 4.
-        """
-        claim = self._claim
-        if claim is None or claim.clock is not clock:
-            self._check_whole()
-            claim = Claim((self,), None, loop=None, granted=_never)
-            claim.clock = clock
-            self._claim = claim
-        return claim
-
-    async def _in_turn(self, loop: asyncio.AbstractEventLoop) -> Limit:
-        """Wait for a permit behind the tasks that wait already; cancelled meanwhile, take none."""
-        crowd = self._crowd
-        if crowd is None or crowd.loop is not loop:
-            crowd = self._crowd = Crowd(self, loop)
-        waiter = crowd.join()
-        if waiter is False:  # somebody else has come since the others of that crowd
-            crowd = self._crowd = Crowd(self, loop)
-            waiter = crowd.join()
-        try:
-            if not isinstance(waiter, bool):
-                await waiter
-            return self
-        except BaseException:  # a cancellation, mostly
-            assert not isinstance(waiter, bool)
-            crowd.left(waiter)
-            raise
-        finally:
-            if not crowd.waits and self._crowd is crowd:
-                self._crowd = None  # it would keep the loop alive
+    def _first_block(self) -> Blocks:
+        with lock:
+            if self._blocks is None:
+                self._blocks = Blocks(self)
+            return self._blocks
 
     # -- for runs and flows -------------------------------------------------------------------------------------
 
@@ -333,9 +215,7 @@ class Limit:
         self._by = by
         self._weigh = weight
         self._heaviest, self._tightest = min(((rate.count, str(rate)) for rate in rates[1:]), default=(inf, ""))
-        self._lines: dict[Hashable, Line] = {}
-        self._forget_at = REMEMBERED
-        self._forgotten_started = self._forgotten_rejected = 0
+        self._keys = Keys(self._throttle)
 
     def _key(self, item: Any) -> Hashable:
         if self._by is None:
@@ -363,27 +243,10 @@ class Limit:
         return weight
 
     def _line(self, key: Hashable, clock: Clock) -> Line:
-        """Return the line of a key, a new one if it is not known."""
-        with lock:
-            line = self._lines.get(key)
-            if line is None:
-                if len(self._lines) >= self._forget_at:
-                    self._forget()
-                line = self._lines[key] = Line(self._throttle(), clock)
-            return line
+        return self._keys.line(key, clock)
 
     def _throttle(self) -> Throttle:
         return Throttle(self._concurrency, self._rates, self._burst, _controller if self._adaptive else None)
-
-    def _forget(self) -> None:
-        """Forget idle keys; so rarely that each new key pays for a look at two."""
-        for key, line in tuple(self._lines.items()):
-            if not line.parties and line.kept_for is None and line.throttle.idle(line.clock()):
-                line.gone = True
-                del self._lines[key]
-                self._forgotten_started += line.throttle.started
-                self._forgotten_rejected += line.throttle.rejected
-        self._forget_at = max(REMEMBERED, 2 * len(self._lines))
 
 
 def _concurrency(value: Any) -> int | Literal["adaptive"] | None:
@@ -400,7 +263,3 @@ def _controller() -> Controller:
     from ..core.adaptive import Controller as Adaptive  # loaded when used
 
     return Adaptive()
-
-
-def _never(count: int) -> None:
-    """Stand in for what is told of grants, where nobody ever stands in line."""
