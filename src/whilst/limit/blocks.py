@@ -83,21 +83,20 @@ class Blocks:
         if not taken:
             blocking_turn((self._limit,), None)
         if self._bounded:
-            self._hold(time.monotonic)
+            self._hold()
 
     async def enter_async(self) -> Limit:
         """Wait for a permit, behind the tasks that wait already; cancelled meanwhile, take none."""
         if self._bounded and held.get():
             refuse_twice((self._limit,))
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] | None = None
         with lock:
-            if self._line.parties or not self._take(clock_of(loop)):
-                crowd = self._crowd
-                if crowd is None or crowd.loop is not loop or not crowd.last:
-                    crowd = self._crowd = Crowd(self._limit, loop)
+            if not self._line.parties and self._take(clock_of(loop)):
+                crowd = waiter = None
+            else:
+                crowd = self._last_crowd(loop)
                 waiter = crowd.join()
-        if waiter is not None:
+        if crowd is not None and waiter is not None:
             try:
                 await waiter
             except BaseException:  # a cancellation, mostly
@@ -107,7 +106,7 @@ class Blocks:
                 if not crowd.waiters and self._crowd is crowd:
                     self._crowd = None  # it would keep the loop alive
         if self._bounded:
-            self._hold(clock_of(loop))
+            self._hold()
         return self._limit
 
     def leave(self, error: BaseException | None) -> None:
@@ -143,10 +142,17 @@ class Blocks:
             line.meet(clock)
         return line.throttle.take_one(clock())
 
-    def _hold(self, clock: Clock) -> None:
+    def _last_crowd(self, loop: asyncio.AbstractEventLoop) -> Crowd:
+        """Return the one to join; the caller has the lock."""
+        crowd = self._crowd
+        if crowd is None or crowd.loop is not loop or not crowd.last:
+            crowd = self._crowd = Crowd(self._limit, loop)
+        return crowd
+
+    def _hold(self) -> None:
         block = Block(self._limit)
         if self._listens:
-            block.started = clock()
+            block.started = self._line.clock()
 
     def _innermost(self) -> Block | None:
         """Return the block that is left; None if it was entered in another context, by a generator closed elsewhere."""
