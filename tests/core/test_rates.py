@@ -258,3 +258,15 @@ def test_another_clock_changes_no_answer(shift: float) -> None:
         meter.shift(shift)
         assert meter.delay(50.2 + shift) == pytest.approx(before, abs=1e-6)
         assert meter.idle(60.0 + shift)
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 0.5), st.floats(0.0, 3.0)), max_size=60), st.integers(1, 5))
+def test_taking_one_if_it_may_start_is_asking_and_taking(steps: list[tuple[float, float]], burst: int) -> None:
+    asked, in_one, now = Gcra(rate_of(10.0), burst), Gcra(rate_of(10.0), burst), 0.0
+    for gap, weight in steps:
+        now += gap
+        may = asked.delay(now, weight) == 0.0
+        if may:
+            asked.take(now, weight)
+        assert in_one.take_one(now, weight) == may
+        assert in_one.delay(now) == asked.delay(now)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
 
 import pytest
 from hypothesis import given
@@ -44,6 +46,71 @@ async def test_first_come_first_served_though_another_party_comes_in_between(kin
     await asyncio.gather(*tasks)
     assert order == ["first", "a", "b", "run", "c", "d"]
     assert (limit.statistics().in_flight, limit.statistics().waiting) == (0, 0)
+
+
+@virtually
+async def test_a_permit_that_comes_back_goes_to_the_next_who_waits_not_to_one_who_comes_now() -> None:
+    limit, order, over = whilst.Limit(concurrency=1), list[str](), asyncio.Event()
+
+    async def block(name: str) -> None:
+        async with limit:
+            order.append(name)
+
+    async def first() -> None:
+        async with limit:
+            await over.wait()
+            waiting[0].cancel()  # and it does not know yet when the permit comes back
+        assert (limit.statistics().in_flight, order) == (1, [])  # the next has it already
+
+    holder = asyncio.create_task(first())
+    await turns()
+    waiting = [asyncio.create_task(block(name)) for name in ("cancelled", "next", "last")]
+    await turns()
+    over.set()
+    await holder
+    await asyncio.gather(block("late"), *waiting, return_exceptions=True)
+    assert order == ["next", "last", "late"]
+    now = limit.statistics()
+    assert (now.in_flight, now.waiting, now.started) == (0, 0, 4)
+
+
+def test_the_ends_of_blocks_of_a_rate_are_counted_on_many_threads_at_once() -> None:
+    limit, calls, threads = whilst.Limit(rate="1000000/s"), 1000, 4
+    entered = limit.statistics().in_flight
+
+    def work() -> None:
+        for _ in range(calls):
+            with limit:
+                pass
+
+    with limit:
+        workers = [threading.Thread(target=work) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        now = limit.statistics()
+    assert (now.started, now.in_flight) == (threads * calls + 1, 1)
+    assert limit.statistics().in_flight == entered == 0
+
+
+@virtually
+async def test_after_a_pause_a_limit_of_one_rate_keeps_its_pace() -> None:
+    limit, loop = whilst.Limit(rate="10/s"), asyncio.get_running_loop()
+    starts = list[float]()
+
+    async def block() -> None:
+        async with limit:
+            starts.append(loop.time())
+
+    with pytest.raises(whilst.Throttled):
+        async with limit:
+            raise whilst.Throttled(retry_after=2.0)
+    began = loop.time()
+    await asyncio.gather(*(block() for _ in range(20)))
+    assert 2.0 <= starts[0] - began <= 2.2
+    assert all(b - a >= 0.09 for a, b in itertools.pairwise(starts))
+    assert starts[-1] - starts[0] == pytest.approx(1.9, abs=0.02)
 
 
 steps = st.lists(st.tuples(st.sampled_from(["come", "come", "cancel", "wait"]), st.integers(0, 9)), max_size=60)

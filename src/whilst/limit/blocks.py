@@ -33,9 +33,9 @@ class Block:
 
     __slots__ = ("limit", "started", "token")
 
-    def __init__(self, limit: Limit) -> None:
+    def __init__(self, limit: Limit, started: float) -> None:
         self.limit: Limit | None = limit  # while it holds
-        self.started: float = 0.0
+        self.started: float = started
         self.token: Token[tuple[Holder, ...]] = held.set((*held.get(), self))
 
     def has(self, limit: Limit) -> bool:
@@ -83,7 +83,7 @@ class Blocks:
         if not taken:
             blocking_turn((self._limit,), None)
         if self._bounded:
-            self._hold()
+            Block(self._limit, self._line.clock() if self._listens else 0.0)
 
     async def enter_async(self) -> Limit:
         """Wait for a permit, behind the tasks that wait already; cancelled meanwhile, take none."""
@@ -106,7 +106,7 @@ class Blocks:
                 if not crowd.waiters and self._crowd is crowd:
                     self._crowd = None  # it would keep the loop alive
         if self._bounded:
-            self._hold()
+            Block(self._limit, self._line.clock() if self._listens else 0.0)
         return self._limit
 
     def leave(self, error: BaseException | None) -> None:
@@ -149,14 +149,12 @@ class Blocks:
             crowd = self._crowd = Crowd(self._limit, loop)
         return crowd
 
-    def _hold(self) -> None:
-        block = Block(self._limit)
-        if self._listens:
-            block.started = self._line.clock()
-
     def _innermost(self) -> Block | None:
         """Return the block that is left; None if it was entered in another context, by a generator closed elsewhere."""
-        for holder in reversed(held.get()):
+        holders = held.get()
+        if holders and type(last := holders[-1]) is Block and last.limit is self._limit:
+            return last  # as nearly always
+        for holder in reversed(holders):
             if type(holder) is Block and holder.limit is self._limit:
                 return holder
         return None
