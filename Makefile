@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 1)))
 SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
-.PHONY: demo test check bench soak format clean
+.PHONY: demo test check bench soak mutants format clean
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -35,8 +35,12 @@ bench: $(VENV)/.ready  ## peers side by side; writes bench/out/ and prints the R
 soak: $(VENV)/.ready  ## the tests that take longer than a change should wait
 	@WHILST_SOAK=10 $(BIN)/python -m pytest -q --timeout 1800
 
+mutants: $(VENV)/.ready  ## changes the core in some thousand ways: which of them does no test of tests/core notice?
+	@$(BIN)/python -m pip install -q --disable-pip-version-check 'mutmut>=3.8'
+	@$(BIN)/mutmut run && $(BIN)/mutmut results
+
 format: $(VENV)/.ready
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv* bench/out
+	rm -rf .venv* bench/out mutants

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -35,6 +35,15 @@ def run(name: str, environment: Mapping[str, str] = MappingProxyType({})) -> str
     return done.stdout
 
 
+def much_faster(name: str, faster: Callable[[str], bool], **environment: str) -> str:
+    """Return what an example printed once its times are as they should be; a busy machine has three chances."""
+    for _ in range(3):
+        text = run(name, environment)
+        if faster(text):
+            return text
+    raise AssertionError(text)
+
+
 def test_one_call_for_both_colours_of_function_and_of_caller() -> None:
     lines = run("01_same_call_blocking_and_async").splitlines()
     assert len(lines) == 6
@@ -45,17 +54,16 @@ def test_one_call_for_both_colours_of_function_and_of_caller() -> None:
 
 
 def test_twenty_together_are_the_same_in_the_same_order_and_much_faster() -> None:
-    text = run("02_twenty_one_by_one_and_together")
+    text = much_faster("02_twenty_one_by_one_and_together", lambda text: number("ratio", text) > 3)
     assert "in order    True" in text
-    assert number("ratio", text) > 3
 
 
 def test_a_stream_is_fetched_ahead_in_the_same_order() -> None:
-    text = run("03_async_generator_of_names")
+    # three pages come one after the other in both
+    text = much_faster("03_async_generator_of_names", lambda text: number("ratio:", text) > 1.5)
     assert "charizard weighs 905" in text
     assert text.count("[69, 130, 1000, 85,") == 2
     assert "same: True" in text
-    assert number("ratio:", text) > 1.5  # three pages come one after the other in both
 
 
 def test_clients_are_interchangeable() -> None:
@@ -74,11 +82,11 @@ def test_the_command_line_maps_a_file_and_keeps_what_failed() -> None:
 
 @pytest.mark.slow
 def test_a_driver_and_files_are_made_concurrent_without_changing_them() -> None:
-    text = run("10_database_and_files")
-    assert "same: True" in text
-    seconds = [float(line.split()[-2]) for line in text.splitlines() if line.endswith(" s")]
-    assert seconds[0] > 2 * seconds[1]
-    assert seconds[2] > 2 * seconds[3]
+    def twice(text: str) -> bool:
+        before, after, files_before, files_after = seconds(text)
+        return before > 2 * after and files_before > 2 * files_after
+
+    assert "same: True" in much_faster("10_database_and_files", twice)
 
 
 @pytest.mark.slow
@@ -86,10 +94,12 @@ def test_a_driver_of_a_server_is_made_concurrent_too() -> None:
     pytest.importorskip("psycopg")
     with postgres.server() as port:
         url = f"postgresql://me@127.0.0.1:{port}/data"
-        text = run("10_database_and_files", {"DATABASE": url, "PGPASSWORD": postgres.PASSWORD})
+
+        def twice(text: str) -> bool:
+            return seconds(text)[0] > 2 * seconds(text)[1]
+
+        text = much_faster("10_database_and_files", twice, DATABASE=url, PGPASSWORD=postgres.PASSWORD)
     assert "psycopg" in text
-    seconds = [float(line.split()[-2]) for line in text.splitlines() if line.endswith(" s")]
-    assert seconds[0] > 2 * seconds[1]
 
 
 @pytest.mark.slow
@@ -117,7 +127,11 @@ def test_a_whole_api_is_fetched_at_the_rate_it_allows() -> None:
 
 def test_every_example_is_tested_here() -> None:
     tested = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
-    assert [path.stem for path in EXAMPLES.glob("*.py") if f'run("{path.stem}"' not in tested] == []
+    assert [path.stem for path in EXAMPLES.glob("*.py") if f'("{path.stem}"' not in tested] == []
+
+
+def seconds(text: str) -> list[float]:
+    return [float(line.split()[-2]) for line in text.splitlines() if line.endswith(" s")]
 
 
 def number(label: str, text: str) -> float:
