@@ -42,7 +42,7 @@ class Result:
 
 def run(workloads: Sequence[Workload], *, rounds: int, quick: bool, tell: Callable[[str], None]) -> list[Result]:
     """Measure every contestant at every workload; every other round goes the other way round."""
-    compileall.compile_dir(ROOT / "src", quiet=1)  # as an installed package is: or each start would compile what changed
+    compileall.compile_dir(ROOT / "src", quiet=1)  # as where it is installed: or each start would compile what changed
     results = [Result(workload, each) for workload in workloads for each in workload.contestants]
     for number in range(rounds):
         for workload in workloads:
