@@ -270,3 +270,38 @@ def test_taking_one_if_it_may_start_is_asking_and_taking(steps: list[tuple[float
             asked.take(now, weight)
         assert in_one.take_one(now, weight) == may
         assert in_one.delay(now) == asked.delay(now)
+
+
+LINES = [lambda: Gcra(rate_of(4.0), burst=3), lambda: Quota(rate_of(4.0))]
+
+
+@given(
+    st.sampled_from(LINES),
+    st.lists(st.tuples(st.sampled_from([0.0, 0.125, 0.5, 2.0]), st.sampled_from([1.0, 2.0, 4.0])), max_size=8),
+    st.sampled_from([1.0, 2.0, 3.0]),
+)
+def test_there_is_room_for_as_many_as_may_start_one_after_the_other(
+    make: Any, before: list[tuple[float, float]], weight: float
+) -> None:
+    line, now = make(), 100.0
+    for wait, heavy in before:
+        now += wait + line.delay(now + wait, heavy)
+        line.take(now, heavy)
+    said = [line.room(most, now, weight) for most in (1, 2, 50)]
+    started = 0
+    while started < 50 and line.delay(now, weight) <= 0.0:
+        line.take(now, weight)
+        started += 1
+    assert said == [min(most, started) for most in (1, 2, 50)]
+
+
+@pytest.mark.parametrize("make", LINES)
+def test_a_call_that_never_started_leaves_no_trace(make: Any) -> None:
+    untouched, line = make(), make()
+    for rate in (untouched, line):
+        rate.take(100.0)
+    line.take(100.0)
+    line.undo(100.0)
+    assert [line.room(50, at) for at in (100.0, 100.3, 101.5)] == [
+        untouched.room(50, at) for at in (100.0, 100.3, 101.5)
+    ]
