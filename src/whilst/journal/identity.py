@@ -15,7 +15,7 @@ import enum
 import sys
 from _blake2 import blake2b  # hashlib is that and OpenSSL, which takes 5 ms to load
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -71,7 +71,7 @@ class Identity:
         self._key = key
         self._view = view
 
-    def of_all(self, items: Sequence[Any]) -> Known:
+    def of_all(self, items: list[Any]) -> Known:
         """Identify inputs, before their occurrence is counted in.
 
         Some may fail: for want of a canonical form (Unstorable), or because `key` did.
@@ -103,7 +103,7 @@ class Identity:
         return _known_by(item, form), encode(item, opaque=_object) if type(item) in (dict, list) else form
 
 
-def _at_once(items: Sequence[Any]) -> Known | None:
+def _at_once(items: list[Any]) -> Known | None:
     """Identify inputs that are ints, or else plain JSON, in a third of the time; None if they are neither."""
     kinds = set(map(type, items))
     if kinds == _INT and (least := min(items)) >= _LEAST and max(items) <= _MOST:
@@ -112,7 +112,7 @@ def _at_once(items: Sequence[Any]) -> Known | None:
     if int in kinds:
         return None
     try:
-        if not all(map(is_plain, items)):
+        if not is_plain(items):
             return None
         forms = list(map(sorted_json_of, items))
         texts = forms if _CONTAINERS.isdisjoint(kinds) else list(map(json_of, items))
@@ -120,7 +120,8 @@ def _at_once(items: Sequence[Any]) -> Known | None:
         return None
     if not says_all(b"[%b]" % b",".join(texts), items):
         return None
-    return Known(*_halves(map(digest_of, forms)), texts, {})
+    digests = [blake2b(form, digest_size=DIGEST).digest() for form in forms]  # a call of `digest_of` is a tenth more
+    return Known(*_halves(digests), texts, {})
 
 
 def _known_by(value: Any, form: bytes) -> tuple[int, int]:
@@ -133,7 +134,7 @@ def _known_as(digest: bytes) -> tuple[int, int]:
     return int.from_bytes(digest[:8], "little") & KEY_MASK, int.from_bytes(digest[8:], "little")
 
 
-def _halves(digests: Iterable[bytes]) -> tuple[list[int], list[int]]:
+def _halves(digests: Sequence[bytes]) -> tuple[list[int], list[int]]:
     """Do for many what `_known_as` does for one."""
     numbers = array("Q", b"".join(digests))
     if sys.byteorder != "little":

@@ -179,16 +179,16 @@ class Ledger:
         """Return a record with what is written of its value: JSON, made now, unless it is text that cannot change."""
         index, _, value, error, started, took, attempts = record
         if error is not None:
-            value = Failure.of(error)
-        else:
-            kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
-            if self._values.own or not (
-                (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
-            ):
-                value = self._values.encode(value)
-                if len(value) >= HEAVY:
-                    self._weigh(len(value))
-        return index, None, value, None, started, took, attempts
+            return index, None, Failure.of(error), None, started, took, attempts
+        kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
+        if not self._values.own and (
+            (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
+        ):
+            return record
+        text = self._values.encode(value)
+        if len(text) >= HEAVY:
+            self._weigh(len(text))
+        return index, None, text, None, started, took, attempts
 
     def _weigh(self, size: int) -> None:
         self._heavy += size
