@@ -33,8 +33,9 @@ class Broken:
 
 
 def breakable(ledger: Ledger) -> Broken:
-    broken = Broken(ledger._store._connection)
-    ledger._store._connection = broken  # type: ignore[assignment]
+    store = ledger._writer._store
+    broken = Broken(store._connection)
+    store._connection = broken  # type: ignore[assignment]
     return broken
 
 

@@ -165,7 +165,7 @@ class Driver:
                 if watched is None:
                     return
                 record = watched
-            elif self._keeping is not None and not self._keeping.write(record, slot=True):
+            elif self._keeping is not None and not self._keeping.write(record):
                 return
         elif record[3] is not None and not self._judging.failed(record):
             return

@@ -11,11 +11,6 @@ Three ways, each value by the first that fits:
 
 from __future__ import annotations
 
-import dataclasses
-import enum
-import functools
-import inspect
-import typing
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -24,6 +19,7 @@ import msgspec
 from ..core.outcome import short
 from ..errors import Unstorable
 from .identity import canonical
+from .returns import has_classes, is_class_of_data, returned_by
 from .tagged import MARK, TYPED_HEAD, NoTagError, decode, encode, json_of, parsed
 
 MOST_BYTES = 256 * 1024 * 1024  # of one value; SQLite's own limit is near a gigabyte a row
@@ -46,6 +42,7 @@ class Values:
 
     def __init__(self, codec: Any, fn: Any, name: str) -> None:
         self._name = name
+        self._annotated = "an annotation of its last step, f" if hasattr(fn, "node") else f"an annotation, {name}"
         self._own: Codec | None = None
         self._write: Callable[[Any], bytes] | None = None
         self._read: Callable[[Any], Any] | None = None
@@ -75,7 +72,7 @@ class Values:
 
     def decode(self, text: bytes) -> Any:
         """Read what `encode` wrote, now or in an earlier run; ValueError or TypeError if it does not fit any more."""
-        if self._own is None and MARK not in text:
+        if self._own is None and text.find(MARK) < 0:
             return parsed(text)
         if text.startswith(TYPED_HEAD):
             made = text[len(TYPED_HEAD) : -1]
@@ -89,16 +86,16 @@ class Values:
         """Read many at once: a tenth of what it takes one by one, if JSON is all there is."""
         if self._own is None:
             text = b"[%b]" % b",".join(texts)
-            if MARK not in text:
+            if text.find(MARK) < 0:
                 values: list[Any] = parsed(text)
                 return values
         return list(map(self.decode, texts))
 
     def _type(self, given: Any, fn: Any) -> None:
         hint = given if given is not None else returned_by(fn)
-        if hint is None or not (given is not None or _has_classes(hint)):
+        if hint is None or not (given is not None or has_classes(hint)):
             return
-        if not _has_classes(hint):  # JSON with tags gives those back exactly
+        if not has_classes(hint):  # JSON with tags gives those back exactly
             return
         try:
             decoder = msgspec.json.Decoder(hint)
@@ -136,25 +133,11 @@ class Values:
                 "it does not come back equal as the type that was given or annotated",
                 remedy=f"Journal(…, codec=…) with the type that {self._name}() really returns",
             )
-        if _is_class_of_data(_class_of(part)):
-            return Unstorable(
-                what, where, remedy=f"an annotation, {self._name}(…) -> {kind}, or Journal(…, codec={kind})"
-            )
+        if is_class_of_data(_class_of(part)):
+            return Unstorable(what, where, remedy=f"{self._annotated}(…) -> {kind}, or Journal(…, codec={kind})")
         return Unstorable(
             what, where, remedy="return what JSON can hold, or Journal(…, codec=…) with an encode and a decode"
         )
-
-
-def returned_by(fn: Any) -> Any:
-    """Return what the annotation of a function says it returns, or None."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    if not inspect.isroutine(fn):
-        fn = getattr(_class_of(fn), "__call__", None)  # noqa: B004 - the method itself is wanted
-    try:
-        return typing.get_type_hints(inspect.unwrap(fn)).get("return")
-    except Exception:  # annotations are code of the user's; a name that is not there is no reason to fail
-        return None
 
 
 def _is_codec(thing: Any) -> bool:
@@ -163,21 +146,8 @@ def _is_codec(thing: Any) -> bool:
     return callable(getattr(thing, "encode", None)) and callable(getattr(thing, "decode", None))
 
 
-def _has_classes(hint: Any) -> bool:
-    """Whether a type needs to be known to read it: it has a class of the user's own somewhere."""
-    return (isinstance(hint, type) and _is_class_of_data(cast("type[Any]", hint))) or any(
-        map(_has_classes, typing.get_args(hint))
-    )
-
-
 def _class_of(thing: Any) -> Any:
     return type(thing)  # pyright: ignore[reportUnknownVariableType]
-
-
-def _is_class_of_data(kind: Any) -> bool:
-    if issubclass(kind, (msgspec.Struct, enum.Enum)) or dataclasses.is_dataclass(kind):
-        return True
-    return hasattr(kind, "__attrs_attrs__") or (hasattr(kind, "_fields") and issubclass(kind, tuple))
 
 
 def _same(found: Any, value: Any) -> bool:

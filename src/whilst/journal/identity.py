@@ -22,13 +22,13 @@ import msgspec
 
 from ..core.outcome import short
 from ..errors import Unstorable
-from .tagged import NoTagError, encode, json_of
+from .tagged import NoTagError, encode, is_plain, json_of, says_all, sorted_json_of
 
 DIGEST = 16  # bytes; of these 124 bits are kept
 KEY_MASK = (1 << 60) - 1  # a Python int of 60 bits takes 32 bytes, one of 64 takes 48
 INT_REST = int.from_bytes(b"whilst:i", "little")  # the rest of an int that is its own key
 _MOST, _LEAST = (1 << 59) - 1, -(1 << 59)
-_INT, _STR = {int}, {str}
+_INT, _CONTAINERS = {int}, {dict, list}
 _BASES = (str, int, float, bytes, list, dict)
 
 
@@ -61,8 +61,7 @@ def digest_of(form: bytes) -> bytes:
 def nth(key: int, rest: int, occurrence: int) -> tuple[int, int]:
     """Return what a later occurrence (from 1) of a content is known by, from what the first one is."""
     first = key.to_bytes(8, "little") + rest.to_bytes(8, "little")
-    keys, rests = _halves([digest_of(first + occurrence.to_bytes(8, "little"))])
-    return keys[0], rests[0]
+    return _known_as(digest_of(first + occurrence.to_bytes(8, "little")))
 
 
 class Identity:
@@ -72,20 +71,13 @@ class Identity:
         self._key = key
         self._view = view
 
-    def of_all(self, items: Sequence[Any]) -> Known:
+    def of_all(self, items: list[Any]) -> Known:
         """Identify inputs, before their occurrence is counted in.
 
         Some may fail: for want of a canonical form (Unstorable), or because `key` did.
         """
-        if self._key is None and self._view is None and items:
-            kinds = set(map(type, items))
-            if kinds == _INT and (least := min(items)) >= _LEAST and max(items) <= _MOST:  # the most frequent kinds
-                keys = list(items) if least >= 0 else [item & KEY_MASK for item in items]
-                return Known(keys, [INT_REST] * len(items), json_of(items)[1:-1].split(b","), {})
-            if kinds == _STR and all(map(str.isascii, items)):
-                texts = list(map(json_of, items))
-                return Known(*_halves([blake2b(text, digest_size=DIGEST).digest() for text in texts]), texts, {})
-        return self._one_by_one(items)
+        known = _at_once(items) if self._key is None and self._view is None and items else None
+        return known if known is not None else self._one_by_one(items)
 
     def _one_by_one(self, items: Sequence[Any]) -> Known:
         found = Known([], [], [], {})
@@ -111,14 +103,39 @@ class Identity:
         return _known_by(item, form), encode(item, opaque=_object) if type(item) in (dict, list) else form
 
 
+def _at_once(items: list[Any]) -> Known | None:
+    """Identify inputs that are ints, or else plain JSON, in a third of the time; None if they are neither."""
+    kinds = set(map(type, items))
+    if kinds == _INT and (least := min(items)) >= _LEAST and max(items) <= _MOST:
+        keys = list(items) if least >= 0 else [item & KEY_MASK for item in items]
+        return Known(keys, [INT_REST] * len(items), json_of(items)[1:-1].split(b","), {})
+    if int in kinds:
+        return None
+    try:
+        if not is_plain(items):
+            return None
+        forms = list(map(sorted_json_of, items))
+        texts = forms if _CONTAINERS.isdisjoint(kinds) else list(map(json_of, items))
+    except (UnicodeEncodeError, RecursionError):  # text that is none, a list in itself: one of them fails alone
+        return None
+    if not says_all(b"[%b]" % b",".join(texts), items):
+        return None
+    digests = [blake2b(form, digest_size=DIGEST).digest() for form in forms]  # a call of `digest_of` is a tenth more
+    return Known(*_halves(digests), texts, {})
+
+
 def _known_by(value: Any, form: bytes) -> tuple[int, int]:
     if type(value) is int and _LEAST <= value <= _MOST:
         return value & KEY_MASK, INT_REST
-    keys, rests = _halves([digest_of(form)])
-    return keys[0], rests[0]
+    return _known_as(digest_of(form))
+
+
+def _known_as(digest: bytes) -> tuple[int, int]:
+    return int.from_bytes(digest[:8], "little") & KEY_MASK, int.from_bytes(digest[8:], "little")
 
 
 def _halves(digests: Sequence[bytes]) -> tuple[list[int], list[int]]:
+    """Do for many what `_known_as` does for one."""
     numbers = array("Q", b"".join(digests))
     if sys.byteorder != "little":
         numbers.byteswap()

@@ -8,25 +8,23 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
-import sqlite3
 import weakref
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import compress
 from math import isfinite
-from operator import itemgetter
 from typing import Any
 
-from ..core.outcome import Record, short
-from ..errors import JournalError, Unstorable
+from ..core.outcome import Record
+from ..errors import JournalError
 from ..lanes.clock import announce
 from ..lanes.slab import tell
 from .codec import Values
 from .failure import Failure
 from .frame import Last
 from .identity import Identity
-from .index import NOWHERE, Block, Index
+from .index import NOWHERE, Index
 from .lock import Lock
+from .recall import Recall
 from .store import Store
 from .tally import Tally
 from .writer import Writer
@@ -35,9 +33,6 @@ HEAVY = 1024  # bytes of a value from which on it is weighed
 HEAVY_SHIFT = 15  # 32 KiB each, so that the 4,096 that may be unwritten at once are 128 MiB at most
 HEAVY_COMMIT = 4 * 1024 * 1024
 _SCALARS = frozenset({int, bool, type(None)})  # immutable and small: written later, many at once
-
-_by_index = itemgetter(0)
-
 
 _open: weakref.WeakSet[Ledger] = weakref.WeakSet()
 
@@ -73,13 +68,13 @@ class Ledger:
         self.notices: tuple[str, ...] = notices
         self._loop = loop
         self._lock = lock
-        self._store = store
         self._writer = writer
         self._queue = writer.queue
         self._index = index
         self._identify = identity.of_all
         self._as_is: frozenset[Any] = frozenset() if values.own else _SCALARS
         self._values = values
+        self._recall = Recall(index, store, values, journal)
         self._journal = journal
         self._last = last
         self._called = self._added = self._durable = self._heavy = 0
@@ -121,7 +116,7 @@ class Ledger:
             pairs = [pair for place, pair in enumerate(pairs) if place not in failed]
         blocks = self._index.look_up(keys, rests)
         if blocks.count(NOWHERE) < len(blocks):
-            again = self._recall(pairs, keys, rests, blocks, records)
+            again = self._recall.outcomes(pairs, keys, rests, blocks, records)
             pairs, texts = list(compress(pairs, again)), list(compress(texts, again))
             keys, rests = list(compress(keys, again)), list(compress(rests, again))
         self._writer.pending.update(
@@ -180,90 +175,20 @@ class Ledger:
         if not self._writer.started:
             self._writer.start(self._journal, self._last, self._told, self._ended)
 
-    def _recall(
-        self,
-        pairs: Sequence[tuple[int, Any]],
-        keys: Sequence[int],
-        rests: Sequence[int],
-        blocks: Sequence[int],
-        records: list[Record],
-    ) -> list[bool]:
-        """Read the outcomes of inputs that are done, block by block; return which are to be called after all.
-
-        Those are what has the same 60 bits as something else, or stood in a row that has been damaged since.
-        """
-        if len(set(blocks)) == 1:
-            return self._recall_from(blocks[0], pairs, keys, rests, records)
-        again = [block == NOWHERE for block in blocks]
-        in_block: defaultdict[int, list[int]] = defaultdict(list)
-        for place, number in enumerate(blocks):
-            if number != NOWHERE:
-                in_block[number].append(place)
-        for number, places in in_block.items():
-            some = [pairs[place] for place in places]
-            digests = [keys[place] for place in places], [rests[place] for place in places]
-            for place, missing in zip(places, self._recall_from(number, some, *digests, records), strict=True):
-                again[place] = missing
-        records.sort(key=_by_index)
-        return again
-
-    def _recall_from(
-        self,
-        number: int,
-        pairs: Sequence[tuple[int, Any]],
-        keys: Sequence[int],
-        rests: Sequence[int],
-        records: list[Record],
-    ) -> list[bool]:
-        """Read outcomes that should be in one block."""
-        try:
-            block = self._index.block(number, self._store, self._journal)
-        except (sqlite3.Error, OSError):  # the disk; calling again is what is left
-            return [True] * len(pairs)
-        places = block.places(keys, rests)
-        missing = [place < 0 for place in places]
-        if any(missing):
-            here = [not each for each in missing]
-            pairs, places = list(compress(pairs, here)), list(compress(places, here))
-        if block.failures.keys().isdisjoint(places):
-            records += self._values_of(pairs, block.texts(places), [block.attempts.get(place, 1) for place in places])
-        else:
-            records += [self._outcome(*pair, block, place) for pair, place in zip(pairs, places, strict=True)]
-        return missing
-
-    def _values_of(self, pairs: Sequence[tuple[int, Any]], texts: list[bytes], attempts: list[int]) -> list[Record]:
-        try:
-            values = self._values.decode_all(texts)
-            return [(*pair, value, None, 0.0, 0.0, n) for pair, value, n in zip(pairs, values, attempts, strict=True)]
-        except Exception:  # one of them does not fit any more: one by one
-            return [self._record(*pair, text, n) for pair, text, n in zip(pairs, texts, attempts, strict=True)]
-
-    def _outcome(self, index: int, item: Any, block: Block, place: int) -> Record:
-        failure, attempts = block.failures.get(place), block.attempts.get(place, 1)
-        if failure is not None:
-            return index, item, None, failure.recorded(), 0.0, 0.0, attempts
-        return self._record(index, item, block.texts([place])[0], attempts)
-
-    def _record(self, index: int, item: Any, text: bytes, attempts: int) -> Record:
-        try:
-            return index, item, self._values.decode(text), None, 0.0, 0.0, attempts
-        except Exception as error:  # msgspec's, or the user's codec's
-            return index, item, None, _unreadable(text, error), 0.0, 0.0, attempts
-
     def _storable(self, record: Record) -> Record:
         """Return a record with what is written of its value: JSON, made now, unless it is text that cannot change."""
         index, _, value, error, started, took, attempts = record
         if error is not None:
-            value = Failure.of(error)
-        else:
-            kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
-            if self._values.own or not (
-                (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
-            ):
-                value = self._values.encode(value)
-                if len(value) >= HEAVY:
-                    self._weigh(len(value))
-        return index, None, value, None, started, took, attempts
+            return index, None, Failure.of(error), None, started, took, attempts
+        kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
+        if not self._values.own and (
+            (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
+        ):
+            return record
+        text = self._values.encode(value)
+        if len(text) >= HEAVY:
+            self._weigh(len(text))
+        return index, None, text, None, started, took, attempts
 
     def _weigh(self, size: int) -> None:
         self._heavy += size
@@ -295,14 +220,6 @@ class Ledger:
         self._lock.release()
         _open.discard(self)
         tell(self._loop, self._gone.set)
-
-
-def _unreadable(text: bytes, error: Exception) -> Unstorable:
-    return Unstorable(
-        f"the stored value does not fit any more: {text[:60].decode('utf-8', 'replace')}",
-        f"{type(error).__name__}: {short(str(error), 200)}",
-        remedy='Journal(…, codec=…) with the type it was stored as, or accept="fresh"',
-    )
 
 
 def _nobody(_: Any) -> None:

@@ -21,7 +21,6 @@ TAG = "$"
 TYPED_HEAD = b'{"$":"typed","v":'
 MARK = b'"$"'
 _SCALARS = frozenset({int, str, bool, float, type(None)})
-_PLAIN = _SCALARS | {list, dict}
 _STR = frozenset({str})
 
 json_of: Callable[[Any], bytes] = msgspec.json.Encoder().encode
@@ -55,37 +54,18 @@ def encode(value: Any, *, ordered: bool = False, opaque: Opaque | None = None) -
     b'{"at":{"$":"tuple","v":[1,{"$":"bytes","v":"aGk="}]}}'
     """
     write = sorted_json_of if ordered else json_of
-    if _is_plain(value):
+    if is_plain(value):
         try:
             text = write(value)
         except UnicodeEncodeError:  # a file name that is no text, for example
             return write(_tree(value, opaque, ordered))
-        # null may be a NaN, and a key `$` is not a tag
-        return text if b"null" not in text and MARK not in text else write(_tree(value, opaque, ordered))
+        if says_all(text, value):
+            return text
     return write(_tree(value, opaque, ordered))
 
 
-def decode(text: bytes) -> Any:
-    """Return the value that `encode` wrote.
-
-    >>> decode(encode({"at": (1, b"hi"), "n": float("inf")}))
-    {'at': (1, b'hi'), 'n': inf}
-    """
-    found = parsed(text)
-    return _value(found) if MARK in text else found
-
-
-def natural(text: bytes) -> bytes:
-    """Return the JSON without tags, as other programs expect it: a tuple is a list, bytes are base64.
-
-    >>> natural(encode({"at": (1, b"hi")}))
-    b'{"at":[1,"aGk="]}'
-    """
-    return text if MARK not in text else json_of(_naked(parsed(text)))
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a value has only the exact types that JSON knows; sets of types make that cheap."""
+def is_plain(value: Any) -> bool:
+    """Whether a value has only the exact types that JSON knows."""
     kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind is dict:
         if not _STR.issuperset(map(type, value)):
@@ -95,10 +75,34 @@ def _is_plain(value: Any) -> bool:
         parts = value
     else:
         return kind in _SCALARS
-    kinds = set(map(type, parts))
-    if kinds <= _SCALARS:
+    if _SCALARS.issuperset(map(type, parts)):  # in C: 0.1 µs where a loop over a row takes 0.4
         return True
-    return kinds <= _PLAIN and all(_is_plain(part) for part in parts if type(part) in (list, dict))
+    return all(type(part) in _SCALARS or is_plain(part) for part in parts)
+
+
+def says_all(text: bytes, value: Any) -> bool:
+    """Whether the JSON of a plain value needs no tags: a NaN is null there, and a key `$` is no tag."""
+    # `find`, because bytes raise and drop an exception for each `in`: 0.05 µs where that takes 0.4
+    return text.find(MARK) < 0 and (text.find(b"null") < 0 or bool(parsed(text) == value))
+
+
+def decode(text: bytes) -> Any:
+    """Return the value that `encode` wrote.
+
+    >>> decode(encode({"at": (1, b"hi"), "n": float("inf")}))
+    {'at': (1, b'hi'), 'n': inf}
+    """
+    found = parsed(text)
+    return _value(found) if text.find(MARK) >= 0 else found
+
+
+def natural(text: bytes) -> bytes:
+    """Return the JSON without tags, as other programs expect it: a tuple is a list, bytes are base64.
+
+    >>> natural(encode({"at": (1, b"hi")}))
+    b'{"at":[1,"aGk="]}'
+    """
+    return text if text.find(MARK) < 0 else json_of(_naked(parsed(text)))
 
 
 def _tree(value: Any, opaque: Opaque | None, ordered: bool) -> Any:

@@ -156,15 +156,13 @@ class Writer:
         """Put records into columns with what their inputs are known by, count them, and cut them to size."""
         if not records:
             return []
-        known = list(map(self.pending.pop, [record[0] for record in records], repeat(None)))
-        if None in known:  # in the journal already, or never identified
-            records = list(compress(records, known))
-            known = [each for each in known if each is not None]
+        found = list(map(self.pending.pop, [record[0] for record in records], repeat(None)))
+        known = [each for each in found if each is not None]
+        if len(known) < len(found):  # in the journal already, or never identified
+            records = list(compress(records, found))
             if not records:
                 return []
-        _, _, values, _, started, took, attempts = zip(*records, strict=True)
-        keys, rests, texts = zip(*known, strict=True)
-        batch = Batch(keys, rests, texts, values, attempts, started, took)
+        batch = _in_columns(records, known)
         self._tally.take(batch)
         return batch.parts(COMMIT_BYTES)
 
@@ -197,6 +195,19 @@ class Writer:
             self._tail.close()
         finally:
             self._ended()
+
+
+def _in_columns(records: list[Record], known: list[tuple[int, int, bytes]]) -> Batch:
+    """Turn rows into columns; not by `zip(*rows)`, whose iterator for each row has the garbage collector run."""
+    return Batch(
+        keys=[each[0] for each in known],
+        rests=[each[1] for each in known],
+        inputs=[each[2] for each in known],
+        values=[record[2] for record in records],
+        attempts=[record[6] for record in records],
+        started=[record[4] for record in records],
+        took=[record[5] for record in records],
+    )
 
 
 def _broken(path: str, error: Exception, spill: Spill) -> JournalError:
