@@ -21,7 +21,7 @@ from ..http.errors import BadAnswer
 from ..http.exchange import Exchange, Response
 from ..io.jsonl import json_text
 from ..io.rows import Rejected, Row
-from .call import RowRejected
+from .feed import RowRejected
 from .json_text import elements, json_of, member
 from .messages import short
 from .paging import Paged, Pages

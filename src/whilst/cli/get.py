@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
@@ -58,8 +58,7 @@ def command(targets: tuple[str, ...], options: RunOptions, **given: Any) -> int:
     return run_get(targets, Asked(**given), options)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """The command line's own part, as click read it."""
 
     url: str | None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..io.open import local_path
 from ..io.output import sweep
 from ..io.rows import Rejected, Row
-from .call import RowRejected
+from .feed import RowRejected
 from .messages import DISK, Problem, say, short
 from .options import RunOptions
 
