@@ -7,6 +7,7 @@ the values of the request's own headers wherever the other side repeats one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 
 EXCERPT = 500  # characters of a body that an error keeps
 SHOWN = 160  # characters of it that its message shows
@@ -104,8 +105,6 @@ def reason(status: int) -> str:
     >>> reason(429), reason(599)
     ('429 Too Many Requests', '599')
     """
-    from http import HTTPStatus  # loaded when used
-
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
