@@ -15,6 +15,7 @@ from math import inf
 from typing import Any, Protocol
 
 from ..core.breaker import Breaker
+from ..core.headers import Left
 from ..core.outcome import Record
 from ..core.pushback import Pushback
 from ..limit import Claim, Limit
@@ -200,6 +201,8 @@ class Gate:
             else:
                 tell(started, "failed" if error is not None else "ok")
         if pushback is not None and pushback.pauses:
+            if pushback.rate is not None:
+                self._must_ask()
             self._call_back(line)
         if line.breaker is not None and error is None and line.breaker.succeeded(index):
             self._look_at(self.host.clock())
@@ -221,6 +224,19 @@ class Gate:
         line.in_flight -= 1
         self.taken -= 1
         return True
+
+    def told(self, item: Any, left: Left) -> None:
+        """Take note, in the middle of the call of an input, of how many calls an answer says are left."""
+        if self._closed:
+            return
+        try:
+            line = self._line(item) if self.keyed else self._lines.get(()) or self._line(item)
+        except Exception:  # of the user's `by`, which has been asked before
+            return
+        line.claim.allow(left)
+        if self._must_ask() or left.calls < 1:
+            self._call_back(line)
+            self.host.arrived()
 
     def failed(self, index: int, *, ill: bool) -> None:
         """Take note, before `returned`, of a failure; `ill`: one that speaks of the other side's health."""
@@ -390,6 +406,13 @@ class Gate:
         line.in_flight -= 1
         self.taken -= slot
         return line
+
+    def _must_ask(self) -> bool:
+        """Have each call ask its limits from now on, as a rate or a count was told; False if they do so anyway."""
+        if self._only is None:
+            return False
+        self._pending, self._only = len(self._only.pending), None
+        return True
 
     def _call_back(self, line: _Line) -> None:
         """Put what was let through and not called back to the front: the line pauses from now on."""
