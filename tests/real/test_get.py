@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import subprocess
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ pytest.importorskip("pyreqwest")
 import commandkit
 from httpkit import Scripted, Seen, answer, scripted
 
+import whilst
 from whilst.cli.main import run as run_here
 
 JSON = {"Content_Type": "application/json"}
@@ -455,3 +460,53 @@ def test_what_a_row_itself_hides_is_not_in_the_messages_about_it(here: Path) -> 
     code, lines, err = get(stdin=port + "\n")
     assert (code, lines[0]["input"]) == (1, port)  # an input is written as it came
     assert "hidden" not in lines[0]["error"] + err
+
+
+# -- how many calls are left ----------------------------------------------------------------------------------
+
+
+class Quota:
+    """Permits so many requests in each second, says with each answer what is left, and refuses the rest."""
+
+    def __init__(self, per_second: int, say: Callable[[int, float], dict[str, str]]) -> None:
+        self.per_second, self.say = per_second, say
+        self.answered: Counter[int] = Counter()
+        self.refused = 0
+        self._began = 0.0
+        self._guard = threading.Lock()
+
+    def __call__(self, seen: Seen) -> bytes:
+        with self._guard:
+            now = time.monotonic()
+            self._began = self._began or now
+            second = int(now - self._began)
+            allowed = self.answered[second] < self.per_second
+            self.answered[second] += allowed
+            self.refused += not allowed
+            left = self.say(self.per_second - self.answered[second], self._began + second + 1 - now)
+        status = "200 OK" if allowed else "429 Too Many Requests"
+        return answer(status, "1", **JSON, **left)
+
+
+SAID: dict[str, Callable[[int, float], dict[str, str]]] = {
+    "draft": lambda left, reset: {"RateLimit": f'"second";r={left};t={reset:.3f}'},
+    "x": lambda left, reset: {"X_RateLimit_Remaining": f"{left}", "X_RateLimit_Reset": f"{reset:.3f}"},
+}
+
+
+@pytest.mark.parametrize("form", sorted(SAID))
+def test_an_api_that_says_how_many_calls_are_left_refuses_none_and_gives_what_it_permits(here: Path, form: str) -> None:
+    quota = Quota(100, SAID[form])
+    with scripted(quota) as server:
+        code, lines, err = get(f"{server.url}/{{1..350}}")
+    assert (code, len(lines), quota.refused) == (0, 350, 0), err
+    *whole, _ = quota.answered.values()
+    assert min(whole) >= 85
+
+
+def test_get_json_tells_of_what_is_left_in_both_colours() -> None:
+    for fetch in (whilst.http.get_json, whilst.http.aio.get_json):
+        quota = Quota(100, SAID["draft"])
+        with scripted(quota) as server:
+            assert whilst.map(fetch, [f"{server.url}/{number}" for number in range(150)]).list() == [1] * 150
+        assert quota.refused == 0

@@ -11,8 +11,8 @@ class Allowance:
     """What is left until the other side gives new calls; counted down here, and set right by each answer.
 
     Until then it may be spent as fast as one likes, as a quota: to stretch it would have fifty calls take a minute
-    where sixty a minute are permitted. Answers overtake each other, so before the end of a window only a smaller
-    number is news. After it nobody knows more than what was permitted before: so many may be in flight until an answer
+    where sixty a minute are permitted. Answers overtake each other: before the end of a window a larger number is
+    an older one, of a call that a smaller number has counted. After it nobody knows more than what was permitted before: so many may be in flight until an answer
     tells.
 
     >>> allowance = Allowance()
@@ -43,6 +43,7 @@ class Allowance:
         """
         until = now + seconds
         if now < self._until and left > self._told and until <= self._until + ROUNDING:
+            self._left = min(self._left + 1, self._told)  # it was one of the others, and had been counted
             return
         self._told, self._until = left, until
         self._left = left - others

@@ -180,11 +180,11 @@ class Driver:
             self._finish_if_done()
 
     def told(self, item: Any, left: Left) -> None:
-        """Slow down before the other side says so; at once if this is the loop's own thread."""
-        if asyncio._get_running_loop() is self.loop:
-            self._heed(item, left)
+        """Slow down before the other side says so."""
+        if self.intake.gate is not None:
+            self.intake.gate.told(item, left)
         else:
-            tell(self.loop, self._heed, item, left)
+            self.soon(lambda: self._told_first(item, left))
 
     def dropped(self, index: int) -> None:
         """Count a call that will have no record."""
@@ -230,6 +230,13 @@ class Driver:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def soon(self, act: Callable[[], None]) -> None:
+        """Do something on the loop: at once if this is its thread."""
+        if asyncio._get_running_loop() is self.loop:
+            act()
+        else:
+            tell(self.loop, act)
 
     # -- what source, gate and journal call: see `Reader`, `Host` and `Keeper` ---------------------------------
 
@@ -340,7 +347,7 @@ class Driver:
             self.loop.call_soon(self.arrived)  # lanes may have looked in between, and a line may have lost its place
         return taken
 
-    def _heed(self, item: Any, left: Left) -> None:
+    def _told_first(self, item: Any, left: Left) -> None:
         if self.intake.gate is None:
             self.watch()
         if self.intake.gate is not None:

@@ -35,6 +35,9 @@ class Host(Protocol):
     def arrived(self) -> None:
         """Put lanes to work on the queue."""
 
+    def soon(self, act: Callable[[], None]) -> None:
+        """Do something on the loop: at once if this is its thread."""
+
     def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
         """Take note of inputs that cannot be called, because a limit's `by` or `weight` raised for them."""
 
@@ -226,17 +229,19 @@ class Gate:
         return True
 
     def told(self, item: Any, left: Left) -> None:
-        """Take note, in the middle of the call of an input, of how many calls an answer says are left."""
-        if self._closed:
-            return
+        """Take note, in the middle of the call of an input, of how many calls an answer says are left.
+
+        From any thread, and at once: what is heeded when other calls have come and gone says too much.
+        """
         try:
-            line = self._line(item) if self.keyed else self._lines.get(()) or self._line(item)
+            line = self._lines.get(Claim.keys_of(self.limits, item) if self.keyed else ())
         except Exception:  # of the user's `by`, which has been asked before
             return
+        if line is None or self._closed:
+            return
         line.claim.allow(left)
-        if self._must_ask() or left.calls < 1:
-            self._call_back(line)
-            self.host.arrived()
+        if self._only is not None or left.calls < 1:
+            self.host.soon(lambda: self._heed(line))
 
     def failed(self, index: int, *, ill: bool) -> None:
         """Take note, before `returned`, of a failure; `ill`: one that speaks of the other side's health."""
@@ -407,12 +412,17 @@ class Gate:
         self.taken -= slot
         return line
 
-    def _must_ask(self) -> bool:
-        """Have each call ask its limits from now on, as a rate or a count was told; False if they do so anyway."""
-        if self._only is None:
-            return False
-        self._pending, self._only = len(self._only.pending), None
-        return True
+    def _heed(self, line: _Line) -> None:
+        """Have calls that were let through and not made wait for what is left."""
+        if not self._closed:
+            self._must_ask()
+            self._call_back(line)
+            self.host.arrived()
+
+    def _must_ask(self) -> None:
+        """Have each call ask its limits from now on: a rate or a count was told."""
+        if self._only is not None:
+            self._pending, self._only = len(self._only.pending), None
 
     def _call_back(self, line: _Line) -> None:
         """Put what was let through and not called back to the front: the line pauses from now on."""
