@@ -349,6 +349,49 @@ def test_a_run_with_a_journal_asks_only_for_what_is_missing(here: Path) -> None:
     assert not [path.name for path in here.iterdir() if b"SECRET" in path.read_bytes()]
 
 
+@pytest.mark.parametrize("rows", ["URLs", "fields"])
+def test_a_run_over_pages_that_was_killed_goes_on_after_the_last_page_it_has(here: Path, rows: str) -> None:
+    last, at_once = 12, 3
+    half = threading.Event()
+
+    def reply(seen: Seen) -> bytes:
+        name, _, page = seen.line.split()[1].partition("?page=")
+        if len(server.seen) == at_once * last // 2:
+            half.set()
+        following = f"{name}?page={int(page or 1) + 1}" if int(page or 1) < last else None
+        return answer(body=json.dumps({"next": following, "items": [f"{name} {page or 1}"]}), **JSON)
+
+    with scripted(reply) as server:
+        (here / "in.jsonl").write_text('{"id": "a"}\n{"id": "b"}\n{"id": "c"}\n')
+        given = [f"{server.url}/{{a,b,c}}"] if rows == "URLs" else ["in.jsonl", "--url", server.url + "/{id}"]
+        flags = ["--next", "next", "--items", "items", "--values", "-o", "out.jsonl", "--journal", "run.db"]
+        with subprocess.Popen([*WHILST, "get", *given, *flags, "--commit", "strict"]) as killed:
+            assert half.wait(50)
+            killed.kill()
+        code, _, err = run("resume", "run.db")
+        asked = Counter(paths(server))
+    assert code == 0, err
+    assert len(asked) == at_once * last
+    assert sum(asked.values()) - len(asked) <= at_once  # those that were in flight, once more
+    written = [json.loads(line) for line in (here / "out.jsonl").read_text().splitlines()]
+    assert sorted(written) == sorted(f"/{name} {page}" for name in "abc" for page in range(1, last + 1))
+
+
+def test_more_pages_may_be_asked_for_when_a_run_goes_on(here: Path) -> None:
+    def reply(seen: Seen) -> bytes:
+        page = int(seen.line.split()[1].removeprefix("/"))
+        return answer(body="[]", **JSON, Link=f'</{page + 1}>; rel="next"')
+
+    with scripted(reply) as server:
+        flags = [f"{server.url}/1", "--follow", "link", "--journal", "run.db"]
+        assert len(get(*flags, "--max-pages", "2")[1]) == 2
+        code, lines, err = get(*flags, "--max-pages", "4")
+        assert (code, [line["input"] for line in lines]) == (0, [f"{server.url}/{page}" for page in (1, 2, 3, 4)]), err
+        assert paths(server) == ["/1", "/2", "/3", "/4"]
+        code, _, err = get(f"{server.url}/1", "--journal", "run.db")
+        assert (code, "is bound to other arguments" in err) == (4, True)
+
+
 # -- messages -------------------------------------------------------------------------------------------------
 
 SECRET = "s3cret-value"
@@ -374,7 +417,6 @@ REFUSED: list[tuple[list[str], list[str]]] = [
     (["http://a/", "--next", "a", "--follow", "link"], ["two ways to the next page"]),
     (["http://a/", "--max-pages", "3"], ["--max-pages needs to know where the next page is"]),
     (["http://a/", "--items", "a", "--as", "text"], ["--items looks into JSON"]),
-    (["http://a/", "--next", "a", "--journal", "run.db"], ["--journal does not remember where pages go on"]),
     ([f"http://me:{SECRET}@a/"], ["a user and a password does not go into an argument", "--header-env"]),
     (
         ["http://a/", "--header", f"Authorization: Bearer {SECRET}"],

@@ -191,7 +191,7 @@ def _value_of(row: Any) -> Any:
     """Return what of a row is its identity; a rejected row has none and stays a failure."""
     if isinstance(row, Rejected):
         raise RowRejected(row.reason)
-    return row.value if isinstance(row, Row) else row
+    return getattr(row.value, "known_by", row.value) if isinstance(row, Row) else row
 
 
 def _field_of(name: str) -> Any:

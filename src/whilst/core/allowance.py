@@ -11,9 +11,9 @@ class Allowance:
     """What is left until the other side gives new calls; counted down here, and set right by each answer.
 
     Until then it may be spent as fast as one likes, as a quota: to stretch it would have fifty calls take a minute
-    where sixty a minute are permitted. Answers overtake each other: before the end of a window a larger number is
-    an older one, of a call that a smaller number has counted. After it nobody knows more than what was permitted before: so many may be in flight until an answer
-    tells.
+    where sixty a minute are permitted. Answers overtake each other: before the end of a window a larger number is an
+    older one, of a call that a smaller number has counted. After it nobody knows more than what was permitted before:
+    so many may be in flight until an answer tells.
 
     >>> allowance = Allowance()
     >>> allowance.tell(3, seconds=10, others=1, now=0.0)
