@@ -102,7 +102,7 @@ def test_a_block_under_a_limit_keeps_to_what_it_was_told() -> None:
         server, limit = Counting(), whilst.Limit(concurrency=20)
 
         async def one(item: int) -> None:
-            async with limit:
+            async with limit.of(item):
                 await server(item)
 
         await asyncio.gather(*(one(item) for item in range(250)))

@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("pyreqwest")
 
 import commandkit
+from commandkit import WHILST
 from httpkit import Scripted, Seen, answer, scripted
 
 import whilst
