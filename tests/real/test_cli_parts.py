@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whilst import Summary, sequence
-from whilst.cli.call import Call, Mode, RowRejected, choose_call, worker
-from whilst.cli.feed import LARGE, Feed
+from whilst.cli.call import Call, Mode, choose_call, worker
+from whilst.cli.feed import LARGE, Feed, RowRejected
 from whilst.cli.main import COMMANDS, run
 from whilst.cli.messages import clean, described, place, short
 from whilst.cli.progress import line

@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import subprocess
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +18,10 @@ import pytest
 pytest.importorskip("pyreqwest")
 
 import commandkit
+from commandkit import WHILST
 from httpkit import Scripted, Seen, answer, scripted
 
+import whilst
 from whilst.cli.main import run as run_here
 
 JSON = {"Content_Type": "application/json"}
@@ -344,6 +350,49 @@ def test_a_run_with_a_journal_asks_only_for_what_is_missing(here: Path) -> None:
     assert not [path.name for path in here.iterdir() if b"SECRET" in path.read_bytes()]
 
 
+@pytest.mark.parametrize("rows", ["URLs", "fields"])
+def test_a_run_over_pages_that_was_killed_goes_on_after_the_last_page_it_has(here: Path, rows: str) -> None:
+    last, at_once = 12, 3
+    half = threading.Event()
+
+    def reply(seen: Seen) -> bytes:
+        name, _, page = seen.line.split()[1].partition("?page=")
+        if len(server.seen) == at_once * last // 2:
+            half.set()
+        following = f"{name}?page={int(page or 1) + 1}" if int(page or 1) < last else None
+        return answer(body=json.dumps({"next": following, "items": [f"{name} {page or 1}"]}), **JSON)
+
+    with scripted(reply) as server:
+        (here / "in.jsonl").write_text('{"id": "a"}\n{"id": "b"}\n{"id": "c"}\n')
+        given = [f"{server.url}/{{a,b,c}}"] if rows == "URLs" else ["in.jsonl", "--url", server.url + "/{id}"]
+        flags = ["--next", "next", "--items", "items", "--values", "-o", "out.jsonl", "--journal", "run.db"]
+        with subprocess.Popen([*WHILST, "get", *given, *flags, "--commit", "strict"]) as killed:
+            assert half.wait(50)
+            killed.kill()
+        code, _, err = run("resume", "run.db")
+        asked = Counter(paths(server))
+    assert code == 0, err
+    assert len(asked) == at_once * last
+    assert sum(asked.values()) - len(asked) <= at_once  # those that were in flight, once more
+    written = [json.loads(line) for line in (here / "out.jsonl").read_text().splitlines()]
+    assert sorted(written) == sorted(f"/{name} {page}" for name in "abc" for page in range(1, last + 1))
+
+
+def test_more_pages_may_be_asked_for_when_a_run_goes_on(here: Path) -> None:
+    def reply(seen: Seen) -> bytes:
+        page = int(seen.line.split()[1].removeprefix("/"))
+        return answer(body="[]", **JSON, Link=f'</{page + 1}>; rel="next"')
+
+    with scripted(reply) as server:
+        flags = [f"{server.url}/1", "--follow", "link", "--journal", "run.db"]
+        assert len(get(*flags, "--max-pages", "2")[1]) == 2
+        code, lines, err = get(*flags, "--max-pages", "4")
+        assert (code, [line["input"] for line in lines]) == (0, [f"{server.url}/{page}" for page in (1, 2, 3, 4)]), err
+        assert paths(server) == ["/1", "/2", "/3", "/4"]
+        code, _, err = get(f"{server.url}/1", "--journal", "run.db")
+        assert (code, "is bound to other arguments" in err) == (4, True)
+
+
 # -- messages -------------------------------------------------------------------------------------------------
 
 SECRET = "s3cret-value"
@@ -369,7 +418,6 @@ REFUSED: list[tuple[list[str], list[str]]] = [
     (["http://a/", "--next", "a", "--follow", "link"], ["two ways to the next page"]),
     (["http://a/", "--max-pages", "3"], ["--max-pages needs to know where the next page is"]),
     (["http://a/", "--items", "a", "--as", "text"], ["--items looks into JSON"]),
-    (["http://a/", "--next", "a", "--journal", "run.db"], ["--journal does not remember where pages go on"]),
     ([f"http://me:{SECRET}@a/"], ["a user and a password does not go into an argument", "--header-env"]),
     (
         ["http://a/", "--header", f"Authorization: Bearer {SECRET}"],
@@ -455,3 +503,53 @@ def test_what_a_row_itself_hides_is_not_in_the_messages_about_it(here: Path) -> 
     code, lines, err = get(stdin=port + "\n")
     assert (code, lines[0]["input"]) == (1, port)  # an input is written as it came
     assert "hidden" not in lines[0]["error"] + err
+
+
+# -- how many calls are left ----------------------------------------------------------------------------------
+
+
+class Quota:
+    """Permits so many requests in each second, says with each answer what is left, and refuses the rest."""
+
+    def __init__(self, per_second: int, say: Callable[[int, float], dict[str, str]]) -> None:
+        self.per_second, self.say = per_second, say
+        self.answered: Counter[int] = Counter()
+        self.refused = 0
+        self._began = 0.0
+        self._guard = threading.Lock()
+
+    def __call__(self, seen: Seen) -> bytes:
+        with self._guard:
+            now = time.monotonic()
+            self._began = self._began or now
+            second = int(now - self._began)
+            allowed = self.answered[second] < self.per_second
+            self.answered[second] += allowed
+            self.refused += not allowed
+            left = self.say(self.per_second - self.answered[second], self._began + second + 1 - now)
+        status = "200 OK" if allowed else "429 Too Many Requests"
+        return answer(status, "1", **JSON, **left)
+
+
+SAID: dict[str, Callable[[int, float], dict[str, str]]] = {
+    "draft": lambda left, reset: {"RateLimit": f'"second";r={left};t={reset:.3f}'},
+    "x": lambda left, reset: {"X_RateLimit_Remaining": f"{left}", "X_RateLimit_Reset": f"{reset:.3f}"},
+}
+
+
+@pytest.mark.parametrize("form", sorted(SAID))
+def test_an_api_that_says_how_many_calls_are_left_refuses_none_and_gives_what_it_permits(here: Path, form: str) -> None:
+    quota = Quota(100, SAID[form])
+    with scripted(quota) as server:
+        code, lines, err = get(f"{server.url}/{{1..350}}")
+    assert (code, len(lines), quota.refused) == (0, 350, 0), err
+    *whole, _ = quota.answered.values()
+    assert min(whole) >= 85
+
+
+def test_get_json_tells_of_what_is_left_in_both_colours() -> None:
+    for fetch in (whilst.http.get_json, whilst.http.aio.get_json):
+        quota = Quota(100, SAID["draft"])
+        with scripted(quota) as server:
+            assert whilst.map(fetch, [f"{server.url}/{number}" for number in range(150)]).list() == [1] * 150
+        assert quota.refused == 0

@@ -13,15 +13,12 @@ from typing import Any, Literal, cast
 from ..core.colour import is_async
 from ..flow import Flow, sequence
 from ..io.rows import Rejected, Row
+from .feed import RowRejected
 from .messages import Problem, short
 from .target import Target
 
 Mode = Literal["one", "names"]
 _BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-
-
-class RowRejected(Exception):
-    """A row that was never an input; its outcome is this, so that it keeps its place among the others."""
 
 
 @dataclass(frozen=True, slots=True)

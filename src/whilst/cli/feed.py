@@ -13,6 +13,10 @@ LARGE = 64 * 1024  # bytes; a thousand smaller rows are no burden, so only large
 MOST_LARGE = 256 * 1024 * 1024  # bytes of large rows that may be read and not yet delivered
 
 
+class RowRejected(Exception):
+    """A row that was never an input; its outcome is this, so that it keeps its place among the others."""
+
+
 class Feed:
     """The source of a run. A row that does not fit is rejected on its own; large rows wait for room.
 

@@ -21,7 +21,7 @@ from ..http.errors import BadAnswer
 from ..http.exchange import Exchange, Response
 from ..io.jsonl import json_text
 from ..io.rows import Rejected, Row
-from .call import RowRejected
+from .feed import RowRejected
 from .json_text import elements, json_of, member
 from .messages import short
 from .paging import Paged, Pages
@@ -47,6 +47,9 @@ class Fetch:
     form: Form = "json"
     items: str | None = None
     """The path of a list in the answer; its elements are the values."""
+    next_field: str | None = None
+    follow: str | None = None
+    """Where the next page is, as `whilst get` was told."""
     as_it_came: bool = True
     """Whether JSON may stay text."""
     fields: tuple[str, ...] = field(init=False)
@@ -97,6 +100,7 @@ class Fetch:
             json_fields=list(self.json_fields),
             form=self.form,
             items=self.items,
+            **({"next": self.next_field, "follow": self.follow} if self.next_field or self.follow else {}),
         )
 
     async def ask(self, value: Any) -> Response:
@@ -151,10 +155,8 @@ def fetcher(
         if isinstance(row, Rejected):
             raise RowRejected(row.reason)
         answer = await fetch.ask(row.value)
-        prepared = prepare(fetch.value_of(answer))
-        if pages is not None:
-            pages.note(row, fetch.url_of(row.value), answer)
-        return prepared
+        value = fetch.value_of(answer)
+        return prepare(value if pages is None else pages.kept(value, row, answer))
 
     return get
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
@@ -19,7 +19,9 @@ from .options import Decorates, GroupedOption, RunOptions, output_option, rows_c
 from .template import Unfillable
 
 if TYPE_CHECKING:
+    from .deliver import Sinks
     from .fetch import Fetch
+    from .paging import Pages
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 request_option: Decorates = partial(click.option, cls=GroupedOption, heading="Request")
@@ -58,8 +60,7 @@ def command(targets: tuple[str, ...], options: RunOptions, **given: Any) -> int:
     return run_get(targets, Asked(**given), options)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """The command line's own part, as click read it."""
 
     url: str | None
@@ -83,7 +84,7 @@ def run_get(targets: tuple[str, ...], asked: Asked, options: RunOptions) -> int:
 
 def _prepare(targets: tuple[str, ...], asked: Asked, options: RunOptions) -> Job:
     _check_installed()
-    _check_asked(asked, options)
+    _check_asked(asked)
     from .urls import Arguments, open_targets
 
     source = open_targets(targets, options.format, _row_flag(asked))
@@ -94,11 +95,14 @@ def _prepare(targets: tuple[str, ...], asked: Asked, options: RunOptions) -> Job
 
 def _work(fetch: Fetch, asked: Asked, first: Row | Rejected | None, source: Source) -> Work:
     from .fetch import fetcher
-    from .paging import Pages
 
     fetch = _fitted(fetch, first, source)
-    stay = any(is_secret(name) for name in fetch.headers or ())
-    pages = Pages(asked.next_field, most=asked.max_pages, stay=stay) if _pages(asked) else None
+    pages = None
+    if _pages(asked):
+        from .paging import Pages
+
+        stay = any(is_secret(name) for name in fetch.headers or ())
+        pages = Pages(fetch.url_of, asked.next_field, most=asked.max_pages, stay=stay)
     return Work(
         name="get",
         worker=lambda prepare: fetcher(fetch, pages, prepare),
@@ -106,8 +110,17 @@ def _work(fetch: Fetch, asked: Asked, first: Row | Rejected | None, source: Sour
         misfit=fetch.misfit,
         after=pages.after if pages is not None else None,
         subject=fetch.identity,
-        gives_lists=fetch.items is not None,
+        through=partial(_through, fetch, pages),
     )
+
+
+def _through(fetch: Fetch, pages: Pages | None, sinks: Sinks) -> Sinks:
+    """Have the elements of lists written each for itself, and pages followed."""
+    from .spread import spread, through
+
+    if fetch.items is not None:
+        sinks = spread(sinks)
+    return sinks if pages is None else through(sinks, pages.prepare, pages.write)
 
 
 def _pages(asked: Asked) -> bool:
@@ -128,6 +141,8 @@ def _fetch(asked: Asked, options: RunOptions) -> Fetch:
         timeout=max(TIMEOUT, 2 * (options.timeout or 0)),  # --timeout is the run's own affair
         form=asked.form,
         items=asked.items,
+        next_field=asked.next_field,
+        follow=asked.follow,
         # A journal keeps values for any output, so it needs to see them.
         as_it_came=options.journal is None and _is_jsonl(options.out),
     )
@@ -153,13 +168,7 @@ def _check_installed() -> None:
         raise Problem("whilst get needs pyreqwest, which is not installed", remedy="pip install 'whilst[http]'")
 
 
-def _check_asked(asked: Asked, options: RunOptions) -> None:
-    if _pages(asked) and options.journal is not None:
-        raise Problem(
-            "--journal does not remember where pages go on",
-            "a run that was resumed would miss the pages after those it has",
-            remedy="leave out --journal, or give the pages as a range: '…?page={1..100}'",
-        )
+def _check_asked(asked: Asked) -> None:
     if asked.body_field and asked.json_fields:
         raise Problem("--body-field and --json-field are two bodies", remedy="leave out one of them")
     if (asked.body_field or asked.json_fields) and asked.method in ("GET", "HEAD"):

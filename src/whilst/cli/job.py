@@ -25,7 +25,6 @@ from .outputs import begin_outputs, check_outputs, finish_outputs, open_outputs
 from .pace import check_limit_by, in_flags
 from .progress import Attendant
 from .signals import Interrupted, Signals
-from .spread import spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,8 @@ class Work:
     """What a journal knows the work again by: the user's function."""
     after: Callable[[Row | Rejected], Row | None] | None = None
     """Return the row that follows from an outcome, if one does, once that has been delivered."""
-    gives_lists: bool = False
-    """Whether a value is a list whose elements are the values to write."""
+    through: Callable[[Sinks], Sinks] | None = None
+    """What values go through before they are written, if they are more than what is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +95,8 @@ def _run(options: RunOptions, prepare: Callable[[], Job], command: str, signals:
     if sinks is None:
         return _show_calls(work, rows, options.dry_run or 0)
     columns = list(first.value) if source.is_table and isinstance(first, Row) else None
-    if work.gives_lists:
-        sinks = spread(sinks)
+    if work.through is not None:
+        sinks = work.through(sinks)
     begin_outputs(sinks, options, columns)
     feed = Feed(rows, work.misfit, source.name, after=work.after)
     keeper = Keeper(options, work.subject)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..io.open import local_path
 from ..io.output import sweep
 from ..io.rows import Rejected, Row
-from .call import RowRejected
+from .feed import RowRejected
 from .messages import DISK, Problem, say, short
 from .options import RunOptions
 
@@ -191,7 +191,7 @@ def _value_of(row: Any) -> Any:
     """Return what of a row is its identity; a rejected row has none and stays a failure."""
     if isinstance(row, Rejected):
         raise RowRejected(row.reason)
-    return row.value if isinstance(row, Row) else row
+    return getattr(row.value, "known_by", row.value) if isinstance(row, Row) else row
 
 
 def _field_of(name: str) -> Any:

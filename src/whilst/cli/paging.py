@@ -6,6 +6,7 @@ So a page is limited, tried again and counted as any other input is.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from ..http.address import shown_url, why_no_url
 from ..http.errors import BadAnswer
 from ..http.exchange import Response
 from ..io.rows import Rejected, Row
+from ..io.sink import Sink
 from .json_text import json_of, member
 
 _PARAMETER = r"""\s*;\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"([^"]*)"|([^",;\s]*))"""
@@ -26,6 +28,8 @@ class Paged:
 
     url: str
     seen: set[str]
+    known_by: Any
+    """What a journal knows it by."""
 
 
 class PagedText(str, Paged):
@@ -37,31 +41,47 @@ class PagedRow(dict[str, Any], Paged):
 
 
 class Pages:
-    """Remembers, of each page, which page comes after it until the page has been delivered.
+    """Follows pages: a call finds the link to the next, which is a part of its value until that is written.
 
-    Calls note it on the loop, the delivery asks for it on its own thread; both are single steps on a dict.
+    So a journal has it too, and a run that goes on from there goes on after the last page that it has.
     """
 
-    def __init__(self, field: str | None, *, most: int | None, stay: bool) -> None:
+    def __init__(self, url_of: Callable[[Any], str], field: str | None, *, most: int | None, stay: bool) -> None:
+        self._url_of = url_of
         self._field = field
         self._most = most
         self._stay = stay
-        self._after: dict[int, Row] = {}
+        self._after: Row | None = None
 
-    def note(self, row: Row, url: str, answer: Response) -> None:
-        """Look for the page after this one; BadAnswer if what is there cannot be followed."""
-        seen = row.value.seen if isinstance(row.value, Paged) else {url}
-        if (self._most is not None and len(seen) >= self._most) or not (link := self._link(answer)):
-            return
-        after = self._checked(link, url, answer)
-        if after in seen:
-            raise BadAnswer(f"the pages go round: {answer.asked} leads back to {shown_url(after)}")
-        seen.add(after)
-        self._after[id(row)] = _row_after(row, after, seen)
+    def kept(self, value: Any, row: Row, answer: Response) -> dict[str, Any]:
+        """Return a value with the URL of the page after it; BadAnswer if what is there cannot be followed."""
+        after = None
+        if link := self._link(answer):
+            after = self._checked(link, self._url_of(row.value), answer)
+            if after in self._seen(row):
+                raise BadAnswer(f"the pages go round: {answer.asked} leads back to {shown_url(after)}")
+        return {"value": value, "next": after}
 
-    def after(self, row: Row | Rejected) -> Row | None:
-        """Return the page after one that has been delivered."""
-        return self._after.pop(id(row), None)
+    def prepare(self, sink: Sink, kept: dict[str, Any]) -> tuple[Any, str | None]:
+        """Prepare what of it is written."""
+        return sink.prepare(kept["value"]), kept["next"]
+
+    def write(self, sink: Sink, row: Row, prepared: tuple[Any, str | None]) -> None:
+        """Take note of the link, and write the value, which may yet be refused."""
+        value, link = prepared
+        seen = self._seen(row)
+        if link is not None and (self._most is None or len(seen) < self._most):
+            seen.add(link)
+            self._after = _row_after(row, link, seen)
+        sink.write(row, value)
+
+    def after(self, _: Row | Rejected) -> Row | None:
+        """Return the page after the one that has just been written."""
+        after, self._after = self._after, None
+        return after
+
+    def _seen(self, row: Row) -> set[str]:
+        return row.value.seen if isinstance(row.value, Paged) else {self._url_of(row.value)}
 
     def _link(self, answer: Response) -> str | None:
         if self._field is None:
@@ -110,7 +130,9 @@ def _row_after(row: Row, url: str, seen: set[str]) -> Row:
     value: PagedRow | PagedText
     if type(before) in (dict, PagedRow):
         value, raw = PagedRow(before), row.raw
+        value.known_by = {**before, "page": url}
     else:
         value, raw = PagedText(url), msgspec.json.encode(url)
+        value.known_by = url
     value.url, value.seen = url, seen
     return Row(row.line, value, raw)

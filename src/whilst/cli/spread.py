@@ -1,4 +1,4 @@
-"""What if one input gives many values? A sink that takes each as if it were an outcome of its own."""
+"""What if the value of a call is more than what is written: a list of values, or a value and where it goes on?"""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from ..io.sink import Shape, Sink
 from .deliver import Sinks
 
 
-class Spread:
-    """Writes the elements of a list to a sink that would write the list."""
+class Through:
+    """A sink whose values go through two functions on their way to another; each is given that one first."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(
+        self, sink: Sink, prepare: Callable[[Sink, Any], Any], write: Callable[[Sink, Row, Any], None]
+    ) -> None:
         self.name: str = sink.name
         self._sink = sink
+        self._prepare = prepare
+        self._write = write
         self.flush: Callable[[], None] = sink.flush
         self.finish: Callable[[], str | None] = sink.finish
         self.discard: Callable[[], None] = sink.discard
@@ -34,21 +38,34 @@ class Spread:
         """Say what will come."""
         self._sink.begin(shape)
 
-    def prepare(self, value: object) -> list[Any]:
-        """Prepare each element."""
-        return [self._sink.prepare(it) for it in cast("list[object]", value)]
+    def prepare(self, value: object) -> Any:
+        """Prepare what of the value is written."""
+        return self._prepare(self._sink, value)
 
     def write(self, row: Row, prepared: Any) -> None:
-        """Take each element as a success; none of an empty list."""
-        for it in prepared:
-            self._sink.write(row, it)
+        """Take a success."""
+        self._write(self._sink, row, prepared)
 
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
         """Take a failure."""
         self._sink.failure(row, error, attempts)
 
 
-def spread(sinks: Sinks) -> Sinks:
-    """Return the sinks with values spread."""
-    out = cast("Sink", Spread(sinks.out))
+def through(sinks: Sinks, prepare: Callable[[Sink, Any], Any], write: Callable[[Sink, Row, Any], None]) -> Sinks:
+    """Return the sinks with values going through these functions."""
+    out = cast("Sink", Through(sinks.out, prepare, write))
     return Sinks(out, out if sinks.failed is sinks.out else sinks.failed)
+
+
+def spread(sinks: Sinks) -> Sinks:
+    """Return the sinks with each element of a value written as if it were a value of its own; none of an empty list."""
+    return through(sinks, _prepare_each, _write_each)
+
+
+def _prepare_each(sink: Sink, values: list[Any]) -> list[Any]:
+    return [sink.prepare(it) for it in values]
+
+
+def _write_each(sink: Sink, row: Row, prepared: list[Any]) -> None:
+    for it in prepared:
+        sink.write(row, it)

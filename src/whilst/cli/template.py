@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import quote
 
 from .messages import Problem, short
 
@@ -92,6 +91,7 @@ def fill(template: str, value: Any) -> str:
     >>> fill("https://example.com/{name}?q={}", {"name": "a/b", "": "&"})
     'https://example.com/a%2Fb?q=%26'
     """
+    from urllib.parse import quote  # loaded when used
 
     def field(found: re.Match[str]) -> str:
         return quote(_text(found[1], value), safe="")

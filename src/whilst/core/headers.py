@@ -35,6 +35,13 @@ class Advice(NamedTuple):
     absurd: str = ""
 
 
+class Left(NamedTuple):
+    """How many calls are left until there are new ones, and in how many seconds that is."""
+
+    calls: float
+    seconds: float
+
+
 def advice_of(headers: Headers, now: float) -> Advice:
     """Read all that headers say; `now` is the wall clock, used only where the answer has no Date of its own.
 
@@ -45,7 +52,7 @@ def advice_of(headers: Headers, now: float) -> Advice:
     (5.0, 10.0)
     """
     told: list[str] = []
-    clock = next((at for it in headers.get("date", ()) if (at := _date(_text(it) or "")) is not None), now)
+    clock = _clock(headers, now)
     left = list(_allowances(headers, clock))
     spent = max((reset for remaining, reset in left if remaining == 0), default=None)
     asked = _retry_after(headers, clock, told)
@@ -58,12 +65,29 @@ def advice_of(headers: Headers, now: float) -> Advice:
     return Advice(asked, max(rate, 1 / CAP), min(window, CAP), "; ".join(told))
 
 
+def left_of(headers: Headers, now: float) -> Left | None:
+    """Return how many calls are left, the fewest where there are several counts; None where the headers do not say.
+
+    `now` is as in `advice_of`.
+
+    >>> left_of({"x-ratelimit-remaining": ["4999"], "x-ratelimit-reset": ["1700000060"]}, now=1_700_000_000.0)
+    Left(calls=4999.0, seconds=60.0)
+    """
+    counts = [Left(calls, min(seconds, CAP)) for calls, seconds in _allowances(headers, _clock(headers, now))]
+    return min(counts, key=lambda it: (it.calls, -it.seconds), default=None)
+
+
 def capped(seconds: float, what: str, told: list[str]) -> float:
     """Return a wait of at most `CAP`, and tell when it was more."""
     if seconds <= CAP:
         return seconds
     told.append(f"{what}: {seconds:.12g} capped at {CAP:g} s")
     return CAP
+
+
+def _clock(headers: Headers, now: float) -> float:
+    """Return the time by the clock of who answered, so that a wrong one here harms nothing."""
+    return next((at for it in headers.get("date", ()) if (at := _date(_text(it) or "")) is not None), now)
 
 
 # Retry-After ---------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Literal, Protocol
 
+from .allowance import Allowance
 from .rates import Gcra, Quota, Rate
 
 Verdict = Literal["ok", "failed", "rejected"]
@@ -67,6 +68,7 @@ class Throttle:
         "_adaptive",
         "_advised",
         "_advised_until",
+        "_allowance",
         "_pace",
         "_plain",
         "_rates",
@@ -98,6 +100,7 @@ class Throttle:
             self._rates = (self._pace, *(Quota(rate) for rate in rates[1:]))
         self._advised: Gcra | None = None
         self._advised_until = -inf
+        self._allowance: Allowance | None = None
         self._plain = (
             len(rates) < 2 and adaptive is None
         )  # only the pace decides and `in_flight`; until a pause, advice
@@ -123,6 +126,8 @@ class Throttle:
                 return min(1, most)
             for rate in self._rates:
                 most = rate.room(most, now, weight)
+            if self._allowance is not None:
+                most = min(most, self._allowance.room(self.in_flight, now))
         elif self._pace is not None:
             most = self._pace.room(most, now, weight)
         return int(max(0, min(most, self._room - self.in_flight)))
@@ -141,9 +146,11 @@ class Throttle:
             wait = 0.0
         if self._advised is not None and self._is_advised(now):
             wait = max(wait, min(self._advised.delay(now, weight), self._advised_until - now))
+        if self._allowance is not None:
+            wait = max(wait, self._allowance.delay(self.in_flight, now))
         if self.controller is not None:
             wait = max(wait, self.controller.delay(self.in_flight, now))
-        elif not wait and len(self._rates) < 2 and self._advised is None:
+        elif not wait and len(self._rates) < 2 and self._advised is None and self._allowance is None:
             self._plain = True  # the pause is over
         return wait
 
@@ -156,6 +163,8 @@ class Throttle:
         else:
             for rate in self._rates:
                 rate.take(now, weight * count)
+            if self._allowance is not None:
+                self._allowance.take(count)
             self.in_flight += count
         self.started += count
 
@@ -182,6 +191,8 @@ class Throttle:
             rate.undo(taken, weight * count)
         if self._advised is not None and weight:
             self._advised.undo(taken, float(count))
+        if self._allowance is not None:
+            self._allowance.take(-count)
 
     def give_back(self, count: int = 1) -> None:
         """Note that calls have returned, of which there is nothing to tell."""
@@ -228,12 +239,20 @@ class Throttle:
         self._advised_until = now + window
         self._plain = False
 
+    def allow(self, left: float, seconds: float, now: float) -> None:
+        """Start at most `left` calls in the next `seconds`, as a call in flight was told; later answers correct it."""
+        if self._allowance is None:
+            self._allowance = Allowance()
+        self._allowance.tell(left, seconds, max(0, self.in_flight - 1), now)
+        self._plain = False
+
     def idle(self, now: float) -> bool:
         """Whether this may be forgotten: a new one would give the same answers, but for what a controller learned."""
         return (
             self.in_flight == 0
             and self.pause_until <= now
             and not self._is_advised(now)
+            and (self._allowance is None or self._allowance.over(now))
             and all(rate.idle(now) for rate in self._rates)
         )
 
@@ -243,6 +262,8 @@ class Throttle:
         self._advised_until += seconds
         for rate in (*self._rates, *((self._advised,) if self._advised is not None else ())):
             rate.shift(seconds)
+        if self._allowance is not None:
+            self._allowance.shift(seconds)
         if self._adaptive is not None:
             self.controller = self._adaptive()
 
@@ -251,6 +272,8 @@ class Throttle:
             rate.take(now, weight)
         if self._advised is not None and weight:
             self._advised.take(now)  # the headers count calls
+        if self._allowance is not None:
+            self._allowance.take(1)
         if self.controller is not None:
             self.controller.sent(self.in_flight + 1, now)
 

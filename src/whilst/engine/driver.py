@@ -19,6 +19,7 @@ from collections.abc import Callable, Container, Coroutine
 from math import inf
 from typing import Any
 
+from ..core.headers import Left
 from ..core.order import as_finished, in_order
 from ..core.outcome import Record
 from ..core.plan import Plan
@@ -28,6 +29,7 @@ from ..lanes.clock import clock_of
 from ..lanes.ending import ended
 from ..lanes.loop import LoopLanes
 from ..lanes.port import Lanes
+from ..lanes.slab import tell
 from ..lanes.threads import ThreadLanes
 from ..limit import holding
 from .ahead import ReadAhead
@@ -177,6 +179,13 @@ class Driver:
         if self.exhausted and self.done == self._source.admitted:
             self._finish_if_done()
 
+    def told(self, item: Any, left: Left) -> None:
+        """Slow down before the other side says so."""
+        if self.intake.gate is not None:
+            self.intake.gate.told(item, left)
+        else:
+            self.soon(lambda: self._told_first(item, left))
+
     def dropped(self, index: int) -> None:
         """Count a call that will have no record."""
         if self.intake.gate is not None:
@@ -221,6 +230,13 @@ class Driver:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def soon(self, act: Callable[[], None]) -> None:
+        """Do something on the loop: at once if this is its thread."""
+        if asyncio._get_running_loop() is self.loop:
+            act()
+        else:
+            tell(self.loop, act)
 
     # -- what source, gate and journal call: see `Reader`, `Host` and `Keeper` ---------------------------------
 
@@ -330,6 +346,12 @@ class Driver:
         if self.intake.held():
             self.loop.call_soon(self.arrived)  # lanes may have looked in between, and a line may have lost its place
         return taken
+
+    def _told_first(self, item: Any, left: Left) -> None:
+        if self.intake.gate is None:
+            self.watch()
+        if self.intake.gate is not None:
+            self.intake.gate.told(item, left)
 
     def _forget_inputs(self, count: int) -> None:
         """Count inputs that will have no record."""

@@ -15,6 +15,7 @@ from math import inf
 from typing import Any, Protocol
 
 from ..core.breaker import Breaker
+from ..core.headers import Left
 from ..core.outcome import Record
 from ..core.pushback import Pushback
 from ..limit import Claim, Limit
@@ -33,6 +34,9 @@ class Host(Protocol):
 
     def arrived(self) -> None:
         """Put lanes to work on the queue."""
+
+    def soon(self, act: Callable[[], None]) -> None:
+        """Do something on the loop: at once if this is its thread."""
 
     def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
         """Take note of inputs that cannot be called, because a limit's `by` or `weight` raised for them."""
@@ -200,6 +204,8 @@ class Gate:
             else:
                 tell(started, "failed" if error is not None else "ok")
         if pushback is not None and pushback.pauses:
+            if pushback.rate is not None:
+                self._must_ask()
             self._call_back(line)
         if line.breaker is not None and error is None and line.breaker.succeeded(index):
             self._look_at(self.host.clock())
@@ -221,6 +227,21 @@ class Gate:
         line.in_flight -= 1
         self.taken -= 1
         return True
+
+    def told(self, item: Any, left: Left) -> None:
+        """Take note, in the middle of the call of an input, of how many calls an answer says are left.
+
+        From any thread, and at once: what is heeded when other calls have come and gone says too much.
+        """
+        try:
+            line = self._lines.get(Claim.keys_of(self.limits, item) if self.keyed else ())
+        except Exception:  # of the user's `by`, which has been asked before
+            return
+        if line is None or self._closed:
+            return
+        line.claim.allow(left)
+        if self._only is not None or left.calls < 1:
+            self.host.soon(lambda: self._heed(line))
 
     def failed(self, index: int, *, ill: bool) -> None:
         """Take note, before `returned`, of a failure; `ill`: one that speaks of the other side's health."""
@@ -390,6 +411,18 @@ class Gate:
         line.in_flight -= 1
         self.taken -= slot
         return line
+
+    def _heed(self, line: _Line) -> None:
+        """Have calls that were let through and not made wait for what is left."""
+        if not self._closed:
+            self._must_ask()
+            self._call_back(line)
+            self.host.arrived()
+
+    def _must_ask(self) -> None:
+        """Have each call ask its limits from now on: a rate or a count was told."""
+        if self._only is not None:
+            self._pending, self._only = len(self._only.pending), None
 
     def _call_back(self, line: _Line) -> None:
         """Put what was let through and not called back to the front: the line pauses from now on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -32,6 +31,8 @@ def encoded(
     elif isinstance(data, str):
         body, kind = data.encode(), "text/plain; charset=utf-8"
     elif isinstance(data, Mapping):
+        from urllib.parse import urlencode  # loaded when used
+
         body, kind = urlencode(data, doseq=True).encode(), "application/x-www-form-urlencoded"
     else:
         raise TypeError(f"data must be bytes, text or a mapping of form fields, got {type(data).__name__}")

@@ -33,6 +33,7 @@ from .errors import (
     masked,
     reason,
 )
+from .pace import pass_on
 
 NO_TIMEOUT = 10 * 365 * 86400.0  # seconds; a client has no word for "none" once it has a default
 MOST_REDIRECTS = 10
@@ -123,6 +124,7 @@ class Exchange:
 
     def take(self, status: int, headers: HeaderMap, body: bytes) -> Response | None:
         """Return the answer, or None when it is a redirect and `builder` has the next request."""
+        pass_on(headers)
         if 200 <= status < 300:
             return Response(status, headers, self._url, body, self._method)
         if status in REDIRECTS and (target := headers.get("location")):

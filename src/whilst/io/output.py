@@ -15,7 +15,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from .compression import Compressor
@@ -168,7 +167,7 @@ class UnfinishedFile:
             except FileExistsError:  # all that is left of a run that was killed
                 self.part = f"{self.part.removesuffix('.part')}_.part"
         with suppress(OSError):
-            os.fchmod(self._descriptor, stat.S_IMODE(Path(self._path).stat().st_mode))  # the replaced file's
+            os.fchmod(self._descriptor, stat.S_IMODE(os.stat(self._path).st_mode))  # the replaced file's
         return self
 
     def write(self, data: bytes) -> None:

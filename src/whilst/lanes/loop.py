@@ -18,7 +18,9 @@ from math import inf
 from typing import Any, Literal
 
 from ..core.colour import name_of
+from ..core.headers import Left
 from ..errors import RunCancelled
+from .listening import listening
 from .port import Port
 
 SLICE = 0.002  # seconds that calls which never suspend may hold the loop before other tasks get a turn
@@ -28,15 +30,20 @@ Reason = Literal["", "timeout", "expire", "drop", "close"]
 
 
 class _Lane:
-    __slots__ = ("error", "input", "reason", "started", "task", "waiter")
+    __slots__ = ("error", "input", "port", "reason", "started", "task", "waiter")
 
-    def __init__(self) -> None:
+    def __init__(self, port: Port) -> None:
+        self.port: Port | None = port  # until it ends: what calls leave running may keep the lane alive
         self.task: asyncio.Task[None] | None = None
         self.waiter: asyncio.Future[None] | None = None
         self.input: tuple[int, Any] | None = None  # (index, input) of the call in flight
         self.started = 0.0
         self.reason: Reason = ""
         self.error: Exception | None = None
+
+    def told(self, left: Left) -> None:
+        if self.port is not None and (given := self.input) is not None:
+            self.port.told(given[1], left)
 
     def cancel(self, reason: Reason, error: Exception | None = None) -> None:
         assert self.task is not None
@@ -134,9 +141,10 @@ class LoopLanes:
         return lambda _: self._port.came_home(index)
 
     def _start_lane(self) -> None:
-        lane = _Lane()
+        lane = _Lane(self._port)
         self._lanes.add(lane)
         context = self._port.context.copy()
+        context.run(listening.set, lane)
         lane.task = self._port.create_task(self._serve(lane, context), context)
 
     async def _serve(self, lane: _Lane, context: Context) -> None:
@@ -190,6 +198,7 @@ class LoopLanes:
             port.fatal(error)
         finally:
             self._lanes.discard(lane)
+            lane.port = None
 
     async def _work(self, lane: _Lane) -> None:
         """Return when the queue may have something, or the run has ended."""

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from ..core.headers import Left
 from ..core.outcome import Record
 
 
@@ -22,6 +23,9 @@ class Port(Protocol):
 
     def emit(self, record: Record) -> None:
         """Take what became of one input."""
+
+    def told(self, item: Any, left: Left) -> None:
+        """Take note of what an answer says in the middle of the call of this input; on any thread."""
 
     def dropped(self, index: int) -> None:
         """Take note that a started input will have no outcome, because nobody wants one any more."""

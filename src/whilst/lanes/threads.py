@@ -13,9 +13,11 @@ from math import inf
 from typing import Any
 
 from ..core.colour import has_method, name_of, place_of
+from ..core.headers import Left
 from ..errors import TooManyAbandoned
 from .clock import announce
 from .crew import Crew, Member
+from .listening import listening
 from .loop import GRACE
 from .port import Port
 from .slab import Slab, tell
@@ -28,10 +30,11 @@ Pair = tuple[int, Any]
 class _Call:
     """A call in progress, as the loop needs to know it."""
 
-    __slots__ = ("error", "future", "given_up", "in_task", "pair", "started", "task", "unwanted")
+    __slots__ = ("error", "future", "given_up", "in_task", "pair", "port", "started", "task", "unwanted")
 
-    def __init__(self, pair: Pair, started: float) -> None:
+    def __init__(self, pair: Pair, started: float, port: Port) -> None:
         self.pair = pair
+        self.port = port
         self.started = started
         self.in_task = False  # the function has returned an awaitable, which a task on the loop awaits
         self.task: asyncio.Task[Any] | None = None
@@ -39,6 +42,9 @@ class _Call:
         self.given_up = False
         self.unwanted = False  # given up without an outcome
         self.error: Exception | None = None  # why we gave it up
+
+    def told(self, left: Left) -> None:
+        self.port.told(self.pair[1], left)
 
 
 class ThreadLanes:
@@ -227,7 +233,7 @@ class ThreadLanes:
     def _serve(self, member: Member, pair: Pair) -> None:
         clock = self._port.clock
         started = clock()
-        member.state = call = _Call(pair, started)
+        member.state = call = _Call(pair, started, self._port)
         if pair[0] > self._dropped_after or self._expired is not None:
             self._refuse(member, call)
             return
@@ -253,6 +259,7 @@ class ThreadLanes:
         member.state = None
 
     def _invoke(self, call: _Call) -> tuple[Any, BaseException | None]:
+        listening.set(call)
         try:
             value: Any = self._fn(call.pair[1])
             if has_method(value, "__await__"):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Hashable
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
+from ..core.headers import Left
 from ..core.outcome import short
 from ..core.throttle import Verdict
 from ..lanes.clock import clock_of
@@ -243,6 +244,18 @@ class Claim:
             serve(self._lines)
         settle()
 
+    def allow(self, left: Left) -> None:
+        """Start no more calls than an answer said there are left, until there are new ones. From any thread."""
+        with lock:
+            self._meet()
+            now = self.clock()
+            for line in self._meant():
+                line.throttle.allow(left.calls, left.seconds, now)
+                if left.calls < 1 and (seconds := _sane(left.seconds)):
+                    _pause(line, seconds, now)
+            serve(self._lines)
+        settle()
+
     # -- for the line: a `Party`; the caller has the lock -------------------------------------------------------
 
     def refusal(self) -> tuple[Line, float] | None:
@@ -386,16 +399,20 @@ class Claim:
         window: float | None,
     ) -> None:
         self._meet()
-        now = self.clock()
+        now, meant = self.clock(), self._meant()
         asked = _sane(retry_after)
-        keyed = any(limit._by is not None for limit in self._limits)
-        for limit, line in zip(self._limits, self._lines, strict=True):
-            meant = limit._by is not None or not keyed
-            line.throttle.learn(started, now, verdict, asked if meant else None)
-            if meant and asked is not None:
-                line.throttle.pause(now + asked + random.uniform(0.0, JITTER * min(1.0, asked)))
-            if meant and rate is not None and window is not None and 0 <= rate < inf and 0 < window < inf:
+        for line in self._lines:
+            line.throttle.learn(started, now, verdict, asked if line in meant else None)
+        for line in meant:
+            if asked is not None:
+                _pause(line, asked, now)
+            if rate is not None and window is not None and 0 <= rate < inf and 0 < window < inf:
                 line.throttle.advise(rate, min(window, LONGEST_PAUSE), now)
+
+    def _meant(self) -> tuple[Line, ...]:
+        """Return the lines of which the other side speaks: those of limits with keys of their own, if there are any."""
+        keyed = [line for limit, line in zip(self._limits, self._lines, strict=True) if limit._by is not None]
+        return tuple(keyed) or self._lines
 
     def _deliver(self) -> None:
         with lock:
@@ -413,6 +430,10 @@ class Claim:
                 self._refund(arrived)
                 serve(self._lines)
         settle()
+
+
+def _pause(line: Line, seconds: float, now: float) -> None:
+    line.throttle.pause(now + seconds + random.uniform(0.0, JITTER * min(1.0, seconds)))
 
 
 def _sane(retry_after: float | None) -> float | None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
+from ..core.headers import Left
+from ..lanes.listening import Listener, listening
 from .claim import Claim
 from .feedback import Report
 from .turn import Holder, held, refuse_twice, turn
@@ -25,7 +27,7 @@ class Hold:
         item: what the call is given; decides on keys and weights.
     """
 
-    __slots__ = ("_claim", "_guard", "_item", "_left", "_limits", "_over", "_started", "_token")
+    __slots__ = ("_claim", "_guard", "_heard", "_item", "_left", "_limits", "_over", "_started", "_token")
 
     def __init__(self, limits: tuple[Limit, ...], item: Any = None) -> None:
         self._limits = limits
@@ -35,6 +37,7 @@ class Hold:
         self._left = self._over = False
         self._guard = threading.Lock()
         self._token: Token[tuple[Holder, ...]] | None = None
+        self._heard: Token[Listener | None] | None = None
 
     @staticmethod
     def in_order(limits: Iterable[Limit]) -> tuple[Limit, ...]:
@@ -51,6 +54,13 @@ class Hold:
         claim = await turn(self._limits, self._item)
         self._claim, self._started = claim, claim.clock()
         self._token = held.set((*held.get(), self))
+        self._heard = listening.set(self)
+
+    def told(self, left: Left) -> None:
+        """Slow down as an answer says."""
+        claim = self._claim
+        if claim is not None:
+            claim.allow(left)
 
     async def during(self, calls: Calls, fn: Callable[..., Any], *args: Any) -> Any:
         """Call `fn` on a thread; cancelled meanwhile, the permits stay taken until the thread is out of it."""
@@ -63,9 +73,10 @@ class Hold:
 
     def end(self, report: Report | None = None) -> None:
         """Give back, unless a call that was left behind will, and pass on how the call went."""
-        if self._token is not None:
+        if self._token is not None and self._heard is not None:
             held.reset(self._token)
-            self._token = None
+            listening.reset(self._heard)
+            self._token = self._heard = None
         with self._guard:
             claim, left = self._claim, self._left
             if not left:

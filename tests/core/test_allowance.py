@@ -1,0 +1,80 @@
+"""How many calls are left, as answers that overtake each other say."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import pytest
+
+from whilst.core.allowance import Allowance
+from whilst.core.headers import Left, left_of
+from whilst.core.throttle import Throttle
+
+
+def told(*answers: tuple[float, float, int, float]) -> Allowance:
+    allowance = Allowance()
+    for left, seconds, others, now in answers:
+        allowance.tell(left, seconds, others, now)
+    return allowance
+
+
+@pytest.mark.parametrize(
+    ("answers", "now", "in_flight", "room", "delay"),
+    [
+        ([(5, 10, 0, 0.0)], 1.0, 1, 5, 0.0),
+        ([(5, 10, 3, 0.0)], 1.0, 1, 2, 0.0),  # three others are on their way there
+        ([(2, 10, 3, 0.0)], 1.0, 1, 0, 9.0),
+        ([(0, 10, 0, 0.0)], 4.0, 0, 0, 6.0),
+        ([(5, 10, 0, 0.0), (9, 10, 0, 0.5)], 1.0, 0, 5, 0.0),  # an older answer that came late
+        ([(2, 10, 2, 0.0), (3, 10, 1, 0.1), (4, 10, 0, 0.1)], 1.0, 0, 2, 0.0),  # so all others had been counted
+        ([(5, 10, 0, 0.0), (9, 10, 0, 10.5)], 11.0, 0, 9, 0.0),  # a new window
+        ([(5, 1, 0, 0.0), (9, 10, 0, 0.5)], 1.0, 0, 9, 0.0),  # one that ends later than the last
+        ([(5, 10, 0, 0.0)], 10.0, 4, 2, 0.0),  # nobody knows: at most six in flight, as six were permitted
+        ([(5, 10, 0, 0.0)], 10.0, 6, 0, inf),
+        ([(0, 10, 0, 0.0)], 99.0, 0, 1, 0.0),
+    ],
+)
+def test_what_is_left_is_what_the_freshest_answer_said_but_for_calls_it_may_not_have_counted(
+    answers: list[Any], now: float, in_flight: int, room: int, delay: float
+) -> None:
+    allowance = told(*answers)
+    assert (allowance.room(in_flight, now), allowance.delay(in_flight, now)) == (room, delay)
+
+
+def test_calls_that_start_are_counted_and_those_that_did_not_are_not() -> None:
+    throttle = Throttle()
+    throttle.take(0.0)
+    throttle.allow(3, 10, 0.0)
+    assert throttle.room(9, 0.0) == 3
+    throttle.take(0.0, count=2)
+    assert throttle.take_one(0.0)
+    assert not throttle.take_one(0.0)
+    throttle.undo(0.0, count=1)
+    assert throttle.delay(0.0) == 0.0
+    assert throttle.room(9, 0.0) == 1
+    throttle.take(0.0, count=1)
+    assert throttle.delay(4.0) == 6.0
+    throttle.shift(100.0)
+    assert throttle.delay(104.0) == 6.0
+    assert not throttle.idle(104.0)
+    throttle.give_back(4)
+    assert throttle.room(9, 110.0) == 4
+    assert throttle.idle(110.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "left"),
+    [
+        ({"ratelimit": ['"a";r=50;t=10, "b";r=6;t=3']}, Left(6, 3)),
+        ({"ratelimit": ['"a";r=6;t=10, "b";r=6;t=30']}, Left(6, 30)),
+        ({"ratelimit-remaining": ["7"], "ratelimit-reset": ["9"]}, Left(7, 9)),
+        ({"x-ratelimit-remaining": ["0"], "x-ratelimit-reset": ["86400"]}, Left(0, 3600)),
+        ({"x-ratelimit-remaining": ["soon"], "x-ratelimit-reset": ["9"]}, None),
+        ({"ratelimit-policy": ['"a";q=100;w=60']}, None),  # a policy is not what is left of it
+        ({"retry-after": ["9"]}, None),  # of an answer that went well it says when to look again
+        ({}, None),
+    ],
+)
+def test_headers_say_how_many_calls_are_left(headers: dict[str, list[object]], left: Left | None) -> None:
+    assert left_of(headers, 0.0) == left
