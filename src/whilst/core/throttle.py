@@ -142,10 +142,20 @@ class Throttle:
         if self._advised is not None and self._is_advised(now):
             wait = max(wait, min(self._advised.delay(now, weight), self._advised_until - now))
         if self.controller is not None:
-            wait = max(wait, self.controller.delay(self.in_flight, now))
-        elif not wait and len(self._rates) < 2 and self._advised is None:
+            found = self.controller.delay(self.in_flight, now)
+            return found if found > wait else wait
+        if not wait and len(self._rates) < 2 and self._advised is None:
             self._plain = True  # the pause is over
         return wait
+
+    def exchanges(self, now: float) -> bool:
+        """Whether each call that returns may be followed by another just now, and a controller hear of both later."""
+        if self.timeless:
+            return True
+        found = self.controller
+        if found is None or found.rate is not None or self._rates or self._advised is not None:
+            return False
+        return self.pause_until <= now and found.delay(self.in_flight - 1, now) == 0.0
 
     def take(self, now: float, weight: float = 1.0, count: int = 1) -> None:
         """Count `count` calls that start now; more than one only if `room` said so."""

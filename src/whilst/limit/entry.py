@@ -80,4 +80,4 @@ class Entry:
         if report is None:
             claim.give_back()
         else:
-            claim.finished(self._started, *report)
+            claim.finished(self._started, report)
