@@ -162,6 +162,24 @@ def test_a_controller_learns_how_calls_end(verdict: Verdict, told: tuple[Any, ..
     assert found.delay(3.0) == (7.0 if verdict == "rejected" else 0.0)
 
 
+def test_a_call_follows_another_unasked_while_at_most_a_controller_has_to_hear_of_it() -> None:
+    controller = Remembers(limit=2)
+    found = Throttle(adaptive=lambda: controller)
+    for now in (0.0, 0.1):
+        found.take(now)
+    assert found.exchanges(1.0)
+    controller.limit = 1  # it came down: one call less has to be in flight first
+    assert not found.exchanges(1.0)
+    controller.limit, controller.rate = 2, 5.0
+    assert not found.exchanges(1.0)
+    controller.rate = None
+    found.pause(2.0)
+    assert not found.exchanges(1.0)
+    assert found.exchanges(2.0)
+    assert throttle(1).exchanges(0.0)
+    assert not throttle(None, "10/s").exchanges(0.0)
+
+
 def test_another_clock_changes_no_answer_and_a_controller_begins_anew() -> None:
     made: list[Remembers] = []
     found = Throttle(None, parse_rates(["1/s", "2/min"]), adaptive=lambda: (made.append(Remembers()), made[-1])[1])

@@ -297,9 +297,9 @@ async def test_what_is_granted_when_one_withdraws_still_arrives() -> None:
 async def test_a_claim_is_asked_anew_for_the_weight_of_another_item_of_its_key() -> None:
     limit = whilst.Limit(rate="10/s", by=lambda item: item[0], weight=lambda item: item[1])
     gate = Gate(limit, item=("a", 1))
-    assert gate.claim.keys == ("a",)
+    assert gate.claim.places.keys == ("a",)
     assert gate.claim.ask(1, ("a", 20)) == 1
-    assert gate.claim.weights == (20.0,)
+    assert gate.claim.places.weights == (20.0,)
     with pytest.raises(ValueError, match="this claim is for"):
         gate.claim.ask(1, ("b", 1))
     gate.ask(1)
@@ -393,7 +393,7 @@ async def test_a_retry_after_pauses_the_whole_key_and_no_other() -> None:
     limit = whilst.Limit(concurrency=5, by=lambda item: item)
     a, b = Gate(limit, item="a"), Gate(limit, item="b")
     assert a.ask(3) == 3
-    a.claim.finished(0.0, "rejected", retry_after=10.0)
+    a.claim.finished(0.0, Report("rejected", retry_after=10.0))
     assert a.claim.paused_until == pytest.approx(10.05, abs=0.051)
     assert b.claim.paused_until < 0
     assert (a.ask(1), b.ask(1)) == (0, 1)
@@ -410,7 +410,7 @@ async def test_of_several_limits_the_one_with_keys_pauses() -> None:
     mine, shared = whilst.Limit(concurrency=5), whilst.Limit(concurrency=5, by=lambda item: item)
     a, b = Gate(mine, shared, item="a"), Gate(mine, shared, item="b")
     a.ask(1)
-    a.claim.finished(0.0, "rejected", retry_after=10.0)
+    a.claim.finished(0.0, Report("rejected", retry_after=10.0))
     assert (a.ask(1), b.ask(1)) == (0, 1)
 
 
@@ -419,7 +419,7 @@ async def test_a_rate_that_the_other_side_asks_for_holds_for_its_window() -> Non
     limit = whilst.Limit._unlimited()
     gate = Gate(limit)
     assert gate.ask(100) == 100
-    gate.claim.finished(0.0, "ok", rate=2.0, window=5.0)
+    gate.claim.finished(0.0, Report("ok", rate=2.0, window=5.0))
     gate.ask(10)
     await asyncio.sleep(4.99)
     assert len(gate.got) == 110
@@ -434,7 +434,7 @@ async def test_a_wait_that_is_none_does_not_pause(nonsense: float) -> None:
     limit = whilst.Limit(concurrency=5)
     gate = Gate(limit)
     gate.ask(1)
-    gate.claim.finished(0.0, "rejected", nonsense, rate=nonsense, window=nonsense)
+    gate.claim.finished(0.0, Report("rejected", nonsense, rate=nonsense, window=nonsense))
     assert gate.ask(5) == 5
 
 
@@ -443,7 +443,7 @@ async def test_an_absurd_wait_is_a_day() -> None:
     limit = whilst.Limit(concurrency=5)
     gate = Gate(limit)
     gate.ask(1)
-    gate.claim.finished(0.0, "rejected", 99_999_999)
+    gate.claim.finished(0.0, Report("rejected", 99_999_999))
     assert limit.statistics().paused_for == pytest.approx(86_400, abs=0.2)
 
 
@@ -506,9 +506,9 @@ def test_an_adaptive_limit_has_a_controller_for_each_key_and_tells_it_everything
     async def main() -> None:
         gates = [Gate(limit, item=item) for item in ("a1", "a2", "b1")]
         assert [gate.ask(5) for gate in gates] == [2, 0, 2]
-        gates[0].claim.finished(0.0, "ok")
-        gates[0].claim.finished(0.0, "rejected")
-        gates[2].claim.finished(0.0, "failed")
+        gates[0].claim.finished(0.0, Report("ok"))
+        gates[0].claim.finished(0.0, Report("rejected"))
+        gates[2].claim.finished(0.0, Report("failed"))
         await asyncio.sleep(1)
 
     testing.run(main())
@@ -991,7 +991,7 @@ def test_a_permit_given_back_on_another_thread_wakes_the_loop() -> None:
         assert claim.ask(1) == 1
         waiting = asyncio.create_task(_enter(limit))
         await asyncio.sleep(0)
-        thread = threading.Thread(target=claim.finished, args=(0.0, "ok"))
+        thread = threading.Thread(target=claim.finished, args=(0.0, Report("ok")))
         thread.start()
         await asyncio.wait_for(waiting, 5)
         thread.join(5)

@@ -285,11 +285,75 @@ def test_a_success_after_a_failure_goes_the_short_way_again() -> None:
             assert run._driver is not None
             gate = gate or run._driver.intake.gate
             assert gate is not None
-            asked = gate._only.claim._fresh_at if gate._only is not None else 0.0
+            asked = gate.lines.of(None).claim.places.taken_at
         assert asked < 1.0  # the limit was asked last when the failure had come back
         assert limit.statistics().started == 501
 
     main()
+
+
+def test_keys_that_wait_for_lanes_take_turns() -> None:
+    @virtually
+    async def main() -> None:
+        began: dict[str, float] = {}
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+
+        async def fn(item: str) -> str:
+            began[item] = loop.time() - start
+            await asyncio.sleep(1)
+            return item
+
+        items = [f"a{n}" for n in range(8)] + ["b0", "b1", "c0", "c1"]
+        limit = whilst.Limit(concurrency=5, by=lambda item: item[0])
+        run = whilst.map(fn, items, concurrency=2, limit=limit)
+        run._plan = run._plan._replace(run_ahead=len(items))
+        assert await run == items
+        assert (began["b0"], began["c0"]) == (1.0, 1.0)  # not behind all of a, which had both lanes
+        assert limit.statistics().started == len(items)
+        assert limit.statistics().in_flight == 0
+
+    main()
+
+
+@pytest.mark.parametrize(
+    "of", [{"concurrency": 2}, {"concurrency": 2, "by": lambda item: item % 2}, {"rate": "1000/s"}]
+)
+def test_what_one_run_passes_on_another_gets_in_its_turn(of: dict[str, Any]) -> None:
+    """A permit is used again only while nobody else waits for it, and what was kept goes back within a round."""
+
+    @virtually
+    async def main() -> None:
+        limit = whilst.Limit(**of)
+        order: list[str] = []
+
+        async def fn(item: int, name: str) -> None:
+            order.append(name)
+            await asyncio.sleep(0.1)
+
+        async def first(item: int) -> None:
+            await fn(item, "first")
+
+        async def second(item: int) -> None:
+            await fn(item, "second")
+
+        async def later() -> None:
+            await asyncio.sleep(1)
+            await whilst.map(second, range(6), concurrency=2, limit=limit)
+
+        await asyncio.gather(
+            asyncio.ensure_future(later()), _all(whilst.map(first, range(80), concurrency=2, limit=limit))
+        )
+        assert order.index("second") < 30
+        assert max(at for at, name in enumerate(order) if name == "second") < 50
+        assert limit.statistics().started == 86
+        assert limit.statistics().in_flight == 0
+
+    main()
+
+
+async def _all(run: Any) -> None:
+    await run
 
 
 # -- what waits in the gate ------------------------------------------------------------------------------------------
@@ -304,8 +368,8 @@ def test_idle_keys_are_forgotten() -> None:
             pass
         assert run._driver is not None
         assert run._driver.intake.gate is not None
-        assert len(run._driver.intake.gate._lines) <= 1024
-        assert not run._driver.intake.gate._line_of
+        assert len(list(run._driver.intake.gate.lines)) <= 1024
+        assert not run._driver.intake.gate.lines.calls
 
     main()
 

@@ -101,9 +101,7 @@ class Throttle:
         self._advised: Gcra | None = None
         self._advised_until = -inf
         self._allowance: Allowance | None = None
-        self._plain = (
-            len(rates) < 2 and adaptive is None
-        )  # only the pace decides and `in_flight`; until a pause, advice
+        self._plain = len(rates) < 2 and adaptive is None  # only pace and `in_flight` decide; until a pause, advice
 
     @property
     def timeless(self) -> bool:
@@ -149,10 +147,22 @@ class Throttle:
         if self._allowance is not None:
             wait = max(wait, self._allowance.delay(self.in_flight, now))
         if self.controller is not None:
-            wait = max(wait, self.controller.delay(self.in_flight, now))
-        elif not wait and len(self._rates) < 2 and self._advised is None and self._allowance is None:
+            found = self.controller.delay(self.in_flight, now)
+            return found if found > wait else wait
+        if not wait and len(self._rates) < 2 and self._advised is None and self._allowance is None:
             self._plain = True  # the pause is over
         return wait
+
+    def exchanges(self, now: float) -> bool:
+        """Whether each call that returns may be followed by another just now, and a controller hear of both later."""
+        if self.timeless:
+            return True
+        found = self.controller
+        if found is None or found.rate is not None or self._rates:
+            return False
+        if self._advised is not None or self._allowance is not None:
+            return False
+        return self.pause_until <= now and found.delay(self.in_flight - 1, now) == 0.0
 
     def take(self, now: float, weight: float = 1.0, count: int = 1) -> None:
         """Count `count` calls that start now; more than one only if `room` said so."""

@@ -100,7 +100,7 @@ class Driver:
         self.ahead: ReadAhead = ReadAhead(self, plan, handoff, self._timers)
         self._overdue = Overdue(self, plan, attempts, self._timers)
         self._watches = not self.intake.direct or attempts is not None
-        self._passed_on: Callable[[], bool] = _always if self.intake.gate is None else self.intake.gate.passed_on
+        self._passed_on: Callable[[Record], bool] = _always if self.intake.gate is None else self.intake.gate.passed_on
         if self._keeping is not None and self._keeping.strict:
             self._passed_on = _never
         self.lanes: Lanes = (
@@ -162,7 +162,7 @@ class Driver:
     def emit(self, record: Record) -> None:
         """Take what became of a call: an outcome, unless it failed and is worth another attempt."""
         if self._watches:
-            if record[3] is not None or record[0] in self._tried or not self._passed_on():
+            if record[3] is not None or record[0] in self._tried or not self._passed_on(record):
                 watched = self._judging.outcome_of(record)
                 if watched is None:
                     return
@@ -407,11 +407,11 @@ class Driver:
             await self._keeping.ledger.close()
 
 
-def _always() -> bool:
+def _always(record: Record) -> bool:
     return True
 
 
-def _never() -> bool:
+def _never(record: Record) -> bool:
     return False
 
 

@@ -16,9 +16,10 @@ from ..core.outcome import Record
 from ..core.plan import Plan
 from ..limit import Limit
 from .attempts import Attempts
-from .gate import Gate, emptied
+from .gate import Gate
 from .gate import Host as GateHost
 from .keeping import Keeping
+from .lines import emptied
 from .source import Reader, Source, open_source
 from .timers import Timers
 

@@ -264,7 +264,7 @@ def _pausable(leaf: Callable[..., Awaitable[Any]], scope: Scope, *, on_thread: b
             report = report_of(error)
             if report is not None and (report.retry_after is not None or report.rate is not None):
                 limit = Limit._unlimited() if limit is None else limit
-                Claim((limit,), value, loop=scope.loop, granted=lambda _: None).learn(0.0, *report)
+                Claim((limit,), value, loop=scope.loop, granted=lambda _: None).learn(0.0, report)
             raise
 
     return run

@@ -166,7 +166,7 @@ class Blocks:
             claim = self._claim = Claim((self._limit,), None, loop=None, granted=_never)
         claim.clock = self._line.clock
         started = block.started if block is not None else claim.clock()
-        claim.finished(started, *report)
+        claim.finished(started, report)
 
     def _give_back(self) -> None:
         line, waiter = self._line, None

@@ -91,4 +91,4 @@ class Entry:
         if report is None:
             claim.give_back()
         else:
-            claim.finished(self._started, *report)
+            claim.finished(self._started, report)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import random
 import time
+from math import inf, isfinite
 from typing import NamedTuple
 
-from ..core.throttle import Verdict
+from ..core.headers import Left
+from ..core.throttle import Throttle, Verdict
+
+LONGEST_PAUSE = 86_400.0  # seconds; whoever asks for more than a day has sent something else than seconds
+JITTER = 0.1  # seconds, at most, after a pause: what was stopped at once on many machines shall not start at once
 
 
 class Report(NamedTuple):
-    """How a call ended, in the words of `Claim.finished`."""
+    """How a call ended.
+
+    Attributes:
+        verdict: "ok", "failed" for reasons of its own, or "rejected" by the other side.
+        retry_after: seconds for which the key pauses.
+        rate: calls a second that the other side asked for, for the next `window` seconds.
+        window: see `rate`.
+    """
 
     verdict: Verdict
     retry_after: float | None = None
@@ -31,3 +44,32 @@ def report_of(error: BaseException | None) -> Report | None:
 
     said = pushback_of(error, time.time())
     return FAILED if said is None else Report("rejected", said.retry_after, said.rate, said.window)
+
+
+def told_to(throttle: Throttle, started: float, now: float, report: Report, *, meant: bool) -> None:
+    """Tell one key of a limit how a call went; unless it is `meant`, nothing that was asked for."""
+    verdict, _, rate, window = report
+    asked = _sane(report.retry_after) if meant else None
+    throttle.learn(started, now, verdict, asked)
+    if asked is not None:
+        _pause(throttle, asked, now)
+    if meant and rate is not None and window is not None and 0 <= rate < inf and 0 < window < inf:
+        throttle.advise(rate, min(window, LONGEST_PAUSE), now)
+
+
+def allowed(throttle: Throttle, left: Left, now: float) -> None:
+    """Tell one key of a limit how many calls are left."""
+    throttle.allow(left.calls, left.seconds, now)
+    if left.calls < 1 and (seconds := _sane(left.seconds)):
+        _pause(throttle, seconds, now)
+
+
+def _pause(throttle: Throttle, seconds: float, now: float) -> None:
+    throttle.pause(now + seconds + random.uniform(0.0, JITTER * min(1.0, seconds)))
+
+
+def _sane(retry_after: float | None) -> float | None:
+    """Return the seconds to pause; nonsense asks for none."""
+    if retry_after is None or not isfinite(retry_after) or retry_after <= 0:
+        return None
+    return min(retry_after, LONGEST_PAUSE)

@@ -87,9 +87,9 @@ class Hold:
             if not left:
                 claim.give_back()
         elif left:
-            claim.learn(self._started, *report)
+            claim.learn(self._started, report)
         else:
-            claim.finished(self._started, *report)
+            claim.finished(self._started, report)
 
     def _call_is_over(self) -> None:
         """Note, on whatever thread, that the call has returned; nobody else gives back if it was left behind."""

@@ -30,6 +30,18 @@ lock: AbstractContextManager[Any] = threading.RLock()
 tickets: Iterator[int] = itertools.count()
 
 
+class Unrest:
+    """Counts what may end the calm of any line: whoever found one calm need not look again until this has changed."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count: int = 0
+
+
+unrest = Unrest()
+
+
 class Clock(Protocol):
     """What tells the time of a loop; a class, as type checkers take a plain callable in a protocol for a method."""
 
@@ -130,6 +142,7 @@ class Line:
 
     def join(self, party: Party) -> None:
         """Put a party into its place, by its age."""
+        unrest.count += 1
         behind: list[Party] = []
         while self.parties and self.parties[-1].ticket > party.ticket:
             behind.append(self.parties.pop())
