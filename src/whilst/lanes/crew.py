@@ -24,12 +24,13 @@ BREATH = 0.0005  # seconds
 class Member:
     """One thread of a crew, as others see it."""
 
-    __slots__ = ("at_end", "gate", "guard", "job", "retired", "state")
+    __slots__ = ("at_end", "gate", "guard", "job", "retired", "state", "thread")
 
     def __init__(self) -> None:
         self.job: Any = None  # what the thread works on now
         self.retired: bool = False  # given up in the middle of a job; the thread ends when that returns
         self.state: Any = None  # for the crew's owner
+        self.thread: int = 0  # its identity, once it has started
         self.at_end: list[Callable[[], object]] = []  # called on the thread itself before it ends
         self.guard: threading.Lock = threading.Lock()
         self.gate: threading.Lock = threading.Lock()  # an idle thread waits here
@@ -149,7 +150,7 @@ class Crew:
 
     def _work(self, member: Member) -> None:
         take, serve, queue = self._queue.popleft, self._serve, self._queue
-        woken = True
+        woken, member.thread = True, threading.get_ident()
         try:
             while not (self.closing or member.retired):
                 try:
