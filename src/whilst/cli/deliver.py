@@ -11,6 +11,7 @@ from .. import errors
 from ..core.secrets import without_secrets
 from ..io.rows import Rejected, Row
 from ..io.sink import Sink, Unfit
+from ..run import records_of
 from .feed import Feed
 from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, described, place, short
 from .progress import kinds
@@ -56,18 +57,17 @@ def deliver(run: Run[Row | Rejected, Any], sinks: Sinks, feed: Feed, tally: Tall
     """Write every outcome as it comes, its value `prepared` for the output or not; what ends the run is raised."""
     write, delivered = sinks.out.write if prepared else _preparing(sinks.out), feed.delivered
     with run:
-        for outcome in run.outcomes():
-            row = outcome.input
-            if outcome.error is None and type(row) is Row:
-                try:
-                    write(row, outcome.value)
-                    tally.ok += 1
-                except Unfit as unfit:
-                    _deliver_failure(row, unfit, outcome.attempts, sinks, feed.source_name, tally)
-            else:
-                assert outcome.error is not None
-                _deliver_failure(row, outcome.error, outcome.attempts, sinks, feed.source_name, tally)
-            delivered(row)
+        for records in records_of(run):
+            for _, row, value, error, _, _, attempts in records:
+                if error is None:
+                    try:
+                        write(row, value)
+                        tally.ok += 1
+                    except Unfit as unfit:
+                        error = unfit
+                if error is not None:
+                    _deliver_failure(row, error, attempts, sinks, feed.source_name, tally)
+                delivered(row)
 
 
 def _preparing(sink: Sink) -> Callable[[Row, Any], None]:
