@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from .. import errors
 from ..core.secrets import without_secrets
+from ..core.summary import efforts, kinds_of
 from ..io.rows import Rejected, Row
 from ..io.sink import Sink, Unfit
 from ..run import records_of
 from .feed import Feed
 from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, described, place, short
-from .progress import kinds
 from .signals import Signals
 
 if TYPE_CHECKING:
@@ -155,18 +155,12 @@ def judge(
 def _counts(tally: Tally, now: Summary) -> str:
     parts = [f"{tally.ok:,} ok"]
     if tally.failed:
-        named = kinds(now, tally.rejected)
-        parts.append(f"{tally.failed:,} failed" + (f" ({named})" if named else ""))
+        kinds = {kind: count for kind, count in now.failures.items() if kind != "RowRejected" or not tally.rejected}
+        parts.append(f"{tally.failed:,} failed" + (f" ({kinds_of(kinds)})" if kinds else ""))
     if tally.rejected:
         parts.append(f"{tally.rejected:,} {'row' if tally.rejected == 1 else 'rows'} rejected")
-    if now.recalled:
-        parts.append(f"{now.recalled:,} of them from the journal")
-    if now.retried:
-        parts.append(f"{now.retried:,} {'retry' if now.retried == 1 else 'retries'}")
-    if now.rejected:
-        parts.append(f'{now.rejected:,} {"call was" if now.rejected == 1 else "calls were"} told "slower"')
-    finished = tally.ok + tally.failed + tally.rejected
-    rate = f" ({finished / now.elapsed:,.0f}/s)" if now.elapsed > 0 else ""
+    parts += efforts(now)
+    rate = f" ({tally.finished / now.elapsed:,.0f}/s)" if now.elapsed > 0 else ""
     return f"{', '.join(parts)} in {now.elapsed:,.1f} s{rate}"
 
 
