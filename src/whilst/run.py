@@ -16,7 +16,7 @@ from .core.outcome import Outcome, Record
 from .core.plan import Plan
 from .core.summary import Summary
 from .engine.background import background, is_engine_thread, on_fork
-from .engine.consume import Unpack, consume, consume_plain, noted_value_of
+from .engine.consume import Unpack, consume, consume_plain, consume_together, noted_value_of
 from .engine.driver import Driver
 from .engine.handoff import Handoff, LoopHandoff, ThreadHandoff
 
@@ -141,21 +141,21 @@ class Run(Generic[I, T]):
     # -- private ----------------------------------------------------------------------------------------------
 
     def _plain_records(self, outcomes: bool) -> Generator[Any, None, None]:
-        def begin() -> tuple[Driver, ThreadHandoff, Unpack]:
-            self._take()
-            _check_thread(self._plan.name)
-            loop = background().loop
-            handoff = ThreadHandoff(loop)
-            driver = self._assemble(loop, handoff, outcomes)
-            loop.call_soon_threadsafe(self._begin, driver)
-            return driver, handoff, _unpack(driver, outcomes)
+        return consume_plain(lambda: self._begin_beside(outcomes), self._end_beside)
 
-        def end() -> None:
-            assert self._driver is not None
-            _close_from_outside(self._driver)
-            self._hide()
+    def _begin_beside(self, outcomes: bool) -> tuple[Driver, ThreadHandoff, Unpack]:
+        self._take()
+        _check_thread(self._plan.name)
+        loop = background().loop
+        handoff = ThreadHandoff(loop)
+        driver = self._assemble(loop, handoff, outcomes)
+        loop.call_soon_threadsafe(self._begin, driver)
+        return driver, handoff, _unpack(driver, outcomes)
 
-        return consume_plain(begin, end)
+    def _end_beside(self) -> None:
+        assert self._driver is not None
+        _close_from_outside(self._driver)
+        self._hide()
 
     def _async_records(self, outcomes: bool) -> AsyncGenerator[Any, None]:
         def begin() -> tuple[Driver, LoopHandoff, Unpack]:
@@ -242,6 +242,11 @@ class Outcomes(Generic[I, T]):
             return [outcome async for outcome in self]
 
         return collect().__await__()
+
+
+def records_of(run: Run[Any, Any]) -> Generator[Iterator[Record], None, None]:
+    """Give the records behind the outcomes of `run`, many at once: for who writes them down, in plain code."""
+    return consume_together(lambda: run._begin_beside(True), run._end_beside)
 
 
 def _unpack(driver: Driver, outcomes: bool) -> Unpack:

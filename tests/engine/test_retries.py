@@ -40,7 +40,7 @@ async def test_outcomes_tell_how_many_attempts_there_were_and_speak_of_the_last_
     ]
     end = run.summary()
     assert (end.ok, end.failed, end.retried, end.waiting, end.elapsed) == (2, 2, 3, 0, 13)
-    assert "3 retried" in str(end)
+    assert "3 retries" in str(end)
 
 
 @virtually

@@ -149,6 +149,25 @@ def test_any_json_comes_back(values: list[Any]) -> None:
     assert [value for _, value in lines_of(read_jsonl, data)] == values
 
 
+ODD = [
+    b"", b" \t\r", b"[1", b'"\xff"', b"NaN", b"1 2", b"7", b'"{"', b' {"a":1}\r', b'{"a" :1}', b'{"a":1,"a":2}',
+    b'{"a" :1,"a":"\\":"}', b'[{"a":1,"a":2}]', b'{"a":{"b":1}}', b'{"a":"http://x:1"}', b'{"a":":","a":1}',
+    b'{"input":1,"error":"no"}', b'{"\\u0069nput":1,"err\\u006fr":"no"}', b"[" * 3000,
+    b'{"line":9,"error":"e","input":"x"}', b'"' + b"x" * 300 + b'"',
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from([*ODD, b'{"id":1,"x":2.5}', b'{"id":2,"u":"a:b"}']) | JSON.map(json_text)))
+def test_json_lines_read_together_are_what_they_are_one_by_one(lines: list[bytes]) -> None:
+    together = list(read_jsonl(FromBytes(b"\n".join(lines), 10**6), limit=200))
+    alone = [
+        row
+        for before, line in enumerate(lines)
+        for row in read_jsonl(FromBytes(b"\n" * before + line, 10**6), limit=200)
+    ]
+    assert together == alone
+
+
 @given(st.dictionaries(st.text('ab:"\\ {', max_size=3), JSON, min_size=1, max_size=3), st.booleans())
 def test_a_key_given_twice_is_found_wherever_it_hides(value: dict[str, Any], spaced: bool) -> None:
     colon = " : " if spaced else ":"

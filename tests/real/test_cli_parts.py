@@ -212,8 +212,8 @@ def test_progress_fits_its_line() -> None:
     now = Summary("fetch", None, 10**9, 10**7, 10**4, 3, 1e5, 10**4, failures)
     assert len(line(now, source, 79)) <= 79
     assert line(now, source, 400) == (
-        "fetch: 1,010,000,000 done (10,100/s), 10,000 in flight, 10,000,000 failed (1,000,000 Kind0Error, "
-        "999,999 Kind1Error, 999,998 Kind2Error, …), 3 left behind, 100,000 s"
+        "fetch: 1,010,000,000 done (10,100/s), 10,000,000 failed (1,000,000 Kind0Error, "
+        "999,999 Kind1Error, 999,998 Kind2Error, …), 10,000 in flight, 3 left behind, 100,000 s"
     )
 
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from .. import errors
 from ..core.secrets import without_secrets
+from ..core.summary import efforts, kinds_of
 from ..io.rows import Rejected, Row
 from ..io.sink import Sink, Unfit
+from ..run import records_of
 from .feed import Feed
 from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, described, place, short
-from .progress import kinds
 from .signals import Signals
 
 if TYPE_CHECKING:
@@ -56,18 +57,17 @@ def deliver(run: Run[Row | Rejected, Any], sinks: Sinks, feed: Feed, tally: Tall
     """Write every outcome as it comes, its value `prepared` for the output or not; what ends the run is raised."""
     write, delivered = sinks.out.write if prepared else _preparing(sinks.out), feed.delivered
     with run:
-        for outcome in run.outcomes():
-            row = outcome.input
-            if outcome.error is None and type(row) is Row:
-                try:
-                    write(row, outcome.value)
-                    tally.ok += 1
-                except Unfit as unfit:
-                    _deliver_failure(row, unfit, outcome.attempts, sinks, feed.source_name, tally)
-            else:
-                assert outcome.error is not None
-                _deliver_failure(row, outcome.error, outcome.attempts, sinks, feed.source_name, tally)
-            delivered(row)
+        for records in records_of(run):
+            for _, row, value, error, _, _, attempts in records:
+                if error is None:
+                    try:
+                        write(row, value)
+                        tally.ok += 1
+                    except Unfit as unfit:
+                        error = unfit
+                if error is not None:
+                    _deliver_failure(row, error, attempts, sinks, feed.source_name, tally)
+                delivered(row)
 
 
 def _preparing(sink: Sink) -> Callable[[Row, Any], None]:
@@ -155,18 +155,12 @@ def judge(
 def _counts(tally: Tally, now: Summary) -> str:
     parts = [f"{tally.ok:,} ok"]
     if tally.failed:
-        named = kinds(now, tally.rejected)
-        parts.append(f"{tally.failed:,} failed" + (f" ({named})" if named else ""))
+        kinds = {kind: count for kind, count in now.failures.items() if kind != "RowRejected" or not tally.rejected}
+        parts.append(f"{tally.failed:,} failed" + (f" ({kinds_of(kinds)})" if kinds else ""))
     if tally.rejected:
         parts.append(f"{tally.rejected:,} {'row' if tally.rejected == 1 else 'rows'} rejected")
-    if now.recalled:
-        parts.append(f"{now.recalled:,} of them from the journal")
-    if now.retried:
-        parts.append(f"{now.retried:,} {'retry' if now.retried == 1 else 'retries'}")
-    if now.rejected:
-        parts.append(f'{now.rejected:,} {"call was" if now.rejected == 1 else "calls were"} told "slower"')
-    finished = tally.ok + tally.failed + tally.rejected
-    rate = f" ({finished / now.elapsed:,.0f}/s)" if now.elapsed > 0 else ""
+    parts += efforts(now)
+    rate = f" ({tally.finished / now.elapsed:,.0f}/s)" if now.elapsed > 0 else ""
     return f"{', '.join(parts)} in {now.elapsed:,.1f} s{rate}"
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ..core.summary import Summary
+from ..core.summary import Summary, kinds_of, pending
 from ..io.sink import Sink
 from .messages import clean, columns, emit, is_terminal, short
 
@@ -94,25 +94,13 @@ def line(now: Summary, source: Progressing, width: int) -> str:
     >>> source = ByteSource(0, "urls.txt", size=100, owned=False)
     >>> source.consumed = 41
     >>> line(Summary("fetch", None, 90, 10, 32, 0, 2.0, 32, {"429": 10}), source, 79)
-    'fetch: 100 done (50/s), 32 in flight, 10 failed (10 429), 41% read, 2 s'
+    'fetch: 100 done (50/s), 10 failed (10 429), 32 in flight, 41% read, 2 s'
     """
-    parts = [f"{now.finished:,} done ({now.rate:,.0f}/s)", f"{now.in_flight:,} in flight"]
+    parts = [f"{now.finished:,} done ({now.rate:,.0f}/s)"]
     if now.failed:
-        parts.append(f"{now.failed:,} failed ({kinds(now)})")
-    if now.waiting:
-        parts.append(f"{now.waiting:,} to be tried again")
-    if now.paused >= 1:
-        parts.append(f"paused for {now.paused:,.0f} s")
-    if now.abandoned:
-        parts.append(f"{now.abandoned:,} left behind")
+        parts.append(f"{now.failed:,} failed ({kinds_of(now.failures)})")
+    parts += pending(now)
     if source.size:
         parts.append(f"{min(100, source.consumed * 100 // source.size)}% read")
     parts.append(f"{now.elapsed:,.0f} s")
     return short(clean(f"{now.name}: {', '.join(parts)}"), width)
-
-
-def kinds(now: Summary, rejected: int = 0) -> str:
-    """Return the commonest kinds of failures, `8 TimeoutError, 4 ValueError`; rejected rows are no failures."""
-    counts = {kind: count for kind, count in now.failures.items() if kind != "RowRejected" or not rejected}
-    first = sorted(counts.items(), key=lambda it: -it[1])[:3]
-    return ", ".join(f"{count:,} {kind}" for kind, count in first) + (", …" if len(counts) > 3 else "")

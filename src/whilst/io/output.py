@@ -12,7 +12,6 @@ import os
 import select
 import stat
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, TypeVar
@@ -22,7 +21,7 @@ from .compression import Compressor
 A = TypeVar("A")
 B = TypeVar("B")
 
-BATCH = 256 * 1024  # bytes gathered before they are written at once
+BATCH = 64 * 1024  # bytes gathered before they are written at once
 
 
 class Place(Protocol):
@@ -48,8 +47,9 @@ class Output:
         self.name = name
         self._place = place
         self._compressor = compressor
-        self._lines: deque[bytes] = deque()  # its append and popleft are atomic: no lock on the way in
-        self._size = 0
+        self._taken = (
+            bytearray()
+        )  # it grows at one end and shrinks at the other, each in one step: no lock on the way in
         self._guard = threading.Lock()  # so that batches are written in order
         self.broken: OSError | None = None
         """What a write met; nothing is written after it."""
@@ -57,20 +57,17 @@ class Output:
 
     def write(self, line: bytes) -> None:
         """Take a line; OSError if the other side is gone or full."""
-        self._lines.append(line)
-        self._size += len(line)
-        if self._size >= BATCH:
+        self._taken.extend(line)
+        if len(self._taken) >= BATCH:
             self.flush()
 
     def writing(self, line_of: Callable[[A, B], bytes]) -> Callable[[A, B], None]:
         """Return `write(line_of(…))` as one function, which is called for each outcome: 0.1 µs less."""
-        append = self._lines.append
+        taken, take = self._taken, self._taken.extend
 
         def write(one: A, other: B) -> None:
-            line = line_of(one, other)
-            append(line)
-            self._size = size = self._size + len(line)
-            if size >= BATCH:
+            take(line_of(one, other))
+            if len(taken) >= BATCH:
                 self.flush()
 
         return write
@@ -80,15 +77,15 @@ class Output:
         with self._guard:
             if self.broken is not None:
                 raise self.broken
-            self._size = 0
-            batch = b"".join([self._lines.popleft() for _ in range(len(self._lines))])
+            batch = bytes(self._taken)
+            del self._taken[: len(batch)]
             if batch:
                 self._send(self._compressor.compress(batch) if self._compressor is not None else batch)
 
     @property
     def waiting(self) -> bool:
         """Whether lines have been taken that are not written yet."""
-        return bool(self._lines)
+        return bool(self._taken)
 
     def finish(self) -> str | None:
         """Write the rest and give the file its name; return another name if that one has been taken meanwhile."""
@@ -119,7 +116,7 @@ class Output:
             raise
 
     def __repr__(self) -> str:
-        return f"<Output {self.name}, {len(self._lines)} lines waiting>"
+        return f"<Output {self.name}, {len(self._taken):,} bytes waiting>"
 
 
 class Descriptor:
