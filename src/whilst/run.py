@@ -9,6 +9,7 @@ import warnings
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -141,7 +142,7 @@ class Run(Generic[I, T]):
     # -- private ----------------------------------------------------------------------------------------------
 
     def _plain_records(self, outcomes: bool) -> Generator[Any, None, None]:
-        return consume_plain(lambda: self._begin_beside(outcomes), self._end_beside)
+        return consume_plain(partial(self._begin_beside, outcomes), self._end_beside)
 
     def _begin_beside(self, outcomes: bool) -> tuple[Driver, ThreadHandoff, Unpack]:
         self._take()
@@ -246,7 +247,7 @@ class Outcomes(Generic[I, T]):
 
 def records_of(run: Run[Any, Any]) -> Generator[Iterator[Record], None, None]:
     """Give the records behind the outcomes of `run`, many at once: for who writes them down, in plain code."""
-    return consume_together(lambda: run._begin_beside(True), run._end_beside)
+    return consume_together(partial(run._begin_beside, True), run._end_beside)
 
 
 def _unpack(driver: Driver, outcomes: bool) -> Unpack:

@@ -155,6 +155,8 @@ async def background_ends() -> None:
     await asyncio.sleep(2 * CLEANUP)
     while loop.virtual_clock.stands_back():
         await asyncio.sleep(2 * CLEANUP)
+    for _ in range(10):  # who waited for the last thread has a few steps to go
+        await asyncio.sleep(0)
 
 
 async def cut(make: Callable[[Gauge], Any], take: Callable[[Any], Any], at: int) -> bool:

@@ -39,7 +39,7 @@ class Unrest:
         self.count: int = 0
 
 
-unrest = Unrest()
+unrest: Unrest = Unrest()
 
 
 class Clock(Protocol):
