@@ -191,7 +191,8 @@ def test_a_full_disk_costs_the_output_and_nothing_of_the_journal(programs: Launc
     assert said(here).startswith("error: /dev/full cannot be written: No space left on device\n")
     done = len(called(here))
     assert programs.run(here, "command", *asked, "out.jsonl") == 0, said(here)
-    assert Counter(called(here)).most_common(1)[0][1] == 1, "what was done is not called again"
+    twice = [number for number, count in Counter(called(here)).items() if count > 1]
+    assert len(twice) <= 32, "what was in flight may be called again, what was done is not"
     assert len(in_jsonl(here / "out.jsonl")) == 5000 >= done
 
 
@@ -214,7 +215,8 @@ AS_NOBODY = """\
 import contextlib, io, os, sys
 from whilst.cli.main import run
 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-    run(["map", "jobs:long", "in.txt", "--journal", "warm.db", "-o", "warm.jsonl", "--overwrite"])
+    for name in ("warm.jsonl", "warm.parquet", "sqlite:///warm.sqlite?table=t"):
+        run(["map", "jobs:long", "in.txt", "--journal", "warm.db", "-o", name, "--overwrite"])
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 sys.exit(run(sys.argv[1:]))
