@@ -263,7 +263,7 @@ def test_a_csv_of_nothing_has_no_rows() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"1", "the row has 1 fields, the header names 2"),
+        (b"1", "the row has 1 field, the header names 2"),
         (b"1,2,3", "the row has 3 fields, the header names 2"),
         (b"a\xff,b", "not CSV: not UTF-8: byte 0xff at position 1"),
         (b"a\0,b", "not CSV: the row holds a NUL byte, which text does not"),

@@ -244,6 +244,13 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
             ["whilst map has no option --concurency", "try: whilst map --concurrency"],
         ),
         ([], ["missing argument 'TARGET'", "try: whilst map --help"]),
+        (["jobs.py:check", "urls.txt", "--format", "jsn"], ["invalid value for '--format'", "try: --format jsonl"]),
+        (["jobs.py:check", "urls.txt", "--call", "name"], ["invalid value for '--call'", "try: --call names"]),
+        (["jobs.py:check", "urls.txt", "--take", "0"], ["invalid value for '--take'", "try: --take 1"]),
+        (
+            ["jobs.py:check", "urls.txt", "-o", "new/out.jsonl"],
+            ["new/out.jsonl cannot be written: No such file", "in ", "try: mkdir -p new"],
+        ),
     ],
 )
 def test_a_wrong_argument(call: Call, arguments: list[str], lines: list[str]) -> None:

@@ -8,7 +8,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..io.open import local_path
+from ..io.open import is_local, local_path
 from ..io.output import sweep
 from ..io.rows import Rejected, Row
 from .feed import RowRejected
@@ -64,7 +64,7 @@ class Keeper:
     def _opened(self, ledger: Ledger) -> None:
         self._ledger = ledger
         for name in self._outputs:
-            if name != "-" and _is_local(name):  # the lock is ours now, so whoever was at it before is gone
+            if name != "-" and is_local(name):  # the lock is ours now, so whoever was at it before is gone
                 sweep(local_path(name), run_name(self.path) or "")
         if self._quiet:
             return
@@ -178,13 +178,9 @@ def _outputs_in(argv: tuple[str, ...]) -> list[str]:
 
 
 def _place(name: str, directory: str) -> str:
-    if not _is_local(name):
+    if not is_local(name):
         return _PASSWORD.sub(rf"\1{LEFT_OUT}", name)
     return os.path.realpath(os.path.join(directory, local_path(name)))
-
-
-def _is_local(name: str) -> bool:
-    return "://" not in name or name.startswith("file://")
 
 
 def _value_of(row: Any) -> Any:

@@ -91,7 +91,8 @@ def run(arguments: Sequence[str]) -> int:
         say(str(_no_such_option(error)))
         return USAGE
     except click.UsageError as error:
-        say(str(Problem(_as_fact(error.format_message()), remedy=f"{_command(error, arguments)} --help")))
+        remedy = _mended(error) or f"{_command(error, arguments)} --help"
+        say(str(Problem(_as_fact(error.format_message()), remedy=remedy)))
         return USAGE
     except click.ClickException as error:
         say(f"error: {_as_fact(error.format_message())}")
@@ -100,6 +101,23 @@ def run(arguments: Sequence[str]) -> int:
         say("interrupted: nothing was called")
         return 130
     return code if isinstance(code, int) else 0
+
+
+def _mended(error: click.UsageError) -> str:
+    """Return the option with a value that it takes, where it is known which was meant."""
+    parameter = error.param if isinstance(error, click.BadParameter) else None
+    if not isinstance(parameter, click.Option):
+        return ""
+    from ..io.refusal import closest
+
+    match parameter.type:
+        case click.Choice(choices=choices):
+            given = error.format_message().partition(": ")[2].partition(" is not")[0].strip("'")
+            return f"{parameter.opts[-1]} {closest(given, choices) or choices[0]}"
+        case click.IntRange(min=int(least)):
+            return f"{parameter.opts[-1]} {least}"
+        case _:
+            return ""
 
 
 def _command(error: click.UsageError, arguments: Sequence[str]) -> str:

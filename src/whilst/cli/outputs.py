@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import ExitStack
 
-from ..io.open import UnknownKind, open_output, output_format, standard_error
+from ..io.open import UnknownKind, is_local, local_path, open_output, output_format, standard_error
+from ..io.output import leftovers
 from ..io.refusal import Refused
 from ..io.sink import Shape, Sink
 from .deliver import Sinks
 from .keep import owns, run_name
-from .messages import Problem
+from .messages import Problem, say
 from .options import RunOptions
+
+MOST_LEFT = 3  # unfinished files of killed runs that are named
 
 
 def check_outputs(options: RunOptions) -> str:
@@ -56,7 +60,13 @@ def open_outputs(options: RunOptions, undo: ExitStack) -> Sinks:
 def open_sink(name: str, options: RunOptions, undo: ExitStack) -> Sink:
     """Open one output of a run; what an earlier run with the same journal wrote may be replaced."""
     overwrite = options.overwrite or (name != "-" and owns(options, name))
-    return open_named(name, undo, overwrite=overwrite, run=run_name(options.journal))
+    sink = open_named(name, undo, overwrite=overwrite, run=run_name(options.journal))
+    if options.journal is None and name != "-" and is_local(name) and not options.quiet:
+        for part in leftovers(local_path(name))[:MOST_LEFT]:
+            say(
+                f"note: {os.path.relpath(part)} is all that an earlier run left of {name}; it stays until you remove it"
+            )
+    return sink
 
 
 def open_named(name: str, undo: ExitStack, *, overwrite: bool, run: str | None = None) -> Sink:
@@ -71,9 +81,9 @@ def open_named(name: str, undo: ExitStack, *, overwrite: bool, run: str | None =
     except Refused as refused:
         raise problem_of(refused) from None
     except OSError as error:
-        raise Problem(
-            f"{name} cannot be written: {error.strerror}", f"in {os.path.dirname(os.path.abspath(name))}"
-        ) from None
+        folder = os.path.dirname(os.path.abspath(local_path(name)))
+        remedy = "" if os.path.exists(folder) else f"mkdir -p {shlex.quote(os.path.relpath(folder))}"
+        raise Problem(f"{name} cannot be written: {error.strerror}", f"in {folder}", remedy=remedy) from None
     undo.callback(sink.discard)
     return sink
 
@@ -101,7 +111,9 @@ def finish_sinks(sinks: list[Sink]) -> str:
     for output in sinks:
         try:
             kept = output.finish()
-            if kept is not None:
+            if kept is not None and output.broken is not None:
+                problems.append(f"  what could be written is in {kept}")
+            elif kept is not None:
                 problems.append(
                     f"error: {output.name} appeared meanwhile and was not replaced\n  results are in {kept}"
                 )

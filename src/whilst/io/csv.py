@@ -43,7 +43,8 @@ def read_csv(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rejecte
         elif isinstance(record, Rejected):
             yield record
         elif len(record) != len(header):
-            reason = f"the row has {len(record)} fields, the header names {len(header)}"
+            fields = "1 field" if len(record) == 1 else f"{len(record)} fields"
+            reason = f"the row has {fields}, the header names {len(header)}"
             yield rejected(lines.start, reason, ",".join(record).encode())
         else:
             value = dict(zip(header, record, strict=True))

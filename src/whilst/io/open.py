@@ -199,6 +199,11 @@ def local_path(name: str) -> str:
     return unquote(parts.path)
 
 
+def is_local(name: str) -> bool:
+    """Whether a name is that of a file here."""
+    return "://" not in name or name.startswith("file://")
+
+
 def _opener(name: str) -> Any:
     """Return the module for the name's scheme; None for a path."""
     if name.startswith("files:"):

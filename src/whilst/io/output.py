@@ -12,7 +12,7 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
@@ -88,18 +88,19 @@ class Output:
         return bool(self._taken)
 
     def finish(self) -> str | None:
-        """Write the rest and give the file its name; return another name if that one has been taken meanwhile."""
+        """Write the rest and give the file its name; return another if that one is taken, or not all could be written.
+
+        What a write met is `broken` and not raised again; OSError if the whole cannot be made durable.
+        """
         if self._ended:
             return None
         self._ended = True
-        try:
+        with suppress(OSError):
             self.flush()
             if self._compressor is not None:
                 with self._guard:
                     self._send(self._compressor.flush())
-        finally:
-            kept = self._place.finish()
-        return kept
+        return self._place.finish()
 
     def discard(self) -> None:
         """Forget everything: nothing was called, so there is nothing to keep."""
@@ -151,6 +152,7 @@ class UnfinishedFile:
         self.part: str = f"{self._path}.{os.getpid()}{'' if run is None else '.' + run}.part"
         """Its name until then."""
         self._descriptor = -1
+        self._broken = False
 
     def open(self) -> UnfinishedFile:
         """Create it; OSError if the folder is missing or closed to us."""
@@ -169,14 +171,21 @@ class UnfinishedFile:
 
     def write(self, data: bytes) -> None:
         """Write all of it."""
-        write_all(self._descriptor, data)
+        try:
+            write_all(self._descriptor, data)
+        except OSError:
+            self._broken = True
+            raise
 
     def finish(self) -> str | None:
-        """Make it durable and rename it; return the name it keeps if the final one must not be replaced."""
+        """Make it durable and rename it; return the name it keeps if it is not whole, or the final one is taken."""
         try:
-            os.fsync(self._descriptor)
+            if not self._broken:
+                os.fsync(self._descriptor)
         finally:
             os.close(self._descriptor)
+        if self._broken:
+            return self.part
         if self._overwrite:
             os.replace(self.part, self._path)
             return None
@@ -201,12 +210,22 @@ class UnfinishedFile:
 
 def sweep(path: str, run: str) -> None:
     """Remove what killed processes left unfinished of a run that can be resumed."""
+    for part in _parts(path, f".{run}.part"):
+        with suppress(OSError):
+            os.unlink(part)
+
+
+def leftovers(path: str) -> list[str]:
+    """Name what killed processes left unfinished of runs that cannot be resumed: it may be all there is of them."""
+    return sorted(_parts(path, ".part"))
+
+
+def _parts(path: str, ending: str) -> Iterator[str]:
     path = os.path.realpath(path)
-    for part in glob.glob(f"{glob.escape(path)}.*.{glob.escape(run)}.part"):
-        number = part[len(path) + 1 : -len(f".{run}.part")]
+    for part in glob.glob(f"{glob.escape(path)}.*{glob.escape(ending)}"):
+        number = part[len(path) + 1 : -len(ending)].rstrip("_")
         if number.isdigit() and not _is_alive(int(number)):
-            with suppress(OSError):
-                os.unlink(part)
+            yield part
 
 
 def _is_alive(pid: int) -> bool:

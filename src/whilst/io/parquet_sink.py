@@ -9,6 +9,7 @@ message holds the value.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any, cast
 
 from .jsonl import json_text
@@ -91,7 +92,8 @@ class ParquetSink:
 
     def finish(self) -> str | None:
         """Write the last row group and the end, and give the file its name."""
-        self._end()
+        with suppress(OSError):  # it is `broken`; what could be written keeps its own name
+            self._end()
         return self._output.finish()
 
     def discard(self) -> None:

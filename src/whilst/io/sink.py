@@ -66,7 +66,7 @@ class Sink(Protocol):
         ...
 
     def finish(self) -> str | None:
-        """Write the rest and give the output its name; return another name if that one has been taken meanwhile."""
+        """Write the rest and give the output its name; return another if that one is taken, or not all was written."""
         ...
 
     def discard(self) -> None:
