@@ -215,7 +215,7 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
         ),
         (
             ["jobs.py:check", "urls.txt", "-o", "no/out.csv"],
-            ["no/out.csv cannot be written: No such file or directory", "in "],
+            ["no/out.csv cannot be written: No such file or directory", "in ", "try: mkdir -p no"],
         ),
         (
             ["jobs.py:check", "urls.txt", "-o", "rows.jsonl"],
