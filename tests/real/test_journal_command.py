@@ -459,15 +459,6 @@ def test_an_empty_file_becomes_a_journal(do: Whilst) -> None:
     assert do.called == ["13"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_directory_that_cannot_be_written_is_named(do: Whilst) -> None:
-    closed = do.folder / "closed"
-    closed.mkdir(0o500)
-    code, _, said = do("map", "jobs:double", "inputs.txt", "--journal", "closed/run.db")
-    assert (code, do.called) == (4, [])
-    assert "its directory cannot be written" in said
-
-
 def test_what_is_whole_in_a_damaged_journal_is_rescued_and_gone_on_with(do: Whilst) -> None:
     do(*MAP)
     assert len(do.called) == 20
