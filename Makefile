@@ -18,6 +18,7 @@ demo: $(VENV)/.ready  ## twenty Pokémon one by one, then together
 	@$(BIN)/whilst demo
 
 test: $(VENV)/.ready  ## every test, in JOBS processes: one more than there are processors, for many tests wait
+	@$(BIN)/python -m compileall -q src
 	@$(BIN)/python -m pytest -q $(SHARED)
 
 check: $(VENV)/.ready  ## format, lint, types, layers

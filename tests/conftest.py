@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # what lies in a folder after a test is what the program put there
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # once loaded, its threads may end a child between fork and exec
 
 # Time limits of single examples are noise on a busy machine; pytest-timeout watches the whole test.
 settings.register_profile(

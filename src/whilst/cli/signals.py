@@ -1,15 +1,16 @@
 """What do Ctrl-C and `kill` do to a run? The first starts nothing new, the second ends it.
 
-A handler only puts the signal's number into a queue, the one thing that is safe at any instant; a thread of its own
-acts on it, so that it works also while the main thread is stuck in a write to a pipe that nobody reads.
+The interpreter writes the signal's number into a socket, whatever the main thread is doing; a thread of its own reads
+it and acts. So it works also while the main thread is stuck in a write to a pipe that nobody reads, even if the signal
+came just before that write began, when no handler would run any more.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -65,7 +66,8 @@ class Signals:
         self.in_flight: int = 0
         """How many those were."""
         self._patience = patience
-        self._queue: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._numbers, self._wakeup = socket.socketpair()
+        self._wakeup_before = -1
         self._before: dict[int, Any] = {}
         self._run: Controlled | None = None
         self._rescues: Sequence[Callable[[], object]] = ()
@@ -80,6 +82,8 @@ class Signals:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
+        self._wakeup.setblocking(False)
+        self._wakeup_before = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         return self
 
     def __exit__(
@@ -88,9 +92,12 @@ class Signals:
         """Put the handlers back, unless the process is being ended in haste."""
         self._over = True
         if not self.cut_short:
-            self._queue.put(None)
             for number, handler in self._before.items():
                 signal.signal(number, handler)
+            signal.set_wakeup_fd(self._wakeup_before)
+            self._wakeup.close()  # which ends the thread
+            if self._run is None:
+                self._numbers.close()
 
     @contextmanager
     def held(self) -> Generator[None, None, None]:
@@ -135,8 +142,8 @@ class Signals:
         """From now on signals drain `run`; `rescues` save what there is if the process must be ended by force."""
         self.check()
         self._rescues = rescues
-        threading.Thread(target=self._watch, args=(run,), name="whilst-signals", daemon=True).start()
         self._run = run
+        threading.Thread(target=self._watch, args=(run,), name="whilst-signals", daemon=True).start()
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self._holding:
@@ -145,10 +152,13 @@ class Signals:
         if self._run is None and not self._over:
             self._early = number
             raise Interrupted(number)
-        self._queue.put(number)
 
     def _watch(self, run: Controlled) -> None:
-        number = self._queue.get()
+        with self._numbers:
+            self._act(run)
+
+    def _act(self, run: Controlled) -> None:
+        number = self._next(inf)
         if number is None:
             return
         self.first = number
@@ -157,8 +167,8 @@ class Signals:
         ends = inf if number == signal.SIGINT else time.monotonic() + self._patience
         while True:
             try:
-                number = self._queue.get(timeout=None if ends == inf else max(0.0, ends - time.monotonic()))
-            except queue.Empty:
+                number = self._next(ends)
+            except TimeoutError:
                 break
             if number is None:
                 return
@@ -166,6 +176,16 @@ class Signals:
                 break
             ends = min(ends, time.monotonic() + self._patience)
         self._end(run)
+
+    def _next(self, ends: float) -> int | None:
+        """Return the next signal that is ours, None when the command is over; TimeoutError when that has not come."""
+        while True:
+            self._numbers.settimeout(None if ends == inf else max(0.001, ends - time.monotonic()))
+            told = self._numbers.recv(1)
+            if not told:
+                return None
+            if told[0] in self._before:
+                return told[0]
 
     def _end(self, run: Controlled) -> None:
         """Cancel, and end the process even if the main thread is stuck."""
