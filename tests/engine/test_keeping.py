@@ -197,7 +197,7 @@ async def test_outcomes_that_never_had_a_slot_free_none() -> None:
     assert [o.ok for o in seen] == [False] * 4 + [True] * 36
     assert run._driver is not None
     assert run._driver.intake.gate is not None
-    assert run._driver.intake.gate.taken == 0
+    assert run._driver.intake.gate.lines.taken == 0
     held = [when for when, item in server.starts]
     assert all(held.count(when) <= 2 for when in held)
 
@@ -210,7 +210,7 @@ async def test_attempts_that_fail_free_their_slot_although_the_journal_is_strict
     assert [record[6] for record in sorted(ledger.added, key=lambda r: r[0])] == [3, 2, 1, 1, 1, 1]
     assert run._driver is not None
     assert run._driver.intake.gate is not None
-    assert run._driver.intake.gate.taken == 0
+    assert run._driver.intake.gate.lines.taken == 0
 
 
 # -- what the journal knows ------------------------------------------------------------------------------------------

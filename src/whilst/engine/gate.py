@@ -69,11 +69,6 @@ class Gate:
         self._closed = self._ended = False
 
     @property
-    def taken(self) -> int:
-        """How many slots are taken by inputs that were let through and whose lane is not free again."""
-        return self.lines.taken
-
-    @property
     def concurrency(self) -> int:
         """How many calls may be in flight now, as far as that is one number for all."""
         if self.keyed:

@@ -134,7 +134,7 @@ class Passing:
         if not line.pending:
             self.back(line, record)
             return False
-        if not (self._is_followed(line, record) if not self._rated else self._gets_spare(line, record)):
+        if not (self._gets_spare(line, record) if self._rated else self._is_followed(line, record)):
             return False
         if line.claim.wanted and len(line.pending) == 1:
             line.claim.withdraw()  # this is its last input
