@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 1)))
 SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+ALONE := -n $(shell n=$(JOBS); echo $$((n > 2 ? 2 : n))) --dist load
 .PHONY: demo test check bench soak mutants format clean
 
 $(VENV)/.ready: pyproject.toml
@@ -17,9 +18,10 @@ $(VENV)/.ready: pyproject.toml
 demo: $(VENV)/.ready  ## twenty Pokémon one by one, then together
 	@$(BIN)/whilst demo
 
-test: $(VENV)/.ready  ## every test, in JOBS processes: one more than there are processors, for many tests wait
+test: $(VENV)/.ready  ## every test, in JOBS processes (one more than there are processors, as many wait), those with a clock last
 	@$(BIN)/python -m compileall -q src
-	@$(BIN)/python -m pytest -q $(SHARED)
+	@$(BIN)/python -m pytest -q $(SHARED) -m 'not clocked'
+	@$(BIN)/python -m pytest -q $(ALONE) -m clocked
 
 check: $(VENV)/.ready  ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

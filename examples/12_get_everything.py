@@ -35,7 +35,8 @@ def main(api: pokeapi.Api) -> None:
             folder, "get", "index.jsonl", "--take", "400", "-j", "50", "-o", "some.jsonl", "--failed", "refused.jsonl"
         )
         refused = (folder / "refused.jsonl").read_text().splitlines()
-        print(f"refused: {len(refused)}, the first: {json.loads(refused[0])['error'][:34]}\n")
+        first = json.loads(refused[0])["error"][:34] if refused else "none, on a slow machine"
+        print(f"refused: {len(refused)}, the first: {first}\n")
 
         whilst(folder, "get", "index.jsonl", "--rate", "200/s", "--retry", "10", "-o", "all.jsonl")
         documents = [json.loads(line)["value"] for line in (folder / "all.jsonl").read_text().splitlines()]

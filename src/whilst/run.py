@@ -103,7 +103,8 @@ class Run(Generic[I, T]):
         """Return the counts of this moment. From any thread."""
         if self._driver is None:
             plan = self._plan
-            return Summary(plan.name, plan.total, 0, 0, 0, 0, 0.0, plan.concurrency)
+            stopping = self._drained or self._cancelled
+            return Summary(plan.name, plan.total, 0, 0, 0, 0, 0.0, plan.concurrency, stopping=stopping)
         return self._driver.summary()
 
     def __enter__(self) -> Self:

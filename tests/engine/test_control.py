@@ -59,8 +59,17 @@ async def test_cancel_cancels_what_is_in_flight_and_the_iteration_raises() -> No
 async def test_drain_finishes_what_is_in_flight_and_the_iteration_ends_normally() -> None:
     gauge = Gauge({i: i for i in range(9)})
     run = whilst.map(gauge, range(9), concurrency=4)
-    asyncio.get_running_loop().call_later(1.5, run.drain)
+    seen: list[tuple[bool, int]] = []
+    later = asyncio.get_running_loop().call_later
+
+    def look() -> None:
+        now = run.summary()
+        seen.append((now.stopping, now.in_flight))
+
+    for when, act in ((1.4, look), (1.5, run.drain), (1.6, look), (2.5, look)):
+        later(when, act)
     assert await run == [0, 1, 2, 3, 4, 5]
+    assert seen == [(False, 4), (True, 4), (True, 3)]
     assert gauge.cancelled == []
 
 

@@ -174,6 +174,7 @@ def test_a_log_cut_at_any_offset_opens_to_a_committed_prefix_and_says_what_is_mi
     assert before >= 180
 
 
+@pytest.mark.timeout(300)
 def test_flipped_bits_never_give_a_wrong_result_and_never_reach_a_pickle(quick_path: Path) -> None:
     """Half of the flips hit a file without a log, half the log of one that crashed; some are found by SQLite."""
     (quick_path / "whole").mkdir()

@@ -23,11 +23,11 @@ urllib3 = pytest.importorskip("urllib3")
 SETTLED = 5.0  # seconds after which the limit should be known
 LASTS = 9.0
 LEAST_USED, MOST_REFUSED = 0.93, 0.03
-TRIES = 3
+TRIES = 5
 RETRY = whilst.Retry(attempts=50, budget=None, breaker=False)
 FOREVER = range(10**9)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.clocked, pytest.mark.timeout(180)]
 
 Client = Callable[[str], None]
 

@@ -121,6 +121,7 @@ def test_the_api_process_ends_with_the_demo() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.clocked
 @pytest.mark.parametrize("chapter", [0, 1])
 def test_map_reaches_95_percent_of_what_is_written_by_hand(api: str, chapter: int) -> None:
     told = story.chapters(api, sample(20, seed=3))[chapter]

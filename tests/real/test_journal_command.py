@@ -290,7 +290,7 @@ def test_a_signal_saves_what_is_in_flight_and_names_the_way_on(
     assert eventually(lambda: "nothing new is started, waiting for 4 in flight" in do.read("said"))
     (do.folder / "open").touch()
     assert do.programs.wait() == code
-    assert sorted(do.called) == [str(each) for each in range(1, 9)]
+    assert sorted(map(int, do.called)) == list(range(1, 9))
     assert "interrupted: 8 ok in" in do.said
     assert ", saved\n  go on: whilst resume run.db\n" in do.said
     assert [line["value"] for line in do.lines("out.jsonl")] == [str(each) for each in range(1, 9)]

@@ -25,7 +25,10 @@ from .messages import clean
 if TYPE_CHECKING:
     from typing import Self
 
+    from ..core.summary import Summary
+
 PATIENCE = 10.0  # seconds that a polite SIGTERM lets calls in flight go on
+HEARD = 0.5  # seconds in which a run should have heard that it is to drain
 END_WITHIN = 1.5  # seconds from the second signal that the process has to end by itself
 GLANCE = 0.1  # seconds between two looks for a signal while something is waited for
 RESCUE = 0.25  # seconds then, to give unfinished files their names, before it is ended
@@ -43,7 +46,7 @@ class Controlled(Protocol):
     def cancel(self) -> None:
         """Cancel what is in flight."""
 
-    def summary(self) -> Any:
+    def summary(self) -> Summary:
         """Return the counts."""
 
 
@@ -201,7 +204,10 @@ class Signals:
 
 def _tell(run: Controlled, number: int, patience: float) -> None:
     """Say what happens next, unless stderr is a pipe that is full: this thread must not wait."""
-    flying = run.summary().in_flight
+    ends = time.monotonic() + HEARD
+    while not (now := run.summary()).stopping and time.monotonic() < ends:
+        time.sleep(0.005)  # its loop hears of it in its next round; one that is blocked does not
+    flying = now.in_flight
     waiting = f"waiting for {flying:,} in flight" if flying else "finishing"
     if number == signal.SIGINT:
         text = f"interrupted: nothing new is started, {waiting}; a second Ctrl-C ends within 2 s"

@@ -28,6 +28,7 @@ class Summary:
         rejected: calls that were answered with "slower" (429, 503, refused connections).
         paused: seconds until calls go on, where all of them are held up: the other side asked for it, or a breaker is
             open.
+        stopping: whether nothing new is started any more: the run was told to end, or has ended.
         notes: what else a reader should know: breakers that opened, headers that were not believed, double retries.
 
     >>> import whilst
@@ -54,6 +55,7 @@ class Summary:
     waiting: int = 0
     rejected: int = 0
     paused: float = 0.0
+    stopping: bool = False
     notes: tuple[str, ...] = ()
 
     @property

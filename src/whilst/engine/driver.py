@@ -66,6 +66,8 @@ class Driver:
         self.source_context: contextvars.Context = plan.context
         self.queue: deque[Pair] = deque()
         self.finished: bool = False
+        self.stopped: bool = False
+        """Whether nothing new is started any more, because the run was told so."""
         self.orphan: bool = False
         self.error: BaseException | None = None
         """What the consumer raises after the last record."""
@@ -329,6 +331,7 @@ class Driver:
             for record in failures:
                 self._judging.settle(record)
         self._forget_inputs(untried)
+        self.stopped = horizon == 0
 
     def drop(self, after: int) -> None:
         """End the calls of inputs behind this index, without outcomes."""

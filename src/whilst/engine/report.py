@@ -59,6 +59,7 @@ class Told(Protocol):
     unwanted: int
     recalled: int
     finished: bool
+    stopped: bool
 
     @property
     def stopping(self) -> bool:
@@ -87,6 +88,7 @@ def summary_of(run: Told, elapsed: float) -> Summary:
         hedged=scope.hedged if scope is not None else 0,
         waiting=intake.waiting,
         rejected=failures.rejected,
+        stopping=run.stopped or run.finished,
         notes=_notes(run),
     )
 
