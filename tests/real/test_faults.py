@@ -26,6 +26,7 @@ aiohttp = pytest.importorskip("aiohttp")
 CALLS = 500 * int(os.environ.get("WHILST_SOAK", "1"))
 GRACE = 0.5  # seconds past its timeout that no call may last
 ROOM = 8  # times its own patience that a blocking call may take, so that a busy machine leaves no threads behind
+TRIES = 3  # as a machine may be busy with something else
 SILENT = {"silence", "drip"}
 
 EXPECTED = {
@@ -159,12 +160,15 @@ def test_every_call_fails_as_what_it_is_and_in_time(
     # More at once than a hundred would measure how long a busy machine takes to begin them.
     patience, concurrency = (0.5, 100) if fault in SILENT else (10.0, 16)
     timeout = ROOM * patience if library is by_requests else patience
-    with Lateness() as lateness:
-        outcomes = library(url_of(fault, server, stranger), timeout, concurrency)
-    assert len(outcomes) == CALLS
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    assert len(errors) == CALLS, "an answer that is none was taken for one"
-    assert max(outcome.took for outcome in outcomes) <= timeout + GRACE + lateness.worst
+    late: list[float] = []
+    while not late or late[-1] > 0:
+        assert len(late) < TRIES, late
+        with Lateness() as lateness:
+            outcomes = library(url_of(fault, server, stranger), timeout, concurrency)
+        assert len(outcomes) == CALLS
+        errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+        assert len(errors) == CALLS, "an answer that is none was taken for one"
+        late.append(max(outcome.took for outcome in outcomes) - (timeout + GRACE + lateness.worst))
 
     kinds = Counter(diagnose(error).kind for error in errors)
     assert len(kinds) == 1, Counter(map(repr, errors))

@@ -62,7 +62,8 @@ class Signals:
     """The signals of one command; a context manager that puts the handlers back."""
 
     def __init__(self, *, patience: float = PATIENCE) -> None:
-        self.first: int | None = None
+        self._first: int | None = None
+        self._said = threading.Event()  # what it leads to
         """The signal that ended the run, if one did."""
         self.cut_short: bool = False
         """Whether calls in flight were not waited for."""
@@ -101,6 +102,13 @@ class Signals:
             self._wakeup.close()  # which ends the thread
             if self._run is None:
                 self._numbers.close()
+
+    @property
+    def first(self) -> int | None:
+        """The signal by which the run was told to end; what comes next has been said by now."""
+        if self._first is not None:
+            self._said.wait(2 * HEARD)
+        return self._first
 
     @contextmanager
     def held(self) -> Generator[None, None, None]:
@@ -164,9 +172,10 @@ class Signals:
         number = self._next(inf)
         if number is None:
             return
-        self.first = number
+        self._first = number
         run.drain()
         _tell(run, number, self._patience)
+        self._said.set()
         ends = inf if number == signal.SIGINT else time.monotonic() + self._patience
         while True:
             try:
@@ -192,14 +201,14 @@ class Signals:
 
     def _end(self, run: Controlled) -> None:
         """Cancel, and end the process even if the main thread is stuck."""
-        assert self.first is not None
+        assert self._first is not None
         self.cut_short, self.in_flight = True, run.summary().in_flight
         run.cancel()
         time.sleep(END_WITHIN)
         for rescue in self._rescues:  # each on its own: one may be stuck where the main thread is
             threading.Thread(target=rescue, daemon=True).start()
         time.sleep(RESCUE)
-        os._exit(128 + self.first)
+        os._exit(128 + self._first)
 
 
 def _tell(run: Controlled, number: int, patience: float) -> None:
