@@ -6,7 +6,7 @@ made for every input.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +72,8 @@ class Rows:
 
     def close(self) -> None:
         """Let go of what is read."""
-        if isinstance(self._batches, Generator):
-            self._batches.close()
+        if (close := getattr(self._batches, "close", None)) is not None:
+            close()
 
 
 @dataclass(frozen=True, slots=True)
