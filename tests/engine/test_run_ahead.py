@@ -7,8 +7,24 @@ import pytest
 from kit import Gauge, asynchronously, virtually
 
 import whilst
+from whilst.engine.source import InBatches
+
+
+class Many(InBatches):
+    """Inputs that come seventy at a time."""
+
+    def __init__(self, count: int) -> None:
+        self._items = range(count)
+
+    def __iter__(self):
+        return iter(self._items)
+
+    def batches(self):
+        return (self._items[at : at + 70] for at in range(0, len(self._items), 70))
+
 
 SOURCES = {
+    "batches": Many,
     "a container": lambda count: list(range(count)),
     "a generator": lambda count: (i for i in range(count)),
     "an async generator": lambda count: asynchronously(range(count)),

@@ -100,6 +100,8 @@ def test_jsonl_is_a_value_a_line() -> None:
         (b'"a\0b"', "not JSON: invalid character (byte 2)"),
         (b'{"a": NaN}', "not JSON: NaN is no JSON value; null is"),
         (b"-Infinity", "not JSON: -Infinity is no JSON value; null is"),
+        (b'{"a": "\\ud83d"}', "not JSON: \\ud83d is half a character, and its other half is not there"),
+        (b'{"a": "\\udc00 and so on"}', "not JSON: \\udc00 is half a character, and its other half is not there"),
         (b"1e999", "not JSON: number out of range"),
         (b"[" * 200_000 + b"]" * 200_000, "the JSON is nested too deep"),
         (b'{"a":' * 200_000 + b"1" + b"}" * 200_000, "the JSON is nested too deep"),

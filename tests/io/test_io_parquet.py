@@ -206,3 +206,12 @@ def test_no_outcome_is_lost_whatever_the_values(
     write(path, list(pairs), group_rows=size)
     found = parquet.read_table(path).to_pylist()
     assert len(found) == len(pairs)
+
+
+def test_a_schema_that_arrow_finds_too_deep_is_said_in_its_words(tmp_path: Path) -> None:
+    kind, value = pyarrow.int32(), 1
+    for _ in range(60):
+        kind, value = pyarrow.list_(kind), [value]
+    parquet.write_table(pyarrow.table({"n": pyarrow.array([value], type=kind)}), tmp_path / "deep.parquet")
+    with pytest.raises(BrokenInput, match="too deeply nested"):
+        next(open_input(str(tmp_path / "deep.parquet")).rows())

@@ -269,3 +269,31 @@ def test_the_example_of_a_driver_runs_on_this_server(url: str) -> None:
     assert done.returncode == 0, done.stderr
     assert "driver: psycopg" in done.stdout
     assert "same: True" in done.stdout
+
+
+@pytest.mark.parametrize("by_key", [True, False])
+def test_a_value_that_python_has_not_costs_its_row_alone(url: str, sql: Sql, by_key: bool) -> None:
+    sql(f"CREATE TABLE t (id int {'PRIMARY KEY' if by_key else ''}, at timestamptz, many date[], long interval)")
+    sql("INSERT INTO t VALUES (1, 'now', NULL, NULL), (2, 'infinity', NULL, NULL), (3, NULL, '{-infinity}', NULL)")
+    sql("INSERT INTO t VALUES (4, NULL, NULL, '100000000 years'), (5, NULL, '{2026-01-02}', '1 day')")
+    first, *bad, last = values(f"{url}?table=t")
+    assert first["id"] == 1
+    assert last == {"id": 5, "at": None, "many": [datetime.date(2026, 1, 2)], "long": datetime.timedelta(1)}
+    assert [it.line for it in bad] == [2, 3, 4]
+    assert all(it.reason.startswith("a value has no meaning in Python: ") for it in bad)
+
+
+def test_json_nested_too_deep_costs_its_row_alone(url: str, sql: Sql) -> None:
+    sql("CREATE TABLE t (id int PRIMARY KEY, tree json)")
+    for number, deep in ((1, 1), (2, 3000), (3, 2)):
+        sql(f"INSERT INTO t VALUES ({number}, (repeat('[', {deep}) || repeat(']', {deep}))::json)")
+    name = f"{url}?table=t"
+    before, found = sys.getrecursionlimit(), open_input(name)
+    sys.setrecursionlimit(1000)
+    try:
+        first, second, third = found.rows()
+    finally:
+        sys.setrecursionlimit(before)
+    assert isinstance(first, Row)
+    assert isinstance(second, (Row, Rejected))  # how deep is too deep is the interpreter's to say
+    assert isinstance(third, Row)

@@ -113,15 +113,15 @@ def worker(call: Call, prepare: Callable[[object], Any]) -> Callable[[Row | Reje
     if isinstance(call.target.fn, Flow):
         return _flow_worker(whole, prepare)
 
-    async def call_async(row: Row | Rejected) -> Any:
+    async def call_async(row: Any) -> Any:
         if type(row) is Rejected:
             raise RowRejected(row.reason)
-        return prepare(await fn(cast("Row", row).value))
+        return prepare(await fn(row.value))
 
-    def call_plain(row: Row | Rejected) -> Any:
+    def call_plain(row: Any) -> Any:
         if type(row) is Rejected:
             raise RowRejected(row.reason)
-        value = fn(cast("Row", row).value)
+        value = fn(row.value)
         return finish(value) if hasattr(value, "__await__") else prepare(value)
 
     async def finish(value: Awaitable[object]) -> Any:

@@ -56,8 +56,17 @@ class Sinks:
 def deliver(run: Run[Row | Rejected, Any], sinks: Sinks, feed: Feed, tally: Tally, *, prepared: bool) -> None:
     """Write every outcome as it comes, its value `prepared` for the output or not; what ends the run is raised."""
     write, delivered = sinks.out.write if prepared else _preparing(sinks.out), feed.delivered
+    write_all = sinks.out.write_all if prepared else None
     with run:
-        for records in records_of(run):
+        for taken in records_of(run):
+            records = [*taken]
+            if write_all is not None and not [1 for record in records if record[3] is not None]:
+                rows = [record[1] for record in records]
+                write_all(rows, [record[2] for record in records])
+                tally.ok += len(rows)
+                feed.all_delivered(rows)
+                del records, rows  # while the next ones are waited for
+                continue
             for _, row, value, error, _, _, attempts in records:
                 if error is None:
                     try:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
-from ..io.rows import Rejected, Row, rejected
+from ..engine.source import InBatches
+from ..io.rows import Rejected, Row, Rows, rejected
 
 LARGE = 64 * 1024  # bytes; a thousand smaller rows are no burden, so only larger ones are counted
 MOST_LARGE = 256 * 1024 * 1024  # bytes of large rows that may be read and not yet delivered
+
+
+_ONLY_ROWS = frozenset({Row})
+_raw: Callable[[Any], bytes] = attrgetter("raw")
+_line: Callable[[Any], int] = attrgetter("line")
 
 
 class RowRejected(Exception):
     """A row that was never an input; its outcome is this, so that it keeps its place among the others."""
 
 
-class Feed:
+class Feed(InBatches):
     """The source of a run. A row that does not fit is rejected on its own; large rows wait for room.
 
     Without that wait a thousand rows of 16 MiB could be read ahead of a slow call: 16 GB.
@@ -47,8 +54,11 @@ class Feed:
 
     def __iter__(self) -> Iterator[Row | Rejected]:
         """Give the rows; on the run's own thread."""
+        return self._one_by_one(self._rows)
+
+    def _one_by_one(self, rows: Iterable[Row | Rejected]) -> Iterator[Row | Rejected]:
         misfit = self._misfit
-        for row in self._rows:
+        for row in rows:
             if type(row) is Row:
                 if len(row.raw) > LARGE and not self._take(len(row.raw)):
                     return
@@ -58,6 +68,19 @@ class Feed:
                     continue
             yield row
 
+    def batches(self) -> Iterator[Sequence[Row | Rejected]]:
+        """Give the rows, many at once where nothing has to be said of each; on the run's own thread."""
+        if not isinstance(self._rows, Rows) or self._misfit is not None:
+            yield from ([row] for row in self)
+            return
+        for rows in self._rows.batches():
+            if _ONLY_ROWS.issuperset(map(type, rows)) and max(map(len, map(_raw, rows))) <= LARGE:
+                yield rows
+            else:
+                yield from ([row] for row in self._one_by_one(rows))
+            if self._closed:
+                return
+
     def delivered(self, row: Row | Rejected) -> None:
         """Take note that a row's outcome has been written."""
         if row.line > self.last_line:
@@ -66,6 +89,14 @@ class Feed:
             self._look_further(self._after(row))
         if self._held and type(row) is Row and len(row.raw) > LARGE:
             self._give(len(row.raw))
+
+    def all_delivered(self, rows: Sequence[Row | Rejected]) -> None:
+        """Take note that the outcomes of some rows have been written."""
+        if self._after is not None or self._held:
+            for row in rows:
+                self.delivered(row)
+        else:
+            self.last_line = max(self.last_line, *map(_line, rows))
 
     def close(self) -> None:
         """Let a reader that waits for room end."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..io.open import Input, UnknownKind, open_input
 from ..io.refusal import Refused, closest
-from ..io.rows import Rejected, Row
+from ..io.rows import Rejected, Row, Rows
 from .messages import DISK, Problem
 from .outputs import problem_of
 from .progress import Progressing
@@ -67,7 +67,10 @@ def peek(rows: Iterator[Row | Rejected], source: Source) -> tuple[Row | Rejected
         raise Problem(f"{source.name} is no {kind}: {error}") from None
     except OSError as error:
         raise Problem(f"{source.name} cannot be read: {error.strerror}", code=DISK) from None
-    return first, rows if first is None else itertools.chain([first], rows)
+    if first is None or not isinstance(rows, Rows):
+        return first, rows if first is None else itertools.chain([first], rows)
+    rows.unread(first)
+    return first, rows
 
 
 def _close_file(name: str) -> str:

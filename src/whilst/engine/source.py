@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator, Sequence
 from contextvars import Context
 from itertools import islice
 from typing import Any, Protocol
@@ -73,6 +74,15 @@ class Source(Protocol):
 
     async def gone(self) -> None:
         """Return, after `close`, when nothing reads any more and a generator is closed, or it takes too long."""
+
+
+class InBatches(Iterable[Any]):
+    """Inputs of our own that come many at a time, and are admitted so: no step of Python for each."""
+
+    @abstractmethod
+    def batches(self) -> Iterator[Sequence[Any]]:
+        """Give all inputs, as many at once as are there without waiting for more."""
+        ...
 
 
 def is_container(inputs: object) -> bool:
@@ -207,7 +217,10 @@ class ThreadFeeder:
             inputs, self._inputs = self._inputs, None
             if inputs is not None:
                 try:
-                    self._read(inputs)
+                    if isinstance(inputs, InBatches):
+                        self._read_batches(inputs.batches())
+                    else:
+                        self._read(inputs)
                 finally:
                     if isinstance(inputs, Generator):  # on its own thread, whoever else still refers to it
                         self._cleaning = True
@@ -224,6 +237,23 @@ class ThreadFeeder:
         if not self._closed:
             self._reader.ended(error)
 
+    def _read_batches(self, batches: Iterator[Sequence[Any]]) -> None:
+        index = 0
+        for batch in batches:
+            begin = 0
+            while begin < len(batch):
+                some = batch[begin : begin + self._limit - index]
+                with self._guard:
+                    if self._closed:
+                        return
+                    self.inbox.extend(enumerate(some, index))
+                    self.admitted = index = index + len(some)
+                begin += len(some)
+                if self._hungry:
+                    self._ring()
+                if index >= self._limit and not self._wait_for_room(index):
+                    return
+
     def _read(self, inputs: Iterable[Any]) -> None:
         index = 0
         for item in inputs:
@@ -233,13 +263,15 @@ class ThreadFeeder:
                 self.inbox.append((index, item))
                 self.admitted = index = index + 1
             if self._hungry:
-                self._hungry = False
-                self._tell(self._arrived)
+                self._ring()
             if index >= self._limit:
-                self.full = True
                 del item
                 if not self._wait_for_room(index):
                     return
+
+    def _ring(self) -> None:
+        self._hungry = False
+        self._tell(self._arrived)
 
     def _arrived(self) -> None:
         self._reader.arrived()
@@ -254,6 +286,7 @@ class ThreadFeeder:
             self._reader.arrived()
 
     def _wait_for_room(self, index: int) -> bool:
+        self.full = True
         while index >= self._limit:
             self._room.clear()
             if index < self._limit:

@@ -93,6 +93,10 @@ class CsvWriter:
             return _line([prepared])
         return _line([*self._input(row), prepared, *self._blank])
 
+    def values(self, rows: Sequence[Row], prepared: Sequence[Any]) -> bytes:
+        """Return the lines of successes."""
+        return b"".join(map(self.value, rows, prepared))
+
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> bytes:
         """Return the line of a failure, or of a row that was rejected before any call."""
         if isinstance(row, Rejected):

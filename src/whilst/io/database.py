@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
+from .postgres import forgive
 from .refusal import Refused, closest, listed, load_extra
 
 PATIENCE = 10  # seconds for a connection to PostgreSQL, unless the URL has a connect_timeout
@@ -161,9 +162,12 @@ def _sqlite(sa: Any, url: Any, name: str, create: bool) -> Any:
 def _server(sa: Any, url: Any, name: str) -> Any:
     timeout = {} if "connect_timeout" in url.query else {"connect_timeout": PATIENCE}
     try:
-        return sa.create_engine(
+        engine = sa.create_engine(
             url, connect_args=timeout if "psycopg" in url.drivername else {}, poolclass=sa.pool.NullPool
         )
+        if engine.driver == "psycopg":
+            sa.event.listen(engine, "connect", forgive)
+        return engine
     except ModuleNotFoundError as missing:
         driver = str(missing.name)
         install = "'psycopg[binary]'" if driver == "psycopg" else driver

@@ -14,14 +14,14 @@ import operator
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from .lines import ByteStream, split_batches
 from .output import Output
-from .rows import MAX_ROW, Overlong, Rejected, Row, bad_text, rejected, too_long
+from .rows import MAX_ROW, Overlong, Rejected, Row, Rows, bad_text, rejected, too_long
 from .sink import LineSink
 
 _SPACED_COLON = re.compile(rb"[ \t\r]:")
@@ -29,17 +29,14 @@ TOGETHER = 512  # lines that are read at once: the interpreter's lock is not let
 _NOT_A_NUMBER = re.compile(rb"(?<![\w\"])(NaN|-?Infinity)\b")
 
 
-def read_jsonl(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
+def read_jsonl(source: ByteStream, limit: int = MAX_ROW) -> Rows:
     """Give the value of each line; empty lines are skipped.
 
     An object with both `input` and `error` is a line of a failures file and stands for its input; one that was a
     rejected row stays rejected. A line that is not strict JSON, is nested too deep or is over `limit` bytes is
     rejected; the lines after it are read.
     """
-    for first, lines in split_batches(source.chunks(), limit):
-        for start in range(0, len(lines), TOGETHER):
-            some = lines[start : start + TOGETHER]
-            yield from _plain_rows(first + start, some) or _any_rows(first + start, some, limit)
+    return Rows(_batches(source, limit))
 
 
 def json_text(value: object) -> bytes:
@@ -89,12 +86,26 @@ class JsonlWriter:
             return prepared + b"\n"
         return b'{"input":%b,"value":%b}\n' % (row.raw, prepared)
 
+    def values(self, rows: Sequence[Row], prepared: Sequence[bytes]) -> bytes:
+        """Return the lines of successes."""
+        if self._values_only:
+            return b"\n".join([*prepared, b""])
+        lines = [row.raw + b',"value":' + made for row, made in zip(rows, prepared, strict=True)]
+        return b'{"input":%b}\n' % b'}\n{"input":'.join(lines)
+
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> bytes:
         """Return the line of a failure, or of a row that was rejected before any call."""
         if isinstance(row, Rejected):
             text = _encode({"line": row.line, "error": row.reason, "input": row.excerpt})
             return text + b"\n"
         return b'{"input":%b,"error":%b,"attempts":%d}\n' % (row.raw, _encode(_valid(error)), attempts)
+
+
+def _batches(source: ByteStream, limit: int) -> Iterator[Sequence[Row | Rejected]]:
+    for first, lines in split_batches(source.chunks(), limit):
+        for start in range(0, len(lines), TOGETHER):
+            some = lines[start : start + TOGETHER]
+            yield _plain_rows(first + start, some) or [*_any_rows(first + start, some, limit)]
 
 
 def _plain_rows(first: int, lines: list[bytes | Overlong]) -> list[Row] | None:
@@ -188,8 +199,21 @@ def _rejected(number: int, error: Exception, line: bytes) -> Rejected:
         return rejected(number, str(error), line)
     if found := _NOT_A_NUMBER.search(line):
         return rejected(number, f"not JSON: {found[1].decode()} is no JSON value; null is", line)
+    if half := _half_character(line):
+        return rejected(number, f"not JSON: {half} is half a character, and its other half is not there", line)
     text = str(error).removeprefix("JSON is malformed: ")
     return rejected(number, f"not JSON: {text[0].lower()}{text[1:]}", line)
+
+
+def _half_character(line: bytes) -> str:
+    """Return the escape of a surrogate without its other; the decoder calls a text that ends in one truncated."""
+    try:
+        json.dumps(json.loads(line), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        return f"\\u{ord(error.object[error.start]):04x}"
+    except (ValueError, RecursionError):
+        pass
+    return ""
 
 
 def _unwrapped(number: int, value: dict[str, Any], line: bytes) -> Row | Rejected:

@@ -34,6 +34,10 @@ def read_parquet(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rej
             file = parquet.ParquetFile(source.file(), buffer_size=BUFFER, pre_buffer=False)
         except pyarrow.ArrowException as error:
             raise ValueError(_first_line(error)) from None
+        except OSError as error:
+            if error.strerror is not None:
+                raise
+            raise BrokenInput(_first_line(error)) from None  # pyarrow's own, which has a text alone
         names: list[str] = file.schema_arrow.names
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"it names the column {twice[0]!r} twice")

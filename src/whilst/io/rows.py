@@ -6,6 +6,7 @@ made for every input.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,43 @@ class Rejected:
     line: int
     reason: str
     excerpt: str
+
+
+class Rows:
+    """Rows as they are read: one by one, or as many at once as have come.
+
+    >>> rows = Rows(iter([[Row(1, 7, b"7"), Row(2, 8, b"8")], [Row(3, 9, b"9")]]))
+    >>> next(rows).line, [[row.line for row in some] for some in rows.batches()]
+    (1, [[2], [3]])
+    """
+
+    def __init__(self, batches: Iterator[Sequence[Row | Rejected]]) -> None:
+        self._batches = batches
+        self._here: Iterator[Row | Rejected] = iter(())
+
+    def __iter__(self) -> Rows:
+        return self
+
+    def __next__(self) -> Row | Rejected:
+        while True:
+            for row in self._here:
+                return row
+            self._here = iter(next(self._batches))
+
+    def batches(self) -> Iterator[Sequence[Row | Rejected]]:
+        """Give the rows that are left, many at once; never none."""
+        if here := [*self._here]:
+            yield here
+        yield from filter(None, self._batches)
+
+    def unread(self, row: Row | Rejected) -> None:
+        """Put back the row that was read last."""
+        self._here = iter([row, *self._here])
+
+    def close(self) -> None:
+        """Let go of what is read."""
+        if (close := getattr(self._batches, "close", None)) is not None:
+            close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .output import Output
 from .rows import Rejected, Row
+
+TOGETHER = 32  # lines made at once; more gain nothing, and they may be large
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ class Sink(Protocol):
         """Take a success; Unfit if this value alone has no place here, OSError if nothing has any more."""
         ...
 
+    @property
+    def write_all(self) -> Callable[[Sequence[Row], Sequence[Any]], None] | None:
+        """Do as `write` for many at once; None where a single value may be Unfit."""
+        ...
+
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
         """Take a failure, or a row that was rejected before any call."""
         ...
@@ -87,6 +94,10 @@ class Writer(Protocol):
 
     def value(self, row: Row, prepared: Any) -> bytes:
         """Return the line of a success."""
+        ...
+
+    def values(self, rows: Sequence[Row], prepared: Sequence[Any]) -> bytes:
+        """Return the lines of successes."""
         ...
 
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> bytes:
@@ -124,6 +135,12 @@ class LineSink:
         if head := writer.head():
             self._output.write(head)
         self.write, self.prepare = self._output.writing(writer.value), writer.prepare  # no call of ours in between
+
+    def write_all(self, rows: Sequence[Row], prepared: Sequence[Any]) -> None:
+        """Take the lines of successes."""
+        values, write = self._writer.values, self._output.write
+        for at in range(0, len(rows), TOGETHER):
+            write(values(rows[at : at + TOGETHER], prepared[at : at + TOGETHER]))
 
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
         """Take the line of a failure."""

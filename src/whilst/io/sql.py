@@ -148,6 +148,8 @@ def _row(number: int, value: dict[str, Any], limit: int) -> Row | Rejected:
 
 def _text(value: Any) -> Any:
     """Write what a driver has a type of its own for (ranges, addresses) as its text."""
+    if isinstance(value, Exception):  # in place of a value: see `postgres`
+        raise ValueError(f"a value has no meaning in Python: {' '.join(str(value).split())[:200]}")
     try:
         return plain(value)
     except TypeError:

@@ -6,17 +6,20 @@ from collections.abc import Iterator
 
 import msgspec
 
-from .lines import ByteStream, split_lines
-from .rows import MAX_ROW, Overlong, Rejected, Row, bad_text, rejected, too_long
+from .lines import ByteStream, split_batches
+from .rows import MAX_ROW, Overlong, Rejected, Row, Rows, bad_text, rejected, too_long
 
 
-def read_text(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rejected]:
+def read_text(source: ByteStream, limit: int = MAX_ROW) -> Rows:
     """Give each line as a string, without its line end; lines of nothing but blanks are skipped.
 
     A line that is not UTF-8, has a NUL or is over `limit` bytes is rejected; the lines after it are read.
     """
-    encode = msgspec.json.Encoder().encode
-    for number, line in split_lines(source.chunks(), limit):
+    return Rows([*_rows(first, lines, limit)] for first, lines in split_batches(source.chunks(), limit))
+
+
+def _rows(first: int, lines: list[bytes | Overlong], limit: int) -> Iterator[Row | Rejected]:
+    for number, line in enumerate(lines, first):
         if isinstance(line, Overlong):
             yield too_long(number, line, limit)
             continue
@@ -32,4 +35,7 @@ def read_text(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Reject
         except UnicodeDecodeError as error:
             yield bad_text(number, error, line)
         else:
-            yield Row(number, value, encode(value))
+            yield Row(number, value, _encode(value))
+
+
+_encode = msgspec.json.Encoder().encode

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from struct import Struct
+from struct import Struct, pack
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -157,8 +157,8 @@ def packed(batch: Batch) -> bytes:
         (
             _column("Q", batch.keys),
             _column("Q", batch.rests),
-            _column("f", batch.started),
-            _column("f", batch.took),
+            pack(f"<{len(batch.started)}f", *batch.started),  # an array of floats takes twice as long
+            pack(f"<{len(batch.took)}f", *batch.took),
             _column("I", tuple(accumulate(map(len, batch.inputs)))),
             _column("I", tuple(accumulate(map(len, texts)))),
             *batch.inputs,

@@ -73,10 +73,14 @@ class Index:
         `keys` and `rests` become those of their occurrences, where equal ones were seen before.
         """
         table = self._table
+        new: dict[int, int | None] = dict.fromkeys(keys)
+        if len(new) == len(keys) and table.keys().isdisjoint(new):  # none was ever seen: half of what a look takes
+            table.update(new)
+            return [NOWHERE] * len(keys)
         blocks: list[Any] = list(map(table.get, keys, repeat(NOWHERE)))
-        if None in blocks or len(set(keys)) < len(keys):  # some were seen before: one after another
+        if None in blocks or len(new) < len(keys):  # some were seen before: one after another
             return self._with_repeats(keys, rests)
-        table.update(zip(keys, repeat(None)))
+        table.update(new)
         return blocks
 
     def block(self, number: int, store: Store, journal: bytes) -> Block:

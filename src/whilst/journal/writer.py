@@ -11,7 +11,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from itertools import compress, repeat
+from itertools import compress, islice, repeat
+from typing import Any
 
 from ..core.outcome import Record
 from ..errors import JournalError
@@ -28,6 +29,7 @@ COMMIT, MOST = 2048, 4096
 COMMIT_BYTES = 8 * 1024 * 1024
 WITHIN = 0.050  # seconds that an outcome waits for others
 _NEVER = sys.maxsize
+_UNKNOWN: Any = ()
 
 Pending = dict[int, tuple[int, int, bytes]]
 Told = Callable[[int, JournalError | None], None]
@@ -133,8 +135,7 @@ class Writer:
 
     def _taken(self) -> list[Record]:
         """Take a commit's worth from the queue."""
-        take = self.queue.popleft
-        records = [take() for _ in range(min(MOST, len(self.queue)))]
+        records = list(islice(iter(self.queue.popleft, None), min(MOST, len(self.queue))))
         self._taken_so_far += len(records)
         return records
 
@@ -156,10 +157,9 @@ class Writer:
         """Put records into columns with what their inputs are known by, count them, and cut them to size."""
         if not records:
             return []
-        found = list(map(self.pending.pop, [record[0] for record in records], repeat(None)))
-        known = [each for each in found if each is not None]
-        if len(known) < len(found):  # in the journal already, or never identified
-            records = list(compress(records, found))
+        known = list(map(self.pending.pop, [record[0] for record in records], repeat(_UNKNOWN)))
+        if not all(known):  # in the journal already, or never identified
+            records, known = list(compress(records, known)), list(filter(None, known))
             if not records:
                 return []
         batch = _in_columns(records, known)

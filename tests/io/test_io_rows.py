@@ -1,0 +1,75 @@
+"""Rows, one by one or many at once: nothing is lost or told twice, however the two are mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whilst.cli.feed import LARGE, Feed
+from whilst.io.csv import CsvWriter
+from whilst.io.jsonl import JsonlWriter
+from whilst.io.rows import Rejected, Row, Rows
+
+BAD = Rejected(2, "broken", "")
+
+
+def rows_of(sizes: Sequence[int]) -> list[list[Row | Rejected]]:
+    numbers = iter(range(1, 1 + sum(sizes)))
+    return [[Row(next(numbers), None, b"null") for _ in range(size)] for size in sizes]
+
+
+@given(st.lists(st.integers(0, 4)), st.integers(0, 6))
+def test_what_was_not_read_one_by_one_comes_many_at_once(sizes: list[int], alone: int) -> None:
+    rows = Rows(iter(rows_of(sizes)))
+    first = [row for row, _ in zip(rows, range(alone), strict=False)]
+    if len(first) == alone and sum(sizes) > alone:  # `zip` has taken one more than it gave
+        rest = [row for some in rows.batches() for row in some]
+        assert [row.line for row in first + rest] == [it for it in range(1, sum(sizes) + 1) if it != alone + 1]
+    else:
+        assert [row.line for row in first] == [*range(1, sum(sizes) + 1)]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1))
+def test_a_row_that_was_put_back_comes_first(sizes: list[int]) -> None:
+    rows = Rows(iter(rows_of(sizes)))
+    if (first := next(rows, None)) is not None:
+        rows.unread(first)
+    batches = list(rows.batches())
+    assert [row.line for some in batches for row in some] == [*range(1, sum(sizes) + 1)]
+    assert all(batches)
+
+
+def test_a_feed_gives_a_row_alone_where_something_has_to_be_said_of_it() -> None:
+    small, large = Row(1, None, b"1"), Row(3, None, b"x" * (LARGE + 1))
+    for some in ([small, BAD, small], [small, large], [large, BAD]):
+        feed = Feed(Rows(iter([some, [small, small]])), None, "rows")
+        assert [*feed.batches()] == [*([row] for row in some), [small, small]]
+
+
+def test_a_feed_takes_large_rows_one_after_another_also_when_rows_come_many_at_once() -> None:
+    large = Row(1, None, b"x" * (LARGE + 1))
+    feed = Feed(Rows(iter([[large, large], [large]])), None, "rows", room=LARGE + 1)
+    batches = feed.batches()
+    for _ in range(3):
+        assert next(batches) == [large]
+        feed.all_delivered([large])
+    assert next(batches, None) is None
+
+
+def test_a_closed_feed_reads_no_further() -> None:
+    large = Row(1, None, b"x" * (LARGE + 1))
+    feed = Feed(Rows(iter([[large, large], [large], [large]])), None, "rows", room=LARGE + 1)
+    batches = feed.batches()
+    next(batches)
+    feed.close()
+    assert [*batches] == []
+
+
+@given(st.lists(st.tuples(st.binary(max_size=5), st.binary(max_size=5)), min_size=1), st.booleans())
+def test_lines_made_together_are_those_made_one_by_one(texts: list[tuple[bytes, bytes]], values_only: bool) -> None:
+    rows, prepared = [Row(1, None, raw) for raw, _ in texts], [made for _, made in texts]
+    json_lines, csv_lines = JsonlWriter(values_only=values_only), CsvWriter(values_only=values_only)
+    for writer in (json_lines, csv_lines):
+        assert writer.values(rows, prepared) == b"".join(map(writer.value, rows, prepared))
