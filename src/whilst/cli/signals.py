@@ -48,6 +48,7 @@ class Controlled(Protocol):
 
     def summary(self) -> Summary:
         """Return the counts."""
+        ...
 
 
 class Interrupted(BaseException):
