@@ -104,7 +104,15 @@ class JournalChanged(JournalError):
 
 
 class JournalDamaged(JournalError):
-    """The file of a journal is damaged where SQLite itself needs it; `whilst.journal.rescue` gets out what is whole."""
+    """The file of a journal is damaged where SQLite itself needs it; `whilst.journal.rescue` gets out what is whole.
+
+    Attributes:
+        path: the file that can be rescued, else empty.
+    """
+
+    def __init__(self, fact: str, *evidence: str, remedy: str = "", path: str = "") -> None:
+        super().__init__(fact, *evidence, remedy=remedy)
+        self.path = path
 
 
 class Unstorable(JournalError):

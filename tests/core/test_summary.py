@@ -23,6 +23,7 @@ def summary(**changes: Any) -> Summary:
             {"ok": 1, "failed": 3, "failures": {"429": 2, "ValueError": 1}},
             "fetch: 1 ok, 3 failed (2 429, 1 ValueError) in 2.00 s (2/s)",
         ),
+        ({"retried": 2, "hedged": 9}, "fetch: 0 ok in 2.00 s (0/s), 2 retries, 9 hedged"),
         ({"in_flight": 8}, "fetch: 0 ok in 2.00 s (0/s), 8 in flight"),
         (
             {"abandoned": 2, "left_behind": ("2 x f() (a.py line 3)",)},

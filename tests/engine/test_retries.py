@@ -268,6 +268,20 @@ async def test_a_judge_that_raises_ends_the_attempts_with_a_note() -> None:
     assert outcome.error.__notes__ == ["whilst: no further attempt, because Retry(on=…) itself raised KeyError('mine')"]
 
 
+def test_an_exception_that_inputs_share_is_noted_once_when_the_judge_raises() -> None:
+    shared = LookupError("the same object")
+
+    def fail(_: int) -> None:
+        raise shared
+
+    def judge(_: BaseException) -> bool:
+        raise KeyError("mine")
+
+    run = whilst.map(fail, range(3), retry=whilst.Retry(on=judge))
+    assert [outcome.error for outcome in run.outcomes()] == [shared] * 3
+    assert len(shared.__notes__) == 1
+
+
 @virtually
 async def test_a_programming_error_and_a_401_are_not_tried_again() -> None:
     class Unauthorized(Exception):

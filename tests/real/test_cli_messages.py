@@ -251,10 +251,29 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
             ["jobs.py:check", "urls.txt", "-o", "new/out.jsonl"],
             ["new/out.jsonl cannot be written: No such file", "in ", "try: mkdir -p new"],
         ),
+        (
+            ["jobs.py:check", "rows.jsonl", "-o", "./rows.jsonl", "--overwrite"],
+            ["-o ./rows.jsonl is INPUT", "a run that ends early would leave nothing", "try: -o ./rows-out.jsonl"],
+        ),
+        (
+            ["jobs.py:check", "rows.jsonl", "--failed", "rows.jsonl", "--overwrite"],
+            ["--failed rows.jsonl is INPUT", "a run that ends early", "try: --failed rows-out.jsonl"],
+        ),
+        (["jobs.py:check", "urls.txt", "--journal", ""], ["--journal names no file", "try: --journal run.db"]),
+        (
+            ["jobs.py:check", "urls.txt", "--journal", "run.db", "--journal-key", "id"],
+            ["--journal-key id: row 1 of urls.txt has no such field", "it is 'https://a'", "try: rows with fields"],
+        ),
+        (
+            ["jobs.py:both", "wide.csv", "--journal", "run.db", "--journal-key", "idd"],
+            ["--journal-key idd: row 2 of wide.csv has no such field", "it has id, n", "try: --journal-key id"],
+        ),
     ],
 )
-def test_a_wrong_argument(call: Call, arguments: list[str], lines: list[str]) -> None:
+def test_a_wrong_argument(call: Call, here: Path, arguments: list[str], lines: list[str]) -> None:
+    (here / "wide.csv").write_text("id,n\n1,2\n")
     said = usage(call, "map", *arguments).splitlines()
+    assert not (here / "run.db").exists()
     assert len(said) == len(lines)
     for line, start in zip(said, ["error: " + lines[0], *(f"  {it}" for it in lines[1:])], strict=True):
         assert line.startswith(start)

@@ -580,6 +580,15 @@ def test_retries_under_a_session_of_requests_are_seen(server: FaultServer, raise
     assert retried_inside(failure(by_requests, server.url("seconds"))) == ""
 
 
+@pytest.mark.parametrize("fault", ["reset", "closed"])
+def test_a_connection_that_broke_under_plain_requests_was_not_retried_by_urllib3(
+    server: FaultServer, fault: str
+) -> None:
+    error = failure(by_requests, server.url(fault))
+    assert "Connection aborted" in str(error)
+    assert retried_inside(error) == ""
+
+
 @pytest.mark.parametrize(("count", "found"), [(0, ""), (1, "openai")])
 def test_retries_of_openai_are_seen(server: FaultServer, count: int, found: str) -> None:
     openai = pytest.importorskip("openai")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -318,6 +319,18 @@ def test_an_exit_with_open_connections_says_nothing() -> None:
             [sys.executable, "-X", "dev", "-W", "error", "-c", code, server.url], capture_output=True, timeout=30
         )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_program_may_end_right_after_an_answer() -> None:
+    code = "import asyncio, sys; from whilst import http\nfor _ in '123': asyncio.run(http.aio.get_json(sys.argv[1]))"
+
+    def ended(_: int) -> int:
+        return subprocess.run(
+            [sys.executable, "-c", code, server.url], stderr=subprocess.DEVNULL, timeout=30
+        ).returncode
+
+    with scripted(lambda _: answer(body="7", **JSON)) as server, ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ended, range(32))) == [0] * 32  # without a pause at the end it was one in eight
 
 
 def test_without_the_extra_the_message_names_it() -> None:

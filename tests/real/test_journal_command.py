@@ -425,8 +425,8 @@ def without_its_middle(folder: Path) -> str:
         (text, "is no journal, and is not touched", "another path"),
         (another_database, "is no journal, and is not touched", "another path"),
         (newer, "was written by a newer whilst", "pip install --upgrade whilst"),
-        (without_its_head, "is damaged", "rescue"),
-        (without_its_middle, "is damaged", "rescue"),
+        (without_its_head, "is damaged", "run.db --rescue rescued.db, then go on with rescued.db"),
+        (without_its_middle, "is damaged", "run.db --rescue rescued.db, then go on with rescued.db"),
     ],
 )
 def test_a_file_that_is_no_usable_journal_is_named_and_left_alone(
@@ -519,6 +519,14 @@ def test_what_is_exported_as_failed_is_an_input(do: Whilst) -> None:
     (do.folder / "mended").touch()
     code, printed, _ = do("map", "jobs:double", "failed.jsonl")
     assert (code, json.loads(printed)) == (0, {"input": "13", "value": 26})
+
+
+@pytest.mark.parametrize("other", ["--done", "--values"])
+def test_what_leaves_nothing_to_export_is_refused(do: Whilst, other: str) -> None:
+    do(*MAP)
+    code, printed, said = do("export", "run.db", "--failed", other)
+    assert (code, printed) == (2, "")
+    assert said == f"error: --failed and {other} leave nothing\n  try: one of the two\n"
 
 
 def test_outcomes_are_exported_in_every_format(do: Whilst) -> None:

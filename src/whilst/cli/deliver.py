@@ -14,6 +14,7 @@ from ..io.rows import Rejected, Row
 from ..io.sink import Sink, Unfit
 from ..run import records_of
 from .feed import Feed
+from .keep import remedy_of
 from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, described, place, short
 from .signals import Signals
 
@@ -142,8 +143,8 @@ def judge(
     if isinstance(ended_by, _POLICY):
         fact, *more = str(ended_by).split("\n")
         if isinstance(ended_by, errors.Stopped) and ended_by.remedy:
-            again = "run it again" if journal is None else f"whilst resume {shlex.quote(journal)}"
-            lines = [f"stopped: {fact}", more[0].strip(), counts, *evidence, f"{ended_by.remedy}, then: {again}"]
+            again = " run it again" if journal is None else f": whilst resume {shlex.quote(journal)}"
+            lines = [f"stopped: {fact}", more[0].strip(), counts, *evidence, f"{ended_by.remedy}, then{again}"]
             return Verdict(STOPPED, "\n  ".join(lines))
         return Verdict(STOPPED, "\n  ".join([f"stopped: {fact}", counts, *evidence, *_rest(feed, journal)]))
     if isinstance(ended_by, OSError):
@@ -188,7 +189,8 @@ def _about_journal(error: errors.JournalError, counts: str) -> str:
     if isinstance(error, errors.JournalChanged):
         lines = [error.fact, *error.evidence, "keep them: --accept-old   start afresh: --fresh"]
     else:
-        lines = [error.fact, *error.evidence, *([f"try: {error.remedy}"] if error.remedy else [])]
+        remedy = remedy_of(error)
+        lines = [error.fact, *error.evidence, *([f"try: {remedy}"] if remedy else [])]
     return "\n  ".join([f"error: {lines[0]}", *([counts] if counts else []), *lines[1:]])
 
 

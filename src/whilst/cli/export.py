@@ -20,12 +20,12 @@ from .outputs import finish_sinks, open_named
 @click.option(
     "-o", "--out", default="-", metavar="OUT", help="Where they go: - (JSON lines), or any name of an output."
 )
-@click.option("--failed", "which", flag_value="failed", help="Failures alone; a .jsonl of them is a valid INPUT.")
-@click.option("--done", "which", flag_value="done", help="What is done alone.")
+@click.option("--failed", is_flag=True, help="Failures alone; a .jsonl of them is a valid INPUT.")
+@click.option("--done", is_flag=True, help="What is done alone.")
 @click.option("--values", is_flag=True, help="Write values alone.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--rescue", metavar="NEW", help="Get what is whole out of a damaged journal, into a journal NEW.")
-def command(journal: str, out: str, which: str | None, values: bool, overwrite: bool, rescue: str | None) -> int:
+def command(journal: str, out: str, failed: bool, done: bool, values: bool, overwrite: bool, rescue: str | None) -> int:
     """Write the outcomes in JOURNAL, the last of each input, in the order in which they came.
 
     \b
@@ -34,11 +34,14 @@ def command(journal: str, out: str, which: str | None, values: bool, overwrite: 
     """
     if rescue is not None:
         return _rescue(journal, rescue)
+    if failed and (done or values):
+        raise Problem(f"--failed and {'--done' if done else '--values'} leave nothing", remedy="one of the two")
     with ExitStack() as undo:
         sink = open_named(out, undo, overwrite=overwrite)
-        sink.begin(Shape(None, values, which != "done" and not values))
+        failures = not done and not values
+        sink.begin(Shape(None, values, failures))
         try:
-            count = _write(journal, sink, failures=which != "done" and not values, values=which != "failed")
+            count = _write(journal, sink, failures=failures, values=not failed)
         except JournalError as error:
             raise problem_of(error) from None
         undo.pop_all()

@@ -18,10 +18,10 @@ from ..io.rows import Rejected, Row
 from .deliver import Sinks, Tally, deliver, judge
 from .feed import Feed
 from .inputs import Source, peek
-from .keep import Keeper, check_keeping
+from .keep import Keeper, check_journal_key, check_keeping
 from .messages import DISK, FAILED, OK, say
 from .options import POLICIES, RunOptions
-from .outputs import begin_outputs, check_outputs, finish_outputs, open_outputs
+from .outputs import begin_outputs, check_not_input, check_outputs, finish_outputs, open_outputs
 from .pace import check_limit_by, in_flags
 from .progress import Attendant
 from .signals import Interrupted, Signals
@@ -83,6 +83,7 @@ def _run(options: RunOptions, prepare: Callable[[], Job], command: str, signals:
     job = prepare()
     source = job.source
     check_outputs(options)
+    check_not_input(options, source.name)
     check_keeping(options)
     with signals.held():
         sinks = open_outputs(options, undo) if options.dry_run is None else None
@@ -92,6 +93,7 @@ def _run(options: RunOptions, prepare: Callable[[], Job], command: str, signals:
     first, rows = signals.wait(lambda: peek(rows, source))
     work = job.work(first)
     check_limit_by(options, first, source.name)
+    check_journal_key(options, first, source.name)
     if sinks is None:
         return _show_calls(work, rows, options.dry_run or 0)
     columns = list(first.value) if source.is_table and isinstance(first, Row) else None

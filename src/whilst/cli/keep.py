@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ..io.rows import Rejected, Row
 from .feed import RowRejected
 from .messages import DISK, Problem, say, short
 from .options import RunOptions
+from .pace import no_such_field
 
 if TYPE_CHECKING:
     from ..errors import JournalError
@@ -107,7 +109,9 @@ class _Plain:
 
 
 def check_keeping(options: RunOptions) -> None:
-    """Refuse what only makes sense with a journal, without one."""
+    """Refuse what only makes sense with a journal, without one, and a journal without a name."""
+    if options.journal == "":
+        raise Problem("--journal names no file", remedy="--journal run.db")
     given = {
         "--journal-key": options.journal_key is not None,
         "--accept-old": options.accept_old,
@@ -120,6 +124,17 @@ def check_keeping(options: RunOptions) -> None:
             raise Problem(f"{flag} is about a journal, and there is none", remedy=f"{flag} … --journal run.db")
     if options.accept_old and options.fresh:
         raise Problem("--accept-old keeps the results there are, --fresh puts them aside", remedy="one of the two")
+
+
+def check_journal_key(options: RunOptions, first: Any, source_name: str) -> None:
+    """Refuse a field that the first row has not, before there is a journal that tells rows apart by it."""
+    name = options.journal_key
+    if name is None or not isinstance(first, Row):  # no row, or a rejected one
+        return
+    try:
+        _field_of(name)(first.value)
+    except LookupError:
+        raise no_such_field("--journal-key", name, first, source_name) from None
 
 
 def run_name(journal: str | None) -> str | None:
@@ -163,7 +178,15 @@ def header_of(path: str) -> Header:
 
 def problem_of(error: JournalError) -> Problem:
     """Say in the command line's way what a journal says."""
-    return Problem(error.fact, *error.evidence, remedy=error.remedy, code=DISK)
+    return Problem(error.fact, *error.evidence, remedy=remedy_of(error), code=DISK)
+
+
+def remedy_of(error: JournalError) -> str:
+    """Return what would mend it; a command where the library's own words are Python."""
+    path = getattr(error, "path", "")
+    if not path:
+        return error.remedy
+    return f"whilst export {shlex.quote(path)} --rescue rescued.db, then go on with rescued.db"
 
 
 def _outputs_in(argv: tuple[str, ...]) -> list[str]:

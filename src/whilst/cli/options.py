@@ -117,7 +117,7 @@ OPTIONS = (
     pace_option("--stop-after", type=StopAfter(), metavar="N|P%", help="Give up after N failures, or P percent."),
     pace_option("--ordered/--unordered", default=True, help="In the order of INPUT (the default), or as they finish."),
     journal_option("--journal", metavar="FILE", help="Keep outcomes in FILE; the same command goes on from there."),
-    journal_option("--journal-key", metavar="FIELD", help="Know a row again by FIELD: the whole row."),
+    journal_option("--journal-key", metavar="FIELD", help="Know a row again by FIELD, not by all of it."),
     journal_option(
         "--commit",
         type=click.Choice(["buffered", "strict"]),

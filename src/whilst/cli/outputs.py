@@ -42,6 +42,20 @@ def check_outputs(options: RunOptions) -> str:
     return format
 
 
+def check_not_input(options: RunOptions, source_name: str) -> None:
+    """Refuse an output that is the input: a run that ends early would leave nothing of the rows it did not reach."""
+    for flag, name in (("-o", options.out), ("--failed", options.failed)):
+        if name in (None, "-") or not is_local(name) or not os.path.exists(source_name):
+            continue
+        if os.path.exists(local_path(name)) and os.path.samefile(local_path(name), source_name):
+            stem, ending = os.path.splitext(name)
+            raise Problem(
+                f"{flag} {name} is INPUT",
+                "a run that ends early would leave nothing of the rows it did not reach",
+                remedy=f"{flag} {stem}-out{ending}",
+            )
+
+
 def problem_of(refused: Refused) -> Problem:
     """Say in the command line's way what an input or output says."""
     return Problem(refused.fact, *refused.evidence, remedy=refused.remedy)

@@ -152,7 +152,7 @@ def check_limit_by(options: Limited, first: Any, source_name: str) -> None:
     try:
         _key(name, first)
     except LookupError:
-        raise _no_such_field(name, first, source_name) from None
+        raise no_such_field("--limit-by", name, first, source_name) from None
 
 
 def in_flags(error: Exception, names: Iterable[str], command: str) -> Problem:
@@ -227,17 +227,15 @@ def _key(name: str, row: Any) -> Any:
     raise LookupError(f"the row has no {name!r}, which --limit-by wants")
 
 
-def _no_such_field(name: str, row: Any, source_name: str) -> Problem:
-    fact = f"--limit-by {name}: row {row.line} of {source_name} has no such field"
+def no_such_field(flag: str, name: str, row: Any, source_name: str) -> Problem:
+    """Return what to say of a flag that names a field which a row has not."""
+    fact = f"{flag} {name}: row {row.line} of {source_name} has no such field"
     value: Any = row.value
     if not isinstance(value, dict):
-        return Problem(
-            fact,
-            f"it is {short(repr(value), 60)}",
-            remedy="rows with fields (.jsonl, .csv), or host, of rows that are URLs",
-        )
+        hosts = ", or host, of rows that are URLs" if flag == "--limit-by" else ""
+        return Problem(fact, f"it is {short(repr(value), 60)}", remedy=f"rows with fields (.jsonl, .csv){hosts}")
     from ..io.refusal import closest
 
     fields = [str(field) for field in cast("dict[str, Any]", value)]
     close = closest(name, fields)
-    return Problem(fact, f"it has {short(', '.join(fields), 100)}", remedy=f"--limit-by {close}" if close else "")
+    return Problem(fact, f"it has {short(', '.join(fields), 100)}", remedy=f"{flag} {close}" if close else "")

@@ -81,9 +81,11 @@ def noted(error: BaseException, index: int, input: object, attempts: int) -> Bas
 
 
 def noted_retry(error: BaseException, broken: Exception) -> None:
-    """Add the note that the judge of a retry raised; best effort."""
+    """Add the note that the judge of a retry raised, once, for inputs may share an exception; best effort."""
+    note = f"whilst: no further attempt, because Retry(on=…) itself raised {short(broken)}"
     try:
-        error.add_note(f"whilst: no further attempt, because Retry(on=…) itself raised {short(broken)}")
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
     except Exception:  # as above
         pass
 

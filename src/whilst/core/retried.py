@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Final, cast
 
 from .evidence import chain_of, is_a, peek
@@ -108,19 +108,20 @@ def _by_request(error: BaseException) -> str:
 
 def _by_frames(error: BaseException) -> str:
     """Look at where the exception came through: stamina and backoff, and tenacity's `reraise`, raise it as it was."""
-    sends = 0
-    for module, function in _frames(error):
+    sends: set[int] = set()
+    for frame in _frames(error):
+        module = frame.f_globals.get("__name__")
         if (package := _package(module)) in LIBRARIES:
             return package
-        sends += module == "urllib3.connectionpool" and function == "urlopen"  # which calls itself to try again
-    return "urllib3" if sends > 1 else ""
+        if module == "urllib3.connectionpool" and frame.f_code.co_name == "urlopen":  # which calls itself to try again
+            sends.add(id(frame))  # raised anew where it was caught, one call has the same frame twice
+    return "urllib3" if len(sends) > 1 else ""
 
 
-def _frames(error: BaseException) -> Iterator[tuple[object, str]]:
+def _frames(error: BaseException) -> Iterator[FrameType]:
     traceback: TracebackType | None = peek(error, "__traceback__")
     for _ in range(MOST_FRAMES):
         if not is_a(traceback, TracebackType):
             return
-        frame = traceback.tb_frame
-        yield frame.f_globals.get("__name__"), frame.f_code.co_name
+        yield traceback.tb_frame
         traceback = traceback.tb_next

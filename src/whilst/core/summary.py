@@ -97,6 +97,8 @@ def efforts(now: Summary) -> list[str]:
         said.append(f"{now.recalled:,} of them from the journal")
     if now.retried:
         said.append(f"{now.retried:,} {'retry' if now.retried == 1 else 'retries'}")
+    if now.hedged:
+        said.append(f"{now.hedged:,} hedged")
     if now.rejected:
         said.append(f'{now.rejected:,} {"call was" if now.rejected == 1 else "calls were"} told "slower"')
     return said

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import time
 from datetime import timedelta
 from threading import Lock
 from typing import TypeVar
@@ -12,6 +14,8 @@ from pyreqwest.client import Client, ClientBuilder, SyncClient, SyncClientBuilde
 TIMEOUT = 60.0  # seconds for a whole answer, unless told otherwise: silence is a failure, not a reason to wait for ever
 CONNECT_TIMEOUT = timedelta(seconds=20)  # for a connection; a host that drops packets would take the whole timeout
 IDLE = timedelta(seconds=55)  # that a connection is kept; many servers and balancers close theirs after 60
+
+LETTING_GO = 0.03  # seconds at the end of the process for the thread of the async client
 
 BuilderT = TypeVar("BuilderT", ClientBuilder, SyncClientBuilder)
 
@@ -42,6 +46,8 @@ def _make(colour: str) -> Client | SyncClient:
                 '  try: multiprocessing.get_context("spawn"), or use whilst.http in the child alone'
             )
         if colour not in _clients:
+            if colour == "async":
+                atexit.register(_let_go)
             _clients[colour] = (
                 _configured(ClientBuilder()).build() if colour == "async" else _configured(SyncClientBuilder()).build()
             )
@@ -60,6 +66,15 @@ def _configured(builder: BuilderT) -> BuilderT:
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE)
     )
+
+
+def _let_go() -> None:
+    """Let the async client's own thread lay down the last answer: one that it still holds when Python ends is a crash.
+
+    It hands an answer to the loop, which may end the program before that thread has run again.
+    """
+    if "async" in _clients:  # not in a child
+        time.sleep(LETTING_GO)
 
 
 def _after_fork() -> None:

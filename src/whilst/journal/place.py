@@ -121,4 +121,5 @@ def damaged(path: str, evidence: str) -> JournalDamaged:
         f"{path} is damaged",
         evidence,
         remedy=f"whilst.journal.rescue({path!r}, 'rescued.db'), then go on with rescued.db",
+        path=path,
     )

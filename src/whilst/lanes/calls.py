@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any
@@ -100,7 +100,8 @@ class Calls:
     def left_behind(self) -> tuple[str, ...]:
         """Name the calls that were cancelled and still run."""
         jobs = [member.job for member in tuple(self._crew.retired)]
-        return tuple(f"{name_of(job.fn)}() {place_of(job.fn)}".rstrip() for job in jobs if job is not None)
+        calls = Counter((name_of(job.fn), place_of(job.fn)) for job in jobs if job is not None)
+        return tuple(f"{n} x {name}()" + (f" ({place})" if place else "") for (name, place), n in calls.items())
 
     async def close(self) -> None:
         """Send the threads home, each of which first calls what its members' `at_end` holds."""
@@ -114,7 +115,7 @@ class Calls:
     def _too_many(self, fn: Callable[..., Any]) -> TooManyAbandoned:
         return TooManyAbandoned(
             f"{name_of(fn)}() is not called: {self.abandoned} calls were given up and still run, more than the "
-            f"{self._most} there may be at once\n  {'; '.join(sorted(set(self.left_behind()))[:3])}\n"
+            f"{self._most} there may be at once\n  {'; '.join(self.left_behind()[:3])}\n"
             "  try: a timeout inside those functions (requests.get(url, timeout=5)), or a longer timeout= here"
         )
 
