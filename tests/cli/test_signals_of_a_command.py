@@ -78,6 +78,6 @@ def test_that_nothing_new_is_started_is_said_when_it_is_so(
             return said.endswith("\n")
 
         assert eventually(complete)
-    assert said == "interrupted: nothing new is started, waiting for 8 in flight; a second Ctrl-C ends within 2 s\n"
+    assert said == "interrupted: nothing new is started, waiting for 8 in flight\n  a second Ctrl-C ends within 2 s\n"
     os.close(reads)
     os.close(writes)

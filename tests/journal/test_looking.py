@@ -59,6 +59,14 @@ def test_a_success_takes_its_failure_out_of_the_counts(tmp_path: Path) -> None:
     assert (status.done, status.failed, status.kinds, status.found) == (10, 0, {}, 8)
 
 
+def test_a_run_that_tries_no_failure_again_keeps_their_examples(tmp_path: Path) -> None:
+    drive(tmp_path / "run.db", range(10), picky)
+    drive(tmp_path / "run.db", range(2), picky)
+    status = read_status(tmp_path / "run.db")
+    assert status.failed == 2
+    assert {kind: each.example.input for kind, each in status.kinds.items()} == {"KeyError": "3", "ValueError": "7"}
+
+
 @pytest.mark.parametrize("snapshot", ["stale", "none", "broken"])
 def test_after_a_kill_the_counts_are_those_of_the_file(tmp_path: Path, snapshot: str) -> None:
     copy = crashed(tmp_path / "run.db", 4)

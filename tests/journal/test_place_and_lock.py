@@ -311,6 +311,10 @@ def test_a_changed_function_is_noticed_and_both_ways_on_are_named(tmp_path: Path
     assert error.results == 5
     assert 'accept="old") keeps them' in error.remedy
     assert 'accept="fresh") puts them aside' in error.remedy
+    another = problem(path, fn=treble, name="treble")
+    assert another.fact.startswith("run.db is the journal of score(), this run is of treble()")
+    assert another.evidence == ("5 results are of score()",)
+    assert another.remedy.startswith("another path; or Journal(")
 
 
 def test_the_old_results_can_be_kept(tmp_path: Path) -> None:

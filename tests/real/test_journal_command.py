@@ -364,7 +364,7 @@ def test_a_changed_function_stops_and_asks(do: Whilst) -> None:
         code, _, said = do(*arguments)
         assert (code, do.called) == (4, [])
         assert "error: double() changed since run.db was written (jobs.py line 3)\n" in said
-        assert "  20 results are from the old version\n  keep them: --accept-old   start afresh: --fresh\n" in said
+        assert "  20 results are from the old version\n  keep them: --accept-old   start afresh: --fresh   " in said
         assert len(do.lines("out.jsonl")) == 20
     code, _, _ = do("resume", "run.db", "--accept-old")
     assert (code, do.called) == (1, ["13"])

@@ -187,7 +187,11 @@ def _evidence(tally: Tally, now: Summary) -> list[str]:
 def _about_journal(error: errors.JournalError, counts: str) -> str:
     """Say what is wrong with a journal, with flags where Python has arguments."""
     if isinstance(error, errors.JournalChanged):
-        lines = [error.fact, *error.evidence, "keep them: --accept-old   start afresh: --fresh"]
+        lines = [
+            error.fact,
+            *error.evidence,
+            "keep them: --accept-old   start afresh: --fresh   leave it: another --journal",
+        ]
     else:
         remedy = remedy_of(error)
         lines = [error.fact, *error.evidence, *([f"try: {remedy}"] if remedy else [])]

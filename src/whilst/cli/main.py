@@ -71,7 +71,7 @@ def group() -> None:
     """Do something else whilst you wait: run the functions you have, concurrently.
 
     Exit codes: 0 all ok, 1 some inputs failed, 2 usage, 3 stopped by the failure policy, 4 journal or
-    disk, 130 and 143 for signals.
+    disk, 130 and 143 for signals, 141 where nobody reads the output any more.
     """
 
 

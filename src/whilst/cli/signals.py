@@ -20,8 +20,6 @@ from math import inf
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from .messages import clean
-
 if TYPE_CHECKING:
     from typing import Self
 
@@ -220,12 +218,12 @@ def _tell(run: Controlled, number: int, patience: float) -> None:
     flying = now.in_flight
     waiting = f"waiting for {flying:,} in flight" if flying else "finishing"
     if number == signal.SIGINT:
-        text = f"interrupted: nothing new is started, {waiting}; a second Ctrl-C ends within 2 s"
+        text = f"interrupted: nothing new is started, {waiting}\n  a second Ctrl-C ends within 2 s"
     else:
         text = f"{signal.Signals(number).name}: nothing new is started, {waiting} for at most {patience:g} s"
     start = "\r\x1b[K" if sys.stderr is not None and sys.stderr.isatty() else ""
     try:
         if select.select([], [2], [], 0)[1]:
-            os.write(2, f"{start}{clean(text)}\n".encode())
+            os.write(2, f"{start}{text}\n".encode())
     except (OSError, ValueError):
         pass

@@ -70,13 +70,13 @@ class Told(Protocol):
 def summary_of(run: Told, elapsed: float) -> Summary:
     """Count."""
     plan, scope, intake, failures = run.plan, run.scope, run.intake, run.failures
-    done, failed = run.done, failures.count
+    done, failed = run.done, failures.count  # while this is read, more may be done and begun: hence the bounds below
     return Summary(
         name=plan.name,
         total=plan.total,
         ok=max(0, done - failed - run.unwanted),
         failed=failed,
-        in_flight=0 if run.finished else max(0, intake.in_flight(done)),
+        in_flight=0 if run.finished else max(0, min(intake.in_flight(done), plan.concurrency)),
         abandoned=run.lanes.abandoned + (scope.abandoned if scope is not None else 0),
         elapsed=elapsed,
         concurrency=plan.concurrency if intake.gate is None else intake.gate.concurrency,

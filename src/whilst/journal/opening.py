@@ -24,7 +24,7 @@ from .lock import Lock
 from .place import checked_place
 from .recovery import Found, recover
 from .spill import Spill
-from .status import Snapshots
+from .status import Snapshots, snapshot
 from .store import Store
 from .tail import Tail
 from .tally import Tally
@@ -70,7 +70,8 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop) -> Ledger:
         tail, spill = Tail(terms.path), Spill(terms.path, found.journal)
         _begin(store, tail, found, header)
         _take_in(store, tail, spill, index, found)
-        tally = Tally(len(index) - len(index.failed), index.failed)
+        before = snapshot(terms.path)
+        tally = Tally(len(index) - len(index.failed), index.failed, before.kinds if before is not None else {})
         if terms.retry_failed:
             index.forget_failed()
         snapshots = Snapshots(terms.path, header, tally, tally.done, tuple(found.notices))
@@ -150,7 +151,8 @@ def _changed(terms: Terms, before: Header, now: Header, results: int) -> Journal
     else:
         fact = f"{now.name}() changed since {name} was written{where}"
     count = f"{results:,} results are" if results != 1 else "1 result is"
-    return JournalChanged(fact, f"{count} from the old version", remedy=_ways(terms), results=results)
+    whose = "from the old version" if before.name == now.name else f"of {before.name}()"
+    return JournalChanged(fact, f"{count} {whose}", remedy=_ways(terms, before.name != now.name), results=results)
 
 
 def _unknown(terms: Terms, results: int) -> JournalChanged:
@@ -162,9 +164,9 @@ def _unknown(terms: Terms, results: int) -> JournalChanged:
     )
 
 
-def _ways(terms: Terms) -> str:
+def _ways(terms: Terms, another: bool = False) -> str:
     return (
-        f'Journal({terms.given!r}, accept="old") keeps them, '
+        ("another path; or " if another else "") + f'Journal({terms.given!r}, accept="old") keeps them, '
         f'Journal({terms.given!r}, accept="fresh") puts them aside and starts afresh'
     )
 

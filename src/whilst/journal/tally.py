@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 
@@ -32,7 +33,7 @@ class Kind(msgspec.Struct, frozen=True):
 class Tally:
     """The counts of a journal, over all its runs; kept by the writer's thread."""
 
-    def __init__(self, done: int, failed: dict[int, str]) -> None:
+    def __init__(self, done: int, failed: dict[int, str], before: Mapping[str, Kind] | None = None) -> None:
         self.done: int = done
         """How many inputs have a value."""
         self.added: int = 0
@@ -40,7 +41,9 @@ class Tally:
         self.failures = failed
         """The kinds of the failures that no success came after, by key."""
         self._kinds: Counter[str] = Counter(failed.values())
-        self._examples: dict[str, Example] = {}
+        self._examples: dict[str, Example] = {
+            kind: it.example for kind, it in (before or {}).items() if it.example is not None
+        }
 
     def take(self, batch: Batch) -> None:
         """Count outcomes."""
