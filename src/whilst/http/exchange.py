@@ -16,6 +16,7 @@ from pyreqwest.client import Client, SyncClient
 from pyreqwest.http import HeaderMap, Url
 from pyreqwest.request import RequestBuilder, SyncRequestBuilder
 
+from ..core.evidence import described_status
 from .address import host_of, secrets_of, shown_url
 from .clients import TIMEOUT
 from .errors import (
@@ -31,7 +32,6 @@ from .errors import (
     TruncatedError,
     UnknownHost,
     masked,
-    reason,
 )
 from .pace import pass_on
 
@@ -77,7 +77,7 @@ class Response:
         return f"{self.method} {shown_url(self.url)}"
 
     def __repr__(self) -> str:
-        return f"<Response {reason(self.status)}: {self.asked}, {len(self.body):,} bytes>"
+        return f"<Response {described_status(self.status)}: {self.asked}, {len(self.body):,} bytes>"
 
     def not_json(self, error: Exception) -> BadAnswer:
         """Say what the body is instead of JSON."""
@@ -148,9 +148,11 @@ class Exchange:
         try:
             after = before.join(target)
         except ValueError:
-            raise self._named(BadAnswer(f"{reason(status)}, but the location is no URL: {self.asked}")) from None
+            raise self._named(
+                BadAnswer(f"{described_status(status)}, but the location is no URL: {self.asked}")
+            ) from None
         if after.scheme not in ("http", "https"):
-            raise self._named(BadAnswer(f"{reason(status)} to a {after.scheme} URL: {self.asked}"))
+            raise self._named(BadAnswer(f"{described_status(status)} to a {after.scheme} URL: {self.asked}"))
         if self._headers and after.origin_ascii != before.origin_ascii:
             self._headers = {name: it for name, it in self._headers.items() if name.lower() in HARMLESS}
         if status == 303 or (status in (301, 302) and self._method == "POST"):
