@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-BYTES = 6  # a float tells that many apart
+BITS = 48  # a float tells as many numbers apart
 
 
 def draw() -> float:
@@ -16,4 +16,4 @@ def draw() -> float:
     >>> 0 <= draw() < 1
     True
     """
-    return int.from_bytes(os.urandom(BYTES), "big") / 256**BYTES
+    return int.from_bytes(os.urandom(BITS // 8), "big") / (1 << BITS)
