@@ -85,6 +85,8 @@ def run_get(targets: tuple[str, ...], asked: Asked, options: RunOptions) -> int:
 def _prepare(targets: tuple[str, ...], asked: Asked, options: RunOptions) -> Job:
     _check_installed()
     _check_asked(asked)
+    if options.dry_run is None:
+        _make_client_ahead()
     from .urls import Arguments, open_targets
 
     source = open_targets(targets, options.format, _row_flag(asked))
@@ -166,6 +168,12 @@ def _check_installed() -> None:
 
     if find_spec("pyreqwest") is None:
         raise Problem("whilst get needs pyreqwest, which is not installed", remedy="pip install 'whilst[http]'")
+
+
+def _make_client_ahead() -> None:
+    from ..http.clients import make_ahead
+
+    make_ahead()
 
 
 def _check_asked(asked: Asked) -> None:
