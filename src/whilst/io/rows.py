@@ -1,7 +1,7 @@
 """What does a reader give: a row that can be worked on, or one that was rejected and why.
 
-`Row` is a `msgspec.Struct`: making one takes 0.10 µs where a frozen slotted dataclass takes 0.67, and one is
-made for every input.
+They are `msgspec.Struct`s: making a row takes 0.10 µs where a frozen slotted dataclass takes 0.67, and one is made for
+every input.
 """
 
 from __future__ import annotations
