@@ -9,6 +9,7 @@ JavaScript does: JSON has no word for them.
 from __future__ import annotations
 
 import itertools
+import json
 import operator
 import os
 import re
@@ -163,8 +164,6 @@ def _check_keys(line: bytes, value: object) -> None:
     Counting is enough for most rows, and takes 1 µs for a nested one where the full look takes 12.
     """
     if not _has_all_keys(line, _count_keys(value)):
-        import json  # loaded when used: few rows need it
-
         json.loads(line, object_pairs_hook=_refuse_twice)
 
 
