@@ -15,11 +15,11 @@ from .core.failures import StopAfter
 from .core.outcome import short
 from .core.plan import Executor, Plan
 from .core.resource import Resource
-from .core.retry import Retry
 from .limit import Hold, Limit
 from .run import Run
 
 if TYPE_CHECKING:
+    from .core.retry import Retry
     from .flow import Flow
     from .journal import Journal
 
@@ -159,7 +159,7 @@ def map(
         "stop_after": StopAfter.parse(stop_after),
         "total": _check_total(total, inputs),
         "progress": None if progress is None else flag("progress", progress),
-        "retry": Retry.of(retry),
+        "retry": _retry_of(retry),
         "journal": _journal_of(journal),
         "subject": fn,
     }
@@ -245,6 +245,15 @@ def _check_threads(count: int | None, name: str, on_threads: bool) -> int:
             f"  try: concurrency={MOST_THREADS}, the most there may be, or an async function"
         )
     return count
+
+
+def _retry_of(given: object) -> Retry | None:
+    """Return when to call again, which only its users load."""
+    if given is None:
+        return None
+    from .core.retry import Retry
+
+    return Retry.of(given)
 
 
 def _journal_of(given: Any) -> Any:

@@ -1,6 +1,5 @@
 """Signals are acted on whatever the main thread is doing; with processes and terminals: tests/real/test_signals.py."""
 
-import dataclasses
 import os
 import signal
 import threading
@@ -60,7 +59,7 @@ class LateRun(Run):
     def summary(self) -> whilst.Summary:
         self.looks += 1
         heard = self.drained and self.looks > 2
-        return dataclasses.replace(super().summary(), in_flight=8 if heard else 4, stopping=heard)
+        return super().summary()._replace(in_flight=8 if heard else 4, stopping=heard)
 
 
 def test_that_nothing_new_is_started_is_said_when_it_is_so(

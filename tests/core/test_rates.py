@@ -33,7 +33,7 @@ ROUNDING = 1e-6  # calls; times are floats
 )
 def test_a_rate_is_a_count_per_unit_of_time(text: str, count: float, period: float) -> None:
     (rate,) = parse_rates(text)
-    assert (rate.count, rate.period) == (count, pytest.approx(period))
+    assert (rate.amount, rate.period) == (count, pytest.approx(period))
     assert str(rate) == text.replace(" ", "")
 
 

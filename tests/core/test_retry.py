@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import whilst
+from whilst.core.budget import MEMORY, RESERVE, Budget
 from whilst.core.pushback import Pushback
-from whilst.core.retry import MEMORY, RESERVE, Budget, Retry
+from whilst.core.retry import Retry
 
 RESET = ConnectionResetError("reset")
 BUSY = Pushback("429 Too Many Requests")

@@ -1,6 +1,5 @@
 """The counts of a run, and the line that says them."""
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from whilst import Summary
 
 
 def summary(**changes: Any) -> Summary:
-    return dataclasses.replace(Summary("fetch", None, 0, 0, 0, 0, 2.0, 8), **changes)
+    return Summary("fetch", None, 0, 0, 0, 0, 2.0, 8)._replace(**changes)
 
 
 @pytest.mark.parametrize(
@@ -45,5 +44,5 @@ def test_the_rate_of_no_time_is_zero() -> None:
 
 
 def test_a_summary_is_frozen() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         summary().ok = 1  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 import json
 import operator
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whilst import Summary, sequence
+from whilst.cli import collector
 from whilst.cli.call import Call, Mode, choose_call, worker
 from whilst.cli.feed import LARGE, Feed, RowRejected
 from whilst.cli.main import COMMANDS, run
@@ -233,6 +236,49 @@ def loaded() -> Iterator[Callable[[str], set[str]]]:
 def test_help_imports_no_command_and_no_heavy_library(loaded: Callable[[str], set[str]]) -> None:
     modules = loaded("from whilst.cli.main import run; run(['--help'])")
     assert not modules & {"rich", "msgspec", "uvloop", "whilst.cli.map", "whilst.cli.demo", "whilst.io.open"}
+
+
+def test_a_map_loads_nothing_that_it_does_not_use(loaded: Callable[[str], set[str]]) -> None:
+    modules = loaded("import whilst; assert whilst.map(len, ['ab', 'c']).list() == [2, 1]")
+    of_others = {
+        "dataclasses",
+        "http",
+        "random",
+        "datetime",
+        "json",
+        "email",
+        "urllib.parse",
+        "click",
+        "msgspec",
+        "rich",
+    }
+    of_ours = {
+        "core.retry",
+        "core.adaptive",
+        "core.tree",
+        "engine.interpret",
+        "flow",
+        "bridge",
+        "http",
+        "journal",
+        "io",
+    }
+    assert not modules & {*of_others, *(f"whilst.{name}" for name in of_ours)}
+
+
+def test_garbage_is_collected_as_ever_once_a_users_module_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "jobs.py").write_text(
+        "import gc\nnow = gc.get_threshold(), gc.get_freeze_count() > 0\ndef found(_):\n    return now\n"
+    )
+    command = [sys.executable, "-m", "whilst.cli.main", "map", "jobs:found", "--values"]
+    done = subprocess.run(command, input="x", cwd=tmp_path, capture_output=True, check=True, text=True)
+    assert json.loads(done.stdout) == [list(gc.get_threshold()), True]
+
+
+def test_the_collector_is_left_alone_where_the_process_is_not_the_command_lines() -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    collector.take_up()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -6,10 +6,12 @@ import base64
 import csv
 import json
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from httpkit import Scripted, Seen, answer, scripted
 
 import whilst
 from whilst.cli.main import run as run_here
+from whilst.http import clients
 
 JSON = {"Content_Type": "application/json"}
 
@@ -53,6 +56,62 @@ def echo(seen: Seen) -> bytes:
 
 def paths(server: Scripted) -> list[str]:
     return [seen.line.split()[1] for seen in server.seen]
+
+
+# -- how it starts and ends -------------------------------------------------------------------------------------
+
+
+def test_it_loads_nothing_that_it_does_not_use() -> None:
+    script = (
+        "import sys; from whilst.cli.main import run\n"
+        "assert run(['get', sys.argv[1]]) == 0; print(*sys.modules, sep='\\n', file=sys.stderr)"
+    )
+    with scripted(echo) as server:
+        command = [sys.executable, "-c", script, f"{server.url}/a"]
+        done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=50)
+    of_others = {"dataclasses", "http", "random", "glob", "email", "urllib.parse", "rich"}
+    of_ours = {
+        "core.retry",
+        "core.adaptive",
+        "flow",
+        "bridge",
+        "journal",
+        "io.csv",
+        "io.parquet",
+        "io.store",
+        "cli.target",
+    }
+    assert not {*done.stderr.split()} & {*of_others, *(f"whilst.{name}" for name in of_ours)}
+
+
+def test_a_client_that_cannot_be_made_ahead_says_so_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise OSError("no certificates")
+
+    monkeypatch.setattr(clients, "ClientBuilder", broken)
+    monkeypatch.setattr(clients, "_clients", {})
+    clients.make_ahead()
+    with pytest.raises(OSError, match="no certificates"):
+        clients.async_client()
+
+
+def test_a_client_that_is_being_made_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, go_on, made = threading.Event(), threading.Event(), clients.ClientBuilder
+
+    def slow() -> clients.ClientBuilder:
+        began.set()
+        assert go_on.wait(10)
+        return made()
+
+    monkeypatch.setattr(clients, "ClientBuilder", slow)
+    monkeypatch.setattr(clients, "_clients", {})
+    clients.make_ahead()
+    assert began.wait(10)
+    monkeypatch.setattr(clients, "ClientBuilder", None)  # a second one would fail
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(clients.async_client)
+        go_on.set()
+        assert asked.result(10) is clients.async_client()
 
 
 # -- what is fetched ------------------------------------------------------------------------------------------

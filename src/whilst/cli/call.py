@@ -6,9 +6,10 @@ import functools
 import inspect
 import itertools
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any, Literal, cast
+
+import msgspec
 
 from ..core.colour import is_async
 from ..flow import Flow, sequence
@@ -21,8 +22,7 @@ Mode = Literal["one", "names"]
 _BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(msgspec.Struct, frozen=True):
     """What a function can be called with; `known` is False where Python does not say (many builtins)."""
 
     required: tuple[str, ...]
@@ -53,8 +53,7 @@ class Needs:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A function and the way rows are handed to it."""
 
     target: Target

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from .. import errors
 from ..core.secrets import without_secrets
@@ -27,8 +28,7 @@ MOST_UNFIT = 100_000_000  # of one that holds a whole value, which is nowhere el
 _POLICY = (errors.Stopped, errors.DeadlineExceeded, errors.TooManyAbandoned)
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """What has been written; the first failure stands for all in the final message."""
 
     ok: int = 0
@@ -42,8 +42,7 @@ class Tally:
         return self.ok + self.failed + self.rejected
 
 
-@dataclass(frozen=True, slots=True)
-class Sinks:
+class Sinks(msgspec.Struct, frozen=True):
     """Where successes and failures go, and in which form; both may be the same output."""
 
     out: Sink
@@ -109,8 +108,7 @@ def _deliver_failure(
         tally.first = f"{short(text, 160)} ({where}row {row.line} of {source_name})"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """How a run ended: the exit code, and what to say of it."""
 
     code: int

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from . import collector
 from .messages import FAILED, Problem, described, short
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def command(count: int, seed: int | None, latency: float | None, base_url: str |
     _check_installed()
     if seed is None:
         seed = random.randrange(1000)
+    collector.take_up()
     show = _Output()
     where = base_url or f"an API that answers after {latency or 0.1:g} s"
     show.line(f"{count} names of Pokémon, one request each, from {where}", "bold")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -28,11 +27,10 @@ from .paging import Paged, Pages
 from .template import Unfillable, fields_of, fill
 
 Form = Literal["json", "text", "bytes"]
-_SECRET_FIELD = re.compile(r"([?&][^=&]*(?:key|token|secret|password|signature|auth)[^=&]*=)[^&#]*", re.IGNORECASE)
+_SECRET_FIELD = r"(?i)([?&][^=&]*(?:key|token|secret|password|signature|auth)[^=&]*=)[^&#]*"
 
 
-@dataclass(frozen=True)
-class Fetch:
+class Fetch(msgspec.Struct, frozen=True):
     """One way of asking: everything of `whilst get` that is the same for all rows."""
 
     url: str | None = None
@@ -52,10 +50,11 @@ class Fetch:
     """Where the next page is, as `whilst get` was told."""
     as_it_came: bool = True
     """Whether JSON may stay text."""
-    fields: tuple[str, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fields", tuple(fields_of(self.url)) if self.url is not None else ())
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of a row that are part of its URL."""
+        return tuple(fields_of(self.url)) if self.url is not None else ()
 
     def url_of(self, value: Any) -> str:
         """Return the URL of a row; Unfillable if it has none."""
@@ -82,7 +81,7 @@ class Fetch:
     def shown(self, row: Row) -> str:
         """Write the request of a row, without secrets."""
         url = self.url_of(row.value)
-        plain = re.sub(r"//[^/?#]*@", "//…@", _SECRET_FIELD.sub(r"\1…", url), count=1)
+        plain = re.sub(r"//[^/?#]*@", "//…@", re.sub(_SECRET_FIELD, r"\1…", url), count=1)
         content = self._body(row.value)
         size = f" with a body of {len(content[0]):,} bytes" if content is not None else ""
         return f"{self.method} {plain}{size}"

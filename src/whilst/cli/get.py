@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
+import msgspec
 
 from ..io.open import output_format
 from ..io.refusal import closest
@@ -60,7 +60,7 @@ def command(targets: tuple[str, ...], options: RunOptions, **given: Any) -> int:
     return run_get(targets, Asked(**given), options)
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True):
     """The command line's own part, as click read it."""
 
     url: str | None
@@ -85,6 +85,8 @@ def run_get(targets: tuple[str, ...], asked: Asked, options: RunOptions) -> int:
 def _prepare(targets: tuple[str, ...], asked: Asked, options: RunOptions) -> Job:
     _check_installed()
     _check_asked(asked)
+    if options.dry_run is None:
+        _make_client_ahead()
     from .urls import Arguments, open_targets
 
     source = open_targets(targets, options.format, _row_flag(asked))
@@ -168,6 +170,12 @@ def _check_installed() -> None:
         raise Problem("whilst get needs pyreqwest, which is not installed", remedy="pip install 'whilst[http]'")
 
 
+def _make_client_ahead() -> None:
+    from ..http.clients import make_ahead
+
+    make_ahead()
+
+
 def _check_asked(asked: Asked) -> None:
     if asked.body_field and asked.json_fields:
         raise Problem("--body-field and --json-field are two bodies", remedy="leave out one of them")
@@ -196,7 +204,7 @@ def _fitted(fetch: Fetch, first: Row | Rejected | None, source: Source) -> Fetch
                 f"row {first.line} of {source.name} has the fields {short(', '.join(names), 100)}",
                 remedy=f"--url 'https://…/{{{names[0] if names else 'id'}}}', or a field named url",
             )
-        return replace(fetch, url_field=chosen)
+        return msgspec.structs.replace(fetch, url_field=chosen)
     try:
         fetch.url_of(value)
         if reason := fetch.misfit(value):

@@ -13,11 +13,8 @@ from ..io.refusal import closest
 from .messages import Problem
 
 MOST = 64 * 1024  # bytes of a file that holds a header; whoever names a larger one means another file
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_SECRET = re.compile(
-    r"authorization|cookie|auth|token|secret|password|passwd|credential|signature|session|(^|[-_])key$|api-?key",
-    re.IGNORECASE,
-)
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # patterns, which `re` compiles at their first use
+_SECRET = r"authorization|cookie|auth|token|secret|password|passwd|credential|signature|session|(^|[-_])key$|api-?key"
 
 
 def read_headers(plain: Sequence[str], from_env: Sequence[str], from_file: Sequence[str]) -> dict[str, str]:
@@ -45,13 +42,13 @@ def is_secret(name: str) -> bool:
     >>> [it for it in ("Accept", "Authorization", "X-Api-Key", "x-monkey") if is_secret(it)]
     ['Authorization', 'X-Api-Key']
     """
-    return _SECRET.search(name) is not None
+    return re.search(_SECRET, name, re.IGNORECASE) is not None
 
 
 def _plain(given: str) -> tuple[str, str]:
     name, colon, value = given.partition(":")
     name = name.strip()
-    if not colon or not _NAME.fullmatch(name):
+    if not colon or not re.fullmatch(_NAME, name):
         raise Problem("a --header is a name, a colon and a value", remedy="--header 'Accept: application/json'")
     if is_secret(name):
         variable = re.sub(r"\W", "_", name).upper()
@@ -98,7 +95,7 @@ def _from_file(given: str) -> tuple[str, str]:
 
 def _pair(given: str, flag: str, what: str) -> tuple[str, str]:
     name, equals, value = given.partition("=")
-    if not equals or not value or not _NAME.fullmatch(name):
+    if not equals or not value or not re.fullmatch(_NAME, name):
         raise Problem(f"{flag} is NAME={what}", remedy=f"{flag} Authorization={what}")
     return name, value
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import click
+import msgspec
 
 from ..errors import JournalError
 from ..io.rows import Rejected, Row
+from . import collector
 from .deliver import Sinks, Tally, deliver, judge
 from .feed import Feed
 from .inputs import Source, peek
@@ -27,8 +28,7 @@ from .progress import Attendant
 from .signals import Interrupted, Signals
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """What a command does with each row."""
 
     name: str
@@ -50,8 +50,7 @@ class Work:
     """What values go through before they are written, if they are more than what is written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """A source of rows, and what to do with them once the first has been seen."""
 
     source: Source
@@ -75,7 +74,7 @@ def run_job(options: RunOptions, prepare: Callable[[], Job], command: str) -> in
 
 def choose_loop() -> None:
     """Run on uvloop where it is installed: the command line's processes are its own."""
-    if importlib.util.find_spec("uvloop") is not None:
+    if find_spec("uvloop") is not None:
         os.environ.setdefault("WHILST_LOOP", "uvloop")
 
 
@@ -140,6 +139,7 @@ def _drive(
     ended_by: BaseException | None = None
     show = False if options.quiet else options.progress
     attendant = Attendant(run.summary, sinks.each(), source.source, show=show, on_broken=run.cancel)
+    collector.take_up()
     try:
         deliver(run, sinks, feed, tally, prepared=keeper.journal is None)
     except BaseException as error:  # also SystemExit and KeyboardInterrupt out of a call: results are saved first

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LEFT_OUT = ":…@"  # where the password stood in a URL of a command that a journal remembers
 
-_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
+_PASSWORD = r"(?<=://)([^/\s:@]*):[^/\s@]+@"
 
 
 class Keeper:
@@ -59,7 +59,7 @@ class Keeper:
         journal._view = _value_of
         journal._subject = subject
         journal._afresh = options.fresh
-        journal._command = ([_PASSWORD.sub(rf"\1{LEFT_OUT}", word) for word in sys.argv[1:]], os.getcwd())
+        journal._command = ([re.sub(_PASSWORD, rf"\1{LEFT_OUT}", word) for word in sys.argv[1:]], os.getcwd())
         journal._opened = self._opened
         return journal
 
@@ -202,7 +202,7 @@ def _outputs_in(argv: tuple[str, ...]) -> list[str]:
 
 def _place(name: str, directory: str) -> str:
     if not is_local(name):
-        return _PASSWORD.sub(rf"\1{LEFT_OUT}", name)
+        return re.sub(_PASSWORD, rf"\1{LEFT_OUT}", name)
     return os.path.realpath(os.path.join(directory, local_path(name)))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from . import collector
 from .messages import USAGE, Problem, say
 
 # name: where the command is, and what `whilst --help` says of it (so that it need not be imported for that)
@@ -77,7 +78,12 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(run(sys.argv[1:]))
+    collector.put_off()
+    try:
+        code = run(sys.argv[1:])
+    finally:
+        collector.leave()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from ..errors import Recorded
 OK, FAILED, USAGE, STOPPED, DISK = 0, 1, 2, 3, 4
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
@@ -73,7 +73,9 @@ def clean(text: str) -> str:
     >>> clean("\x1b[2Jgone")
     '\\x1b[2Jgone'
     """
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    if text.isprintable():  # which most is: the pattern takes longer to compile than the message to write
+        return text
+    return re.sub(_CONTROL, lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def short(text: str, limit: int = 100) -> str:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import click
+import msgspec
 
 from .pace import Attempts, Concurrency, Seconds, StopAfter, limit_of, rates
 
 POLICIES = ("concurrency", "rate", "retry", "timeout", "deadline", "stop_after", "ordered")
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(msgspec.Struct, frozen=True):
     """The shared part of a command line, as click read it."""
 
     format: Literal["text", "jsonl", "csv", "parquet"] | None
@@ -144,7 +143,7 @@ def with_run_options(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def collect(*arguments: Any, **given: Any) -> int:
-        options = RunOptions(**{field.name: given.pop(field.name) for field in fields(RunOptions)})
+        options = RunOptions(**{name: given.pop(name) for name in RunOptions.__struct_fields__})
         return command(*arguments, options=options, **given)
 
     decorated: Callable[..., int] = collect

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from contextlib import ExitStack
 
 from ..io.open import UnknownKind, is_local, local_path, open_output, output_format, standard_error
@@ -95,6 +94,8 @@ def open_named(name: str, undo: ExitStack, *, overwrite: bool, run: str | None =
     except Refused as refused:
         raise problem_of(refused) from None
     except OSError as error:
+        import shlex
+
         folder = os.path.dirname(os.path.abspath(local_path(name)))
         remedy = "" if os.path.exists(folder) else f"mkdir -p {shlex.quote(os.path.relpath(folder))}"
         raise Problem(f"{name} cannot be written: {error.strerror}", f"in {folder}", remedy=remedy) from None

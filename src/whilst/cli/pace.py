@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 else:  # before click 8.4 it takes no type
     _ParamType = click.ParamType
 
-DURATION = re.compile(r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]+)", re.IGNORECASE)
-NUMBER = re.compile(r"-?\d+(\.\d+)?|-?inf|nan")
+DURATION = r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]+)"  # patterns, which `re` compiles at their first use
+NUMBER = r"-?\d+(\.\d+)?|-?inf|nan"
 UNITS: dict[str, float] = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -179,7 +179,7 @@ def _flag(parameter: str) -> str:
 
 def _refuse(flag: str, wanted: str, given: object, remedy: str) -> NoReturn:
     text = short(str(given), 60)
-    raise Problem(f"{flag} {wanted}, got {text if NUMBER.fullmatch(text) else repr(text)}", remedy=remedy)
+    raise Problem(f"{flag} {wanted}, got {text if re.fullmatch(NUMBER, text) else repr(text)}", remedy=remedy)
 
 
 def _whole(value: object) -> int | None:
@@ -191,7 +191,7 @@ def _whole(value: object) -> int | None:
 
 def _in_seconds(text: str) -> float | None:
     """Read `5s` or `2 min`, to say what it would be in seconds."""
-    found = DURATION.fullmatch(text.strip())
+    found = re.fullmatch(DURATION, text.strip(), re.IGNORECASE)
     seconds = float(found["count"]) * UNITS.get(found["unit"].lower(), 0) if found else 0
     return seconds or None
 

@@ -20,7 +20,7 @@ from ..io.sink import Sink
 from .json_text import json_of, member
 
 _PARAMETER = r"""\s*;\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"([^"]*)"|([^",;\s]*))"""
-_LINK = re.compile(rf"<([^<>]*)>((?:{_PARAMETER})*)")
+_LINK = rf"<([^<>]*)>((?:{_PARAMETER})*)"  # patterns, which `re` compiles at their first use
 
 
 class Paged:
@@ -116,7 +116,7 @@ def next_in(header: str) -> str | None:
     >>> next_in('<https://example.com/?page=1>; rel="prev", <https://example.com/?page=3>; rel="last next"')
     'https://example.com/?page=3'
     """
-    for link in _LINK.finditer(header):
+    for link in re.finditer(_LINK, header):
         for name, quoted, token in re.findall(_PARAMETER, link[2]):
             if name.lower() == "rel":
                 if "next" in (quoted or token).lower().split():

@@ -8,18 +8,19 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+
+import msgspec
 
 from ..core.colour import is_generator_function, name_of, place_of
 from ..flow import Flow
 from ..io.refusal import closest
+from . import collector
 from .messages import Problem, described, short, users_frames
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A function, and what messages call it."""
 
     fn: Callable[..., Any]
@@ -42,6 +43,7 @@ def load_target(given: str) -> Target:
     if not colon or not where or not name:
         raise _without_name(given)
     _make_importable(os.getcwd())
+    collector.take_up()  # what is loaded next is the user's
     is_file = where.endswith(".py")
     module = _load_file(where, name) if is_file else _load_module(where, name)
     fn = _attribute(module, where, name)

@@ -9,36 +9,38 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
+
+import msgspec
 
 from .messages import Problem, short
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})(?:\.\.(\d{1,18}))?")
+_RANGE = r"(-?\d{1,18})\.\.(-?\d{1,18})(?:\.\.(\d{1,18}))?"
 
 
 class Unfillable(ValueError):
     """A row that has no value, or none that may be part of a URL, for a field of the template."""
 
 
-@dataclass(frozen=True, slots=True)
 class Numbers(Sequence[str]):
     """The numbers of a range, as text of at least `width` digits."""
 
-    numbers: range
-    width: int
+    __slots__ = ("_numbers", "_width")
+
+    def __init__(self, numbers: range, width: int) -> None:
+        self._numbers = numbers
+        self._width = width
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self._numbers)
 
     def __getitem__(self, index: Any) -> Any:
-        number = cast(int, self.numbers[index])
-        return f"{number:0{self.width + (number < 0)}d}"
+        number = cast(int, self._numbers[index])
+        return f"{number:0{self._width + (number < 0)}d}"
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
+class Expansion(msgspec.Struct, frozen=True):
     """What an argument stands for: texts, and between each two of them the choices of a pair of braces."""
 
     texts: tuple[str, ...]
@@ -102,7 +104,7 @@ def fill(template: str, value: Any) -> str:
 def _choices(inside: str, template: str) -> Sequence[str]:
     if "," in inside:
         return inside.split(",")
-    if not (found := _RANGE.fullmatch(inside)):
+    if not (found := re.fullmatch(_RANGE, inside)):
         name = inside or "…"
         raise Problem(
             f"{{{short(inside, 40)}}} is neither a range nor a list",

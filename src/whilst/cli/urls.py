@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -16,8 +15,8 @@ from .inputs import Source, open_source
 from .messages import Problem, short
 from .template import Expansion, expand
 
-_FILE = re.compile(r"\.(txt|jsonl|ndjson|csv|parquet)(\.\w+)?$", re.IGNORECASE)
-_HOST = re.compile(r"([\w-]+\.)+[a-z]{2,}(:\d+)?(/|$)|localhost\b|\d+(\.\d+){3}", re.IGNORECASE)
+_FILE = r"\.(txt|jsonl|ndjson|csv|parquet)(\.\w+)?$"  # patterns, which `re` compiles at their first use
+_HOST = r"([\w-]+\.)+[a-z]{2,}(:\d+)?(/|$)|localhost\b|\d+(\.\d+){3}"
 
 
 class Nothing:
@@ -27,15 +26,14 @@ class Nothing:
     consumed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(msgspec.Struct, frozen=True):
     """The URLs of the command line, as a source of rows."""
 
     expansions: tuple[Expansion, ...]
     name: str = "the URLs given"
     format: str = "text"
     is_table: bool = False
-    source: Nothing = field(default_factory=Nothing)
+    source: Nothing = msgspec.field(default_factory=Nothing)
 
     @property
     def total(self) -> int:
@@ -100,7 +98,7 @@ def _check_file(name: str) -> None:
         assert scheme is not None
         rest = name[scheme.end() :].lstrip("/").rpartition("@")[2]
         raise Problem(f"{scheme[1]}: is no scheme of a URL", remedy=f"{likely}://{short(rest.partition('?')[0], 80)}")
-    if not _FILE.search(name) and _HOST.match(name):
+    if not re.search(_FILE, name, re.IGNORECASE) and re.match(_HOST, name, re.IGNORECASE):
         raise Problem(f"there is no file {short(name.partition('?')[0], 80)}", remedy=_proposed(name))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from http import HTTPStatus
 from itertools import islice
 from typing import Any, TypeGuard, TypeVar, cast
 
@@ -35,8 +34,10 @@ def described_status(status: int) -> str:
     ('401 Unauthorized', '599')
     """
     try:
+        from http import HTTPStatus  # loaded when used: to make that enum takes as long as to load ten modules
+
         return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
+    except (ValueError, ImportError):  # no such status; or no file can be opened, which may be the very failure
         return str(status)
 
 

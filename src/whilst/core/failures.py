@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import Recorded
 from .evidence import described_status, host_of, status_of
@@ -18,11 +18,10 @@ SAME_AMONG_THEM = 50
 LEAST_FINISHED = 100  # a share of fewer outcomes than this says nothing when the total is unknown
 
 
-@dataclass(frozen=True, slots=True)
-class StopAfter:
-    """Give up after `count` failures, or after `share` (0 to 1) of the total."""
+class StopAfter(NamedTuple):
+    """Give up after `most` failures, or after `share` (0 to 1) of the total."""
 
-    count: int | None = None
+    most: int | None = None
     share: float | None = None
 
     @classmethod
@@ -30,7 +29,7 @@ class StopAfter:
         """Read `10` or `"5%"`; ValueError or TypeError says what would be right.
 
         >>> StopAfter.parse("5%")
-        StopAfter(count=None, share=0.05)
+        StopAfter(most=None, share=0.05)
         """
         if given is None:
             return None
@@ -38,15 +37,15 @@ class StopAfter:
             raise TypeError(f'stop_after must be a number such as 10 or a share such as "5%", got {given!r}')
         text = str(given).strip()
         if re.fullmatch(r"\d+", text) and int(text) >= 1:
-            return cls(count=int(text))
+            return cls(most=int(text))
         if re.fullmatch(r"\d+(\.\d+)?%", text) and 0 < float(text[:-1]) <= 100:
             return cls(share=float(text[:-1]) / 100)
         raise ValueError(f'stop_after must be at least 1, or a share such as "5%" up to "100%", got {given!r}')
 
     def reached(self, failed: int, finished: int, total: int | None) -> bool:
         """Whether the run should give up now."""
-        if self.count is not None:
-            return failed >= self.count
+        if self.most is not None:
+            return failed >= self.most
         if self.share is None:
             return False
         if total is not None:
@@ -54,7 +53,7 @@ class StopAfter:
         return finished >= LEAST_FINISHED and failed >= self.share * finished
 
     def __str__(self) -> str:
-        return str(self.count) if self.share is None else f"{self.share * 100:g}%"
+        return str(self.most) if self.share is None else f"{self.share * 100:g}%"
 
 
 class SameFailure:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Final, NamedTuple, TypeAlias
 
 from .evidence import is_a
@@ -232,6 +231,8 @@ def _date(text: str) -> float | None:
         year += 1900 if year >= 70 else 2000
     hour, minute, second = map(int, found["t"].split(":"))
     try:  # a leap second counts as the one before
+        from datetime import UTC, datetime  # loaded when used
+
         return datetime(year, month, int(found["d"]), hour, minute, min(second, 59), tzinfo=UTC).timestamp()
-    except ValueError:  # the 31st of February
+    except (ValueError, ImportError):  # the 31st of February; or no file can be opened, which may be the very failure
         return None

@@ -6,10 +6,9 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from .failures import StopAfter
-from .retry import Retry
-
 if TYPE_CHECKING:
+    from .failures import StopAfter
+    from .retry import Retry
     from .tree import Node
 
 Executor = Literal["auto", "thread"]

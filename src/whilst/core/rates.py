@@ -10,9 +10,8 @@ import itertools
 import re
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 LATENESS = 0.005  # seconds that a call may come late without its rate losing them: timers are coarse
 BUCKETS = 256  # a quota remembers its calls in so many pieces of its window: late by 0.4 % of it, in bounded memory
@@ -25,17 +24,16 @@ PATTERN = rf"\s*(?P<count>[-+]?{NUMBER})\s*/\s*(?P<times>{NUMBER})?\s*(?P<unit>[
 EXAMPLES = 'rate="100/s", "30/min", "5000/h" or "1000/10s"'
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """So many calls, or so much weight, in so many seconds.
 
     Attributes:
-        count: how many; more than 0, not always whole.
+        amount: how many; more than 0, not always whole.
         period: seconds.
         text: how it was written, without spaces.
     """
 
-    count: float
+    amount: float
     period: float
     text: str
 
@@ -50,7 +48,7 @@ def parse_rates(rate: str | Iterable[str]) -> tuple[Rate, ...]:
     it if the period is several of them (`"1000/10s"`).
 
     >>> parse_rates(["5000/h", "2.5/s"])
-    (Rate(count=2.5, period=1.0, text='2.5/s'), Rate(count=5000.0, period=3600.0, text='5000/h'))
+    (Rate(amount=2.5, period=1.0, text='2.5/s'), Rate(amount=5000.0, period=3600.0, text='5000/h'))
     """
     if isinstance(rate, str):
         return (_parse(rate),)
@@ -149,7 +147,7 @@ class Gcra:
         self._last += seconds
 
     def _set(self, rate: Rate) -> None:
-        self._interval = rate.period / rate.count
+        self._interval = rate.period / rate.amount
         # a ten-thousandth more, or rounding would hold back the last call of a burst
         self._tolerance = max((self._burst - 1) * 1.0001 * self._interval, LATENESS)
 
@@ -170,7 +168,7 @@ class Quota:
     __slots__ = ("_buckets", "_most", "_period", "_used")
 
     def __init__(self, rate: Rate) -> None:
-        self._most = rate.count * NEARLY
+        self._most = rate.amount * NEARLY
         self._period = rate.period
         self._used = 0.0
         self._buckets: deque[list[float]] = deque()  # [time of the first call, of the last, their weight]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-_USER_INFO = re.compile(r"(\b[a-zA-Z][\w+.-]{1,20}://)[^/\s@'\"<>]+@")
-_QUERY = re.compile(r"(\b[a-zA-Z][\w+.-]{1,20}://[^\s?'\"<>]{1,2000}\?)[^\s'\"<>)\]]+")
+_USER_INFO = r"(\b[a-zA-Z][\w+.-]{1,20}://)[^/\s@'\"<>]+@"  # patterns, which `re` compiles at their first use
+_QUERY = r"(\b[a-zA-Z][\w+.-]{1,20}://[^\s?'\"<>]{1,2000}\?)[^\s'\"<>)\]]+"
 
 
 def without_secrets(text: str) -> str:
@@ -16,4 +16,4 @@ def without_secrets(text: str) -> str:
     """
     if "://" not in text:
         return text
-    return _QUERY.sub(r"\1…", _USER_INFO.sub(r"\1…@", text))
+    return re.sub(_QUERY, r"\1…", re.sub(_USER_INFO, r"\1…@", text))

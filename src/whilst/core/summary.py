@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """What a run has done so far; a frozen snapshot.
 
     Attributes:
@@ -46,7 +46,7 @@ class Summary:
     abandoned: int
     elapsed: float
     concurrency: int
-    failures: Mapping[str, int] = field(default_factory=dict[str, int])
+    failures: Mapping[str, int] = MappingProxyType({})
     left_behind: tuple[str, ...] = ()
     done: bool = False
     recalled: int = 0

@@ -7,20 +7,23 @@ kept until the next attempt has ended: should that never be made, the failure is
 from __future__ import annotations
 
 import heapq
-import random
 from collections.abc import Callable
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..core.budget import Budget
 from ..core.outcome import Record, noted_retry
 from ..core.pushback import Pushback
-from ..core.retry import Budget, Retry
+from ..lanes.chance import draw
+
+if TYPE_CHECKING:
+    from ..core.retry import Retry
 
 
 class Attempts:
     """The retries of one run; `now` is the run's clock."""
 
-    def __init__(self, retry: Retry, now: float, draw: Callable[[], float] = random.random) -> None:
+    def __init__(self, retry: Retry, now: float, draw: Callable[[], float] = draw) -> None:
         self.retry: Retry = retry
         self.made: int = 0
         """How many retries have been started."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Any
 
 from ..core.breaker import Breaker
+from ..core.budget import Budget
 from ..core.outcome import noted_retry
 from ..core.pushback import Pushback, pushback_of
-from ..core.retry import Budget, Retry
+from ..core.retry import Retry
 from ..core.transient import transient
+from ..lanes.chance import draw
 from .timeouts import Bound, Timeouts
 
 Runner = Callable[..., Awaitable[Any]]
@@ -39,7 +40,7 @@ class Retrying:
         on_retry: Callable[[Exception], None],
         on_open: Callable[[], None],
         queues: bool = False,
-        draw: Callable[[], float] = random.random,
+        draw: Callable[[], float] = draw,
     ) -> None:
         self._run = run
         self._retry = retry

@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import time
+from contextlib import suppress
 from datetime import timedelta
-from threading import Lock
+from threading import Lock, Thread
 from typing import TypeVar
 
 from pyreqwest.client import Client, ClientBuilder, SyncClient, SyncClientBuilder
@@ -36,6 +37,19 @@ def blocking_client() -> SyncClient:
     client = _clients.get("blocking") or _make("blocking")
     assert isinstance(client, SyncClient)
     return client
+
+
+def make_ahead() -> None:
+    """Begin to make the client of coroutines on a thread; who asks for it meanwhile waits for it.
+
+    It takes 10 ms, for all certificates that the system trusts are read, and no lock of the interpreter is held then.
+    """
+    Thread(target=_try_to_make, name="whilst-http-client").start()  # no daemon: a process that ends waits for it
+
+
+def _try_to_make() -> None:
+    with suppress(Exception):  # is raised again, where the client is asked for
+        async_client()
 
 
 def _make(colour: str) -> Client | SyncClient:

@@ -7,7 +7,8 @@ the values of the request's own headers wherever the other side repeats one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from http import HTTPStatus
+
+from ..core.evidence import described_status
 
 EXCERPT = 500  # characters of a body that an error keeps
 SHOWN = 160  # characters of it that its message shows
@@ -68,7 +69,7 @@ class StatusError(HTTPError):
     def of(cls, status: int, headers: Mapping[str, str], asked: str, url: str, body: str) -> StatusError:
         """Make one; `asked` and `body` must be masked."""
         excerpt = " ".join(body[:SHOWN].split())
-        error = cls(f"{reason(status)}: {asked}" + (f": {excerpt}" if excerpt else ""))
+        error = cls(f"{described_status(status)}: {asked}" + (f": {excerpt}" if excerpt else ""))
         error.status, error.headers, error.url, error.body = status, Headers(headers), url, body
         return error
 
@@ -97,18 +98,6 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"<Headers {', '.join(self._values)}>"  # a value may be a secret, as of Set-Cookie
-
-
-def reason(status: int) -> str:
-    """Return the status in words.
-
-    >>> reason(429), reason(599)
-    ('429 Too Many Requests', '599')
-    """
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
 
 
 def masked(text: str, secrets: list[str]) -> str:

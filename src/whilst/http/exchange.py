@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ from pyreqwest.client import Client, SyncClient
 from pyreqwest.http import HeaderMap, Url
 from pyreqwest.request import RequestBuilder, SyncRequestBuilder
 
+from ..core.evidence import described_status
 from .address import host_of, secrets_of, shown_url
 from .clients import TIMEOUT
 from .errors import (
@@ -31,7 +31,6 @@ from .errors import (
     TruncatedError,
     UnknownHost,
     masked,
-    reason,
 )
 from .pace import pass_on
 
@@ -43,13 +42,13 @@ HARMLESS = frozenset({"accept", "accept-language", "user-agent", "content-type"}
 FAILURES = (raw.PyreqwestError, ValueError)  # what sending raises; ValueError: a URL or a header that is none
 
 # How the resolvers of Linux, macOS and Windows say that a name does not exist; a resolver that fails says other things.
-NO_SUCH_NAME = re.compile(r"Name or service not known|No address associated|nodename nor servname|No such host")
-CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
-OS_ERROR = re.compile(r"\(os error (\d+)\)")
+# Patterns, which `re` compiles at their first use.
+NO_SUCH_NAME = r"Name or service not known|No address associated|nodename nor servname|No such host"
+CHARSET = r"""(?i);\s*charset\s*=\s*["']?([\w.:-]+)"""
+OS_ERROR = r"\(os error (\d+)\)"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """A complete answer whose status is 2xx. `url` is where it came from, after redirects; keep it out of logs."""
 
     status: int
@@ -77,7 +76,7 @@ class Response:
         return f"{self.method} {shown_url(self.url)}"
 
     def __repr__(self) -> str:
-        return f"<Response {reason(self.status)}: {self.asked}, {len(self.body):,} bytes>"
+        return f"<Response {described_status(self.status)}: {self.asked}, {len(self.body):,} bytes>"
 
     def not_json(self, error: Exception) -> BadAnswer:
         """Say what the body is instead of JSON."""
@@ -148,9 +147,11 @@ class Exchange:
         try:
             after = before.join(target)
         except ValueError:
-            raise self._named(BadAnswer(f"{reason(status)}, but the location is no URL: {self.asked}")) from None
+            raise self._named(
+                BadAnswer(f"{described_status(status)}, but the location is no URL: {self.asked}")
+            ) from None
         if after.scheme not in ("http", "https"):
-            raise self._named(BadAnswer(f"{reason(status)} to a {after.scheme} URL: {self.asked}"))
+            raise self._named(BadAnswer(f"{described_status(status)} to a {after.scheme} URL: {self.asked}"))
         if self._headers and after.origin_ascii != before.origin_ascii:
             self._headers = {name: it for name, it in self._headers.items() if name.lower() in HARMLESS}
         if status == 303 or (status in (301, 302) and self._method == "POST"):
@@ -226,7 +227,7 @@ _USUAL = _delta(TIMEOUT)
 
 @lru_cache(64)
 def _charset(content_type: str) -> str:
-    found = CHARSET.search(content_type)
+    found = re.search(CHARSET, content_type)
     try:
         return codecs.lookup(found[1]).name if found else "utf-8"
     except LookupError:
@@ -234,11 +235,11 @@ def _charset(content_type: str) -> str:
 
 
 def _unconnected(host: str, causes: list[str], cause: str, asked: str) -> HTTPError:
-    if "dns error" in causes and NO_SUCH_NAME.search(cause):
+    if "dns error" in causes and re.search(NO_SUCH_NAME, cause):
         return UnknownHost(f"there is no host {host}: {asked}")
     what = "cannot be reached" if "client error (Connect)" in causes else "broke the connection"
     error = ConnectError(f"{host} {what}: {_plain(cause)}: {asked}")
-    if number := OS_ERROR.search(cause):
+    if number := re.search(OS_ERROR, cause):
         error.errno = int(number[1])  # tells a refused connection, which means "slower", from others
     return error
 

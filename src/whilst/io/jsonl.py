@@ -26,7 +26,7 @@ from .sink import LineSink
 
 _SPACED_COLON = re.compile(rb"[ \t\r]:")
 TOGETHER = 512  # lines that are read at once: the interpreter's lock is not let go meanwhile, for 0.4 ms
-_NOT_A_NUMBER = re.compile(rb"(?<![\w\"])(NaN|-?Infinity)\b")
+_NOT_A_NUMBER = rb"(?<![\w\"])(NaN|-?Infinity)\b"
 
 
 def read_jsonl(source: ByteStream, limit: int = MAX_ROW) -> Rows:
@@ -197,7 +197,7 @@ def _rejected(number: int, error: Exception, line: bytes) -> Rejected:
         return rejected(number, "the JSON is nested too deep", line)
     if not isinstance(error, msgspec.DecodeError):
         return rejected(number, str(error), line)
-    if found := _NOT_A_NUMBER.search(line):
+    if found := re.search(_NOT_A_NUMBER, line):
         return rejected(number, f"not JSON: {found[1].decode()} is no JSON value; null is", line)
     if half := _half_character(line):
         return rejected(number, f"not JSON: {half} is half a character, and its other half is not there", line)

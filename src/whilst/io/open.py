@@ -11,8 +11,9 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from . import compression
 from .lines import ByteSource, ByteStream
@@ -24,8 +25,7 @@ from .sink import Sink
 STDIN, STDOUT = 0, 1
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(msgspec.Struct, frozen=True):
     """How rows are written in bytes; `read` and `sink` are `module:function` of this package.
 
     Attributes:
@@ -89,8 +89,7 @@ class UnknownKind(Refused):
         super().__init__(f"{name} has no ending that says what is in it", f"known endings: {known_endings(output)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(msgspec.Struct, frozen=True):
     """An open input: its rows, read as they are asked for.
 
     Attributes:

@@ -7,7 +7,6 @@ finished, so a reader never finds half of one under that name.
 
 from __future__ import annotations
 
-import glob
 import os
 import select
 import stat
@@ -221,6 +220,8 @@ def leftovers(path: str) -> list[str]:
 
 
 def _parts(path: str, ending: str) -> Iterator[str]:
+    import glob  # loaded when used: most output goes to a pipe
+
     path = os.path.realpath(path)
     for part in glob.glob(f"{glob.escape(path)}.*{glob.escape(ending)}"):
         number = part[len(path) + 1 : -len(ending)].rstrip("_")

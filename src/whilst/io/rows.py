@@ -1,13 +1,12 @@
 """What does a reader give: a row that can be worked on, or one that was rejected and why.
 
-`Row` is a `msgspec.Struct`: making one takes 0.10 µs where a frozen slotted dataclass takes 0.67, and one is
-made for every input.
+They are `msgspec.Struct`s: making a row takes 0.10 µs where a frozen slotted dataclass takes 0.67, and one is made for
+every input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -30,8 +29,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """A row that is no input: the line it began on, why not, and its first bytes."""
 
     line: int
@@ -76,8 +74,7 @@ class Rows:
             close()
 
 
-@dataclass(frozen=True, slots=True)
-class Overlong:
+class Overlong(msgspec.Struct, frozen=True):
     """A line over the limit: its length, and its first bytes."""
 
     size: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from .output import Output
 from .rows import Rejected, Row
@@ -12,8 +13,7 @@ from .rows import Rejected, Row
 TOGETHER = 32  # lines made at once; more gain nothing, and they may be large
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """What goes into an output; known once the first row of the input was read.
 
     Attributes:

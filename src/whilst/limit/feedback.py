@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from math import inf, isfinite
 from typing import NamedTuple
 
 from ..core.headers import Left
 from ..core.throttle import Throttle, Verdict
+from ..lanes.chance import draw
 
 LONGEST_PAUSE = 86_400.0  # seconds; whoever asks for more than a day has sent something else than seconds
 JITTER = 0.1  # seconds, at most, after a pause: what was stopped at once on many machines shall not start at once
@@ -65,7 +65,7 @@ def allowed(throttle: Throttle, left: Left, now: float) -> None:
 
 
 def _pause(throttle: Throttle, seconds: float, now: float) -> None:
-    throttle.pause(now + seconds + random.uniform(0.0, JITTER * min(1.0, seconds)))
+    throttle.pause(now + seconds + JITTER * min(1.0, seconds) * draw())
 
 
 def _sane(retry_after: float | None) -> float | None:

@@ -214,7 +214,7 @@ class Limit:
         self._burst = burst
         self._by = by
         self._weigh = weight
-        self._heaviest, self._tightest = min(((rate.count, str(rate)) for rate in rates[1:]), default=(inf, ""))
+        self._heaviest, self._tightest = min(((rate.amount, str(rate)) for rate in rates[1:]), default=(inf, ""))
         self._keys = Keys(self._throttle)
 
     def _key(self, item: Any) -> Hashable:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LimitStatistics:
+class LimitStatistics(NamedTuple):
     """The state of a `Limit` at one moment.
 
     Attributes:

@@ -1,0 +1,38 @@
+"""How many retries may be made, so that they do not add to what makes calls fail?"""
+
+from __future__ import annotations
+
+from math import exp, inf
+
+RESERVE = 10.0  # retries a second that a budget allows whatever the calls do
+MEMORY = 10.0  # seconds after which most of what successful calls earned for the budget is forgotten
+
+
+class Budget:
+    """Bounds retries to a share of the calls plus 10 a second; who finds it empty is told when to come."""
+
+    __slots__ = ("_asked", "_calls", "_earned", "_free", "_share")
+
+    def __init__(self, share: float, now: float) -> None:
+        self._share = share
+        self._earned = 0.0
+        self._calls = 0
+        self._asked = now  # when `_earned` was last brought up to date
+        self._free = now  # when the reserve has its next retry
+
+    def withdraw(self, calls: int, now: float, within: float = inf) -> float | None:
+        """Take one retry out and return the seconds until it may be made; None if that is not less than `within`.
+
+        `calls` is how many first attempts there were so far; a smaller number than before is taken for the same.
+        """
+        new = max(0, calls - self._calls)
+        self._earned = self._earned * exp((self._asked - now) / MEMORY) + self._share * new
+        self._asked, self._calls = now, self._calls + new
+        if self._earned >= 1.0 and within > 0.0:
+            self._earned -= 1.0
+            return 0.0
+        free = max(self._free, now) + 1.0 / RESERVE
+        if free - now >= within:
+            return None
+        self._free = free
+        return free - now
