@@ -147,11 +147,11 @@ class Gate:
             return
         index, _, _, error, started, _, _ = record
         line = self._free(index, slot=slot)
-        line.ended += 1
         if error is None and not self._tells:
             self._passing.back(line, record)
         else:
             line.settle()  # what is told of calls is told in the order of time
+            line.counted += 1
             # the permit of a call that was left stays out; what it has to tell does not wait for it
             tell = line.claim.learn if self._abandoned.ended(index) else line.claim.finished
             if pushback is not None:
@@ -209,7 +209,9 @@ class Gate:
     def left(self, index: int) -> None:
         """Take note that a blocking call is given up; what else is told of it next frees its slot, not its permit."""
         if not self._ended:
-            self._abandoned.add(index, self.lines.of_call(index))
+            line = self.lines.of_call(index)
+            line.look_again()
+            self._abandoned.add(index, line)
 
     def came_home(self, index: int) -> None:
         """Give back the permit of a call that was given up, now that it has returned; from any thread."""
@@ -231,7 +233,7 @@ class Gate:
             self._free(index, slot=True)
         for line in self.lines:
             line.claim.give_back(line.in_flight)
-            line.settle()
+            line.look_again()
         self._ended = self._passing.over = True
 
     # -- what limits call -------------------------------------------------------------------------------------

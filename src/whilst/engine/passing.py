@@ -15,8 +15,7 @@ from ..limit import Limit, unrest
 from .abandoned import Abandoned
 from .lines import Line, Lines
 
-FEW = 8  # inputs in the queue; with more, lanes have work for long enough that permits may come back together
-SPARE = 32  # permits that are taken from a rate at once
+SPARE = 64  # permits that are taken from a rate at once
 
 
 class Passing:
@@ -46,15 +45,14 @@ class Passing:
         self._clock = clock
         self._tells = any(limit.adaptive for limit in limits)  # whether a limit wants to know of successes
         self._rated = any(limit.rated for limit in limits)
-        self._counts = not (self._tells or self._rated)  # whether calls only count
-        self._unsettled: list[Line] = []  # have permits to give back
-        self._settling = False  # whether a look at those is due in any case
+        self._unsettled: list[Line] = []  # have permits to give back, where there may be more than one
+        self._settling = False  # whether the end of this round of the loop settles
         self.passed_on: Callable[[Record], bool] = self._in_turn
         if any(limit.weighted for limit in limits):
             self.passed_on = _never  # permits are not alike
-        elif self._counts and not lines.keyed:
+        elif not lines.keyed:
             self._line = lines.of(None)
-            self.passed_on = self._in_one_line
+            self.passed_on = self._in_one_line if not self._rated else self._at_a_rate
 
     def back(self, line: Line, record: Record) -> None:
         """Keep the permit of a call that went well until the next look."""
@@ -75,95 +73,91 @@ class Passing:
     # -- private, in order of use -----------------------------------------------------------------------------
 
     def _in_one_line(self, record: Record) -> bool:
-        """Do it where all calls are alike and only counted."""
+        """Do it where all calls are alike, and none has to wait for time."""
         line = self._line
-        if self.over or self._abandoned.calls or (line.breaker is not None and line.broken):
-            return False
-        line.ended += 1
-        if line.pending and (line.calm_at == unrest.count or line.is_calm()):
-            line.passed_on += 1
-            self._queue.append(line.pending.popleft())
+        if line.calm_at != unrest.count or not line.pending:
+            return self._after_a_look(record)
+        if self._tells:
+            line.told.append((record[4], self._clock(), True))
         else:
-            line.in_flight -= 1
-            self._lines.taken -= 1
-            self.back(line, record)
+            line.passed_on += 1
+        self._queue.append(line.pending.popleft())
+        return True
+
+    def _at_a_rate(self, record: Record) -> bool:
+        """Do it where a call that returns lets nobody start; some permits at hand do."""
+        line = self._line
+        if not (line.spare and line.pending):
+            return self._after_a_look(record)
+        line.spare -= 1
+        line.back += 1
+        self._queue.append(line.pending.popleft())
+        return True
+
+    def _after_a_look(self, record: Record) -> bool:
+        """Do it where something has changed."""
+        line = self._line
+        if self.over or self._abandoned.calls or line.broken:
+            return False
+        line.in_flight -= 1
+        self._lines.taken -= 1
+        self.back(line, record)
+        if line.pending and self._has_permit(line):
+            self._lines.start_first(line)
+        self._settle_soon()
         return True
 
     def _in_turn(self, record: Record) -> bool:
-        """Do it where lines wait for each other's lanes, or limits want to be asked."""
-        if self.over or self._abandoned.calls:
-            return False
+        """Do it where lines wait for each other's lanes."""
         lines = self._lines
-        line = lines.of_call(record[0])
-        if line.breaker is not None and line.broken:
+        line = lines.calls[record[0]]
+        if self.over or self._abandoned.calls or line.broken:
             return False
-        line.ended += 1
+        del lines.calls[record[0]]
         line.in_flight -= 1
         lines.taken -= 1
-        if lines.keyed:
-            del lines.calls[record[0]]
+        self.back(line, record)
         ready = lines.ready
-        if len(self._queue) > FEW:  # lanes have work meanwhile
-            self.back(line, record)
-            return True
-        if not ready or ready[0] is line:
-            if self._is_used_again(line, record):
-                lines.start_first(line)
-        else:  # another has waited longer for a lane
-            self.back(line, record)
-            if self._counts and self._has_permit(ready[0]):
-                lines.start_first(ready[0])
+        head = ready[0] if ready else line  # which has waited longest for a lane
+        if head.pending and not head.broken and self._has_permit(head):
+            lines.start_first(head)
+            if ready:
                 ready.rotate(-1)
-        if self._unsettled and not self._settling:  # no lane may come by for long, and others may wait for this
-            self._settling = True
-            self._loop.call_soon(self._settled)
+        if not self._settling:
+            self._settle_soon()
         return True
 
     def _has_permit(self, line: Line) -> bool:
-        """Whether the line that has waited longest for a lane has, or gets, a permit for its first input."""
-        if not line.pending or line.broken:
-            return False
-        if line.back and line.is_calm():
+        """Whether a line has, or gets, a permit for its first input: one that came back, or one at hand."""
+        if self._rated:
+            return not self._tells and self._has_spare(line)
+        if self._tells:
+            if not line.told or line.told[-1][2] or not line.is_calm():
+                return False
+            line.told[-1] = (*line.told[-1][:2], True)
+        elif line.back and line.is_calm():
             line.back -= 1
             line.passed_on += 1
-            return True
-        return line.claim.take_now(1) > 0
-
-    def _is_used_again(self, line: Line, record: Record) -> bool:
-        """Whether the next of its line gets the permit of a call, or another; else it goes back."""
-        if not line.pending:
-            self.back(line, record)
-            return False
-        if not (self._gets_spare(line, record) if self._rated else self._is_followed(line, record)):
-            return False
-        if line.claim.wanted and len(line.pending) == 1:
-            line.claim.withdraw()  # this is its last input
-        return True
-
-    def _is_followed(self, line: Line, record: Record) -> bool:
-        now = self._clock() if self._tells else 0.0
-        if not (line.claim.exchanges(now) if self._tells else line.is_calm()):
-            self.back(line, record)
-            return False
-        if self._tells:
-            if not line.told:
-                self._unsettled.append(line)
-            line.told.append((record[4], now, True))
         else:
-            line.passed_on += 1
+            return self._has_spare(line)
         return True
 
-    def _gets_spare(self, line: Line, record: Record) -> bool:
-        self.back(line, record)
-        if self._tells:
-            return False
+    def _has_spare(self, line: Line) -> bool:
         if not line.spare:
+            if line.claim.wanted:  # it waits for its turn, which comes by itself
+                return False
             line.settle()
             line.spare = line.claim.take_now(min(len(line.pending), SPARE))
             if not line.spare:
                 return False
         line.spare -= 1
         return True
+
+    def _settle_soon(self) -> None:
+        """Settle when this round of the loop is over: no lane may come by for long, and others may wait for this."""
+        if not self._settling:
+            self._settling = True
+            self._loop.call_soon(self._settled)
 
 
 def _never(record: Record) -> bool:

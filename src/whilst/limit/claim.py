@@ -178,20 +178,15 @@ class Claim:
         settle()
 
     def undisturbed(self) -> bool:
-        """Whether a permit may be used again as it comes back, which `passed_on` hears of later.
+        """Whether a permit may be used again as it comes back, which `passed_on` or `went_well` tells of later.
 
-        It may while nobody else waits for these keys, and there is neither rate nor pause nor controller. The answer is
-        taken without the lock, and holds until `unrest` counts on.
+        It may while nobody else waits for these keys, and there is neither rate nor pause; where there is a controller,
+        until that is told. The answer is taken without the lock, and holds until `unrest` counts on.
         """
-        at = self.line
-        for line in self.places.lines:
-            if not line.throttle.timeless or line.kept_for is not None or len(line.parties) > (line is at):
-                return False
-        return True
-
-    def exchanges(self, now: float) -> bool:
-        """Whether it may where there is a controller, which `went_well` tells of both calls later."""
-        return not self.places.others(self) and all(line.throttle.exchanges(now) for line in self.places.lines)
+        if self.places.others(self):
+            return False
+        now = self.clock()
+        return all(line.throttle.exchanges(now) for line in self.places.lines)
 
     def passed_on(self, count: int) -> None:
         """Count calls that used a permit which another call had before them."""
