@@ -121,6 +121,13 @@ def emptied(queue: deque[Pair]) -> list[Pair]:
         return taken
 
 
+def taken_from(queue: deque[Pair], unwanted: Callable[[int], bool]) -> list[Pair]:
+    """Take the inputs that are unwanted, by their index, from a queue that others put some into or take some from."""
+    taken = emptied(queue)
+    queue.extend(pair for pair in taken if not unwanted(pair[0]))
+    return [pair for pair in taken if unwanted(pair[0])]
+
+
 class Lines:
     """The lines of one run, and how many of its inputs stand where.
 
@@ -201,10 +208,8 @@ class Lines:
 
     def take_out(self, line: Line, unwanted: Callable[[int], bool]) -> list[Pair]:
         """Take the inputs out of a line that are unwanted by their index."""
-        out = [pair for pair in line.pending if unwanted(pair[0])]
-        if out:
-            line.pending = deque(pair for pair in line.pending if not unwanted(pair[0]))
-            self._pending -= len(out)
+        out = taken_from(line.pending, unwanted)
+        self._pending -= len(out)
         return out
 
     def get_ready(self, line: Line) -> None:
