@@ -45,19 +45,21 @@ class Passing:
         self._clock = clock
         self._tells = any(limit.adaptive for limit in limits)  # whether a limit wants to know of successes
         self._rated = any(limit.rated for limit in limits)
-        self._unsettled: list[Line] = []  # have permits to give back, where there may be more than one
+        self._unsettled: dict[Line, None] = {}  # lines that have something to settle
         self._settling = False  # whether the end of this round of the loop settles
         self.passed_on: Callable[[Record], bool] = self._in_turn
         if any(limit.weighted for limit in limits):
             self.passed_on = _never  # permits are not alike
         elif not lines.keyed:
             self._line = lines.of(None)
-            self.passed_on = self._in_one_line if not self._rated else self._at_a_rate
+            self._unsettled[self._line] = None
+            self.passed_on = (
+                self._at_a_rate if self._rated else self._in_one_line_told if self._tells else self._in_one_line
+            )
 
     def back(self, line: Line, record: Record) -> None:
         """Keep the permit of a call that went well until the next look."""
-        if not (line.back or line.told):
-            self._unsettled.append(line)
+        self._unsettled[line] = None
         if self._tells:
             line.told.append((record[4], self._clock(), False))
         else:
@@ -68,30 +70,42 @@ class Passing:
         self._settling = False
         for line in self._unsettled:
             line.settle()
-        self._unsettled.clear()
+        if self._lines.keyed:
+            self._unsettled.clear()
 
     # -- private, in order of use -----------------------------------------------------------------------------
 
     def _in_one_line(self, record: Record) -> bool:
-        """Do it where all calls are alike, and none has to wait for time."""
+        """Do it where all calls are alike, and only counted."""
         line = self._line
-        if line.calm_at != unrest.count or not line.pending:
+        pending = line.pending
+        if not pending or line.calm_at != unrest.count:
             return self._after_a_look(record)
-        if self._tells:
-            line.told.append((record[4], self._clock(), True))
-        else:
-            line.passed_on += 1
-        self._queue.append(line.pending.popleft())
+        line.passed_on += 1
+        self._queue.append(pending.popleft())
+        return True
+
+    def _in_one_line_told(self, record: Record) -> bool:
+        """Do it where a controller hears of each call."""
+        line = self._line
+        pending = line.pending
+        if not pending or line.calm_at != unrest.count:
+            return self._after_a_look(record)
+        line.told.append((record[4], self._clock(), True))
+        self._queue.append(pending.popleft())
+        if not self._settling:
+            self._settle_soon()
         return True
 
     def _at_a_rate(self, record: Record) -> bool:
-        """Do it where a call that returns lets nobody start; some permits at hand do."""
+        """Do it where a call that returns lets nobody start; permits at hand do."""
         line = self._line
-        if not (line.spare and line.pending):
+        pending = line.pending
+        if not pending or not line.spare:
             return self._after_a_look(record)
         line.spare -= 1
         line.back += 1
-        self._queue.append(line.pending.popleft())
+        self._queue.append(pending.popleft())
         return True
 
     def _after_a_look(self, record: Record) -> bool:
@@ -147,6 +161,7 @@ class Passing:
             if line.claim.wanted:  # it waits for its turn, which comes by itself
                 return False
             line.settle()
+            self._unsettled[line] = None
             line.spare = line.claim.take_now(min(len(line.pending), SPARE))
             if not line.spare:
                 return False
