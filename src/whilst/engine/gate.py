@@ -95,14 +95,16 @@ class Gate:
 
     def pump(self) -> None:
         """Let through what may start now."""
-        self._passing.settle()
-        if self._closed:
-            return
         lines = self.lines
+        if self._closed:
+            self._passing.settle()
+            return
         if self._only is not None:
             lines.get_ready(self._only)
         else:
             self._stand_in_line()
+        if lines.ready and lines.taken < self._concurrency:
+            self._passing.settle()
         for _ in range(len(lines.ready)):
             if lines.taken >= self._concurrency:
                 break
@@ -157,7 +159,7 @@ class Gate:
                 tell(started, FAILED if error is not None else OK)
         if pushback is not None and pushback.pauses:
             self._call_back(line)
-        if line.breaker is not None and error is None and line.breaker.succeeded(index):
+        if line.breaker is not None and error is None and line.breaker.succeeded(index, line.ended):
             self._look_at(self.host.clock())
 
     def told(self, item: Any, left: Left) -> None:

@@ -20,6 +20,7 @@ class Line:
 
     __slots__ = (
         "back",
+        "began",
         "breaker",
         "calm_at",
         "claim",
@@ -34,6 +35,7 @@ class Line:
 
     def __init__(self, claim: Claim) -> None:
         self.claim: Claim = claim
+        self.began: float = claim.clock()
         self.pending: deque[Pair] = deque()
         self.ready: bool = False  # whether it stands among those that shall ask for permits
         self.in_flight: int = 0  # let through and not returned
@@ -89,7 +91,7 @@ class Line:
         if self.breaker is None:
             if not ill:
                 return False
-            self.breaker = Breaker()
+            self.breaker = Breaker(self.began)
         if not ill:
             self.breaker.withdrawn(index)
             return False

@@ -64,6 +64,8 @@ class Passing:
             line.told.append((record[4], self._clock(), False))
         else:
             line.back += 1
+        if not self._settling:
+            self._settle_soon()
 
     def settle(self) -> None:
         """Give back what was kept."""
@@ -118,7 +120,6 @@ class Passing:
         self.back(line, record)
         if line.pending and self._has_permit(line):
             self._lines.start_first(line)
-        self._settle_soon()
         return True
 
     def _in_turn(self, record: Record) -> bool:
@@ -137,8 +138,6 @@ class Passing:
             lines.start_first(head)
             if ready:
                 ready.rotate(-1)
-        if not self._settling:
-            self._settle_soon()
         return True
 
     def _has_permit(self, line: Line) -> bool:
@@ -170,9 +169,8 @@ class Passing:
 
     def _settle_soon(self) -> None:
         """Settle when this round of the loop is over: no lane may come by for long, and others may wait for this."""
-        if not self._settling:
-            self._settling = True
-            self._loop.call_soon(self._settled)
+        self._settling = True
+        self._loop.call_soon(self._settled)
 
 
 def _never(record: Record) -> bool:
