@@ -101,9 +101,15 @@ class Claim:
             self.places.meet(self.clock)
             taken = 0 if self.places.others(self) else self.places.take(count, self.clock())
             if taken < count:
-                self.wanted = count - taken
-                self._stand()
+                self.stand(count - taken)
         return taken
+
+    def stand(self, count: int) -> None:
+        """Want permits that were refused just now, and join the line that refuses; the caller has the lock."""
+        self.wanted = count
+        self.ticket = next(tickets)
+        refusal = self.refusal()
+        (refusal[0] if refusal is not None else self.places.lines[0]).join(self)
 
     def take_now(self, count: int) -> int:
         """Take up to `count` permits that can be had now and return how many; never stand in line."""
@@ -250,12 +256,6 @@ class Claim:
                 self._drop()
 
     # -- private, in order of use -------------------------------------------------------------------------------
-
-    def _stand(self) -> None:
-        """Join the line that refuses."""
-        self.ticket = next(tickets)
-        refusal = self.refusal()
-        (refusal[0] if refusal is not None else self.places.lines[0]).join(self)
 
     def _want(self, count: int) -> None:
         """Want more or less, standing in line."""
