@@ -2,8 +2,8 @@
 
 The source admits them to the inbox, and lanes take them from the queue. These two are the same deque until something
 stands between: a journal that may know an input already, or the gate of a run that has limits (or gets them, because
-the other side said "slower"). Where all inputs of a gate stand in one line, the inbox is that line. Inputs that failed and wait for another attempt stand beside, and enter again at the
-front.
+the other side said "slower"). Where all inputs of a gate stand in one line, the inbox is that line. Inputs that failed
+and wait for another attempt stand beside, and enter again at the front.
 """
 
 from __future__ import annotations

@@ -88,12 +88,12 @@ class Blocks:
         """Wait for a permit, behind the tasks that wait already; cancelled meanwhile, take none."""
         others = self._others() if self._bounded else ()
         loop = asyncio.get_running_loop()
-        crowd: Crowd | None = None
+        crowd = waiter = None
         with lock:
             if self._line.parties or not self._take(clock_of(loop)):
                 crowd = self._last_crowd(loop)
                 waiter = crowd.join()
-        if crowd is not None:
+        if crowd is not None and waiter is not None:
             try:
                 await waiter
             except BaseException:  # a cancellation, mostly
