@@ -18,14 +18,14 @@ def fail(breaker: Breaker, times: int, now: float = 0.0, ended: int = 0) -> list
 
 
 def opened(now: float = 0.0) -> Breaker:
-    breaker = Breaker()
+    breaker = Breaker(now)
     fail(breaker, LEAST, now)
     assert breaker.open_until == now + FIRST_PAUSE
     return breaker
 
 
 def test_twenty_failures_open_it_and_nineteen_do_not() -> None:
-    breaker = Breaker()
+    breaker = Breaker(0.0)
     assert fail(breaker, LEAST - 1) == [False] * (LEAST - 1)
     assert (breaker.room(0.0), breaker.open_until) == (inf, None)
     assert breaker.failed("the twentieth", LEAST, 0.0)
@@ -34,7 +34,7 @@ def test_twenty_failures_open_it_and_nineteen_do_not() -> None:
 
 @pytest.mark.parametrize(("every", "opens"), [(1, True), (2, True), (3, False), (10, False)])
 def test_half_of_the_calls_must_fail(every: int, opens: bool) -> None:
-    breaker = Breaker()
+    breaker = Breaker(0.0)
     for ended, n in enumerate(range(200), start=1):
         if n % every == 0 and breaker.failed(n, ended, n * 0.01):
             break
@@ -42,14 +42,45 @@ def test_half_of_the_calls_must_fail(every: int, opens: bool) -> None:
 
 
 def test_failures_that_are_spread_over_a_long_time_do_not_open_it() -> None:
-    breaker = Breaker()
+    breaker = Breaker(0.0)
     assert not any(breaker.failed(n, n + 1, n * SPAN / (LEAST - 4)) for n in range(1000))
 
 
 def test_failures_before_the_span_do_not_count() -> None:
-    breaker = Breaker()
+    breaker = Breaker(0.0)
     fail(breaker, LEAST - 1, now=0.0)
     assert not breaker.failed("later", 20, SPAN + 2 * SLOT)
+
+
+@pytest.mark.parametrize(
+    ("well", "before", "failures", "within", "opens"),
+    [
+        (0, 5.0, 20, 1.0, True),
+        (15, 5.0, 20, 1.0, True),  # all within the span
+        (30, 5.0, 20, 1.0, False),
+        (1000, 5.0, 20, 0.0, False),  # a connection that many calls had in common broke
+        (1000, 5.0, 1000, 5.0, True),
+        (1000, 100.0, 20, 0.0, False),  # a hundred of them in the last 10 s
+        (1000, 100.0, 95, 1.0, True),
+        (1000, 1000.0, 20, 0.0, True),  # ten of them in the last 10 s
+    ],
+)
+def test_what_went_well_in_the_same_span_counts_too(
+    well: int, before: float, failures: int, within: float, opens: bool
+) -> None:
+    breaker = Breaker(0.0)
+    told = [breaker.failed(n, well + n + 1, before + n * within / failures) for n in range(failures)]
+    assert any(told) == opens
+
+
+def test_an_outage_after_ten_good_seconds_opens_it_in_five_whether_or_not_something_failed_before() -> None:
+    for now_and_then in (False, True):
+        breaker, ended, when = Breaker(0.0), 0, 0.0
+        while breaker.open_until is None:
+            ended, when = ended + 1, when + 0.01
+            if when > 100.0 or (now_and_then and ended % 200 == 0):
+                breaker.failed(ended, ended, when)
+        assert 104.5 < when < 105.5
 
 
 def test_after_the_pause_there_is_one_probe() -> None:
@@ -58,7 +89,7 @@ def test_after_the_pause_there_is_one_probe() -> None:
     assert breaker.room(FIRST_PAUSE) == 1.0
     breaker.start("probe")
     assert breaker.room(FIRST_PAUSE) == 0.0
-    assert breaker.succeeded("probe")
+    assert breaker.succeeded("probe", LEAST)
     assert breaker.room(FIRST_PAUSE) == inf
 
 
@@ -74,7 +105,7 @@ def test_each_failed_probe_doubles_the_pause_up_to_a_minute_and_a_good_one_reset
     assert max(pauses) == LONGEST_PAUSE
     now = (breaker.open_until or 0.0) + 0.5
     breaker.start("good")
-    assert breaker.succeeded("good")
+    assert breaker.succeeded("good", 1000)
     fail(breaker, LEAST, now, ended=1000)
     assert breaker.open_until == now + FIRST_PAUSE
 
@@ -83,10 +114,10 @@ def test_each_failed_probe_doubles_the_pause_up_to_a_minute_and_a_good_one_reset
     "tell",
     [
         lambda breaker: breaker.failed("old", 50, 6.0),
-        lambda breaker: breaker.succeeded("old"),
+        lambda breaker: breaker.succeeded("old", 50),
         lambda breaker: breaker.withdrawn("old"),
         lambda breaker: breaker.failed(None, 50, 6.0),
-        lambda breaker: breaker.succeeded(None),
+        lambda breaker: breaker.succeeded(None, 50),
     ],
 )
 def test_calls_sent_before_it_opened_change_nothing(tell: Callable[[Breaker], object]) -> None:
@@ -96,7 +127,7 @@ def test_calls_sent_before_it_opened_change_nothing(tell: Callable[[Breaker], ob
     breaker.start("probe")
     tell(breaker)
     assert (breaker.open_until, breaker.opened, breaker.room(FIRST_PAUSE)) == (FIRST_PAUSE, 1, 0.0)
-    assert breaker.succeeded("probe")
+    assert breaker.succeeded("probe", LEAST)
 
 
 def test_a_probe_that_ends_without_a_word_lets_another_go() -> None:
@@ -111,13 +142,14 @@ def test_a_probe_that_ends_without_a_word_lets_another_go() -> None:
 def test_what_failed_before_a_good_probe_is_forgotten() -> None:
     breaker = opened()
     breaker.start("probe")
-    breaker.succeeded("probe")
+    breaker.succeeded("probe", LEAST)
     assert not any(fail(breaker, LEAST - 1, FIRST_PAUSE, ended=LEAST))
 
 
 def test_one_that_saw_nothing_lately_may_be_forgotten() -> None:
-    breaker = Breaker()
-    assert breaker.idle(0.0)
+    breaker = Breaker(0.0)
+    assert not breaker.idle(SPAN)  # calls may have gone well
+    assert breaker.idle(SPAN + 0.1)
     fail(breaker, 3, now=1.0)
     assert not breaker.idle(1.0 + SPAN)
     assert breaker.idle(1.0 + SPAN + 0.1)
@@ -129,7 +161,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.breaker, self.now, self.ended, self.number = Breaker(), 0.0, 0, 0
+        self.breaker, self.now, self.ended, self.number = Breaker(0.0), 0.0, 0, 0
         self.flying: list[int] = []
         self.probe: int | None = None
         self.pause = FIRST_PAUSE
@@ -162,7 +194,7 @@ class BreakerMachine(RuleBasedStateMachine):
             return
         self.ended += 1
         if how == "succeeded":
-            assert self.breaker.succeeded(call) == is_probe
+            assert self.breaker.succeeded(call, self.ended) == is_probe
             if is_probe:
                 self.pause, self.failures = FIRST_PAUSE, []
             return

@@ -151,6 +151,42 @@ async def coming_and_going(limit: whilst.Limit, steps: list[tuple[str, int]]) ->
             pass
 
 
+def test_tasks_that_find_a_pace_used_up_wait_together_though_it_is_due_a_moment_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Code that runs as fast as the pace would else be refused and served one by one, and its loop never rest."""
+    stood: list[float] = []
+    stand = Claim.stand
+
+    def counted(claim: Claim, count: int) -> None:
+        stood.append(claim.clock())
+        stand(claim, count)
+
+    monkeypatch.setattr(Claim, "stand", counted)
+
+    class Passing(testing.VirtualClock):
+        def __call__(self) -> float:
+            self.now += 6e-6  # each look takes its time
+            return self.now
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, testing.VirtualTimeLoop)
+        limit, numbers = whilst.Limit(rate="100000/s"), iter(range(20_000))
+        loop.virtual_clock.__class__ = Passing
+
+        async def work() -> None:
+            for _ in numbers:
+                async with limit:
+                    pass
+
+        await asyncio.gather(*(work() for _ in range(50)))
+        assert len(stood) <= 1 + loop.time() / 0.001
+
+    testing.run(main())
+    assert stood
+
+
 @pytest.mark.parametrize("style", ["blocks", "a run"])
 def test_a_line_is_looked_at_once_a_millisecond_however_many_calls_return(
     style: str, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -312,6 +312,31 @@ def test_keys_that_wait_for_lanes_take_turns() -> None:
         assert (began["b0"], began["c0"]) == (1.0, 1.0)  # not behind all of a, which had both lanes
         assert limit.statistics().started == len(items)
         assert limit.statistics().in_flight == 0
+
+    main()
+
+
+@pytest.mark.parametrize("of", [{"concurrency": 9}, {"rate": "1000/s", "burst": 9}])
+@pytest.mark.parametrize("by", [None, lambda item: item[0]])
+def test_permits_that_were_taken_together_and_not_used_are_back_within_a_round(
+    of: dict[str, Any], by: Callable[[str], str] | None
+) -> None:
+    @virtually
+    async def main() -> None:
+        limit = whilst.Limit(**of, by=by)
+
+        async def fn(item: str) -> None:
+            await asyncio.sleep(1 if item < "b" else 60)
+
+        items = ["a0", "a1", *(f"b{n}" for n in range(8))]
+        run = whilst.map(fn, items, concurrency=2, limit=limit)
+        run._plan = run._plan._replace(run_ahead=len(items))
+        results = asyncio.ensure_future(run.__aiter__().__anext__())
+        await asyncio.sleep(2)
+        found = limit.statistics()
+        assert (found.in_flight, found.started) == (2, 4)
+        assert (await results) is None
+        run.cancel()
 
     main()
 

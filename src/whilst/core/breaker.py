@@ -3,6 +3,8 @@
 For a batch a breaker does not fail calls, it pauses them: half of at least 20 calls within 10 s failed, so nothing is
 started for 5 s; then one call probes. A probe that fails doubles the pause, up to 60 s; one that succeeds ends it.
 (Nygard, Release It!, 2007, has the pattern; there calls fail fast, here nothing is lost by waiting.)
+
+The 10 s slide: twenty failures after a thousand calls that went well in the same 10 s are no breakdown.
 """
 
 from __future__ import annotations
@@ -16,26 +18,30 @@ LEAST = 20  # calls; fewer say nothing
 SHARE = 0.5
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 60.0
-SLOT = 0.5  # seconds that one sample of the counts stands for
+SLOT = 0.5  # seconds of failures that one sample stands for
 
 
 class Breaker:
     """Closed (calls go), open (nothing starts until `open_until`), or half-open (one probe is out).
 
-    It is told of failures only, with the count of all calls that have ended, so that successes cost nothing. What calls
-    tell that were sent before it opened says nothing new: the one that counts is known by name.
+    It is told of failures only, with the count of all calls that have ended, so that successes cost nothing; between
+    two failures calls are taken to have ended evenly. What calls tell that were sent before it opened says nothing new:
+    the one that counts is known by name.
+
+    Args:
+        began: when no call had ended yet.
     """
 
     __slots__ = ("_failed", "_pause", "_probe", "_samples", "open_until", "opened")
 
-    def __init__(self) -> None:
+    def __init__(self, began: float) -> None:
         self.opened: int = 0
         """How often it has opened."""
         self.open_until: float | None = None
         self._probe: Hashable = None
         self._pause = FIRST_PAUSE
         self._failed = 0
-        self._samples: deque[tuple[float, int, int]] = deque()  # (when, calls ended, of them failed) before a slot
+        self._samples = deque([(began, 0, 0)])  # (when, calls ended, of them failed) before a slot; one before the span
 
     def room(self, now: float) -> float:
         """Return how many calls may be started: any number (inf), one (the probe), or none."""
@@ -57,14 +63,15 @@ class Breaker:
             self._pause = min(LONGEST_PAUSE, self._pause * 2)
             return self._open(now)
         self._sample(ended, now)
-        _, ended_before, failed_before = self._samples[0]
+        ended_before, failed_before = self._before(now - SPAN)
         calls, failed = ended - ended_before, self._failed - failed_before
         return calls >= LEAST and failed >= SHARE * calls and self._open(now)
 
-    def succeeded(self, call: Hashable) -> bool:
-        """Take note of a success; return whether it was the probe, which closes the breaker."""
-        if self._probe is None or call != self._probe:
+    def succeeded(self, call: Hashable, ended: int) -> bool:
+        """Take note of a success; return whether it was the probe, which closes the breaker: all begins anew."""
+        if self._probe is None or call != self._probe or self.open_until is None:
             return False
+        self._samples = deque([(self.open_until, ended, self._failed)])
         self.open_until, self._probe, self._pause = None, None, FIRST_PAUSE
         return True
 
@@ -75,17 +82,25 @@ class Breaker:
 
     def idle(self, now: float) -> bool:
         """Whether a new one would decide the same."""
-        return self.open_until is None and (not self._samples or now - self._samples[-1][0] > SPAN)
+        return self.open_until is None and now - self._samples[-1][0] > SPAN
 
     def _open(self, now: float) -> bool:
         self.opened += 1
         self.open_until, self._probe = now + self._pause, None
-        self._samples.clear()
         return True
 
     def _sample(self, ended: int, now: float) -> None:
         samples = self._samples
-        if not samples or now - samples[-1][0] >= SLOT:
+        if now - samples[-1][0] >= SLOT:
             samples.append((now, ended - 1, self._failed - 1))
-        while len(samples) > 1 and now - samples[0][0] > SPAN:
+        while len(samples) > 1 and samples[1][0] <= now - SPAN:
             samples.popleft()
+
+    def _before(self, since: float) -> tuple[float, int]:
+        """Return how many calls had ended at a time, and how many of them had failed, to a slot."""
+        when, ended, failed = self._samples[0]
+        if since <= when:
+            return ended, failed
+        later, ended_later, failed_later = self._samples[1]
+        share = (since - when) / (later - when)
+        return ended + share * (ended_later - ended), failed if since < when + SLOT else failed_later

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from ..core.outcome import Record
 from ..core.pushback import Pushback
 from ..limit import FAILED, OK, Limit, Report
 from .abandoned import Abandoned
-from .lines import Line, Lines, Pair, emptied
+from .lines import Line, Lines, Pair, emptied, taken_from
 from .passing import Passing
 
 
@@ -55,6 +55,8 @@ class Gate:
         if not (self.keyed or self._weighted):
             self.lines.of(None)
         self._only = self.lines.only
+        self.inbox: deque[Pair] = deque() if self._only is None else self._only.pending
+        """Where the source, or a journal, puts inputs; the line itself, if there can be but one."""
         self._abandoned = Abandoned()
         self._passing = Passing(
             self.lines, limits, self._abandoned, loop=host.loop, clock=host.clock, settled=self._round_over
@@ -78,7 +80,7 @@ class Gate:
     @property
     def pending(self) -> int:
         """How many inputs wait here."""
-        return self.lines.pending
+        return self.lines.pending + (len(self.inbox) if self._only is None else 0)
 
     @property
     def paused(self) -> float:
@@ -91,28 +93,18 @@ class Gate:
 
     # -- inputs -----------------------------------------------------------------------------------------------
 
-    def put(self, pairs: Iterable[Pair], *, first: bool = False) -> None:
-        """Let inputs stand in line; `first`: before the others, because they have waited once."""
-        lines = self.lines
-        if self._only is not None and not first:
-            self._only.pending.extend(pairs)
-            lines.get_ready(self._only)
-            return
-        for pair in pairs:
-            try:
-                line = lines.of(pair[1])
-            except Exception as error:  # of the user's `by` or `weight`
-                self._unfit.append((pair, error))
-            else:
-                asked = self._weighted and line.claim.wanted > 0  # it may ask for its first input's weight
-                lines.add(line, pair, place=int(asked) if first else None)
-
     def pump(self) -> None:
         """Let through what may start now."""
-        self._passing.settle()
-        if self._closed:
-            return
         lines = self.lines
+        if self._closed:
+            self._passing.settle()
+            return
+        if self._only is not None:
+            lines.get_ready(self._only)
+        else:
+            self._stand_in_line()
+        if lines.ready and lines.taken < self._concurrency:
+            self._passing.settle()
         for _ in range(len(lines.ready)):
             if lines.taken >= self._concurrency:
                 break
@@ -121,9 +113,16 @@ class Gate:
             found, self._unfit = self._unfit, []
             self.host.unfit(found)
 
+    def put_back(self, pairs: Sequence[Pair]) -> None:
+        """Let inputs stand in line before the others, because they have waited once."""
+        for pair in reversed(pairs):
+            if (line := self._line_of(pair)) is not None:
+                asked = self._weighted and line.claim.wanted > 0  # it may ask for its first input's weight
+                self.lines.add(line, pair, place=int(asked))
+
     def take_out(self, unwanted: Callable[[int], bool]) -> list[Pair]:
         """Return the inputs that wait here, as far as they are unwanted by their index, and forget them."""
-        found: list[Pair] = []
+        found = [] if self._only is not None else taken_from(self.inbox, unwanted)
         for line in self.lines:
             if out := self.lines.take_out(line, unwanted):
                 found += out
@@ -147,11 +146,11 @@ class Gate:
             return
         index, _, _, error, started, _, _ = record
         line = self._free(index, slot=slot)
-        line.ended += 1
         if error is None and not self._tells:
             self._passing.back(line, record)
         else:
             line.settle()  # what is told of calls is told in the order of time
+            line.counted += 1
             # the permit of a call that was left stays out; what it has to tell does not wait for it
             tell = line.claim.learn if self._abandoned.ended(index) else line.claim.finished
             if pushback is not None:
@@ -160,7 +159,7 @@ class Gate:
                 tell(started, FAILED if error is not None else OK)
         if pushback is not None and pushback.pauses:
             self._call_back(line)
-        if line.breaker is not None and error is None and line.breaker.succeeded(index):
+        if line.breaker is not None and error is None and line.breaker.succeeded(index, line.ended):
             self._look_at(self.host.clock())
 
     def told(self, item: Any, left: Left) -> None:
@@ -209,7 +208,9 @@ class Gate:
     def left(self, index: int) -> None:
         """Take note that a blocking call is given up; what else is told of it next frees its slot, not its permit."""
         if not self._ended:
-            self._abandoned.add(index, self.lines.of_call(index))
+            line = self.lines.of_call(index)
+            line.look_again()
+            self._abandoned.add(index, line)
 
     def came_home(self, index: int) -> None:
         """Give back the permit of a call that was given up, now that it has returned; from any thread."""
@@ -231,7 +232,7 @@ class Gate:
             self._free(index, slot=True)
         for line in self.lines:
             line.claim.give_back(line.in_flight)
-            line.settle()
+            line.look_again()
         self._ended = self._passing.over = True
 
     # -- what limits call -------------------------------------------------------------------------------------
@@ -256,6 +257,21 @@ class Gate:
         self._passing.settle()
         if self.lines.ready and self.lines.taken < self._concurrency:
             self.host.arrived()
+
+    def _stand_in_line(self) -> None:
+        inbox, add = self.inbox, self.lines.add
+        for _ in range(len(inbox)):
+            pair = inbox.popleft()
+            if (line := self._line_of(pair)) is not None:
+                add(line, pair)
+
+    def _line_of(self, pair: Pair) -> Line | None:
+        """Return the line of an input; None if it cannot be called."""
+        try:
+            return self.lines.of(pair[1])
+        except Exception as error:  # of the user's `by` or `weight`
+            self._unfit.append((pair, error))
+            return None
 
     def _serve(self, line: Line) -> None:
         room = min(len(line.pending), self._room(line))
@@ -304,7 +320,7 @@ class Gate:
         back = [pair for pair in taken if self.lines.of_call(pair[0]) is line]
         self.host.queue.extend(pair for pair in taken if self.lines.of_call(pair[0]) is not line)
         self.unused(back)
-        self.put(reversed(back), first=True)
+        self.put_back(back)
 
     def _look_at(self, when: float) -> None:
         if self._timer is not None:

@@ -2,8 +2,8 @@
 
 The source admits them to the inbox, and lanes take them from the queue. These two are the same deque until something
 stands between: a journal that may know an input already, or the gate of a run that has limits (or gets them, because
-the other side said "slower"). Inputs that failed and wait for another attempt stand beside, and enter again at the
-front.
+the other side said "slower"). Where all inputs of a gate stand in one line, the inbox is that line. Inputs that failed
+and wait for another attempt stand beside, and enter again at the front.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .attempts import Attempts
 from .gate import Gate
 from .gate import Host as GateHost
 from .keeping import Keeping
-from .lines import emptied
+from .lines import emptied, taken_from
 from .source import Reader, Source, open_source
 from .timers import Timers
 
@@ -52,8 +52,8 @@ class Intake:
         self._keeping = keeping
         if plan.limits or (keeping is not None and keeping.strict):
             self.gate = Gate(host, plan.limits or (Limit._unlimited(),), plan.concurrency)
-        apart = self.gate is not None or keeping is not None
-        self.source: Source = open_source(host, plan.inputs, deque() if apart else host.queue)
+        inbox = deque[Pair]() if keeping is not None else host.queue if self.gate is None else self.gate.inbox
+        self.source: Source = open_source(host, plan.inputs, inbox)
 
     # -- counts -----------------------------------------------------------------------------------------------
 
@@ -91,9 +91,8 @@ class Intake:
 
     def held(self) -> int:
         """Count the admitted inputs that could be called and are not."""
-        inbox = self.source.inbox
-        apart = len(inbox) if inbox is not self.queue else 0
-        return len(self.queue) + apart + (self.gate.pending if self.gate is not None else 0)
+        journal = len(self.source.inbox) if self._keeping is not None else 0
+        return len(self.queue) + journal + (self.gate.pending if self.gate is not None else 0)
 
     def in_flight(self, done: int) -> int:
         """Count the inputs that are being called, `done` being how many are through."""
@@ -103,33 +102,26 @@ class Intake:
 
     def pump(self) -> None:
         """Move inputs from the inbox on: to their outcome, if the journal has it, else to the lanes, by the gate."""
-        inbox, keeping = self.source.inbox, self._keeping
-        if inbox is self.queue:
-            return
-        room = len(inbox) if keeping is None else min(len(inbox), keeping.room)
-        pairs = [inbox.popleft() for _ in range(room)]
-        if keeping is not None and pairs:
-            pairs, records = keeping.ledger.admit(pairs)
+        if self._keeping is not None and (inbox := self.source.inbox):
+            room = min(len(inbox), self._keeping.room)
+            pairs, records = self._keeping.ledger.admit([inbox.popleft() for _ in range(room)])
             self._host.known(records)
-            pairs = self._host.wanted(pairs)
-        if self.gate is None:
-            self.queue.extend(pairs)
-        else:
-            if pairs:
-                self.gate.put(pairs)
+            (self.queue if self.gate is None else self.gate.inbox).extend(self._host.wanted(pairs))
+        if self.gate is not None:
             self.gate.pump()
 
     def install_gate(self, done: int) -> Gate:
         """Put a gate before the lanes of a run that has none, to be able to pause it."""
         self.gate = gate = Gate(self._host, (Limit._unlimited(),), self._plan.concurrency)
         before = self.source.inbox
-        admitted = self.source.redirect(deque())  # from here on what the source reads is not among these
-        if before is not self.queue:
+        apart = before is not self.queue
+        admitted = self.source.redirect(deque() if apart else gate.inbox)  # what it reads from here on is not counted
+        if apart:
             admitted -= len(before)
             self.source.inbox.extendleft(reversed(before))
         moved = emptied(self.queue)
         gate.adopt(admitted - len(moved) - self.waiting - done)
-        gate.put(moved)
+        gate.put_back(moved)
         return gate
 
     # -- other attempts ---------------------------------------------------------------------------------------
@@ -143,7 +135,7 @@ class Intake:
         assert self.attempts is not None
         pairs = self.attempts.due(self._host.clock())
         if self.gate is not None:
-            self.gate.put(reversed(pairs), first=True)
+            self.gate.put_back(pairs)
         else:
             self.queue.extendleft(reversed(pairs))
         self.expect_retry()
@@ -156,19 +148,13 @@ class Intake:
 
         What an input that waited for another attempt failed of is its outcome, wherever it stood.
         """
-        found = self._out_of(self.queue, unwanted)
+        found = taken_from(self.queue, unwanted)
         if self.gate is not None:
             self.gate.unused(found)
             found += self.gate.take_out(unwanted)
-        if self.source.inbox is not self.queue:
-            found += self._out_of(self.source.inbox, unwanted)
+        if self._keeping is not None:
+            found += taken_from(self.source.inbox, unwanted)
         if self.attempts is None:
             return len(found), []
         failures = [record for index, _ in found if (record := self.attempts.unmade(index)) is not None]
         return len(found) - len(failures), failures + self.attempts.settle(unwanted)
-
-    @staticmethod
-    def _out_of(queue: deque[Pair], unwanted: Callable[[int], bool]) -> list[Pair]:
-        taken = emptied(queue)
-        queue.extend(pair for pair in taken if not unwanted(pair[0]))
-        return [pair for pair in taken if unwanted(pair[0])]

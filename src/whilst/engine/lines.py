@@ -20,10 +20,11 @@ class Line:
 
     __slots__ = (
         "back",
+        "began",
         "breaker",
         "calm_at",
         "claim",
-        "ended",
+        "counted",
         "in_flight",
         "passed_on",
         "pending",
@@ -34,16 +35,22 @@ class Line:
 
     def __init__(self, claim: Claim) -> None:
         self.claim: Claim = claim
+        self.began: float = claim.clock()
         self.pending: deque[Pair] = deque()
         self.ready: bool = False  # whether it stands among those that shall ask for permits
         self.in_flight: int = 0  # let through and not returned
         self.back: int = 0  # permits of calls that have returned, to be used again or given back with the next look
         self.spare: int = 0  # permits that were taken for the calls of this moment
         self.told: list[tuple[float, float, bool]] = []  # see `Claim.went_well`
-        self.ended: int = 0  # calls so far
+        self.counted: int = 0  # calls that have ended, but for those that are to be settled
         self.passed_on: int = 0  # permits that were used again, and the limits do not know of it yet
         self.breaker: Breaker | None = None
         self.calm_at: int = -1  # the count of unrest up to which permits may be used again as they come back
+
+    @property
+    def ended(self) -> int:
+        """How many calls have ended."""
+        return self.counted + self.passed_on + self.back + len(self.told)
 
     @property
     def broken(self) -> bool:
@@ -51,17 +58,19 @@ class Line:
         return self.breaker is not None and self.breaker.open_until is not None
 
     def is_calm(self) -> bool:
-        """Whether permits may be used again as they come back."""
-        now = unrest.count
-        if self.calm_at != now:
-            self.calm_at = now if self.claim.undisturbed() else -1
-        return self.calm_at == now
+        """Whether permits may be used again as they come back: see `Claim.undisturbed`."""
+        count = unrest.count
+        if self.calm_at != count:
+            self.calm_at = count if not self.broken and self.claim.undisturbed() else -1
+        return self.calm_at == count
 
     def settle(self) -> None:
         """Give back the permits that nobody used again, and have the limits hear of those that somebody did."""
+        self.counted = self.ended
         if self.told:
             told, self.told = self.told, []
             self.claim.went_well(told)
+            self.calm_at = -1  # a controller may think otherwise now
         if self.passed_on:
             self.claim.passed_on(self.passed_on)
             self.passed_on = 0
@@ -72,16 +81,24 @@ class Line:
             spare, self.spare = self.spare, 0
             self.claim.refund(spare)
 
+    def look_again(self) -> None:
+        """Settle, and let no permit be used again before a look at what has changed."""
+        self.settle()
+        self.calm_at = -1
+
     def failed(self, index: int, now: float, *, ill: bool) -> bool:
         """Take note of a failure, `ill` if it speaks of the other side's health; return whether the breaker opens."""
         if self.breaker is None:
             if not ill:
                 return False
-            self.breaker = Breaker()
+            self.breaker = Breaker(self.began)
         if not ill:
             self.breaker.withdrawn(index)
             return False
-        return self.breaker.failed(index, self.ended + 1, now)
+        if not self.breaker.failed(index, self.ended + 1, now):
+            return False
+        self.look_again()
+        return True
 
     def withdrawn(self, index: int) -> None:
         """Take note that a call ended without a word on the other side's health."""
@@ -104,6 +121,13 @@ def emptied(queue: deque[Pair]) -> list[Pair]:
             taken.append(queue.popleft())
     except IndexError:
         return taken
+
+
+def taken_from(queue: deque[Pair], unwanted: Callable[[int], bool]) -> list[Pair]:
+    """Take the inputs that are unwanted, by their index, from a queue that others put some into or take some from."""
+    taken = emptied(queue)
+    queue.extend(pair for pair in taken if not unwanted(pair[0]))
+    return [pair for pair in taken if unwanted(pair[0])]
 
 
 class Lines:
@@ -186,10 +210,8 @@ class Lines:
 
     def take_out(self, line: Line, unwanted: Callable[[int], bool]) -> list[Pair]:
         """Take the inputs out of a line that are unwanted by their index."""
-        out = [pair for pair in line.pending if unwanted(pair[0])]
-        if out:
-            line.pending = deque(pair for pair in line.pending if not unwanted(pair[0]))
-            self._pending -= len(out)
+        out = taken_from(line.pending, unwanted)
+        self._pending -= len(out)
         return out
 
     def get_ready(self, line: Line) -> None:

@@ -53,6 +53,7 @@ class Retrying:
         self._draw = draw
         self._budget = Budget(retry.budget, clock()) if retry.budget is not None else None
         self._breaker: Breaker | None = None
+        self._began = clock()
         self._turn = asyncio.Event()  # set when the breaker may let somebody through
         self._calls = 0  # first attempts
         self._ended = 0  # attempts
@@ -81,7 +82,7 @@ class Retrying:
                 raise
             else:
                 self._ended += 1
-                if self._breaker is not None and self._breaker.succeeded(call):
+                if self._breaker is not None and self._breaker.succeeded(call, self._ended):
                     self._turn.set()
                 return result
 
@@ -129,7 +130,7 @@ class Retrying:
         if self._breaker is None:
             if not ill:
                 return
-            self._breaker = Breaker()
+            self._breaker = Breaker(self._began)
         if not ill:
             self._breaker.withdrawn(call)
         elif self._breaker.failed(call, self._ended, now):

@@ -33,10 +33,10 @@ class Block:
 
     __slots__ = ("limit", "started", "token")
 
-    def __init__(self, limit: Limit, started: float) -> None:
+    def __init__(self, limit: Limit, started: float, others: tuple[Holder, ...]) -> None:
         self.limit: Limit | None = limit  # while it holds
         self.started: float = started
-        self.token: Token[tuple[Holder, ...]] = held.set((*held.get(), self))
+        self.token: Token[tuple[Holder, ...]] = held.set((*others, self))
 
     def has(self, limit: Limit) -> bool:
         """Whether a permit of `limit` is held now."""
@@ -76,24 +76,21 @@ class Blocks:
 
     def enter(self) -> None:
         """Wait for a permit, on a plain thread."""
-        if self._bounded and held.get():
-            refuse_twice((self._limit,))
+        others = self._others() if self._bounded else ()
         with lock:
             taken = self._take(time.monotonic)
         if not taken:
             blocking_turn((self._limit,), None)
         if self._bounded:
-            Block(self._limit, self._line.clock() if self._listens else 0.0)
+            Block(self._limit, self._line.clock() if self._listens else 0.0, others)
 
     async def enter_async(self) -> Limit:
         """Wait for a permit, behind the tasks that wait already; cancelled meanwhile, take none."""
-        if self._bounded and held.get():
-            refuse_twice((self._limit,))
+        others = self._others() if self._bounded else ()
         loop = asyncio.get_running_loop()
+        crowd = waiter = None
         with lock:
-            if not self._line.parties and self._take(clock_of(loop)):
-                crowd = waiter = None
-            else:
+            if self._line.parties or not self._take(clock_of(loop)):
                 crowd = self._last_crowd(loop)
                 waiter = crowd.join()
         if crowd is not None and waiter is not None:
@@ -106,7 +103,7 @@ class Blocks:
                 if not crowd.waiters and self._crowd is crowd:
                     self._crowd = None  # it would keep the loop alive
         if self._bounded:
-            Block(self._limit, self._line.clock() if self._listens else 0.0)
+            Block(self._limit, self._line.clock() if self._listens else 0.0, others)
         return self._limit
 
     def leave(self, error: BaseException | None) -> None:
@@ -114,15 +111,17 @@ class Blocks:
         block = self._innermost() if self._bounded else None
         if block is not None:
             block.close()
-        report = report_of(error) if error is not None or self._listens else None
-        if report is not None and (self._listens or report.verdict == "rejected"):
-            self._tell(block, report)
-        elif self._bounded:
+        if error is not None or self._listens:
+            report = report_of(error)
+            if report is not None and (self._listens or report.verdict == "rejected"):
+                self._tell(block, report)
+                return
+        if self._bounded:
             self._give_back()
-        else:  # which lets nobody go earlier; it is for the statistics
-            self._returned.append(None)
-            if len(self._returned) >= RETURNED:
-                self.count_returned()
+            return
+        self._returned.append(None)  # lets nobody go earlier; it is for the statistics
+        if len(self._returned) >= RETURNED:
+            self.count_returned()
 
     def count_returned(self) -> None:
         """Bring the number of calls in flight up to date."""
@@ -132,6 +131,12 @@ class Blocks:
             self._line.throttle.in_flight -= count
 
     # -- private, in order of use -------------------------------------------------------------------------------
+
+    def _others(self) -> tuple[Holder, ...]:
+        """Return what the code that runs now holds besides."""
+        if others := held.get():
+            refuse_twice((self._limit,))
+        return others
 
     def _take(self, clock: Clock) -> bool:
         """Take a permit if that can be done now; the caller has the lock."""

@@ -101,9 +101,15 @@ class Claim:
             self.places.meet(self.clock)
             taken = 0 if self.places.others(self) else self.places.take(count, self.clock())
             if taken < count:
-                self.wanted = count - taken
-                self._stand()
+                self.stand(count - taken)
         return taken
+
+    def stand(self, count: int) -> None:
+        """Want permits that were refused just now, and join the line that refuses; the caller has the lock."""
+        self.wanted = count
+        self.ticket = next(tickets)
+        refusal = self.refusal()
+        (refusal[0] if refusal is not None else self.places.lines[0]).join(self)
 
     def take_now(self, count: int) -> int:
         """Take up to `count` permits that can be had now and return how many; never stand in line."""
@@ -178,20 +184,15 @@ class Claim:
         settle()
 
     def undisturbed(self) -> bool:
-        """Whether a permit may be used again as it comes back, which `passed_on` hears of later.
+        """Whether a permit may be used again as it comes back, which `passed_on` or `went_well` tells of later.
 
-        It may while nobody else waits for these keys, and there is neither rate nor pause nor controller. The answer is
-        taken without the lock, and holds until `unrest` counts on.
+        It may while nobody else waits for these keys, and there is neither rate nor pause; where there is a controller,
+        until that is told. The answer is taken without the lock, and holds until `unrest` counts on.
         """
-        at = self.line
-        for line in self.places.lines:
-            if not line.throttle.timeless or line.kept_for is not None or len(line.parties) > (line is at):
-                return False
-        return True
-
-    def exchanges(self, now: float) -> bool:
-        """Whether it may where there is a controller, which `went_well` tells of both calls later."""
-        return not self.places.others(self) and all(line.throttle.exchanges(now) for line in self.places.lines)
+        if self.places.others(self):
+            return False
+        now = self.clock()
+        return all(line.throttle.exchanges(now) for line in self.places.lines)
 
     def passed_on(self, count: int) -> None:
         """Count calls that used a permit which another call had before them."""
@@ -255,12 +256,6 @@ class Claim:
                 self._drop()
 
     # -- private, in order of use -------------------------------------------------------------------------------
-
-    def _stand(self) -> None:
-        """Join the line that refuses."""
-        self.ticket = next(tickets)
-        refusal = self.refusal()
-        (refusal[0] if refusal is not None else self.places.lines[0]).join(self)
 
     def _want(self, count: int) -> None:
         """Want more or less, standing in line."""

@@ -41,14 +41,18 @@ class Crowd:
         return line is None or line.parties[-1] is self._claim
 
     def join(self) -> asyncio.Future[None]:
-        """Return what to await for a permit; the caller has the lock, and this is `last`."""
+        """Return what to await for a permit; the caller has the lock, and has just been refused; this is `last`.
+
+        It is not asked for again, although a pace may be due by now: tasks that find it so one by one would keep their
+        loop busy all the time, where one look a millisecond lets a hundred go together.
+        """
         claim = self._claim
         waiter = self.loop.create_future()
         self.waiters.append(waiter)  # before it is wanted for: what comes from now on finds somebody
         if claim.line is not None:
             claim.wanted += 1
-        elif claim.ask(1):  # there is one after all
-            self._granted(1)
+        else:
+            claim.stand(1)
         return waiter
 
     def left(self, waiter: asyncio.Future[None]) -> None:
