@@ -180,7 +180,7 @@ def test_the_deadline_is_3(here: Path) -> None:
     code, out, err = call("run", "jobs.py:gated", "--value", "1", "--deadline", "0.3")
     assert (code, out) == (3, "")
     assert err.startswith("stopped: gated: the deadline of 0.3 s passed\n  0 values written in ")
-    assert "left behind, still inside: gate()" in err
+    assert "left behind, still inside: 1 x gate() (jobs.py line 15)" in err
 
 
 def test_out_is_a_file_that_is_whole_or_not_there(here: Path) -> None:
