@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .body import Data, encoded
-from .clients import TIMEOUT, async_client
+from .clients import TIMEOUT, async_client, ended
 from .exchange import FAILURES, Exchange, Response
 
 
@@ -39,6 +39,8 @@ async def completed(exchange: Exchange) -> Response:
             if (answer := exchange.take(raw.status, raw.headers, content)) is not None:
                 return answer
             continue
+        finally:
+            ended()
         raise failure  # out here, so that the client's own error, which has the whole URL, is no part of it
 
 

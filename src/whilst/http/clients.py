@@ -16,13 +16,14 @@ TIMEOUT = 60.0  # seconds for a whole answer, unless told otherwise: silence is 
 CONNECT_TIMEOUT = timedelta(seconds=20)  # for a connection; a host that drops packets would take the whole timeout
 IDLE = timedelta(seconds=55)  # that a connection is kept; many servers and balancers close theirs after 60
 
-LETTING_GO = 0.03  # seconds at the end of the process for the thread of the async client
+LETTING_GO = 0.05  # seconds that the thread of the async client needs at most to lay down an answer
 
 BuilderT = TypeVar("BuilderT", ClientBuilder, SyncClientBuilder)
 
 _clients: dict[str, Client | SyncClient] = {}
 _guard = Lock()
 _forked = False
+_ended = 0.0  # when the last request of the async client did
 
 
 def async_client() -> Client:
@@ -30,6 +31,12 @@ def async_client() -> Client:
     client = _clients.get("async") or _make("async")
     assert isinstance(client, Client)
     return client
+
+
+def ended() -> None:
+    """Take note that a request of the async client has ended, however it did."""
+    global _ended
+    _ended = time.monotonic()
 
 
 def blocking_client() -> SyncClient:
@@ -88,7 +95,7 @@ def _let_go() -> None:
     It hands an answer to the loop, which may end the program before that thread has run again.
     """
     if "async" in _clients:  # not in a child
-        time.sleep(LETTING_GO)
+        time.sleep(max(0.0, _ended + LETTING_GO - time.monotonic()))
 
 
 def _after_fork() -> None:
