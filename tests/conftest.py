@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ from hypothesis import HealthCheck, settings
 
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # what lies in a folder after a test is what the program put there
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # once loaded, its threads may end a child between fork and exec
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script; children inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Time limits of single examples are noise on a busy machine; pytest-timeout watches the whole test.
 settings.register_profile(

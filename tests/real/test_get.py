@@ -602,7 +602,7 @@ def test_an_api_that_says_how_many_calls_are_left_refuses_none_and_gives_what_it
     with scripted(quota) as server:
         code, lines, err = get(f"{server.url}/{{1..350}}")
     assert (code, len(lines), quota.refused) == (0, 350, 0), err
-    *whole, _ = quota.answered.values()
+    _, *whole, _ = quota.answered.values()  # the first may pass while the command is still loading
     assert min(whole) >= 85
 
 
