@@ -20,7 +20,7 @@ class Through:
         self._sink = sink
         self._prepare = prepare
         self._write = write
-        self.write_all = None
+        self.write_all: None = None
         self.flush: Callable[[], None] = sink.flush
         self.finish: Callable[[], str | None] = sink.finish
         self.discard: Callable[[], None] = sink.discard

@@ -32,7 +32,7 @@ class ParquetSink:
     """A Parquet file in progress; it cannot be read before its end is written, so `flush` has nothing to do."""
 
     waiting = False
-    write_all = None
+    write_all: None = None
 
     def __init__(self, output: Output, pyarrow: Any, *, group_rows: int = GROUP_ROWS) -> None:
         self.name: str = output.name

@@ -53,7 +53,7 @@ class SqlSink:
         self._batch: list[dict[str, Any]] = []
         self._size = 0
         self._guard = threading.Lock()
-        self.write_all = None
+        self.write_all: None = None
         self._sa: Any = load_extra("sqlalchemy", "sql", "a database")
 
     @property
