@@ -14,7 +14,6 @@ from ..io.rows import Rejected, Row, Rows, rejected
 LARGE = 64 * 1024  # bytes; a thousand smaller rows are no burden, so only larger ones are counted
 MOST_LARGE = 256 * 1024 * 1024  # bytes of large rows that may be read and not yet delivered
 
-
 _ONLY_ROWS = frozenset({Row})
 _raw: Callable[[Any], bytes] = attrgetter("raw")
 _line: Callable[[Any], int] = attrgetter("line")

@@ -67,10 +67,12 @@ def peek(rows: Iterator[Row | Rejected], source: Source) -> tuple[Row | Rejected
         raise Problem(f"{source.name} is no {kind}: {error}") from None
     except OSError as error:
         raise Problem(f"{source.name} cannot be read: {error.strerror}", code=DISK) from None
-    if first is None or not isinstance(rows, Rows):
-        return first, rows if first is None else itertools.chain([first], rows)
-    rows.unread(first)
-    return first, rows
+    if first is None:
+        return None, rows
+    if isinstance(rows, Rows):  # which can be read many at once as long as nothing is wrapped around it
+        rows.unread(first)
+        return first, rows
+    return first, itertools.chain([first], rows)
 
 
 def _close_file(name: str) -> str:

@@ -16,8 +16,8 @@ from .abandoned import Abandoned
 from .lines import Line, Lines
 
 # Permits that are taken at once, where a call that returns lets nobody start: of a rate, a no-op costs 3.3x a bare one
-# with one at a time, 2.0x with 8, 1.6x with 16, 1.3x with 32, 1.1 to 1.3x from 64 on, which is as many as are missing
-# elsewhere for a round of the loop; `sleep(0)` 2.3x, 1.3x, 1.8x, 1.3x and 1.2x.
+# with one at a time, 2.0x with 8, 1.6x with 16, 1.3x with 32, 1.1 to 1.3x from 64 on; `sleep(0)` 2.3x,
+# 1.3x, 1.8x, 1.3x and 1.2x.
 SPARE = 64
 
 
