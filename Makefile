@@ -1,29 +1,53 @@
-# One command each: demo, test, check, bench. Each sets up $(VENV) by itself; only Python >= 3.11, venv and make are needed.
+# One command each: demo, fast, test, check, docs, dist, bench. Each sets up $(VENV) by itself; only Python >= 3.11, venv
+# and make are needed (uv is used where it is there).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 1)))
 SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 ALONE := -n $(shell n=$(JOBS); echo $$((n > 2 ? 2 : n))) --dist load
-.PHONY: demo test check bench soak mutants format clean
+MARKS ?=
+TESTS ?=
+AND := $(if $(MARKS), and ($(MARKS)))
+FAST := tests/core tests/lanes tests/limit tests/flow
+INSTALL := @.ci/install $(PYTHON) $(abspath $(VENV))
+# what cannot be installed is a row that says so
+PEERS = $(INSTALL) "Installing what it is measured against" '.[dev,bench]' || $(BIN)/python -m bench --peers | \
+	while read -r peer; do $(INSTALL:@%=%) "  one by one: $$peer" "$$peer" || true; done
+.PHONY: cluster demo fast test check docs pictures dist bench bench-quick bench-cluster bench-sweep soak mutants format clean
 
-$(VENV)/.ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "whilst needs Python >= 3.11; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.13 $(MAKECMDGOALS)"; exit 1; }
-	@command -v uv >/dev/null && uv venv -q --allow-existing --seed --python $(PYTHON) $(VENV) || $(PYTHON) -m venv $(VENV)
-	@command -v uv >/dev/null && VIRTUAL_ENV=$(abspath $(VENV)) uv pip install -q -e '.[dev]' || \
-	  $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+$(VENV)/.demo: pyproject.toml
+	$(INSTALL) "Installing for the demo in $(VENV), once: 26 packages, 55 MB; uv 10 s, pip 30 s" '.[demo]'
 	@touch $@
 
-demo: $(VENV)/.ready  ## twenty Pokémon one by one, then together
+$(VENV)/.ready: pyproject.toml
+	$(INSTALL) "Installing for development in $(VENV), once: 200 packages, 1.3 GB, 1 to 4 min" '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## twenty Pokémon one by one, then together
+	@echo "The demo, 10 s, without network: 20 calls one by one, then together; two clients"
 	@$(BIN)/whilst demo
 
-test: $(VENV)/.ready  ## every test, in JOBS processes (one more than there are processors, as many wait), those with a clock last
-	@$(BIN)/python -m compileall -q src
-	@$(BIN)/python -m pytest -q $(SHARED) -m 'not clocked'
-	@$(BIN)/python -m pytest -q $(ALONE) -m clocked
+fast: $(VENV)/.ready  ## the tests to run after each change: decisions, lanes, limits, flows; under a minute
+	@echo "The fast tests: $(FAST)"
+	@$(BIN)/python -m pytest -q $(SHARED) -m 'not slow and not clocked' $(FAST)
 
-check: $(VENV)/.ready  ## format, lint, types, layers
+test: $(VENV)/.ready  ## every test, in JOBS processes (one more than there are processors, as many wait), those with a clock last
+	@echo "All tests, $(JOBS) at a time: some 10 min on two cores (make fast: one minute)"
+	@$(BIN)/python -m compileall -q src
+	@$(BIN)/python -m pytest -q $(SHARED) -m 'not clocked$(AND)' $(TESTS)
+	@echo "Now those that hold a rate against the clock, $(word 2,$(ALONE)) at a time: some minutes"
+	@$(BIN)/python -m pytest -q $(ALONE) -m 'clocked$(AND)' $(TESTS)
+
+cluster:  ## the tests of calls on a Ray cluster, in an environment of their own; five minutes
+	@.ci/cluster $(PYTHON) $(abspath $(VENV)-ray)
+
+bench-cluster:  ## calls on a Ray cluster beside Ray Data and Dask, in an environment of their own; five minutes
+	@.ci/install $(PYTHON) $(abspath $(VENV)-ray) "Installing what it is measured against" '.[ray]' 'ray[data]' typing_extensions \
+	  pandas 'dask[distributed]'
+	@$(abspath $(VENV)-ray)/bin/python -m bench.cluster
+
+check: $(VENV)/.ready docs  ## format, lint, types, layers; and the site, whose warnings are errors
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -31,19 +55,36 @@ check: $(VENV)/.ready  ## format, lint, types, layers
 	@PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV="$(abspath $(VENV))" $(BIN)/pyright --verifytypes whilst --ignoreexternal
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/.ready  ## peers side by side; writes bench/out/ and prints the README's table
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[bench]'
-	@$(BIN)/python -m bench
+docs: $(VENV)/.ready  ## builds the site into docs/_build/html; a link that leads nowhere is an error; ten seconds
+	@$(BIN)/python -m sphinx -q -n -W --keep-going -E -a -j auto -d docs/_build/doctrees docs docs/_build/html
+	@echo "The site: docs/_build/html/index.html"
+
+pictures: $(VENV)/.ready  ## runs again what the pictures of the README and the site show, and draws it
+	@$(BIN)/python docs/pictures/record.py && $(BIN)/python docs/pictures/draw.py && $(BIN)/python docs/pictures/report.py
+
+dist: $(VENV)/.ready  ## builds dist/: the sdist, and the wheel from it; installs each in a fresh environment and runs it
+	@PYTHON="$(PYTHON)" .ci/dist $(BIN)/python
+
+bench: $(VENV)/.ready  ## peers side by side, 20 min; writes the figures into bench/README.md and README.md; BASE=REV beside
+	$(PEERS)
+	@$(BIN)/python -m bench --write-readme $(if $(BASE),--base $(BASE)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-quick: $(VENV)/.ready  ## the same with fewer inputs and one round, 5 min: a rough picture that is written nowhere
+	$(PEERS)
+	@$(BIN)/python -m bench --quick $(if $(BASE),--base $(BASE))
+
+bench-sweep: $(VENV)/.ready  ## what a call costs as a run grows: fails at a cliff, draws the curves that the site shows
+	@$(BIN)/python -m bench.sweep --draw
 
 soak: $(VENV)/.ready  ## the tests that take longer than a change should wait
 	@WHILST_SOAK=10 $(BIN)/python -m pytest -q --timeout 1800
 
-mutants: $(VENV)/.ready  ## changes the core in some thousand ways: which of them does no test of tests/core notice?
-	@$(BIN)/python -m pip install -q --disable-pip-version-check 'mutmut>=3.8'
-	@$(BIN)/mutmut run && $(BIN)/mutmut results
+mutants: $(VENV)/.ready  ## 200 small changes of engine, limits and lanes, and 200 of the core: which does no test notice?
+	@nice -n 10 $(BIN)/python .ci/mutants.py
+	@nice -n 10 $(BIN)/python .ci/mutants.py core --tests core
 
 format: $(VENV)/.ready
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv* bench/out mutants
+	rm -rf .venv* dist bench/out mutants docs/_build docs/reference/generated

@@ -5,58 +5,89 @@ import dataclasses
 import json
 import sys
 import time
+import tomllib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from bench import machine, table
+from bench.base import ROOT, Base, NoSuchRevisionError, sources_of
 from bench.model import Workload
-from bench.runner import ROOT, Result, run
+from bench.runner import Result, run
 from bench.workloads import WORKLOADS
 
 OUT = ROOT / "bench" / "out" / "latest.json"
-README = ROOT / "README.md"
+README = ROOT / "bench" / "README.md"
+FRONT = ROOT / "README.md"
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
+ROUNDS = 5
+WORSE = 1.15  # times what it took before: less is within what two runs of the same differ by
 
 
 def main() -> int:
     options = _arguments()
-    if options.list:
-        for workload in WORKLOADS:
-            print(f"{workload.name:16} {workload.title}")
+    if options.list or options.peers:
+        print("\n".join(_peers() if options.peers else (f"{it.name:24} {it.title}" for it in WORKLOADS)))
         return 0
     workloads = [workload for workload in WORKLOADS if not options.only or workload.name in options.only]
     facts, started = machine.facts(), time.monotonic()
     if facts["load"][0] > facts["cores"] / 2:
         _tell(f"busy: load {facts['load'][0]} on {facts['cores']} cores; expect figures to be off")
-    results = run(workloads, rounds=options.rounds, quick=options.quick, tell=_tell)
+    try:
+        before = sources_of(options.base) if options.base else nullcontext()
+        with before as base:
+            results = _run(options, workloads, base)
+    except NoSuchRevisionError as error:
+        _tell(f"--base {options.base}: {error}")
+        return 2
     facts |= {"rounds": options.rounds, "quick": options.quick, "took": round(time.monotonic() - started, 1)}
+    facts["base"] = base.commit if base else None
     _save(facts, results)
     print(table.long_table(results, workloads))
     print(f"\n{table.targets(results, workloads)}\n\n{_caption(facts)}")
     if options.write_readme:
         _write_readme(facts, results, workloads)
-    return _report_failures(results)
+    return _report_failures(results) or (options.not_worse and _report_worse(results))
+
+
+def _run(options: argparse.Namespace, workloads: Sequence[Workload], base: Base | None) -> list[Result]:
+    return run(
+        workloads, rounds=options.rounds, quick=options.quick, tell=_tell, base=base, peers=not options.without_peers
+    )
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     names = [workload.name for workload in WORKLOADS]
-    parser.add_argument("--only", nargs="+", choices=names, metavar="WORKLOAD", help="these workloads only")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="ROW", help="these workloads only")
     parser.add_argument("--quick", action="store_true", help="fewer inputs, one round: a rough picture")
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds to take the median of (3)")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"rounds to take the median of ({ROUNDS})")
+    parser.add_argument("--base", metavar="REV", help="measure this revision too, in turn with what is here")
+    parser.add_argument("--without-peers", action="store_true", help="whilst and the floors only")
+    parser.add_argument("--not-worse", action="store_true", help=f"fail where a row takes {WORSE} times what REV does")
     parser.add_argument("--list", action="store_true", help="name the workloads and stop")
-    parser.add_argument("--write-readme", action="store_true", help="put the tables into README.md")
+    parser.add_argument("--peers", action="store_true", help="name the packages that are measured beside, and stop")
+    parser.add_argument("--write-readme", action="store_true", help="put the tables into the two README.md")
     options = parser.parse_args()
     if options.rounds is None:
-        options.rounds = 1 if options.quick else 3
+        options.rounds = 1 if options.quick else ROUNDS
     if options.rounds < 1:
         parser.error(f"--rounds must be at least 1, got {options.rounds}")
-    if options.write_readme and (options.quick or options.only):
-        parser.error("--write-readme quotes a whole run: leave out --quick and --only")
-    if options.write_readme and not _has_marks(README.read_text(encoding="utf-8")):
-        parser.error(f"README.md needs the lines {START} and {END}, in this order")
+    if options.not_worse and not options.base:
+        parser.error("--not-worse needs something to compare with: --base REV")
+    if options.write_readme and (options.quick or options.only or options.without_peers):
+        parser.error("--write-readme quotes a whole run: leave out --quick, --only and --without-peers")
+    for page in (README, FRONT):
+        if options.write_readme and not _has_marks(page.read_text(encoding="utf-8")):
+            parser.error(f"{page.relative_to(ROOT)} needs the lines {START} and {END}, in this order")
     return options
+
+
+def _peers() -> list[str]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        named: list[str] = tomllib.load(file)["project"]["optional-dependencies"]["bench"]
+    return [name.partition(";")[0] for name in named]
 
 
 def _save(facts: dict[str, Any], results: Sequence[Result]) -> None:
@@ -64,7 +95,7 @@ def _save(facts: dict[str, Any], results: Sequence[Result]) -> None:
     rows = [
         {
             "workload": result.workload.name,
-            "contestant": result.contestant.name,
+            "contestant": result.name,
             "kind": result.contestant.kind,
             "unit": result.workload.unit,
             "figure": result.figure,
@@ -82,23 +113,29 @@ def _caption(facts: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items() if version)
     rounds = "one round" if facts["rounds"] == 1 else f"median of {facts['rounds']} rounds"
     rounds += " with few inputs (a rough picture)" if facts["quick"] else ""
+    before = f" Before: {facts['base']}." if facts["base"] else ""
     return (
-        f"{facts['date'][:10]}, {facts['python']}, {facts['cores']} cores, {rounds}, {facts['took']:.0f} s.\n"
-        f"{packages}."
+        f"{facts['date'][:10]}, {facts['python']}, {facts['cores']} cores, load {facts['load'][0]} at the start, "
+        f"{rounds}, {facts['took']:.0f} s.\nAt {facts['commit']}.{before}\n{packages}."
     )
 
 
 def _write_readme(facts: dict[str, Any], results: Sequence[Result], workloads: Sequence[Workload]) -> None:
     parts = (
-        START,
         table.matrices(results),
         f"`make bench` makes these figures. {_caption(facts)}\n{table.FEWER}",
         table.targets(results, workloads),
-        END,
     )
-    text = README.read_text(encoding="utf-8")
+    _fill(README, "\n\n".join(("", *parts, "")))
+    python = ".".join(facts["python"].split(".")[:2])
+    where = f"{facts['cores']} cores, {python}. [How, every peer, and what is *not* met](bench/README.md)."
+    _fill(FRONT, f"\n{table.quoted(results)}\n\n{where} ")
+
+
+def _fill(page: Path, between: str) -> None:
+    text = page.read_text(encoding="utf-8")
     before, after = text[: text.index(START)], text[text.index(END) + len(END) :]
-    _replace(README, before + "\n\n".join(parts) + after)
+    _replace(page, f"{before}{START}{between}{END}{after}")
 
 
 def _replace(path: Path, text: str) -> None:
@@ -118,6 +155,13 @@ def _report_failures(results: Sequence[Result]) -> int:
         where = [f"{each.workload.name}/{each.contestant.name}" for each in failures if each.failed == reason]
         print(f"failed: {reason}\n  {'; '.join(where)}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _report_worse(results: Sequence[Result]) -> int:
+    rows = list(table.worse(results, WORSE))
+    for row in rows:
+        print(f"worse than before: {row}", file=sys.stderr)
+    return 1 if rows else 0
 
 
 def _tell(line: str) -> None:

@@ -5,8 +5,9 @@ import gc
 import json
 import sys
 
+from bench.measuring import load
 from bench.model import NotInstalledError
-from bench.workloads import WORKLOADS, load
+from bench.workloads import WORKLOADS
 
 
 def main(workload_name: str, contestant_name: str, n: str) -> None:

@@ -95,21 +95,26 @@ async def gather_semaphore(job: Job) -> None:
         job.take(value)
 
 
-async def anyio_limiter(job: Job) -> None:
+async def anyio_amap(job: Job) -> None:
+    """Call amap, which starts everything at once, under a limiter."""
     import anyio
 
     limiter = anyio.CapacityLimiter(job.concurrency)
-    values: dict[int, int] = {}
 
-    async def one(index: int, x: int) -> None:
+    async def one(x: int) -> int:
         async with limiter:
-            values[index] = await job.fn(x)
+            value: int = await job.fn(x)
+            return value
 
-    async with anyio.create_task_group() as group:
-        for index, x in enumerate(job.inputs):
-            group.start_soon(one, index, x)
-    for index in range(len(values)):
-        job.take(values[index])
+    for value in await anyio.amap(one, job.inputs):
+        job.take(value)
+
+
+async def pyarallel_async(job: Job) -> None:
+    import pyarallel
+
+    async for result in pyarallel.async_parallel_iter(job.fn, job.inputs, concurrency=job.concurrency, ordered=True):
+        job.take(result.value or 0)
 
 
 async def aiometer_run_all(job: Job) -> None:
@@ -164,6 +169,13 @@ async def run_in_executor_gather(job: Job) -> None:
             job.take(value)
 
 
+def pyarallel_threads(job: Job) -> None:
+    import pyarallel
+
+    for result in pyarallel.parallel_iter(job.fn, job.inputs, workers=job.concurrency, ordered=True):
+        job.take(result.value or 0)
+
+
 async def anyio_threads(job: Job) -> None:
     import anyio
     import anyio.to_thread
@@ -200,7 +212,8 @@ ASYNC = (
     Contestant("streamable", streamable_map, needs="streamable", slow=4),
     Contestant("streamable, async for", async_job(streamable_async), needs="streamable"),
     Contestant("gather + semaphore", async_job(gather_semaphore)),
-    Contestant("anyio + limiter", async_job(anyio_limiter), needs="anyio", slow=10),
+    Contestant("pyarallel", async_job(pyarallel_async), needs="pyarallel", slow=4),
+    Contestant("anyio.amap + limiter", async_job(anyio_amap), needs="anyio", slow=10),
     Contestant("aiometer", async_job(aiometer_run_all), needs="aiometer", slow=10),
     Contestant("aiostream", async_job(aiostream_map), needs="aiostream", slow=20),
 )
@@ -209,6 +222,7 @@ THREADS = (
     *OURS,
     Contestant("ThreadPoolExecutor.map", executor_map),
     Contestant("streamable", streamable_map, needs="streamable", slow=2),
+    Contestant("pyarallel", pyarallel_threads, needs="pyarallel", slow=2),
     Contestant("joblib, threading", joblib_threading, needs="joblib", slow=5),
     Contestant("run_in_executor + gather", async_job(run_in_executor_gather), slow=5),
     Contestant("anyio.to_thread", async_job(anyio_threads), needs="anyio", slow=10),

@@ -155,7 +155,7 @@ def whilst_stages(job: Job) -> None:
 def whilst_one_stage(job: Job) -> None:
     from whilst import each, sequence
 
-    for value in sequence(iter, each(job.fn, concurrency=STAGE)).stream(job.inputs):
+    for value in sequence(iter, each(job.fn, concurrency=STAGE)).stream(job.inputs):  # type: ignore[arg-type]
         job.take(value)
 
 

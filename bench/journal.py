@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from bench.memory import peak_mib, resident_mib
+from whilst.core.outcome import Record
 from whilst.journal import Journal
 from whilst.journal.ledger import Ledger
 
@@ -29,15 +31,31 @@ def double(x: int) -> int:
 def opened(path: Path, *, strict: bool = False, durable: Callable[[int], None] = lambda count: None) -> Ledger:
     journal = Journal(path, commit="strict" if strict else "buffered")
     ledger = journal.open(double, name="double", loop=asyncio.get_running_loop())
-    ledger.attach(durable=durable, broken=lambda error: sys.exit(str(error)))
+    ledger.attach(
+        settled=lambda count, error: durable(count),
+        broken=lambda error: sys.exit(str(error)),
+        found=lambda: None,
+        started=asyncio.get_running_loop().time(),
+    )
     return ledger
+
+
+async def admitted(ledger: Ledger, first: int, end: int) -> tuple[list[tuple[int, int]], list[Record]]:
+    """Admit inputs as a run does, a slice a round; return those to call, and the records of the others."""
+    inbox, calls, known = deque((i, i) for i in range(first, end)), list[tuple[int, int]](), list[Record]()
+    while inbox or ledger.looking:
+        some, records = ledger.admit(inbox, len(inbox))
+        calls += some
+        known += records
+        await asyncio.sleep(0 if inbox or ledger.has_found else 0.00005)
+    return calls, known
 
 
 async def buffered(path: Path, n: int) -> str:
     ledger = opened(path)
     began, cpu = time.perf_counter(), time.process_time()
     for start in range(0, n, BATCH):
-        calls, _ = ledger.admit([(i, i) for i in range(start, min(n, start + BATCH))])
+        calls, _ = await admitted(ledger, start, min(n, start + BATCH))
         for index, x in calls:
             ledger.add((index, x, x * 2, None, 0.1, 0.2, 1))
         while ledger.unwritten > 4_096:  # noqa: ASYNC110 - a driver reads on when it is told
@@ -63,7 +81,7 @@ async def strict(path: Path, n: int) -> str:
     began, given = time.perf_counter(), 0
     while told < n:
         room = min(n - given, LANES - (given - told))
-        calls, _ = ledger.admit([(i, i) for i in range(given, given + room)])
+        calls, _ = await admitted(ledger, given, given + room)
         for index, x in calls:
             ledger.add((index, x, x * 2, None, 0.1, 0.2, 1))
         given += room
@@ -90,7 +108,7 @@ async def resume(path: Path, n: int) -> str:
     ledger = opened(path)
     loaded = time.perf_counter() - began
     for start in range(0, n, BATCH):
-        calls, known = ledger.admit([(i, i) for i in range(start, min(n, start + BATCH))])
+        calls, known = await admitted(ledger, start, min(n, start + BATCH))
         if calls or any(record[2] != record[0] * 2 for record in known):
             sys.exit("a wrong result")
     took, cpu = time.perf_counter() - began, time.process_time() - cpu

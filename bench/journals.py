@@ -68,6 +68,68 @@ def resume_memory(contestant: Contestant, n: int) -> Sample:
     return Sample(n, sample.mib, sample.mib)
 
 
+# What keeping a value costs, by what goes in and comes out
+
+TURNS = 4  # of each, in one process: the best of them counts
+PYARALLEL = "pyarallel, checkpoint="
+
+
+async def to_int(x: Any) -> int:
+    return x + 1  # type: ignore[no-any-return]
+
+
+async def to_dict(x: Any) -> dict[str, Any]:
+    return {"id": x, "name": "a name of some length", "score": 0.5, "tags": ["a", "b"]}
+
+
+async def from_dict(x: dict[str, Any]) -> dict[str, Any]:
+    return {**x, "score": 0.5}
+
+
+Kind = tuple[Callable[[int], Any], Callable[[Any], Any]]
+KINDS: dict[str, Kind] = {  # how an input is made of a number, and the function
+    "int to int": (int, to_int),
+    "int to dict": (int, to_dict),
+    "str to dict": ("https://example.org/items/{}".format, to_dict),
+    "dict to dict": (lambda x: {"id": x, "name": f"row number {x}", "tags": ["a", "b"]}, from_dict),
+}
+KEEPING = (
+    Contestant(WHILST, with_journal("buffered"), needs="whilst", kind="whilst"),
+    Contestant(PYARALLEL, with_journal(None), needs="pyarallel", slow=10),
+)
+
+
+def above_bare(kind: str) -> Callable[[Contestant, int], Sample]:
+    """Measure by how many µs of CPU an input costs more where its outcome is kept, turn about in one process."""
+    made, fn = KINDS[kind]
+
+    async def with_pyarallel(inputs: list[Any], path: Path | None) -> int:
+        import pyarallel
+
+        return len(await pyarallel.async_parallel_map(fn, inputs, concurrency=100, checkpoint=path))
+
+    async def with_whilst(inputs: list[Any], path: Path | None) -> int:
+        import whilst
+
+        journal = None if path is None else whilst.Journal(path)
+        return len(await whilst.map(fn, inputs, concurrency=100, journal=journal))
+
+    def measure(contestant: Contestant, n: int) -> Sample:
+        inputs = [made(x) for x in range(n // TURNS)]
+        main = with_pyarallel if contestant.name == PYARALLEL else with_whilst
+        spent: dict[bool, list[float]] = {False: [], True: []}
+        for turn in range(2 * TURNS):
+            with tempfile.TemporaryDirectory() as folder:
+                began = time.process_time()
+                count = asyncio.run(main(inputs, Path(folder, "run.db") if turn % 2 else None))
+                spent[bool(turn % 2)].append((time.process_time() - began) / len(inputs) * 1e6)
+            assert count == len(inputs)
+        kept = min(spent[True])
+        return Sample(n, kept - min(spent[False]), cpu=kept)
+
+    return measure
+
+
 called = 0
 
 

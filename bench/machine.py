@@ -8,7 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("whilst", "streamable", "aiometer", "aiostream", "anyio", "joblib")
+PACKAGES = (
+    "whilst", "streamable", "pyarallel", "aiometer", "aiostream", "anyio", "joblib", "tenacity", "stamina", "pyreqwest",
+    "uvloop", "aiohttp",
+)  # fmt: skip
 
 
 def facts() -> dict[str, Any]:

@@ -4,11 +4,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Unit = Literal["µs", "s", "MiB", "ms", "%", "x"]
+Unit = Literal["µs", "s", "MiB", "ms", "%", "x", "bytes", "calls"]
 Kind = Literal["whilst", "floor", "peer"]
-Figures = Mapping[str, float]  # contestant -> median figure of one workload, in the workload's unit
+Of = Literal["figure", "cpu", "mib", "other", "worst"]  # of a sample; "worst" is the largest figure of all rounds
+Figures = Mapping[str, float]  # contestant -> median of one workload, in the workload's unit
 
 WHILST = "whilst"  # the contestant every ratio refers to: a plain `for`, in order
+BEFORE = ", before"  # what the names of those end with that are measured at another revision
+
+
+def at(figures: Figures, contestant: str = WHILST) -> float:
+    """Return a contestant's figure: a KeyError where it has none."""
+    return figures[contestant]
 
 
 class NotInstalledError(Exception):
@@ -41,24 +48,31 @@ class Contestant:
 class Sample:
     """What one child process measured: `figure` is in the workload's unit, `mib` the growth of its memory.
 
-    `cpu` is µs of CPU an input, over all threads: it says more than the time where others use the cores too.
+    `cpu` is µs of CPU an input, over all threads: it says more than the time where others use the cores too. `other` is
+    what else a workload counts.
     """
 
     n: int
     figure: float
     mib: float = 0.0
     cpu: float = 0.0
+    other: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A promise about one workload; `figure` raises KeyError where a contestant it needs has no figure."""
+    """A promise about one workload; `figure` raises KeyError where a contestant it needs has no figure.
+
+    `of` is what of the samples it is given; `bound` says what stands in the way, for where it is not kept.
+    """
 
     asked: str
     figure: Callable[[Figures], float]
     limit: float
     unit: str
     at_least: bool = False
+    of: Of = "figure"
+    bound: str = ""
 
     def is_met(self, measured: float) -> bool:
         return measured >= self.limit if self.at_least else measured <= self.limit

@@ -17,11 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.model import WHILST, Contestant, Job, NotInstalledError, Sample
+from bench.measuring import no_job
+from bench.model import WHILST, Contestant, NotInstalledError, Sample
 
 AT_ONCE = 100
 XARGS = "xargs -P 32 curl"
 AIOHTTP = "aiohttp script"
+WITHOUT_UVLOOP = "whilst, without uvloop"
+RAW = "pyreqwest by hand, uvloop"
 
 SCRIPT = """\
 import asyncio, json, sys
@@ -43,11 +46,39 @@ async def main(path):
 RUN(main(sys.argv[1]))
 """
 
+RAW_SCRIPT = """\
+import json, sys
+import uvloop
+from pyreqwest.client import ClientBuilder
+
+async def main(path):
+    import asyncio
+    with open(path) as file:
+        urls = iter(file.read().split())
+    async with ClientBuilder().error_for_status(True).build() as client:
+        async def worker():
+            for url in urls:
+                response = await client.get(url).build().send()
+                value = await response.json()
+                sys.stdout.write(json.dumps({"input": url, "value": value}) + "\\n")
+        await asyncio.gather(*(worker() for _ in range(100)))
+
+uvloop.run(main(sys.argv[1]))
+"""
+
 
 def whilst_get(urls: Path) -> list[str]:
     beside = Path(sys.executable).with_name("whilst")
     command = [str(beside)] if beside.exists() else [sys.executable, "-m", "whilst.cli.main"]
     return [*command, "get", str(urls), "-j", str(AT_ONCE), "--quiet"]
+
+
+def whilst_get_on_asyncio(urls: Path) -> list[str]:
+    return ["env", "WHILST_LOOP=asyncio", *whilst_get(urls)]
+
+
+def raw_script(urls: Path) -> list[str]:
+    return [sys.executable, "-c", RAW_SCRIPT, str(urls)]
 
 
 def aiohttp_script(urls: Path) -> list[str]:
@@ -69,7 +100,9 @@ def xargs_curl(urls: Path) -> list[str]:
 
 
 COMMANDS: dict[str, Callable[[Path], list[str]]] = {
+    RAW: raw_script,
     WHILST: whilst_get,
+    WITHOUT_UVLOOP: whilst_get_on_asyncio,
     "curl --parallel": curl_parallel,
     AIOHTTP: aiohttp_script,
     "aiohttp on uvloop": aiohttp_on_uvloop,
@@ -77,12 +110,10 @@ COMMANDS: dict[str, Callable[[Path], list[str]]] = {
 }
 
 
-def no_job(job: Job) -> None:
-    """Commands are measured from outside."""
-
-
 CONTESTANTS = (
+    Contestant(RAW, no_job, needs="pyreqwest", kind="floor", ordered=False),
     Contestant(WHILST, no_job, kind="whilst"),
+    Contestant(WITHOUT_UVLOOP, no_job, kind="whilst"),
     Contestant("curl --parallel", no_job, kind="floor", ordered=False),
     Contestant(AIOHTTP, no_job, needs="aiohttp", ordered=False),
     Contestant("aiohttp on uvloop", no_job, needs="aiohttp", ordered=False),

@@ -5,41 +5,43 @@ A new workload is a `measure` function (`calls(...)` makes one of any "fn over i
 
 import asyncio
 import dataclasses
-import importlib
-import os
-import re
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from array import array
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from bench import flows, journals, policies, rates, web
+from bench import (
+    accounts,
+    answers,
+    commands,
+    decorators,
+    doctor,
+    finished,
+    flows,
+    journals,
+    keys,
+    loops,
+    pictures,
+    policies,
+    processes,
+    rates,
+    refused,
+    web,
+    words,
+)
 from bench.contestants import ASYNC, OURS, THREADS
-from bench.memory import peak_mib, resident_mib
-from bench.model import WHILST, Contestant, Figures, Job, NotInstalledError, Sample, Target, Unit, Workload
+from bench.measuring import async_noop, calls, memory_growth, only, paced, started_process, starter
+from bench.model import WHILST, Contestant, Job, NotInstalledError, Sample, Target, Workload, at
+from bench.targets import above, at_most, percent_above, times, times_faster
 
 STARTS = 5  # processes a child starts for one figure of start-up time
 WAIT = 0.010
-SECONDS = 5  # for which a rate is watched
-WARM_UP = 10  # inputs: what is loaded or started on first use is not part of the time
-
-
-class WrongResultsError(Exception):
-    """A contestant delivered something else than every result, in order where order is promised."""
+SECONDS = 3  # for which a rate is watched
 
 
 # The functions: the result differs from the input, so that a call cannot be left out unnoticed
-
-
-async def async_noop(x: int) -> int:
-    return x + 1
 
 
 async def async_yield(x: int) -> int:
@@ -64,52 +66,6 @@ def wait(x: int) -> int:
 # Measuring
 
 
-def calls(
-    fn: Callable[[int], Any], concurrency: int, unit: Unit, full: int, *, generator: bool = False
-) -> Callable[[Contestant, int], Sample]:
-    """Measure `fn` over n inputs: µs an input, or s for `full` inputs."""
-
-    def measure(contestant: Contestant, n: int) -> Sample:
-        inputs = list(range(n))
-        values = array("q")  # eight bytes a result, so that what is kept hardly counts as memory
-        baseline = resident_mib()
-        warm_up(contestant, fn, concurrency)
-        source = (x for x in inputs) if generator else inputs
-        started, cpu = time.perf_counter(), time.process_time()
-        contestant.run(Job(fn, source, concurrency, values.append))
-        took, cpu = time.perf_counter() - started, time.process_time() - cpu
-        mib = peak_mib() - baseline
-        found = list(values) if contestant.ordered else sorted(values)
-        if found != list(range(1, n + 1)):
-            raise WrongResultsError(f"{contestant.name}: {len(found)} results for {n} inputs, or their order")
-        return Sample(n, took / n * (1e6 if unit == "µs" else full), mib, cpu / n * 1e6)
-
-    return measure
-
-
-def warm_up(contestant: Contestant, fn: Callable[[int], Any], concurrency: int) -> None:
-    values: list[int] = []
-    contestant.run(Job(fn, list(range(WARM_UP)), concurrency, values.append))
-
-
-def memory_growth(contestant: Contestant, n: int) -> Sample:
-    """MiB above what is resident after the imports, while n inputs of a generator go by."""
-    count = checksum = 0
-
-    def take(value: int) -> None:
-        nonlocal count, checksum
-        count += 1
-        checksum += value * count if contestant.ordered else value
-
-    baseline = resident_mib()
-    contestant.run(Job(async_noop, (x for x in range(n)), 100, take))
-    grown = peak_mib() - baseline
-    expected = sum(x * x for x in range(1, n + 1)) if contestant.ordered else n * (n + 1) // 2
-    if (count, checksum) != (n, expected):
-        raise WrongResultsError(f"{contestant.name}: {count} results for {n} inputs, or their order")
-    return Sample(n, grown, grown)
-
-
 def leaf_calls(contestant: Contestant, n: int) -> Sample:
     """Measure µs a leaf call of the tree in `flows`."""
     sample = calls(async_noop, 100, "µs", n)(contestant, n)
@@ -126,32 +82,6 @@ def call_time(contestant: Contestant, n: int) -> Sample:
     """Milliseconds of one call of the tree in `flows` from plain code."""
     sample = calls(noop, 1, "µs", n)(contestant, n)
     return dataclasses.replace(sample, figure=sample.figure / 1000)
-
-
-def rows_a_second(contestant: Contestant, n: int) -> Sample:
-    """µs a row of `whilst map`, JSON lines in, a function that does nothing, JSON lines out.
-
-    The time is the one that the command itself reports, from the first row to the last; the CPU is that of the process.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "jobs.py").write_text("async def same(x):\n    return x\n")
-        with open(Path(folder, "in.jsonl"), "w") as file:
-            file.writelines(f'{{"id": {x}, "name": "row number {x}", "x": 1.5}}\n' for x in range(n))
-        code = "import sys; from whilst.cli.main import run; sys.exit(run(sys.argv[1:]))"
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(it or "." for it in sys.path)}
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
-            [sys.executable, "-c", code, "map", "jobs:same", "in.jsonl", "-o", "out.jsonl"],
-            cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=60,
-        )  # fmt: skip
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        with open(Path(folder, "out.jsonl"), "rb") as file:
-            count = sum(1 for _ in file)
-    rate = re.search(r"([\d,]+)/s", done.stderr)
-    if count != n or rate is None:
-        raise WrongResultsError(f"{contestant.name}: {count} rows for {n}: {done.stderr}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Sample(n, 1e6 / int(rate[1].replace(",", "")), cpu=cpu / n * 1e6)
 
 
 def import_time(contestant: Contestant, n: int) -> Sample:
@@ -171,6 +101,18 @@ def import_time(contestant: Contestant, n: int) -> Sample:
 
 def help_time(contestant: Contestant, n: int) -> Sample:
     """Milliseconds of wall time of `whilst --help`."""
+    return command_time(n, "--help")
+
+
+def map_time(contestant: Contestant, n: int) -> Sample:
+    """Milliseconds of wall time of `whilst map` over ten lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "jobs.py").write_text("async def same(x):\n    return x\n")
+        Path(folder, "in.jsonl").write_text("".join(f"{x}\n" for x in range(10)))
+        return command_time(n, "map", f"{folder}/jobs.py:same", f"{folder}/in.jsonl")
+
+
+def command_time(n: int, *arguments: str) -> Sample:
     beside = Path(sys.executable).with_name("whilst")
     command = str(beside) if beside.exists() else shutil.which("whilst")
     if command is None:
@@ -178,60 +120,25 @@ def help_time(contestant: Contestant, n: int) -> Sample:
     times = []
     for _ in range(n):
         started = time.perf_counter()
-        started_process([command, "--help"])
+        started_process([command, *arguments])
         times.append((time.perf_counter() - started) * 1e3)
     return Sample(n, median(times))
-
-
-def started_process(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(f"exit {done.returncode}: {last}")
-    return done.stdout
-
-
-# Targets
-
-
-def whilst_at_most(asked: str, limit: float, unit: str) -> Target:
-    return Target(asked, lambda figures: figures[WHILST], limit, unit)
-
-
-def times_faster(asked: str, limit: float, *peers: str) -> Target:
-    """How many times the best of `peers` takes what whilst takes."""
-
-    def ratio(figures: Figures) -> float:
-        best = min(figures[peer] for peer in peers if peer in figures) if peers else 0.0
-        return best / figures[WHILST]
-
-    return Target(asked, ratio, limit, "x", at_least=True)
-
-
-def percent_above(asked: str, limit: float, floor: str) -> Target:
-    return Target(asked, lambda figures: (figures[WHILST] / figures[floor] - 1) * 100, limit, "%")
 
 
 # The list
 
 
-def only(contestants: tuple[Contestant, ...], *names: str) -> tuple[Contestant, ...]:
-    return tuple(contestant for contestant in contestants if contestant.name in names)
-
-
-def paced(contestants: tuple[Contestant, ...], slow: Mapping[str, int]) -> tuple[Contestant, ...]:
-    """All with the full number of inputs but those named: a wait's ramp must not be scaled along."""
-    return tuple(dataclasses.replace(each, slow=slow.get(each.name, 1)) for each in contestants)
-
-
-def no_job(job: Job) -> None:
-    """Start-up is measured from outside: such a contestant has nothing to run."""
-
-
-def starter(name: str, module: str) -> Contestant:
-    return Contestant(name, no_job, needs=module, kind="whilst" if name == WHILST else "peer")
-
-
+BY_HAND = "threads by hand"
+ASYNC_FOR = "whilst, async for"
+# What bounds a row
+LINES = "each key that is new, or was forgotten, has a line and a queue made for it"
+WHOLE_SECONDS = "a Retry-After says whole seconds, and pauses the run for as long"
+ROWS = "the outcome of every row: its place in the order, its record, its columns by name"
+IMPORTS = "modules are loaded on a thread, which holds the interpreter while it makes their classes"
+REQUESTS = "no single item: the outcome, the line of output, the checks of an answer"
+ENGINE = "the engine itself: a generator, an await, a clock and a context for each call"
+TWO_CORES = "on two cores a plain `for` and the loop's thread wait for each other's turn at the interpreter"
+LOCK = "the queue for the interpreter's lock: what happens on the call's own thread counts tenfold"
 ASYNC_PEERS = tuple(contestant.name for contestant in ASYNC if contestant.kind == "peer")
 STREAMABLE = ("streamable", "streamable, async for")
 STREAMING = (*(ours.name for ours in OURS), "workers by hand", "gather + semaphore", *STREAMABLE)
@@ -241,26 +148,44 @@ WORKLOADS = (
         "async-noop", "async no-op, 100 in flight", "µs", 100_000, ASYNC,
         calls(async_noop, 100, "µs", 100_000),
         (
-            whilst_at_most("at most 2 µs an input", 2.0, "µs"),
+            at_most("at most 1.3 µs an input", 1.3, "µs", bound=ENGINE),
+            Target(
+                "`for` within 15 % and 0.2 µs of `async for`",
+                lambda figures: at(figures) - 1.15 * at(figures, ASYNC_FOR), 0.2, "µs", bound=TWO_CORES,
+            ),
             times_faster("5x faster than streamable", 5.0, *STREAMABLE),
+            times_faster("faster than pyarallel", 1.0, "pyarallel"),
         ),
     ),
     Workload(
         "async-generator", "async no-op from a generator, 100 in flight", "µs", 100_000,
         only(ASYNC, *STREAMING, "aiostream"),
         calls(async_noop, 100, "µs", 100_000, generator=True),
+        rounds=3,
     ),
     Workload(
         "async-yield", "async sleep(0), 100 in flight", "µs", 50_000, ASYNC,
         calls(async_yield, 100, "µs", 50_000),
-        (times_faster("2.5x faster than the best peer", 2.5, *ASYNC_PEERS),),
+        (
+            at_most("at most 2.9 µs an input", 2.9, "µs", bound=TWO_CORES),
+            times_faster("2.5x faster than the best peer", 2.5, *ASYNC_PEERS, bound=TWO_CORES),
+        ),
     ),
     Workload(
         "async-wait", "async 10 ms wait, 1000 in flight (ideal 0.50 s)", "s", 50_000,
-        paced(ASYNC, {"streamable": 2, "anyio + limiter": 5, "aiometer": 5, "aiostream": 5}),
+        paced(ASYNC, {"streamable": 2, "pyarallel": 2, "anyio.amap + limiter": 5, "aiometer": 5, "aiostream": 5}),
         calls(async_wait, 1000, "s", 50_000),
-        (percent_above("within 12 % of workers by hand", 12.0, "workers by hand"),),
+        (percent_above("within 12 % of workers by hand", 12.0, "workers by hand", bound=TWO_CORES),),
         quick=5,
+    ),
+    Workload(
+        "lanes", "async sleep(0), 10,000 in flight", "µs", 100_000,
+        only(ASYNC, "workers by hand", *(ours.name for ours in OURS), "streamable, async for"),
+        calls(async_yield, 10_000, "µs", 100_000),
+        (
+            at_most("at most 6 µs an input", 6.0, "µs", bound="each of the lanes is a task that is started and ended"),
+            Target("10,000 lanes in at most 20 MiB", at, 20.0, "MiB", of="mib"),
+        ),
     ),
     Workload(
         "thread-noop", "blocking no-op, 32 threads", "µs", 50_000, THREADS,
@@ -269,10 +194,53 @@ WORKLOADS = (
     ),
     Workload(
         "thread-wait", "blocking 10 ms wait, 400 threads (ideal 0.50 s)", "s", 20_000,
-        paced(THREADS, {"joblib, threading": 2, "anyio.to_thread": 4, "to_thread + gather": 40}),
+        paced(THREADS, {"joblib, threading": 4, "anyio.to_thread": 8, "to_thread + gather": 80, "pyarallel": 2}),
         calls(wait, 400, "s", 20_000),
-        (whilst_at_most("at most 0.60 s", 0.60, "s"),),
+        (
+            percent_above("at most 15 % above threads by hand", 15.0, BY_HAND, bound=LOCK),
+            times("at most twice the CPU of threads by hand", 2.0, BY_HAND, of="cpu", bound=LOCK),
+        ),
         quick=5,
+    ),
+    Workload(
+        "thread-wait-100", "blocking 10 ms wait, 100 threads (ideal 0.80 s)", "s", 8_000,
+        only(THREADS, BY_HAND, *(ours.name for ours in OURS), "ThreadPoolExecutor.map", "pyarallel"),
+        calls(wait, 100, "s", 8_000),
+        (times("at most twice the CPU of threads by hand", 2.0, BY_HAND, of="cpu", bound=LOCK),),
+        quick=4,
+    ),
+    Workload(
+        "process-noop", "no-op in two worker processes, with their start", "µs", 100_000, processes.IN_BATCHES,
+        calls(processes.noop, processes.WORKERS, "µs", 100_000),
+        (
+            above("at most 4 µs above a bare map", 4.0, processes.BARE, "µs"),
+            times_faster("10x faster than ProcessPoolExecutor.map, chunksize 1", 10.0, processes.CHUNK_OF_1),
+            times_faster("faster than ProcessPoolExecutor.map at its best", 1.0, processes.BEST_CHUNK),
+        ),
+        rounds=3,
+    ),
+    Workload(
+        "process-one", "no-op in a worker process, one by one, with its start", "µs", 20_000, processes.ONE_BY_ONE,
+        calls(processes.noop, 1, "µs", 20_000),
+        (above("at most 35 µs above a bare map", 35.0, processes.BARE, "µs"),),
+        rounds=3,
+    ),
+    Workload(
+        "process-compute", "1 ms of CPU a call, two processes, with their start (ideal 1.0 s)", "s", 2_000,
+        processes.COMPUTING,
+        calls(processes.compute, processes.WORKERS, "s", 2_000),
+        (
+            times_faster("1.8x a plain loop on two quiet cores", 1.8, processes.ALONE),
+            times_faster("faster than ProcessPoolExecutor.map at its best", 1.0, processes.BEST_OF_COMPUTING),
+        ),
+        rounds=3,
+        quick=2,
+    ),
+    Workload(
+        "process-start", "two workers ready and gone, besides the imports of the user", "ms", 1, processes.STARTING,
+        processes.start,
+        (at_most("at most 150 ms", 150.0, "ms"),),
+        rounds=3,
     ),
     Workload(
         "memory", "memory over 1M inputs from a generator", "MiB", 1_000_000,
@@ -281,27 +249,28 @@ WORKLOADS = (
             *paced(only(ASYNC, "gather + semaphore"), {"gather + semaphore": 10}),
         ),
         memory_growth,
-        (whilst_at_most("at most 8 MiB", 8.0, "MiB"),),
+        (at_most("at most 8 MiB", 8.0, "MiB"),),
         rounds=1,
     ),
     Workload(
         "flow-leaves", "flow of depth 5, 9 no-op leaves an input, 100 inputs in flight (a leaf call)", "µs", 100_000,
         paced(flows.TREE, {"TaskGroups by hand": 4, "gather by hand": 4}),
         leaf_calls,
-        (whilst_at_most("at most 6 µs a leaf call", 6.0, "µs"),),
+        (at_most("at most 6 µs a leaf call", 6.0, "µs"),),
         rounds=1,
     ),
     Workload(
         "flow-memory", "memory of that flow over 100,000 inputs, above 1,000", "MiB", 100_000,
         only(flows.TREE, WHILST),
         flow_growth,
-        (whilst_at_most("at most 1 MiB: flat", 1.0, "MiB"),),
+        (at_most("at most 1 MiB: flat", 1.0, "MiB"),),
         rounds=1,
     ),
     Workload(
         "flow-call", "flow(value) from plain code, 9 no-op leaves", "ms", 500, flows.FLOW_CALL,
         call_time,
-        (whilst_at_most("at most 1 ms with its leaves", 1.0, "ms"),),
+        (at_most("at most 1 ms with its leaves", 1.0, "ms"),),
+        rounds=3,
         quick=2,
     ),
     Workload(
@@ -341,6 +310,43 @@ WORKLOADS = (
         (Target("at most 0.2 µs a call", lambda figures: figures[policies.TIMEOUT], 0.2, "µs"),),
         quick=4,
     ),
+    *(
+        Workload(
+            f"retry-decorator-{name}", f"what a decorator for retries adds to {title} that goes well", "µs", 330_000,
+            decorators.CONTESTANTS,
+            decorators.above_bare(fn),
+            (Target("at most 1 µs a call", lambda figures: figures[WHILST], 1.0, "µs"),),
+            rounds=2,
+            quick=4,
+        )
+        for name, title, fn in (("plain", "a blocking no-op", noop), ("async", "an async no-op", async_noop))
+    ),
+    Workload(
+        "current-call", "an async no-op that asks `current_call()`, CPU", "µs", 270_000, words.CONTESTANTS,
+        words.difference(words.asked), (at_most("at most 0.4 µs a call", 0.4, "µs"),), quick=4,
+    ),
+    Workload(
+        "share", "`share=True` over async no-ops, no two of them equal, CPU", "µs", 270_000, words.CONTESTANTS,
+        words.difference(words.shared), (at_most("at most 1 µs an input", 1.0, "µs"),), quick=4,
+    ),
+    Workload(
+        "logging-off", "async no-ops, one in ten tried again, which nobody logs, CPU", "µs", 45_000, words.CONTESTANTS,
+        words.difference(words.logged), (at_most("not measurable: at most 0.1 µs", 0.1, "µs"),), quick=4,
+    ),
+    *(
+        Workload(
+            f"journal-{kind.replace(' ', '-')}", f"what a journal adds to an async no-op, {kind}, CPU", "µs", 80_000,
+            journals.KEEPING,
+            journals.above_bare(kind),
+            (
+                at_most(f"at most {limit} µs an input", limit, "µs", bound="each value is encoded and checked alone"),
+                times_faster("faster than pyarallel's checkpoint", 1.0, journals.PYARALLEL),
+            ),
+            rounds=2,
+            quick=4,
+        )
+        for kind, limit in (("int to int", 2.4), ("int to dict", 3.2), ("str to dict", 4.5), ("dict to dict", 6.0))
+    ),
     Workload(
         "journal", "async no-op with a journal, 100 in flight, whole run", "µs", 300_000,
         only(journals.CONTESTANTS, WHILST, journals.BUFFERED),
@@ -376,7 +382,7 @@ WORKLOADS = (
     Workload(
         "rate-call", "an async call under a limit of 100,000/s, CPU time", "µs", 100_000, rates.contestants(100_000),
         rates.cost,
-        (whilst_at_most("at most 5 µs a call", 5.0, "µs"),),
+        (at_most("at most 5 µs a call", 5.0, "µs"),),
         rounds=2,
         quick=4,
     ),
@@ -385,23 +391,73 @@ WORKLOADS = (
             f"rate-error-{rate}", f"how far a rate of {rate:,}/s is off over {SECONDS} s", "%", rate * SECONDS + 1,
             rates.contestants(rate),
             rates.error(rate),
-            (whilst_at_most(f"within 1 % at {rate:,}/s", 1.0, "%"),),
+            (at_most(f"within 1 % at {rate:,}/s", 1.0, "%"),),
             rounds=1,
             quick=5,
         )
         for rate in (10, 1_000, 50_000)
     ),
     Workload(
-        "jsonl", "`whilst map`, JSON lines in and out, async no-op (a row)", "µs", 300_000, (starter(WHILST, WHILST),),
-        rows_a_second,
-        (whilst_at_most("at least 150,000 rows/s: at most 6.7 µs", 6.67, "µs"),),
+        "answers", "reading of an answer how many calls are left", "µs", 70_000, answers.CONTESTANTS,
+        answers.cost,
+        (Target("at most 2 µs an answer, of any API", lambda figures: max(figures.values()), 2.0, "µs"),),
+        rounds=2,
+        quick=4,
+    ),
+    Workload(
+        "keys", "async no-op under a limit that holds for each key, CPU", "µs", 150_000, keys.CONTESTANTS, keys.cost,
+        (
+            at_most("at most 10 µs a call at 10,000 keys", 10.0, "µs", keys.named(10_000), bound=LINES),
+            at_most("at most 15 µs at 100,000", 15.0, "µs", keys.named(100_000), bound=LINES),
+            times("no step: 1,100 at most twice 1,000", 2.0, keys.named(1_000), keys.named(1_100), bound=LINES),
+        ),
+        quick=3,
+    ),
+    Workload(
+        "refused", "150 names at 50 a second, retries alone (ideal 2.0 s)", "s", refused.NAMES, refused.CONTESTANTS,
+        refused.time_and_refusals,
+        (
+            at_most("at most 2.4 s", 2.4, "s", bound=WHOLE_SECONDS),
+            at_most("the worst at most 2.8 s", 2.8, "s", of="worst", bound=WHOLE_SECONDS),
+            at_most("at most 25 refused", 25.0, "calls", of="other"),
+            at_most("adaptive: the worst at most 2.8 s", 2.8, "s", refused.ADAPTIVE, of="worst", bound=WHOLE_SECONDS),
+        ),
+        quick=1,
+    ),
+    Workload(
+        "jsonl", "`whilst map`, JSON lines in and out, async no-op (a row)", "µs", 300_000, commands.CONTESTANTS,
+        commands.row("jsonl"),
+        (
+            at_most("at least 290,000 rows/s: at most 3.45 µs", 3.45, "µs", bound=ROWS),
+        ),
+        quick=3,
+    ),
+    Workload(
+        "sqlite", "`whilst map`, JSON lines in, SQLite out (a row)", "µs", 100_000, commands.CONTESTANTS,
+        commands.row("sqlite"),
+        (
+            at_most("at least 45,000 rows/s: at most 22.2 µs", 22.2, "µs", bound=ROWS),
+            times("at most 6 times the CPU of the program by hand", 6.0, commands.BY_HAND, of="cpu", bound=ROWS),
+        ),
+        quick=3,
+    ),
+    Workload(
+        "parquet", "`whilst map`, CSV in, Parquet out (a row)", "µs", 100_000, commands.CONTESTANTS,
+        commands.row("parquet"),
+        (
+            at_most("at least 70,000 rows/s: at most 14.3 µs", 14.3, "µs", bound=ROWS),
+            times("at most 6 times the CPU of the program by hand", 6.0, commands.BY_HAND, of="cpu", bound=ROWS),
+        ),
         quick=3,
     ),
     Workload(
         "get-2000", "2,000 small JSON documents from nginx, 100 at once, start-up included", "s", 2_000,
         web.CONTESTANTS,
         web.fetching(2_000),
-        (whilst_at_most("at most 0.5 s", 0.5, "s"),),
+        (
+            at_most("at most 0.4 s", 0.4, "s", bound=REQUESTS),
+            at_most("at most 0.5 s without uvloop", 0.5, "s", web.WITHOUT_UVLOOP, bound=REQUESTS),
+        ),
         quick=1,
     ),
     Workload(
@@ -409,12 +465,29 @@ WORKLOADS = (
         web.CONTESTANTS,
         web.fetching(20_000),
         (
+            times("at most 1.25 times the CPU of pyreqwest by hand", 1.25, web.RAW, of="cpu", bound=REQUESTS),
             times_faster("2x faster than an aiohttp script", 2.0, web.AIOHTTP),
             times_faster("20x faster than xargs -P 32 curl", 20.0, web.XARGS),
         ),
         rounds=3,
         quick=4,
     ),
+    *(
+        Workload(
+            f"doctor-{name}", f"whilst doctor: {title}, longer than without", "%", n, contestants,
+            doctor.added(program, time.process_time if name == "steps" else time.perf_counter),
+            (Target(f"at most {limit} %", lambda figures: figures[WHILST], float(limit), "%"),),
+            rounds=1,
+            quick=4,
+        )
+        for name, title, n, program, limit, contestants in (
+            ("steps", "60,000 empty steps, CPU", 60_000 * doctor.TURNS, doctor.empty_steps, 20, doctor.CONTESTANTS),
+            ("waits", "twenty tasks that wait", 14_000, doctor.waits, 10, doctor.CONTESTANTS),
+            ("tasks", "a thousand tasks that wait", 35_000, doctor.many_waits, 10, doctor.CONTESTANTS),
+            ("threads", "eight threads that wait", 5_600, doctor.thread_waits, 10, doctor.CONTESTANTS[:2]),
+        )
+    ),
+    *pictures.WORKLOADS,
     Workload(
         "import", "import, above `import asyncio`", "ms", STARTS,
         tuple(
@@ -422,27 +495,48 @@ WORKLOADS = (
             for module in (WHILST, "streamable", "aiometer", "aiostream", "anyio", "joblib")
         ),
         import_time,
-        (whilst_at_most("at most 25 ms", 25.0, "ms"),),
+        (at_most("at most 18 ms", 18.0, "ms"),),
         rounds=1,
         quick=2,
     ),
     Workload(
         "help", "`whilst --help`, wall time", "ms", STARTS, (starter(WHILST, WHILST),),
         help_time,
-        (whilst_at_most("at most 150 ms", 150.0, "ms"),),
+        (at_most("at most 80 ms", 80.0, "ms"),),
+        rounds=2,
+        quick=2,
+    ),
+    Workload(
+        "map-ten", "`whilst map` of ten lines, wall time", "ms", STARTS, (starter(WHILST, WHILST),),
+        map_time,
+        (at_most("at most 150 ms", 150.0, "ms"),),
+        rounds=2,
+        quick=2,
+    ),
+    Workload(
+        "first-use", "the longest gap of the caller's loop at a first use", "ms", STARTS, loops.CONTESTANTS,
+        loops.longest_gap,
+        tuple(at_most(f"at most 10 ms: {use}", 10.0, "ms", use, bound=IMPORTS) for use in loops.USES),
+        rounds=2,
+        quick=2,
+    ),
+    Workload(
+        "finished", "memory that 20 runs of 20 MiB leave behind, collector off", "MiB", 20, finished.CONTESTANTS,
+        finished.kept,
+        (at_most("at most 60 MiB", 60.0, "MiB"),),
+        quick=2,
+    ),
+    Workload(
+        "account", "no-ops: instructions of the account and of the times of calls", "%", 20_000, accounts.CONTESTANTS,
+        accounts.share,
+        (at_most("at most 1 %", 1.0, "%", bound="a look at the clock and an addition for each change of the reason"),),
         rounds=1,
         quick=2,
     ),
+    Workload(
+        "summary", "`run.summary()` in a run, after 100,000 calls, CPU", "µs", 100_000, accounts.CONTESTANTS,
+        accounts.summary_time,
+        (at_most("at most 50 µs", 50.0, "µs"),),
+        rounds=2,
+    ),
 )  # fmt: skip
-
-
-def load(contestant: Contestant) -> None:
-    """Import what the contestant needs, so that neither time nor memory of it is measured."""
-    if contestant.needs is None:
-        return
-    try:
-        importlib.import_module(contestant.needs)
-    except ModuleNotFoundError as error:
-        if error.name == contestant.needs:
-            raise NotInstalledError(contestant.needs) from error
-        raise

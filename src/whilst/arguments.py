@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+import sys
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from contextvars import Context, copy_context
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from .core.check import whole
 from .core.colour import is_async, is_generator_function, name_of
+from .core.concurrency import DEFAULT_CONCURRENCY, lanes_for
 from .core.outcome import short
-from .core.plan import Executor
+from .core.plan import MOST_THREADS, Named
 from .core.resource import Resource
-from .limit import Limit
 
-DEFAULT_CONCURRENCY = 32
-MOST_ADAPTIVE = 4096  # calls in flight that an adaptive run may find out to be best
-MOST_ADAPTIVE_THREADS = 512
+if TYPE_CHECKING:
+    from .limit import Limit, LimitState
+
+
+def check_inputs(inputs: Any, which: str = "inputs", hint: str = "") -> None:
+    """Refuse what is not many things; `which` names it, `hint` says what may have been meant."""
+    __tracebackhide__ = True
+    if type(inputs).__name__ == "DataFrame" and hasattr(inputs, "columns"):
+        from .core.habits import columns
+
+        raise TypeError(columns(inputs))
+    if isinstance(inputs, (str, bytes)):
+        raise TypeError(
+            f"{which} must be many things, got one {type(inputs).__name__}: {short(inputs, 40)}\n"
+            f"  try: [{short(inputs, 40)}] for one input, or list({short(inputs, 40)}) for each character"
+        )
+    if not isinstance(inputs, (Iterable, AsyncIterable)) and not hasattr(inputs.__class__, "__getitem__"):
+        from .core.habits import not_inputs
+
+        kind = " (a coroutine: await it first)" if hasattr(inputs, "__await__") else ""
+        raise TypeError(
+            f"{which} must be iterable or async iterable, got {short(inputs, 40)} ({type(inputs).__name__})"
+            f"{kind}{hint or not_inputs(inputs)}"
+        )
+
+
+def length_of(inputs: Any) -> int | None:
+    """Return how many inputs there are, if that is known."""
+    try:
+        if type(inputs) is repeat:
+            return inputs.__length_hint__()
+        return len(inputs) if hasattr(inputs, "__len__") else None
+    except Exception:  # endless; or a source's own __len__, which may do anything, and only the progress would miss it
+        return None
 
 
 def check_concurrency(given: object) -> int | Literal["adaptive"] | None:
@@ -30,46 +64,95 @@ def check_concurrency(given: object) -> int | Literal["adaptive"] | None:
 
 def own_limit(concurrency: int | Literal["adaptive"] | None, rate: str | Sequence[str] | None) -> Limit | None:
     """Return the limit that `rate=` and `concurrency="adaptive"` are short for; a number bounds the lanes instead."""
+    if concurrency != "adaptive" and rate is None:
+        return None
+    from .limit import Limit, state_of
+
     if concurrency != "adaptive":
-        return None if rate is None else Limit(rate=rate)
+        limit = Limit(rate=rate)
+        state_of(limit).lanes = concurrency
+        return limit
     return Limit(concurrency="adaptive", rate=rate)
 
 
-def limits_of(*given: object) -> tuple[Limit, ...]:
-    """Return those that are given; refuse what is no limit."""
-    for limit in given:
-        if limit is not None and not isinstance(limit, Limit):
-            raise TypeError(f"limit must be a whilst.Limit, got {short(limit)}\n  try: whilst.Limit(concurrency=…)")
-    return tuple(limit for limit in given if isinstance(limit, Limit))
+def limits_of(*given: object) -> tuple[LimitState, ...]:
+    """Return what runs need of the limits that are given, one by one or many together; refuse what is no limit."""
+    if all(one is None for one in given):
+        return ()  # and most runs do not load what limits are
+    from .limit import Limit, in_order, state_of
+
+    found: list[LimitState] = []
+    for one in given:
+        several = cast("Sequence[object]", one) if isinstance(one, (list, tuple)) else (one,)
+        for limit in several:
+            if isinstance(limit, Limit):
+                found.append(state_of(limit))
+            elif limit is not None or several is one:
+                line = f"concurrency={limit}" if isinstance(limit, int) else "limit=whilst.Limit(concurrency=…)"
+                raise TypeError(f"limit must be a whilst.Limit, or a list of them, got {short(limit)}\n  try: {line}")
+    return in_order(tuple(found))
+
+
+def callers_context() -> Context:
+    """Return a copy of this context for a run that this code waits for, and in which it may hold permits."""
+    holders = sys.modules.get(f"{__package__}.limit.holders")  # without it nobody holds any
+    return copy_context() if holders is None else cast("Context", holders.callers_context())
 
 
 def at_once(
-    concurrency: int | str | None, limits: tuple[Limit, ...], *, adaptive: bool, on_threads: bool
+    concurrency: int | str | None, limits: tuple[LimitState, ...], *, adaptive: bool, place: Any
 ) -> tuple[int | None, int | None]:
     """Return how many lanes a run needs (None: the default), and how far it reads ahead at first, if not so far."""
-    bounds = [most for limit in limits if (most := limit.most) is not None and not limit.keyed]
     if isinstance(concurrency, int):
-        return min([concurrency, *bounds]), None
-    if adaptive:
-        return min([MOST_ADAPTIVE_THREADS if on_threads else MOST_ADAPTIVE, *bounds]), DEFAULT_CONCURRENCY
-    of_one_key = [most for limit in limits if (most := limit.most) is not None and limit.keyed]
-    if bounds or not of_one_key:
-        return (min(bounds) if bounds else None), None
-    return max(DEFAULT_CONCURRENCY, *of_one_key), None  # one key alone may use all that it is allowed
+        return lanes_for(concurrency, limits), None
+    if not isinstance(place, str):  # processes, machines: more calls at once than those can make would only wait
+        return lanes_for(place.default, limits), None
+    lanes = lanes_for(None, limits, adaptive=adaptive, most=MOST_THREADS if place == "thread" else None)
+    return lanes, DEFAULT_CONCURRENCY if adaptive else None
 
 
-def check_colour(fn: Any, executor: str, use: Mapping[str, Resource] | None = None) -> None:
+def place_of_calls(fn: Any, executor: Any) -> Any:
+    """Return where calls are made, as `Plan.executor` has it; refuse a function that cannot be sent there."""
+    executor = executor_object(fn, executor)
+    if not isinstance(executor, str):
+        return executor
+    return "thread" if executor == "thread" or not is_async(fn) else "loop"
+
+
+def executor_object(fn: Any, executor: Any, use: Mapping[str, Resource] | None = None) -> Any:
+    """Return the object that "process" is short for, and any other as it is; refuse what cannot be sent there."""
+    if executor == "process":
+        from .processes import Processes
+
+        executor = Processes()
+    if not isinstance(executor, str) and callable(fn):
+        executor.check(fn, tuple((use or {}).items()))
+    return executor
+
+
+def check_colour(fn: Any, executor: Any, use: Mapping[str, Resource] | None = None) -> None:
     """Refuse an executor that there is not, and one or resources that the function's colour rules out."""
-    if executor not in get_args(Executor):
-        raise ValueError(f"executor must be one of {', '.join(map(repr, get_args(Executor)))}, got {executor!r}")
+    if executor not in get_args(Named) and not hasattr(executor, "lanes"):
+        names = ", ".join(map(repr, get_args(Named)))
+        raise ValueError(f"executor must be one of {names}, or an object such as Processes(…), got {executor!r}")
     for key, wanted in (use or {}).items():
         if not isinstance(wanted, Resource):
             raise TypeError(f"use[{key!r}] must be a whilst.resource(…), got {short(wanted)}")
+    opens = frozenset({"thread", "run", "process"}) if isinstance(executor, str) else executor.opens
+    if executor == "process":
+        opens = frozenset({"process"})
+    for key, wanted in (use or {}).items():
+        if wanted.per not in opens:
+            raise TypeError(
+                f"{key!r} is opened once per {wanted.per} of this process, but the calls are made in other processes\n"
+                f'  try: whilst.resource(…, per="process"), which opens one in each of them'
+            )
     if not callable(fn) or not (is_async(fn) or is_generator_function(fn)):
         return
     kind = "async" if is_async(fn) else "a generator function"
-    if executor == "thread":
-        raise TypeError(f'{name_of(fn)}() is {kind} and cannot run with executor="thread"; leave executor out')
+    name = executor if isinstance(executor, str) else executor.name
+    if name in ("thread", "process"):
+        raise TypeError(f'{name_of(fn)}() is {kind} and cannot run with executor="{name}"; leave executor out')
     per_thread = [key for key, wanted in (use or {}).items() if wanted.per == "thread"]
     if per_thread:
         raise TypeError(

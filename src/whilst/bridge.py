@@ -15,16 +15,14 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 from .core.check import not_callable
 from .core.colour import is_async, is_async_generator_function, is_generator_function, name_of
 from .engine.background import background, is_engine_thread
-from .lanes.calls import Calls, current_member
+from .lanes.calls import Calls, calls_of_loop
+from .lanes.caught import trimmed
+from .lanes.worker import current_worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST_THREADS = 512  # for one-off calls all over a program; a map has threads of its own, as many as its concurrency
-PATIENCE = 10.0  # seconds that an idle thread stays for the next call
 CANCEL_WAIT = 1.5  # seconds that an interrupted `block` waits for its call's clean-up
-
-_loops: dict[asyncio.AbstractEventLoop, Calls] = {}  # of loops that are closed: until the next new one
 
 
 @overload
@@ -40,12 +38,12 @@ def unblock(fn: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]: ...
 def unblock(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Return an async function that calls the blocking `fn` on a thread.
 
-    A generator function becomes an async iterator, read one item at a time, all on one thread; a context-manager
-    factory (made with `contextlib.contextmanager`, or a class with `__enter__`) becomes an async context manager,
-    entered and left on one thread. Signature, docstring and contextvars go along; methods work too.
+    A generator function becomes an async iterator, read one item at a time, on one thread. A factory of context
+    managers (made with `contextlib.contextmanager`, or a class with `__enter__`) becomes an async context manager,
+    entered and left on one thread. Signature, docstring and context variables are kept; methods work too.
 
-    A cancelled call that has not started never starts; one that runs cannot be stopped and is left behind. Threads
-    are reused, at most 512 a loop, and end when idle for 10 s.
+    If a call is cancelled before it starts, it never starts; a running call cannot be stopped and is left behind.
+    Threads are reused, at most 512 for each loop. They end after 10 s without work, or with the loop.
 
     Raises:
         TypeError: if `fn` is not callable, or is async already.
@@ -59,7 +57,7 @@ def unblock(fn: Callable[..., Any]) -> Callable[..., Any]:
     if not callable(fn):
         raise TypeError(f"unblock: fn {not_callable(fn)}")
     if is_async(fn) or is_async_generator_function(fn):
-        raise TypeError(f"{name_of(fn)}() is async already\n  try: whilst.block({name_of(fn)}) for the way back")
+        raise TypeError(f"{name_of(fn)}() is async already\n  try: whilst.block({name_of(fn)}), to make it blocking")
     if _is_context_factory(fn):
         return _named(fn, lambda *args, **kwargs: AsyncContext[Any](functools.partial(fn, *args, **kwargs)))
     if is_generator_function(fn):
@@ -68,7 +66,7 @@ def unblock(fn: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(fn)
     async def unblocked(*args: Any, **kwargs: Any) -> Any:
         target = functools.partial(fn, *args, **kwargs) if kwargs else fn
-        return await _calls().call(target, *(() if kwargs else args))
+        return await calls_of_loop().call(target, *(() if kwargs else args))
 
     return unblocked
 
@@ -82,14 +80,14 @@ def block(fn: Callable[P, AsyncIterator[T]]) -> Callable[P, Iterator[T]]: ...
 @overload
 def block(fn: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]: ...
 def block(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a blocking function that runs the async `fn` on the engine's loop, also where a loop already runs.
+    """Return a blocking function that runs the async `fn` on the engine's loop, even if a loop is already running.
 
     An async generator function becomes an iterator, an async context-manager factory a context manager. A
     KeyboardInterrupt while waiting cancels the call.
 
     Raises:
         TypeError: if `fn` is not async.
-        RuntimeError: at the call, on the engine's own thread, where waiting would be for ever.
+        RuntimeError: at the call, on the engine's own thread, where it would wait for ever.
 
     >>> import asyncio, whilst
     >>> async def fetch(name):
@@ -105,7 +103,7 @@ def block(fn: Callable[..., Any]) -> Callable[..., Any]:
     if is_async_generator_function(fn):
         return _named(fn, lambda *args, **kwargs: _iterate_plain(functools.partial(fn, *args, **kwargs)))
     if not is_async(fn):
-        raise TypeError(f"{name_of(fn)}() is blocking already\n  try: whilst.unblock({name_of(fn)}) for the way there")
+        raise TypeError(f"{name_of(fn)}() is blocking already\n  try: whilst.unblock({name_of(fn)}), to make it async")
     return _named(fn, lambda *args, **kwargs: _wait(fn(*args, **kwargs)))
 
 
@@ -126,7 +124,7 @@ class AsyncContext(Generic[T]):
 
     async def __aenter__(self) -> T:
         """Make it and enter it; cancelled meanwhile, it is left as soon as it is entered."""
-        self._calls = Calls(asyncio.get_running_loop(), 1, name="whilst-context")
+        self._calls = Calls(asyncio.get_running_loop(), 1, name="whilst-context", lends=False, of_run=False)
         try:
             return cast("T", await self._calls.call(self._context.run, self._enter))
         except BaseException as caught:  # also a cancellation: the thread must go, and what was entered be left
@@ -211,15 +209,15 @@ class PlainContext(Generic[T]):
 
 async def _iterate(factory: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
     """Read a generator on one thread and in one context, an item when one is asked for; close it there."""
-    calls = Calls(asyncio.get_running_loop(), 1, name="whilst-iterator")
+    calls = Calls(asyncio.get_running_loop(), 1, name="whilst-iterator", lends=False, of_run=False)
     context, end = contextvars.copy_context(), object()
 
     def begin() -> Iterator[T]:
         generator = factory()
-        member = current_member()
-        assert member is not None
+        worker = current_worker()
+        assert worker is not None
         close = getattr(generator, "close", _nothing)
-        member.at_end.append(lambda: context.run(close))  # for one that is left behind inside next()
+        worker.at_end.append(lambda: context.run(close))  # for one that is left behind inside next()
         return generator
 
     try:
@@ -287,12 +285,16 @@ class _Call:
 
     def result(self) -> Any:
         """Return what the coroutine returned, or raise what it raised."""
-        error = self._error
-        if isinstance(error, asyncio.CancelledError):
-            raise RuntimeError("the async function was cancelled while whilst.block() waited for it") from error
-        if error is not None:
-            raise error
-        return self._value
+        value, error = self._value, self._error
+        self._value = self._error = None
+        try:
+            if isinstance(error, asyncio.CancelledError):
+                raise RuntimeError("the async function was cancelled while whilst.block() waited for it") from error
+            if error is not None:
+                raise error
+            return value
+        finally:
+            del value, error  # or the error and its traceback would keep each other alive
 
     def _start(self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context) -> None:
         self._task = self.loop.create_task(self._run(coroutine), context=context)
@@ -306,8 +308,9 @@ class _Call:
         try:
             self._value = await coroutine
         except BaseException as caught:  # all of them: the waiting thread raises it
-            trace = caught.__traceback__
-            self._error = caught.with_traceback(trace.tb_next if trace is not None else None)
+            self._error = trimmed(caught)
+        finally:
+            del self, coroutine  # a failure's frames keep this one
 
     def _end(self, task: asyncio.Task[None], coroutine: Coroutine[Any, Any, Any]) -> None:
         if task.cancelled():  # before its first step
@@ -322,19 +325,9 @@ def _check_thread(coroutine: Coroutine[Any, Any, Any] | None) -> None:
         if coroutine is not None:
             coroutine.close()
         raise RuntimeError(
-            "a whilst.block() function was called on the engine's own loop, where waiting would be for ever\n"
+            "a whilst.block() function was called on the engine's own loop, where it would wait for ever\n"
             "  use: await the async function itself"
         )
-
-
-def _calls() -> Calls:
-    loop = asyncio.get_running_loop()
-    calls = _loops.get(loop)
-    if calls is None:
-        for closed in [other for other in list(_loops) if other.is_closed()]:
-            _loops.pop(closed, None)
-        calls = _loops[loop] = Calls(loop, MOST_THREADS, name="whilst-unblock", patience=PATIENCE)
-    return calls
 
 
 def _is_context_factory(fn: Any) -> bool:

@@ -6,14 +6,14 @@ from typing import Any
 
 
 class WhilstError(Exception):
-    """The parent of every error that this library raises about a run (argument errors are TypeError and ValueError)."""
+    """The base class of all errors about a run (wrong arguments raise TypeError and ValueError)."""
 
 
 class Stopped(WhilstError):
-    """The failure policy ended the run; what was in flight has been finished.
+    """The run stopped because too many calls failed; calls in flight have been finished.
 
     Attributes:
-        remedy: what to mend, when the calls failed in one way that no other input would change; else empty.
+        remedy: what to correct, if all calls failed in the same way; else empty.
     """
 
     def __init__(self, message: str = "", *, remedy: str = "") -> None:
@@ -26,22 +26,58 @@ class DeadlineExceeded(WhilstError, TimeoutError):
 
 
 class RunCancelled(WhilstError):
-    """`run.cancel()` was called, or the loop that drove the run was shut down under it."""
+    """`run.cancel()` was called, or the event loop of the run was closed."""
 
 
 class TooManyAbandoned(WhilstError):
-    """More blocking calls outlived their `timeout` than the run may have at once; more would only pile up threads."""
+    """The run has left more blocking calls behind than its concurrency; more would only collect threads."""
+
+
+class WorkerDied(WhilstError):
+    """The worker process (or cluster node) that made this call died during the call.
+
+    Only this call fails; another worker makes the calls that waited. It is retried only if `Retry(on=…)` says so,
+    because the call may kill the worker every time.
+
+    Attributes:
+        signal: what killed it, as in "SIGSEGV"; empty if nothing did.
+        code: its exit code; None if it was killed, or if that is not known.
+        pid: its process id; 0 if it was on another machine.
+    """
+
+    def __init__(self, message: str = "", *, signal: str = "", code: int | None = None, pid: int = 0) -> None:
+        super().__init__(message)
+        self.signal: str = signal
+        self.code: int | None = code
+        self.pid: int = pid
+
+    @classmethod
+    def of(cls, name: str, returncode: int, pid: int, *, ready: bool) -> WorkerDied:
+        """Return the error for the exit code of a process; a negative code is a signal."""
+        doing = f"{name}(): the worker process that made this call" if ready else f"{name}: a worker process"
+        when = "" if ready else " before it was ready to make calls"
+        if returncode >= 0:
+            text = f"{doing} ended by itself{when}, with exit code {returncode}"
+            hint = "os._exit, or a library that ends the process" if ready else "an import that ends the process"
+            return cls(f"{text}\n  it may be {hint}", code=returncode, pid=pid)
+        killed = _signal_name(-returncode)
+        why = _OF_SIGNALS.get(killed, "")
+        text = f"{doing} was killed by {killed}{when}"
+        return cls(f"{text}{why and chr(10) + '  ' + why}", signal=killed, pid=pid)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _worker_died, (str(self), self.signal, self.code, self.pid)
 
 
 class Throttled(WhilstError):
-    """Raised by a function of your own to say that the other side asks to slow down.
+    """Raise this in your own function if the other side asks to slow down.
 
-    For clients whose exceptions do not tell (see `whilst.transient` for those that are understood by themselves). It
-    pauses every call under the same limit, not just the one that raised it, and a retry treats it as transient.
+    Use it for clients whose exceptions do not say it (see `whilst.transient` for those that do). It pauses every call
+    under the same limit, not only the one that raised it, and `retry=` makes the call again.
 
     Args:
-        message: what the summary says of it.
-        retry_after: seconds that the other side wants to be left alone; None when it did not say.
+        message: the text for the summary.
+        retry_after: how many seconds the other side asks to wait; None if it did not say.
 
     Raises:
         TypeError, ValueError: when `retry_after` is not a number of seconds from 0 up.
@@ -60,8 +96,58 @@ class Throttled(WhilstError):
         self.retry_after: float | None = _seconds(retry_after)
 
 
+class UnwantedValue(WhilstError):
+    """A call returned a value that `Retry(on_value=…)` refused, and had no attempt left (or `on_value` raised).
+
+    Attributes:
+        value: what the call returned.
+
+    >>> import whilst
+    >>> waits = whilst.Retry(attempts=2, base=0.0, on_value=lambda job: job["state"] == "running")
+    >>> [outcome] = whilst.map(dict, [{"state": "running"}], retry=waits).outcomes()
+    >>> outcome.attempts, outcome.error.value
+    (2, {'state': 'running'})
+    """
+
+    def __init__(self, message: str, value: Any = None) -> None:
+        super().__init__(message)
+        self.value: Any = value
+        self._verdict: tuple[object, float | bool] | None = None  # who said so, and when to try again
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave out who said so."""
+        notes: list[str] = getattr(self, "__notes__", [])
+        return type(self), (*self.args, self.value), {"__notes__": notes} if notes else {}
+
+
+class SizeExceeded(WhilstError):
+    """An answer is larger than allowed in memory; it is not retried.
+
+    `whilst.http` raises it (there it is an `HTTPError` too): `max_size=` says how large answers may be.
+    """
+
+
+class RowRejected(WhilstError, ValueError):
+    """A row that cannot be read: a failed outcome in a run; raised if you iterate over the rows yourself.
+
+    Attributes:
+        line: the number of the row, from 1; in a text file, the line on which it begins.
+        reason: what is wrong with it.
+        excerpt: its first bytes, as text.
+    """
+
+    def __init__(self, message: str, line: int = 0, reason: str = "", excerpt: str = "") -> None:
+        super().__init__(message, line, reason, excerpt)
+        self.line = line
+        self.reason = reason
+        self.excerpt = excerpt
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class JournalError(WhilstError):
-    """A journal cannot be used, or no longer: what is the case, how that is known, and what would mend it.
+    """A journal cannot be used. The message says what happened, the evidence, and what to do.
 
     Attributes:
         fact, evidence, remedy: the parts of the message.
@@ -78,7 +164,7 @@ class JournalLocked(JournalError):
     """Another run uses the journal now.
 
     Attributes:
-        pid, host, since: who; `since` in seconds since the epoch. All 0 or empty if that cannot be read.
+        pid, host, since: which run, and its start in seconds since the epoch. 0 or empty if that cannot be read.
     """
 
     def __init__(
@@ -91,23 +177,28 @@ class JournalLocked(JournalError):
 
 
 class JournalChanged(JournalError):
-    """The journal is of another function, of an older version of it, or of other arguments bound to it.
+    """The journal was written by another function, an older version of it, or with other bound arguments.
 
     Attributes:
-        results: how many outcomes it has; `Journal(path, accept="old")` keeps them, `accept="fresh"` puts the file
-            aside and starts a new one.
+        results: how many outcomes the journal has. `Journal(path, accept="old")` keeps them; `accept="fresh"` puts the
+            file aside and starts a new one.
+        changed: the names of what has changed (`jobs.MODEL`, `self.temperature`, `argument by of scaled()`), never a
+            value; empty if the journal does not say it (version 0.1).
     """
 
-    def __init__(self, fact: str, *evidence: str, remedy: str = "", results: int = 0) -> None:
+    def __init__(
+        self, fact: str, *evidence: str, remedy: str = "", results: int = 0, changed: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(fact, *evidence, remedy=remedy)
         self.results = results
+        self.changed = changed
 
 
 class JournalDamaged(JournalError):
-    """The file of a journal is damaged where SQLite itself needs it; `whilst.journal.rescue` gets out what is whole.
+    """A part of the file that SQLite itself needs is damaged; `whilst.journal.rescue` copies what is whole.
 
     Attributes:
-        path: the file that can be rescued, else empty.
+        path: the file that can be rescued; else empty.
     """
 
     def __init__(self, fact: str, *evidence: str, remedy: str = "", path: str = "") -> None:
@@ -116,14 +207,14 @@ class JournalDamaged(JournalError):
 
 
 class Unstorable(JournalError):
-    """A value that would not come back from the journal as what it is, or an input that cannot be told from others."""
+    """A value cannot be stored exactly in the journal, or an input cannot be told from others."""
 
 
 class Recorded(WhilstError):
-    """A failure as the journal remembers it: the words of the exception that a call raised in an earlier run.
+    """A failure from the journal: the text of the exception that a call raised in an earlier run.
 
     Attributes:
-        kind: how summaries name it: the HTTP status it carried, else its class.
+        kind: its name in summaries: the HTTP status, else the class of the exception.
         class_name: the class of that exception, with its module.
         message: its text.
         traceback: the calls it came through, innermost last; its notes are this exception's notes.
@@ -151,6 +242,27 @@ def _seconds(value: Any) -> float | None:
     if not 0 <= seconds < float("inf"):
         raise ValueError(
             f"retry_after must be at least 0 seconds and finite, got {value!r}\n"
-            "  try: leave it out where the other side does not say how long"
+            "  try: leave it out if the other side does not say how long"
         )
     return seconds
+
+
+_OF_SIGNALS = {
+    "SIGKILL": "somebody killed it: the system does when memory runs out (dmesg tells)",
+    "SIGSEGV": "compiled code touched memory that is not its own\n  try: python -X faulthandler, which shows the line",
+    "SIGABRT": "compiled code gave up; what it said stands on stderr",
+    "SIGBUS": "a file in memory was cut, or the disk behind shared memory is full",
+}
+
+
+def _signal_name(number: int) -> str:
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _worker_died(message: str, signal: str, code: int | None, pid: int) -> WorkerDied:
+    return WorkerDied(message, signal=signal, code=code, pid=pid)

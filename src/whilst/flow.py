@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
-import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from collections.abc import Sequence as Several
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, cast, get_args, overload
 
-from .arguments import DEFAULT_CONCURRENCY, at_once, check_colour, check_concurrency, limits_of, own_limit
-from .core.check import flag, not_callable, seconds, whole
+from .arguments import (
+    at_once,
+    check_colour,
+    check_concurrency,
+    executor_object,
+    limits_of,
+    own_limit,
+)
+from .core.check import answered, flag, not_callable, seconds, whole
 from .core.colour import name_of
+from .core.concurrency import DEFAULT_CONCURRENCY
 from .core.expression import show
+from .core.judge import check_judge
+from .core.outcome import short
 from .core.plan import Executor, Plan
 from .core.resource import Resource
-from .core.retry import Retry
 from .core.tree import (
     Batched,
     Each,
-    First,
     Flatten,
     Node,
     Policed,
     Sequence,
     Step,
-    Together,
+    WhenFailed,
     calls_at_once,
     ends_in_stage,
     kind_name,
     takes_value,
 )
-from .limit import Limit
+from .engine.loading import loaded
+from .limit import Limit, LimitState, callers_context
+from .retrying import Retry
 from .run import Run
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .core.outcome import Outcome
     from .core.picture import Picture
+    from .options import StageOptions, StepOptions
+    from .typevars import A, B, Items, T
 
 V = TypeVar("V", contravariant=True)
 R = TypeVar("R", covariant=True)
@@ -45,7 +59,7 @@ class Flow(Generic[V, R]):
     """A tree of steps: call it, await it, stream it, map it, print its plan, or put it into another flow.
 
     Flows are immutable; two are equal when they have the same shape, functions and policies. Make one with
-    `sequence`, `together`, `first`, `each`, `flatten`, `batched` or `step`.
+    `sequence`, `together`, `first`, `fallback`, `each`, `filter`, `flatten`, `batched` or `step`.
 
     >>> import whilst
     >>> flow = whilst.sequence(str.split, whilst.each(len), whilst.together(longest=max, total=sum))
@@ -58,18 +72,27 @@ class Flow(Generic[V, R]):
     node: Node
 
     def __call__(self, value: V = None) -> R:  # type: ignore[assignment]
-        """Run the flow over one value, in plain code; a flow that ends in a stage returns the list.
+        """Run the flow with one value, in plain code; a flow that ends in a stage returns a list.
 
         The first failure raises the function's own exception, with notes that name the step by its path.
         """
+        __tracebackhide__ = True
         return cast("R", self._run(value).list()[0])
 
     async def aio(self, value: V = None) -> R:  # type: ignore[assignment]
-        """Run the flow over one value, in async code, on the caller's loop."""
-        return cast("R", (await self._run(value))[0])
+        """Run the flow with one value, in async code, on the running event loop."""
+        __tracebackhide__ = True
+        await loaded(".once")
+        from .engine.once import once
 
-    def stream(self, value: V = None) -> Run[Any, Any]:  # type: ignore[assignment]
-        """Return a `Run` over the items that the last stage gives for one value, as they come.
+        return cast("R", await once(plan_of(self, [value], progress=False), self.node, value))
+
+    @overload
+    def stream(self: Flow[V, list[T]], value: V = ...) -> Run[Any, T]: ...
+    @overload
+    def stream(self: Flow[Any, Any], value: Any = ...) -> Run[Any, Any]: ...
+    def stream(self, value: Any = None) -> Run[Any, Any]:
+        """Return a `Run` over the items of the last stage for one value, as they come.
 
         >>> import whilst
         >>> words = whilst.sequence(str.split, whilst.each(str.upper))
@@ -80,7 +103,7 @@ class Flow(Generic[V, R]):
         """
         if not ends_in_stage(self.node):
             raise TypeError(
-                f"this flow ends in a {_last_kind(self.node)}, so it gives one value and not a stream\n"
+                f"this flow ends in a {_last_kind(self.node)}, so it gives one value, not a stream\n"
                 "  try: flow(value), or a stage at the end: whilst.each(…), whilst.flatten(), whilst.batched(…)"
             )
         return self._run(value, as_stream=True)
@@ -108,54 +131,21 @@ class Flow(Generic[V, R]):
 AnyStep = Flow[Any, Any] | Callable[..., Any]
 
 
-def sequence(*steps: AnyStep) -> Flow[Any, Any]:
-    """Run steps one after another; each gets what the one before returned.
-
-    A step is called without the value only if its signature takes none. After a stage (`each`, `flatten`,
-    `batched`) the value is a stream: a following stage consumes it item by item, a plain step gets it as a list.
-
-    >>> import whilst
-    >>> whilst.sequence(abs, str)(-4)
-    '4'
-    """
-    if not steps:
-        raise TypeError("sequence() needs at least one step")
-    return Flow(Sequence(tuple(_node(step, f"sequence[{place}]") for place, step in enumerate(steps))))
-
-
-def together(*branches: AnyStep, **named: AnyStep) -> Flow[Any, Any]:
-    """Run branches at the same time, each with the same value; a tuple comes out, or a dict if they are named.
-
-    When one fails the others are cancelled and that failure is raised; what else failed meanwhile is in its notes.
-
-    >>> import whilst
-    >>> whilst.together(min, max)([3, 1, 2]), whilst.together(low=min, high=max)([3, 1, 2])
-    ((1, 3), {'low': 1, 'high': 3})
-    """
-    if branches and named:
-        raise TypeError("together() takes branches by position (a tuple comes out) or by name (a dict), not both")
-    if named:
-        nodes = tuple(_node(branch, f"together.{name}") for name, branch in named.items())
-        return Flow(Together(nodes, tuple(named)))
-    if not branches:
-        raise TypeError("together() needs at least one branch")
-    return Flow(Together(tuple(_node(branch, f"together[{place}]") for place, branch in enumerate(branches))))
-
-
-def first(*branches: AnyStep) -> Flow[Any, Any]:
-    """Run branches at the same time; the first success comes out and the others are cancelled.
-
-    When all fail, an ExceptionGroup of their failures is raised.
-
-    >>> import whilst
-    >>> whilst.first(int, float)("2.5")
-    2.5
-    """
-    if not branches:
-        raise TypeError("first() needs at least one branch")
-    return Flow(First(tuple(_node(branch, f"first[{place}]") for place, branch in enumerate(branches))))
-
-
+@overload
+def step(
+    fn: Callable[..., Awaitable[B]], *, use: Mapping[str, Resource], **policies: Unpack[StepOptions]
+) -> Flow[Any, B]: ...
+@overload
+def step(fn: Callable[..., B], *, use: Mapping[str, Resource], **policies: Unpack[StepOptions]) -> Flow[Any, B]: ...
+@overload
+def step(fn: Callable[[A], Awaitable[B]], *, use: None = None, **policies: Unpack[StepOptions]) -> Flow[A, B]: ...
+@overload
+def step(fn: Callable[[A], B], *, use: None = None, **policies: Unpack[StepOptions]) -> Flow[A, B]: ...
+@overload
+def step(fn: Callable[[], Awaitable[B]], *, use: None = None, **policies: Unpack[StepOptions]) -> Flow[Any, B]: ...
+@overload
+def step(fn: Callable[[], B], *, use: None = None, **policies: Unpack[StepOptions]) -> Flow[Any, B]: ...
+@answered
 def step(
     fn: AnyStep,
     *,
@@ -163,28 +153,30 @@ def step(
     timeout: float | None = None,
     concurrency: int | Literal["adaptive"] | None = None,
     rate: str | Several[str] | None = None,
-    limit: Limit | None = None,
+    limit: Limit | Several[Limit] | None = None,
     retry: int | Retry | None = None,
     hedge: bool = False,
     use: Mapping[str, Resource] | None = None,
     name: str | None = None,
 ) -> Flow[Any, Any]:
-    """Give a function, or a part of a flow, policies of its own.
+    """Give a function, or a part of a flow, its own limits, retries and timeout.
 
     Args:
-        fn: any callable, or a flow (then `timeout` and `retry` are for the whole of it, limits for each call in it).
-        executor: "auto", or "thread" to insist on a thread.
-        timeout: seconds; then the call is cancelled (a blocking one is left behind) and TimeoutError raised. The
-            time that a call waits for a permit does not count.
-        concurrency: calls in flight at once over all runs of this step, or "adaptive"; short for a `Limit` of its own.
-        rate: calls that may start in a time, likewise: "100/s".
-        limit: a shared `Limit`, held during each call.
+        fn: any callable, or a flow (then `timeout` and `retry` are for the whole flow, limits for each call in it).
+        executor: "auto"; "thread" always uses a thread; "process" uses the worker processes of the run (see `map`). For
+            one value, `flow(value)` and `flow.aio(value)` use worker processes of the loop, which are kept for a while.
+        timeout: seconds for one call. After that it is cancelled (a blocking call is left behind) and TimeoutError is
+            raised. The wait for a permit does not count.
+        concurrency: calls in flight at once, over all runs of this step, or "adaptive"; short for a `Limit` of the
+            step.
+        rate: calls that may start in a time, such as "100/s"; also short for a `Limit` of the step.
+        limit: a shared `Limit`, or a list of them, held during each call.
         retry: how many attempts a call has, or a `Retry`; an attempt that waits holds no permit and no thread.
-        hedge: start a second call beside one that takes longer than 95 % of them do, and take the first success; for
-            calls that may well be made twice. At most 5 % of the calls, and none while the other side says "slower".
-            A blocking call that loses is left behind.
-        use: resources that each call gets by keyword.
-        name: what plans and messages call it.
+        hedge: if a call takes longer than 95 % of the others, make the same call a second time, and take the first
+            success. For calls that may be made twice. This is done for at most 5 % of the calls, and not while the
+            other side says "slower". A blocking call that loses is left behind.
+        use: resources that each call gets as keyword arguments.
+        name: the name of the step in plans and messages.
 
     >>> import whilst
     >>> whilst.step(sorted, timeout=5.0, retry=3)([2, 1])
@@ -196,58 +188,168 @@ def step(
     return Flow(_with_policies(fn, "step", policies))
 
 
+@overload
+def each(
+    fn: Callable[..., Awaitable[B]],
+    *,
+    use: Mapping[str, Resource],
+    failures: Literal["pass"],
+    **policies: Unpack[StageOptions],
+) -> Flow[Items[Any], list[Outcome[Any, B]]]: ...
+@overload
+def each(
+    fn: Callable[..., B], *, use: Mapping[str, Resource], failures: Literal["pass"], **policies: Unpack[StageOptions]
+) -> Flow[Items[Any], list[Outcome[Any, B]]]: ...
+@overload
+def each(
+    fn: Callable[..., Awaitable[B]],
+    *,
+    use: Mapping[str, Resource],
+    failures: WhenFailed = "raise",
+    **policies: Unpack[StageOptions],
+) -> Flow[Items[Any], list[B]]: ...
+@overload
+def each(
+    fn: Callable[..., B],
+    *,
+    use: Mapping[str, Resource],
+    failures: WhenFailed = "raise",
+    **policies: Unpack[StageOptions],
+) -> Flow[Items[Any], list[B]]: ...
+@overload
+def each(
+    fn: Callable[[A], Awaitable[B]],
+    *,
+    use: None = None,
+    failures: Literal["pass"],
+    **policies: Unpack[StageOptions],
+) -> Flow[Items[A], list[Outcome[A, B]]]: ...
+@overload
+def each(
+    fn: Callable[[A], B], *, use: None = None, failures: Literal["pass"], **policies: Unpack[StageOptions]
+) -> Flow[Items[A], list[Outcome[A, B]]]: ...
+@overload
+def each(
+    fn: Callable[[A], Awaitable[B]],
+    *,
+    use: None = None,
+    failures: WhenFailed = "raise",
+    **policies: Unpack[StageOptions],
+) -> Flow[Items[A], list[B]]: ...
+@overload
+def each(
+    fn: Callable[[A], B], *, use: None = None, failures: WhenFailed = "raise", **policies: Unpack[StageOptions]
+) -> Flow[Items[A], list[B]]: ...
+@answered
 def each(
     fn: AnyStep,
     *,
     concurrency: int | Literal["adaptive"] | None = None,
     rate: str | Several[str] | None = None,
     ordered: bool = True,
+    failures: WhenFailed = "raise",
     executor: Executor = "auto",
     timeout: float | None = None,
-    limit: Limit | None = None,
+    limit: Limit | Several[Limit] | None = None,
     retry: int | Retry | None = None,
     hedge: bool = False,
     use: Mapping[str, Resource] | None = None,
 ) -> Flow[Any, Any]:
     """A stage: call `fn` on every item of the stream, at most `concurrency` (default 32) at once.
 
-    It streams: items go on to the next stage as they come, in order unless `ordered=False`, through bounded
-    buffers. `concurrency` holds for the whole run, however many inputs are in the stage; "adaptive" finds the best
-    by itself. The other policies are those of `step`.
+    Items go on to the next stage as soon as they are there, in order unless `ordered=False`, through bounded buffers.
+    `concurrency` is for the whole run, for all inputs in the stage; "adaptive" finds the best number. The other
+    arguments are those of `step`.
+
+    `failures` says what happens to an item that has failed after all its attempts: "raise" ends the stage, "skip"
+    leaves it out, "pass" gives the next stage an `Outcome` for each item, good or bad. `run.summary().notes` counts by
+    kind what was skipped or passed on. With "skip", the stage still raises `Stopped` if nearly all of its first calls
+    fail in the same way (the same 401, the same TypeError).
 
     >>> import whilst
     >>> whilst.sequence(range, whilst.each(str, rate="1000/s"))(3)
     ['0', '1', '2']
+    >>> whilst.sequence(str.split, whilst.each(int, failures="skip"))("1 two 3")
+    [1, 3]
+    >>> whilst.sequence(str.split, whilst.each(int, failures="pass"), whilst.each(lambda it: it.ok))("1 two 3")
+    [True, False, True]
     """
-    wanted = check_concurrency(concurrency)
-    adaptive = wanted == "adaptive"
-    policies = _Policies(
-        executor, timeout, limits_of(own_limit(wanted, rate), limit), Retry.of(retry), flag("hedge", hedge), use, None
-    )
-    node = _with_policies(fn, "each", policies, as_item=True)
-    on_threads = isinstance(node, Step) and node.on_thread
-    lanes, _ = at_once(wanted, policies.limits, adaptive=adaptive, on_threads=on_threads)
-    return Flow(Each(node, lanes or DEFAULT_CONCURRENCY, flag("ordered", ordered), adaptive))
+    given = StagePolicies(concurrency, rate, ordered, executor, timeout, limit, retry, hedge, use)
+    return Flow(stage_of(fn, "each", given, failures=_when_failed(failures)))
 
 
-def flatten() -> Flow[Any, Any]:
+@answered
+def flatten(*, concurrency: int = 1) -> Flow[Any, list[Any]]:
     """A stage: give the items of each item, one level down. A plain value counts as one item.
+
+    With `concurrency`, so many items are read at the same time, and their members are given as they come, in any order.
+    Use it for items that are slow streams, such as the pages of many lists. The first stream that fails ends the stage.
 
     >>> import whilst
     >>> whilst.sequence(str.split, whilst.each(list), whilst.flatten())("ab c")
     ['a', 'b', 'c']
+    >>> sorted(whilst.sequence(str.split, whilst.each(list), whilst.flatten(concurrency=8))("ab c"))
+    ['a', 'b', 'c']
     """
-    return Flow(Flatten())
+    return Flow(Flatten(whole("concurrency", concurrency, least=1)))
 
 
-def batched(n: int, *, within: float | None = None) -> Flow[Any, Any]:
-    """A stage: give lists of at most `n` items; with `within`, no item waits longer than so many seconds for company.
+@answered
+def batched(
+    n: int, *, within: float | None = None, by: Callable[[Any], Hashable] | None = None
+) -> Flow[Any, list[list[Any]]]:
+    """A stage: collect items in lists of at most `n`; with `within`, no item waits longer than so many seconds.
+
+    With `by`, a function that returns the key of an item, each list has items of one key only. A list is given when it
+    is full. At most 1,024 keys have an unfinished list; for one more key, the oldest list is given although it is not
+    full.
 
     >>> import whilst
     >>> whilst.sequence(range, whilst.batched(2))(5)
     [[0, 1], [2, 3], [4]]
+    >>> whilst.sequence(range, whilst.batched(2, by=lambda n: n % 3))(7)
+    [[0, 3], [1, 4], [2, 5], [6]]
     """
-    return Flow(Batched(whole("n", n, least=1), seconds("within", within)))
+    if by is not None:
+        check_judge("by", by, of="item")
+    return Flow(Batched(whole("n", n, least=1), seconds("within", within), by))
+
+
+class StagePolicies(NamedTuple):
+    """What `each` and `filter` were asked for."""
+
+    concurrency: int | Literal["adaptive"] | None
+    rate: str | Several[str] | None
+    ordered: bool
+    executor: Executor
+    timeout: float | None
+    limit: Limit | Several[Limit] | None
+    retry: int | Retry | None
+    hedge: bool
+    use: Mapping[str, Resource] | None
+
+
+def stage_of(
+    fn: AnyStep, kind: str, given: StagePolicies, *, failures: WhenFailed = "raise", keeps: bool = False
+) -> Each:
+    """Return the stage that calls a function, or a flow, on every item."""
+    wanted = check_concurrency(given.concurrency)
+    adaptive = wanted == "adaptive"
+    limits = limits_of(own_limit(wanted, given.rate), given.limit)
+    hedge = flag("hedge", given.hedge)
+    policies = _Policies(given.executor, given.timeout, limits, Retry.of(given.retry), hedge, given.use, None)
+    node = _with_policies(fn, kind, policies, as_item=True)
+    lanes, _ = at_once(wanted, policies.limits, adaptive=adaptive, place=place_of_step(node))
+    return Each(node, lanes or DEFAULT_CONCURRENCY, flag("ordered", given.ordered), adaptive, failures, keeps)
+
+
+def _when_failed(given: Any) -> WhenFailed:
+    if given not in get_args(WhenFailed):
+        raise ValueError(
+            f"failures says what happens to items that fail, got {short(given)}\n"
+            '  try: failures="raise" (they end the stage), "skip" (they are left out) or "pass" (outcomes go on)'
+        )
+    return cast("WhenFailed", given)
 
 
 def plan_of(
@@ -275,9 +377,9 @@ def plan_of(
         fn=flow.aio,
         inputs=inputs,
         concurrency=DEFAULT_CONCURRENCY if concurrency is None else concurrency,
-        on_threads=False,
+        executor="loop",
         progress=progress,
-        context=contextvars.copy_context(),
+        context=callers_context(),
         node=flow.node,
         calls=most,
         as_stream=as_stream,
@@ -285,9 +387,16 @@ def plan_of(
     )
 
 
-def flow_of(fn: Any, use: Mapping[str, Resource] | None) -> Flow[Any, Any]:
+def flow_of(fn: Any, use: Mapping[str, Resource] | None, **policies: Any) -> Flow[Any, Any]:
     """Return the flow of one step that a function with resources is, when it is mapped."""
-    return Flow(_with_policies(fn, "map", _Policies(use=use), as_item=True))
+    return Flow(_with_policies(fn, "map", _Policies(use=use, **policies), as_item=True))
+
+
+def place_of_step(node: Node) -> Any:
+    """Return where the calls of a flow are made that is one step; "loop" for any other."""
+    if not isinstance(node, Step):
+        return "loop"
+    return node.executor if node.elsewhere else "thread" if node.on_thread else "loop"
 
 
 def name_of_flow(flow: Flow[Any, Any]) -> str:
@@ -298,7 +407,8 @@ def name_of_flow(flow: Flow[Any, Any]) -> str:
     return name_of(node.fn) if isinstance(node, Step) else kind_name(node)
 
 
-def _node(fn: AnyStep, path: str) -> Node:
+def node_of(fn: AnyStep, path: str) -> Node:
+    """Return the node that a function or a flow is; `path` names it in messages."""
     return fn.node if isinstance(fn, Flow) else _step(fn, path)
 
 
@@ -318,7 +428,7 @@ class _Policies:
 
     executor: Executor = "auto"
     timeout: float | None = None
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[LimitState, ...] = ()
     retry: Retry | None = None
     hedge: bool = False
     use: Mapping[str, Resource] | None = None
@@ -333,7 +443,7 @@ def _with_policies(fn: AnyStep, path: str, given: _Policies, *, as_item: bool = 
             fn,
             path,
             as_item=as_item,
-            executor=given.executor,
+            executor=executor_object(fn, given.executor, given.use),
             timeout=timeout,
             limits=given.limits,
             retry=given.retry,

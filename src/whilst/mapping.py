@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-import contextvars
 import os
 import sys
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from .arguments import DEFAULT_CONCURRENCY, at_once, check_colour, check_concurrency, limits_of, own_limit
-from .core.check import flag, not_callable, seconds, whole
-from .core.colour import is_async, is_generator_function, name_of
+from .arguments import (
+    at_once,
+    callers_context,
+    check_colour,
+    check_concurrency,
+    check_inputs,
+    length_of,
+    limits_of,
+    own_limit,
+    place_of_calls,
+)
+from .core.check import answered, flag, not_callable, seconds, whole
+from .core.colour import (
+    has_parameters,
+    is_async_generator_function,
+    is_generator_function,
+    name_of,
+    needs_several,
+)
+from .core.concurrency import DEFAULT_CONCURRENCY
 from .core.failures import StopAfter
 from .core.outcome import short
-from .core.plan import Executor, Plan
+from .core.plan import MOST_THREADS, Executor, Plan
 from .core.resource import Resource
-from .limit import Hold, Limit
+from .core.secrets import without_secrets
 from .run import Run
 
 if TYPE_CHECKING:
-    from .core.retry import Retry
+    from itertools import repeat
+    from typing import Unpack
+
+    from .core.equal import KeyOf
     from .flow import Flow
     from .journal import Journal
+    from .limit import Limit
+    from .options import MapOptions
+    from .retrying import Retry
 
 I = TypeVar("I")  # noqa: E741
+J = TypeVar("J")
+K = TypeVar("K")
 T = TypeVar("T")
-
-MOST_THREADS = 4000  # 16 KiB resident each; past that the scheduler is the bottleneck, not the waiting
 
 
 @overload
@@ -34,72 +56,156 @@ def map(
     fn: Callable[[I], Coroutine[Any, Any, T]],
     inputs: Iterable[I] | AsyncIterable[I],
     *,
-    concurrency: int | Literal["adaptive"] | None = None,
-    rate: str | Sequence[str] | None = None,
-    limit: Limit | None = None,
-    retry: int | Retry | None = None,
-    timeout: float | None = None,
-    deadline: float | None = None,
-    ordered: bool = True,
-    stop_after: int | str | None = None,
-    journal: str | os.PathLike[str] | Journal | None = None,
-    use: Mapping[str, Resource] | None = None,
-    executor: Executor = "auto",
-    total: int | None = None,
-    progress: bool | None = None,
-    name: str | None = None,
+    use: None = None,
+    **options: Unpack[MapOptions],
 ) -> Run[I, T]: ...
 @overload
 def map(
     fn: Callable[[I], Awaitable[T]],
     inputs: Iterable[I] | AsyncIterable[I],
     *,
-    concurrency: int | Literal["adaptive"] | None = None,
-    rate: str | Sequence[str] | None = None,
-    limit: Limit | None = None,
-    retry: int | Retry | None = None,
-    timeout: float | None = None,
-    deadline: float | None = None,
-    ordered: bool = True,
-    stop_after: int | str | None = None,
-    journal: str | os.PathLike[str] | Journal | None = None,
-    use: Mapping[str, Resource] | None = None,
-    executor: Executor = "auto",
-    total: int | None = None,
-    progress: bool | None = None,
-    name: str | None = None,
+    use: None = None,
+    **options: Unpack[MapOptions],
 ) -> Run[I, T]: ...
 @overload
 def map(
     fn: Callable[[I], T],
     inputs: Iterable[I] | AsyncIterable[I],
     *,
-    concurrency: int | Literal["adaptive"] | None = None,
-    rate: str | Sequence[str] | None = None,
-    limit: Limit | None = None,
-    retry: int | Retry | None = None,
-    timeout: float | None = None,
-    deadline: float | None = None,
-    ordered: bool = True,
-    stop_after: int | str | None = None,
-    journal: str | os.PathLike[str] | Journal | None = None,
-    use: Mapping[str, Resource] | None = None,
-    executor: Executor = "auto",
-    total: int | None = None,
-    progress: bool | None = None,
-    name: str | None = None,
+    use: None = None,
+    **options: Unpack[MapOptions],
 ) -> Run[I, T]: ...
+@overload
 def map(
-    fn: Callable[[Any], Any],
-    inputs: Iterable[Any] | AsyncIterable[Any],
+    fn: Callable[[], Awaitable[T]],
+    inputs: range | repeat[None],
     *,
+    use: None = None,
+    **options: Unpack[MapOptions],
+) -> Run[int | None, T]: ...
+@overload
+def map(
+    fn: Callable[[], T],
+    inputs: range | repeat[None],
+    *,
+    use: None = None,
+    **options: Unpack[MapOptions],
+) -> Run[int | None, T]: ...
+@overload
+def map(
+    fn: Callable[[I, J], Awaitable[T]],
+    inputs: Iterable[I] | AsyncIterable[I],
+    second: Iterable[J] | AsyncIterable[J],
+    /,
+    *,
+    use: None = None,
+    **options: Unpack[MapOptions],
+) -> Run[tuple[I, J], T]: ...
+@overload
+def map(
+    fn: Callable[[I, J], T],
+    inputs: Iterable[I] | AsyncIterable[I],
+    second: Iterable[J] | AsyncIterable[J],
+    /,
+    *,
+    use: None = None,
+    **options: Unpack[MapOptions],
+) -> Run[tuple[I, J], T]: ...
+@overload
+def map(
+    fn: Callable[[I, J, K], Awaitable[T]],
+    inputs: Iterable[I] | AsyncIterable[I],
+    second: Iterable[J] | AsyncIterable[J],
+    third: Iterable[K] | AsyncIterable[K],
+    /,
+    *,
+    use: None = None,
+    **options: Unpack[MapOptions],
+) -> Run[tuple[I, J, K], T]: ...
+@overload
+def map(
+    fn: Callable[[I, J, K], T],
+    inputs: Iterable[I] | AsyncIterable[I],
+    second: Iterable[J] | AsyncIterable[J],
+    third: Iterable[K] | AsyncIterable[K],
+    /,
+    *,
+    use: None = None,
+    **options: Unpack[MapOptions],
+) -> Run[tuple[I, J, K], T]: ...
+@overload
+def map(
+    fn: Callable[..., Awaitable[T]],
+    inputs: Iterable[Any] | AsyncIterable[Any],
+    second: Iterable[Any] | AsyncIterable[Any],
+    third: Iterable[Any] | AsyncIterable[Any],
+    fourth: Iterable[Any] | AsyncIterable[Any],
+    /,
+    *more: Iterable[Any] | AsyncIterable[Any],
+    use: None = None,
+    **options: Unpack[MapOptions],
+) -> Run[tuple[Any, ...], T]: ...
+@overload
+def map(
+    fn: Callable[..., T],
+    inputs: Iterable[Any] | AsyncIterable[Any],
+    second: Iterable[Any] | AsyncIterable[Any],
+    third: Iterable[Any] | AsyncIterable[Any],
+    fourth: Iterable[Any] | AsyncIterable[Any],
+    /,
+    *more: Iterable[Any] | AsyncIterable[Any],
+    use: None = None,
+    **options: Unpack[MapOptions],
+) -> Run[tuple[Any, ...], T]: ...
+@overload
+def map(
+    fn: Callable[..., Awaitable[T]],
+    inputs: Iterable[I] | AsyncIterable[I],
+    *,
+    use: Mapping[str, Resource],
+    **options: Unpack[MapOptions],
+) -> Run[I, T]: ...
+@overload
+def map(
+    fn: Callable[..., T],
+    inputs: Iterable[I] | AsyncIterable[I],
+    *,
+    use: Mapping[str, Resource],
+    **options: Unpack[MapOptions],
+) -> Run[I, T]: ...
+@overload
+def map(
+    fn: Callable[..., Awaitable[T]],
+    inputs: Iterable[Any] | AsyncIterable[Any],
+    second: Iterable[Any] | AsyncIterable[Any],
+    /,
+    *more: Iterable[Any] | AsyncIterable[Any],
+    use: Mapping[str, Resource],
+    **options: Unpack[MapOptions],
+) -> Run[tuple[Any, ...], T]: ...
+@overload
+def map(
+    fn: Callable[..., T],
+    inputs: Iterable[Any] | AsyncIterable[Any],
+    second: Iterable[Any] | AsyncIterable[Any],
+    /,
+    *more: Iterable[Any] | AsyncIterable[Any],
+    use: Mapping[str, Resource],
+    **options: Unpack[MapOptions],
+) -> Run[tuple[Any, ...], T]: ...
+@answered
+def map(
+    fn: Callable[..., Any],
+    inputs: Iterable[Any] | AsyncIterable[Any],
+    *more: Iterable[Any] | AsyncIterable[Any],
     concurrency: int | Literal["adaptive"] | None = None,
     rate: str | Sequence[str] | None = None,
-    limit: Limit | None = None,
+    limit: Limit | Sequence[Limit] | None = None,
     retry: int | Retry | None = None,
     timeout: float | None = None,
     deadline: float | None = None,
     ordered: bool = True,
+    share: bool | Callable[[Any], Hashable] = False,
     stop_after: int | str | None = None,
     journal: str | os.PathLike[str] | Journal | None = None,
     use: Mapping[str, Resource] | None = None,
@@ -107,101 +213,153 @@ def map(
     total: int | None = None,
     progress: bool | None = None,
     name: str | None = None,
+    trace: str | os.PathLike[str] | None = None,
 ) -> Run[Any, Any]:
-    """Call `fn` on every input, many at a time, and give the values in order, as they come.
+    """Call `fn` on every input, many at a time, and give the values in order.
 
     Args:
-        fn: any callable of one argument, blocking or async, unmodified, or a flow. Blocking calls run on threads of
-            this run's own, async ones on the caller's loop (`async for`, `await`) or the engine's (`for`, `.list()`).
-        inputs: any iterable or async iterable, endless too. Read lazily: never further ahead of the consumer than
-            a window that starts at `concurrency` and grows to at most max(1024, 8 x concurrency) if that pays.
-        concurrency: how many calls may be in flight at once, or "adaptive": as many as make the other side answer the
-            most, found and followed by the run itself. None: as many as `limit` allows, else 32 (for a flow: what
-            its branches and stages can use at once, if that is more). In a flow every step's call counts.
-        rate: how many calls may start in a time: "100/s", "5000/h", or a list of such; see `Limit`.
-        limit: a `Limit` shared with other runs and steps; it holds besides `concurrency` and `rate`.
+        fn: any callable of one argument, blocking or async, or a flow. Blocking calls run on threads of this run. Async
+            calls run on your event loop (`async for`, `await`) or on the engine's (`for`, `.list()`). A function
+            without parameters is called without the input, but only over a `range` or `itertools.repeat(None)`; other
+            inputs would be ignored, so they are refused.
+        inputs: any iterable or async iterable, even an endless one. It is read as needed, at most a window ahead of the
+            results that you take. The window starts at `concurrency`, and grows to at most max(1024, 8 x concurrency)
+            if that is faster.
+        more: more iterables, as with the builtin `map`: `fn` gets one item of each. The input in outcomes, notes and a
+            journal is the tuple of them (a flow gets this tuple). The run ends with the shortest iterable; known
+            lengths must be equal. Async iterables may be mixed in.
+        concurrency: how many calls may be in flight at once. "adaptive": the run finds the best number, and follows it
+            when it changes. None: as many as `limit` allows, else 32 (for a flow: as many as its branches and stages
+            can use at once, if that is more). In a flow, the calls of all steps count.
+        rate: how many calls may start in a time: "100/s", "5000/h", or a list of these; see `Limit`.
+        limit: a `Limit` shared with other runs and steps, or a list of them. All are kept, besides `concurrency` and
+            `rate`, and the run follows when they change (see `Limit.set`).
         retry: how many attempts an input has, or a `Retry`; None: one.
-        timeout: seconds for one call. An async call is cancelled; a blocking one cannot be, so it is left behind
-            and counted, and another thread takes its place. Either way that input fails with a TimeoutError.
-        deadline: seconds for the whole run, from its first iteration; then `DeadlineExceeded` is raised.
-        ordered: outcomes in the order of the inputs, or as they finish.
-        stop_after: give up after so many failures (10), or after a share of the total ("5%"; while the total is
-            not known: of what has finished, once that is 100). Matters to `outcomes()`; values stop at the first.
-            None: when 50 of the first 60 calls fail in one way that no input changes (the same 401, the same
-            TypeError). Either way `Stopped` is raised.
-        journal: a path, or a `Journal`: outcomes are kept there, and a run over the same inputs goes on where
-            this one ended, however it ended.
-        use: what each call gets by keyword, as in `{"session": whilst.resource(requests.Session, per="thread")}`.
-        executor: "auto" finds out whether `fn` is blocking or async; "thread" insists on threads.
-        total: how many inputs there will be, for the progress and `stop_after`; found by itself where `len()` works.
-        progress: a live line on stderr; None: on a terminal, if the run lasts longer than a second.
-        name: what messages call this run; default: the function's name.
+        timeout: seconds for one call. After that, the input fails with a TimeoutError. An async call is cancelled. A
+            blocking call cannot be cancelled: it is left behind and counted, and another thread takes its place. A
+            worker process is killed.
+        deadline: seconds for the whole run, from the start of the iteration; after that, `DeadlineExceeded` is raised.
+        ordered: True gives outcomes in the order of the inputs, False as they finish.
+        share: True: equal inputs that are in flight at the same time share one call and one permit. The others get the
+            outcome of the first with `attempts` 0: the same object as value, or the failure with a note of their own.
+            Texts, whole numbers, bytes, None and tuples of these are equal if type and value are. For other inputs give
+            a function that returns the key of an input.
+        stop_after: stop after so many failures (10), or a share of the total ("5%"; if the total is not known, a share
+            of the finished inputs, once there are 100). It is for `outcomes()`; values stop at the first failure. None:
+            stop if 50 of the first 60 calls fail in the same way (the same 401, the same TypeError). Then `Stopped` is
+            raised.
+        journal: a path, or a `Journal`. Outcomes are kept there, and a run over the same inputs continues where this
+            one ended, even after a kill.
+        use: keyword arguments for each call, such as `{"session": whilst.resource(requests.Session, per="thread")}`.
+        executor: "auto" finds out whether `fn` is blocking or async; "thread" always uses threads; "process" uses
+            worker processes, one for each processor or as many as `concurrency`, for blocking functions that compute or
+            may crash. The function is sent by its name; inputs and values are pickled. If a worker dies, only its call
+            fails, with `WorkerDied`. For more settings use `whilst.processes.Processes(…)`.
+        total: how many inputs there will be, for the progress line and `stop_after`. Not needed if `len()` works.
+        progress: whether to show a progress line on stderr. None: on a terminal, if the run takes longer than a second.
+        name: the name of this run in messages; by default the function's name.
+        trace: a file in which each call is recorded, without inputs and values, for `run.report()` and `whilst report`.
+            A run with a `journal` is added to an existing trace; another run replaces it.
 
     Returns:
-        A `Run`; nothing runs before its first iteration.
+        A `Run`. Nothing runs before you iterate over it.
 
     Raises:
-        TypeError, ValueError: at the call, when an argument cannot be meant.
+        TypeError, ValueError: at the call, if an argument is wrong.
 
     >>> import whilst
     >>> for value in whilst.map(len, ["one", "three"], concurrency=2):
     ...     print(value)
     3
     5
+    >>> whilst.map(pow, [2, 3], [10, 2]).list()
+    [1024, 9]
     """
-    _check_inputs(inputs)
+    __tracebackhide__ = True
+    check_inputs(inputs)
+    subject, known = fn, length_of(inputs)
+    if more:
+        from .several import of_several
+
+        fn, inputs, known = of_several(fn, (inputs, *more), whole=_is_flow(fn))
+    elif not has_parameters(fn) and callable(fn) and not _is_flow(fn):
+        from .core.signature import handed
+
+        fn = handed(fn, inputs, known, tuple(use or ()))
     if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"name must be a string, got {name!r}")
+    if name:
+        name = without_secrets(name)  # it is in every line that is shown and logged
     whole_run: dict[str, Any] = {
         "timeout": seconds("timeout", timeout),
         "deadline": seconds("deadline", deadline),
         "ordered": flag("ordered", ordered),
         "stop_after": StopAfter.parse(stop_after),
-        "total": _check_total(total, inputs),
+        "total": known if total is None else whole("total", total, least=0),
         "progress": None if progress is None else flag("progress", progress),
         "retry": _retry_of(retry),
+        "share": _share_of(share),
         "journal": _journal_of(journal),
-        "subject": fn,
+        "subject": subject,
+        "trace": _trace_of(trace),
     }
     wanted = check_concurrency(concurrency)
-    limits = Hold.in_order(limits_of(own_limit(wanted, rate), limit))
-    flow = _as_flow(fn, executor, use)
-    on_threads = flow is None and (executor == "thread" or not is_async(fn))
-    adaptive = wanted == "adaptive" or (wanted is None and limit is not None and limit.adaptive)
-    lanes, run_ahead = at_once(wanted, limits, adaptive=adaptive, on_threads=on_threads)
+    limits = limits_of(own_limit(wanted, rate), limit)
+    flow = _as_flow(fn, executor, use, whole_run)
+    place = place_of_calls(fn, executor) if flow is None else _place_of_flow(flow)
+    on_threads = place == "thread"
+    adaptive = wanted == "adaptive" or (wanted is None and any(one.adaptive for one in limits))
+    lanes, run_ahead = at_once(wanted, limits, adaptive=adaptive, place=place)
+    whole_run.update(limits=limits, follows=limits, asked=wanted if isinstance(wanted, int) else None)
     if flow is not None:
         from .flow import name_of_flow, plan_of
 
         label = name or name_of_flow(flow)
-        return Run(plan_of(flow, inputs, concurrency=lanes, limits=limits, name=label, **whole_run))
+        return Run(plan_of(flow, inputs, concurrency=lanes, name=label, **whole_run))
     label = name or name_of(fn)
     return Run(
         Plan(
             fn=fn,
             inputs=inputs,
             concurrency=_check_threads(lanes, label, on_threads),
-            on_threads=on_threads,
+            executor=place,
             name=label,
-            context=contextvars.copy_context(),
-            limits=limits,
+            context=callers_context(),
             run_ahead=run_ahead,
             **whole_run,
         )
     )
 
 
-def _as_flow(fn: Any, executor: Executor, use: Mapping[str, Resource] | None) -> Flow[Any, Any] | None:
-    """Return a flow to map: the one given, or the one step that a function with resources is; None for any other."""
+def _as_flow(
+    fn: Any, executor: Executor, use: Mapping[str, Resource] | None, policies: dict[str, Any]
+) -> Flow[Any, Any] | None:
+    """Return a flow to map: the one given, or the one step that a function with resources is; None for any other.
+
+    That step takes over those of the policies that are for its calls.
+    """
     if not _is_flow(fn):
         _check_function(fn, executor)
         if not use:
+            if needs_several(fn):
+                from .core.tree import takes_value
+
+                takes_value(fn, (), as_item=True)  # which says what would do
             return None
         from .flow import flow_of
 
-        return flow_of(fn, use)
+        return flow_of(fn, use, executor=executor, timeout=policies.pop("timeout"), retry=policies.pop("retry"))
     if executor != "auto" or use:
         raise TypeError("executor= and use= belong to a function; give them to the steps inside the flow")
     return cast("Flow[Any, Any]", fn)
+
+
+def _place_of_flow(flow: Flow[Any, Any]) -> Any:
+    """Return where the calls of a flow are made if it is one step, and elsewhere; else the flow itself decides."""
+    from .flow import place_of_step
+
+    place = place_of_step(flow.node)
+    return "loop" if isinstance(place, str) else place
 
 
 def _is_flow(fn: object) -> bool:
@@ -210,30 +368,19 @@ def _is_flow(fn: object) -> bool:
     return flows is not None and isinstance(fn, flows.Flow)
 
 
-def _check_function(fn: Any, executor: str) -> None:
+def _check_function(fn: Any, executor: Executor) -> None:
     """Refuse what cannot be mapped."""
+    __tracebackhide__ = True
     if not callable(fn):
         raise TypeError(f"fn {not_callable(fn)}")
     name = name_of(fn)
     if is_generator_function(fn):
+        whole = "" if is_async_generator_function(fn) else f"whilst.map(lambda x: list({name}(x)), …), or as a stream: "
         raise TypeError(
-            f"{name}() is a generator function: one input gives many outputs, so there is no one value to map to\n"
-            f"  try: whilst.map(lambda x: list({name}(x)), …), or in a flow: whilst.each({name}), whilst.flatten()"
+            f"{name}() is a generator function: one input gives many outputs, not one value\n"
+            f"  try: {whole}whilst.sequence(whilst.each({name}), whilst.flatten()).stream(inputs)"
         )
     check_colour(fn, executor)
-
-
-def _check_inputs(inputs: Any) -> None:
-    if isinstance(inputs, (str, bytes)):
-        raise TypeError(
-            f"inputs must be many things, got one {type(inputs).__name__}: {short(inputs, 40)}\n"
-            f"  try: [{short(inputs, 40)}] for one input, or list({short(inputs, 40)}) for each character"
-        )
-    if not isinstance(inputs, (Iterable, AsyncIterable)) and not hasattr(inputs.__class__, "__getitem__"):
-        hint = " (a coroutine: await it first)" if hasattr(inputs, "__await__") else ""
-        raise TypeError(
-            f"inputs must be iterable or async iterable, got {short(inputs, 40)} ({type(inputs).__name__}){hint}"
-        )
 
 
 def _check_threads(count: int | None, name: str, on_threads: bool) -> int:
@@ -242,7 +389,7 @@ def _check_threads(count: int | None, name: str, on_threads: bool) -> int:
     if on_threads and count > MOST_THREADS:
         raise ValueError(
             f"concurrency={count} would need as many threads, because {name}() is blocking\n"
-            f"  try: concurrency={MOST_THREADS}, the most there may be, or an async function"
+            f"  try: concurrency={MOST_THREADS}, the largest number, or an async function"
         )
     return count
 
@@ -251,9 +398,18 @@ def _retry_of(given: object) -> Retry | None:
     """Return when to call again, which only its users load."""
     if given is None:
         return None
-    from .core.retry import Retry
+    from .retrying import Retry
 
     return Retry.of(given)
+
+
+def _share_of(given: object) -> KeyOf | None:
+    """Return what tells equal inputs, which only its users load."""
+    if given is False or given is None:
+        return None
+    from .core.equal import check_share
+
+    return check_share(given)
 
 
 def _journal_of(given: Any) -> Any:
@@ -269,10 +425,10 @@ def _journal_of(given: Any) -> Any:
     raise TypeError(f'journal must be a path or a whilst.Journal, got {short(given)}\n  try: journal="run.db"')
 
 
-def _check_total(total: object, inputs: Any) -> int | None:
-    if total is None:
-        try:
-            return len(inputs) if hasattr(inputs, "__len__") else None
-        except Exception:  # a source's own __len__ may do anything, and only the progress would miss it
-            return None
-    return whole("total", total, least=0)
+def _trace_of(given: object) -> str | None:
+    """Return the file to record to, which only its users load."""
+    if given is None:
+        return None
+    from .reporting import check_trace
+
+    return check_trace(given)

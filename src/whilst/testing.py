@@ -6,6 +6,8 @@ read the same clock, so `Outcome.took`, timeouts and deadlines are virtual too.
 What happens outside the loop cannot be hurried. So while a thread of a run is at work (a blocking function, a source
 that is no builtin container), while an executor of asyncio is, or while a socket or pipe is open on the loop, time
 passes as it does outside, and nothing is skipped over. Code without those has exact, repeatable times.
+
+Where calls block, or times do not matter, `no_waits` leaves out the waits of retries.
 """
 
 from __future__ import annotations
@@ -14,16 +16,19 @@ import asyncio
 import selectors
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, TypeVarTuple
+
+from .core.waits import waits
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 LOOK_AGAIN = 0.001  # real seconds between two looks at threads; they do not always say that they have stopped
 
-__all__ = ["Deadlock", "VirtualClock", "VirtualTimeLoop", "run"]
+__all__ = ["Deadlock", "VirtualClock", "VirtualTimeLoop", "no_waits", "run"]
 
 
 class Deadlock(RuntimeError):
@@ -124,6 +129,29 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)
+
+
+@contextmanager
+def no_waits() -> Generator[None, None, None]:
+    """Leave out the waits of retries, of Retry-After and its kin, and of breakers, in the whole process.
+
+    Attempts still count, `on`, `on_value` and `on_retry` are asked and told as ever (`wait` is 0.0), and a breaker that
+    is open still sends one call at a time. For runs, flows, decorated functions and limits, in both colours; it may be
+    a decorator of a test, too. Rates, concurrency and the waits of your own functions stay.
+
+    >>> import whilst, whilst.testing
+    >>> def fetch(_):
+    ...     raise whilst.Throttled("come back in a minute", retry_after=60)
+    >>> with whilst.testing.no_waits():
+    ...     [outcome] = whilst.map(fetch, ["page"], retry=5).outcomes()
+    >>> outcome.attempts
+    5
+    """
+    waits.off += 1
+    try:
+        yield
+    finally:
+        waits.off -= 1
 
 
 class _Selector(selectors.DefaultSelector):

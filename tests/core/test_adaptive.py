@@ -20,6 +20,8 @@ from whilst.core.elasticity import Climb
 # -- servers on virtual time ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
 def test_every_server_gives_nearly_what_it_can(scene: Scene) -> None:
     if scene is SCENES[0]:
@@ -59,6 +61,8 @@ def test_a_token_bucket_is_found_within_five_seconds(rate: int) -> None:
     assert refused <= 3.0
 
 
+@pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("slots", [1, 2, 3, 4, 8, 16, 32, 100])
 @pytest.mark.parametrize("kind", ["refuses the rest", "lets the rest wait"])
 def test_a_number_of_slots_is_found_within_five_seconds(slots: int, kind: str) -> None:
@@ -215,6 +219,8 @@ def test_startup_adds_a_call_per_success_while_the_limit_is_reached() -> None:
     assert (climb.level, climb.phase) == (12, "startup")
 
 
+@pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("slots", [1, 2, 7, 40, 120])
 @pytest.mark.parametrize("spread", [0.01, 0.5])
 def test_the_climb_ends_a_little_above_the_knee(slots: int, spread: float) -> None:
@@ -255,8 +261,8 @@ def test_in_a_silence_single_calls_go_out_further_and_further_apart() -> None:
         waits.append(pace.next_at - now)
         now = pace.next_at
         pace.sent(1, now)
-    assert waits == sorted(waits)
-    assert (waits[0], waits[-1]) == (0.01, 5.0)
+    assert waits == pytest.approx(sorted(waits))
+    assert (waits[0], waits[-1]) == pytest.approx((0.01, 1.0))  # never slower than one a second
     pace.succeeded(now, now + 0.01, 0.01)
     assert pace.next_at == now + 0.01
 

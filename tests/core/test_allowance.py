@@ -63,9 +63,54 @@ def test_calls_that_start_are_counted_and_those_that_did_not_are_not() -> None:
     assert throttle.idle(110.0)
 
 
+def test_of_a_bucket_calls_come_back_while_it_is_asked() -> None:
+    bucket = Allowance()
+    bucket.tell(0, 30, 0, 0.0, refill=2.0)
+    assert (bucket.room(0, 0.0), bucket.delay(0, 0.0)) == (0, 0.5)
+    assert (bucket.room(0, 0.5), bucket.room(0, 10.0), bucket.room(0, 1000.0)) == (
+        1,
+        20,
+        60,
+    )  # and no more than it holds
+    bucket.take(1)
+    assert bucket.delay(1, 0.5) == pytest.approx(0.5)
+    bucket.shift(100.0)
+    assert (bucket.delay(1, 100.5), bucket.over(129.0), bucket.over(130.0)) == (pytest.approx(0.5), False, True)
+
+
+def test_an_answer_sets_a_bucket_right_within_what_it_can_know() -> None:
+    bucket = Allowance()
+    bucket.tell(10, 25, 3, 0.0, refill=2.0)
+    assert bucket.room(3, 0.0) == 7  # three may not have been counted
+    bucket.tell(10, 25, 2, 0.0, refill=2.0)
+    assert bucket.room(2, 0.0) == 8
+    bucket.tell(5, 27.5, 2, 0.0, refill=2.0)  # somebody else takes from it
+    assert bucket.room(2, 0.0) == 5
+    bucket.tell(20, 20, 2, 0.0, refill=2.0)  # an older answer: others, with lower numbers, have come already
+    assert bucket.room(2, 0.0) == 5
+    bucket.tell(20, 20, 2, 9.0, refill=2.0)
+    assert bucket.room(2, 9.0) == 20
+
+
+def test_a_window_after_a_bucket_is_counted_as_a_window() -> None:
+    bucket = Allowance()
+    bucket.tell(10, 25, 0, 0.0, refill=2.0)
+    bucket.tell(3, 25, 0, 1.0)
+    assert (bucket.room(0, 5.0), bucket.delay(0, 5.0)) == (3, 0.0)
+
+
 @pytest.mark.parametrize(
     ("headers", "left"),
     [
+        (
+            {
+                f"x-ratelimit-{it}-requests": [text]
+                for it, text in zip(("limit", "remaining", "reset"), ("60", "57", "1.5s"), strict=True)
+            },
+            Left(57, 1.5, 2.0),
+        ),
+        ({"x-shopify-shop-api-call-limit": ["32/40"]}, Left(8, 16, 2.0)),
+        ({"x-shopify-shop-api-call-limit": ["0/40"]}, None),
         ({"ratelimit": ['"a";r=50;t=10, "b";r=6;t=3']}, Left(6, 3)),
         ({"ratelimit": ['"a";r=6;t=10, "b";r=6;t=30']}, Left(6, 30)),
         ({"ratelimit-remaining": ["7"], "ratelimit-reset": ["9"]}, Left(7, 9)),

@@ -57,7 +57,10 @@ def test_a_type_that_cannot_be_meant_is_refused_by_name_and_shown(bad: object) -
         ("5%", 4, LEAST_FINISHED, None, False),
         ("5%", 49, 1000, None, False),
         ("5%", 50, 1000, None, True),
-        ("100%", 100, 100, None, True),
+        ("100%", 100, 100, None, False),  # it never stops: what is left to be called then?
+        ("100%", 100, 100, 100, False),
+        ("100%", 100, 100, 50, False),  # there are more than was said
+        ("99%", 99, 99, 100, True),
     ],
 )
 def test_when_to_give_up(policy: str, failed: int, finished: int, total: int | None, reached: bool) -> None:

@@ -258,6 +258,14 @@ def test_headers_of_the_wrong_type_are_no_headers(headers: object) -> None:
 
 # How fast instead ----------------------------------------------------------------------------------------------------
 
+OPENAI = {"x-ratelimit-limit-requests": "60", "x-ratelimit-reset-requests": "30s"}
+IN_HALF_A_MINUTE = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(NOW + 30))
+ANTHROPIC = {
+    "anthropic-ratelimit-requests-limit": "60",
+    "anthropic-ratelimit-requests-reset": IN_HALF_A_MINUTE,
+    "anthropic-ratelimit-tokens-reset": IN_HALF_A_MINUTE,
+}
+
 
 @pytest.mark.parametrize(
     ("headers", "rate", "window", "wait"),
@@ -270,7 +278,8 @@ def test_headers_of_the_wrong_type_are_no_headers(headers: object) -> None:
         ({"RateLimit": '"a";r=0;t=10, "b";r=0;t=30'}, None, None, 30.0),
         ({"RateLimit": '"a";r=0;t=10', "Retry-After": "3"}, None, None, 3.0),  # which takes precedence
         ({"RateLimit": '"a";r=0;t=10', "Retry-After": "soon"}, None, None, 10.0),
-        ({"RateLimit": '"a";r=0;t=10', "RateLimit-Policy": '"a";q=30;w=60'}, 0.5, 60.0, 10.0),
+        ({"RateLimit": '"a";r=0;t=10', "RateLimit-Policy": '"a";q=30;w=60'}, None, None, 10.0),  # then there are 30
+        ({"RateLimit": '"a";r=4;t=10', "Retry-After": "3"}, None, None, 3.0),  # it was refused by some other count
         ({"RateLimit-Policy": '"a";q=30;w=60, "b";q=10;w=1'}, 0.5, 60.0, None),
         ({"RateLimit-Policy": '"a";q=9999;w=60;qu="content-bytes"', "RateLimit": '"a";r=9;t=1'}, None, None, None),
         ({"RateLimit-Policy": '"a";q=60;w=60;qu="requests"'}, 1.0, 60.0, None),
@@ -285,7 +294,18 @@ def test_headers_of_the_wrong_type_are_no_headers(headers: object) -> None:
         ({"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "5"}, None, None, 5.0),
         ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(NOW) - 5)}, None, None, 0.0),
         ({"x-ratelimit-remaining-requests": "50", "x-ratelimit-reset-requests": "1m40s"}, 0.5, 100.0, None),
+        (OPENAI | {"x-ratelimit-remaining-requests": "0"}, 2.0, 30.0, 0.5),  # a bucket, full again in half a minute
+        (OPENAI | {"x-ratelimit-remaining-requests": "0", "retry-after-ms": "400"}, None, None, 0.4),
+        (OPENAI | {"x-ratelimit-remaining-requests": "30"}, 1.0, 30.0, None),
+        (OPENAI | {"x-ratelimit-remaining-requests": "60", "x-ratelimit-reset-requests": "0s"}, None, None, None),
+        (ANTHROPIC | {"anthropic-ratelimit-requests-remaining": "0"}, 2.0, 30.0, 0.5),
+        (ANTHROPIC | {"anthropic-ratelimit-tokens-remaining": "0"}, None, None, 1.0),
+        ({"X-Shopify-Shop-Api-Call-Limit": "40/40"}, 2.0, 20.0, 0.5),
+        ({"X-Shopify-Shop-Api-Call-Limit": "400/400"}, 20.0, 20.0, 0.05),
+        ({"X-Shopify-Shop-Api-Call-Limit": "41/40"}, None, None, None),
+        ({"X-Shopify-Shop-Api-Call-Limit": "many/40"}, None, None, None),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "20ms"}, None, None, 0.02),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, None, None, 1.0),
         ({"x-ratelimit-remaining-tokens": "5", "x-ratelimit-reset-tokens": "1s"}, None, None, None),
         ({"RateLimit": '"a";r=1;t=999999999'}, 1 / CAP, CAP, None),
         ({"RateLimit": '"a";r=0;t=999999999'}, None, None, CAP),
@@ -310,7 +330,9 @@ header_names = st.sampled_from(
     [
         *("Retry-After", "retry-after-ms", "Date", "RateLimit", "RateLimit-Policy", "RateLimit-Limit"),
         *("RateLimit-Remaining", "RateLimit-Reset", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
-        *("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", "grpc-status-details-bin"),
+        *("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", "x-ratelimit-limit-requests"),
+        *("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-limit"),
+        *("anthropic-ratelimit-requests-reset", "x-shopify-shop-api-call-limit", "grpc-status-details-bin"),
     ]
 )
 likely = st.lists(
@@ -325,6 +347,7 @@ header_values = (
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(header_names, header_values), st.sampled_from([403, 404, 429, 500, 503]), st.floats())
 def test_no_header_whatever_raises_or_gets_past_the_bounds(headers: Any, status: int, now: float) -> None:
     pushback = pushback_of(told(status=status, headers=headers), now)

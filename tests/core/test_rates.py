@@ -63,8 +63,8 @@ def test_of_several_rates_the_shortest_period_comes_first() -> None:
         (b"1/s", TypeError, "must be text"),
         ([], ValueError, "at least one"),
         (["1/s", 5], TypeError, "must be text, got 5"),
-        (["100/s", "5/s"], ValueError, "two answers for one period: 100/s and 5/s"),
-        (["60/min", "30/60s"], ValueError, "two answers for one period"),
+        (["100/s", "5/s"], ValueError, "two values for one period: 100/s and 5/s"),
+        (["60/min", "30/60s"], ValueError, "two values for one period"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_a_line_that_would_work(
@@ -244,8 +244,13 @@ def test_the_memory_of_a_quota_is_bounded() -> None:
     assert len(quota._buckets) <= BUCKETS + 2
 
 
-def test_a_weight_over_the_whole_quota_never_starts() -> None:
-    assert Quota(rate_of(10.0)).delay(0.0, 10.5) == float("inf")
+def test_a_weight_over_the_whole_quota_starts_when_all_of_it_is_there() -> None:
+    quota = Quota(rate_of(10.0))
+    quota.take(0.0)
+    assert (quota.delay(0.5, 10.5), quota.room(3, 0.5, 10.5)) == (0.5, 0)
+    assert (quota.delay(1.0, 10.5), quota.room(3, 1.0, 10.5)) == (0.0, 1)
+    quota.take(1.0, 10.5)
+    assert quota.delay(1.5, 10.5) == 0.5
     assert Quota(rate_of(10.0)).delay(0.0, 10.0) == 0.0
 
 

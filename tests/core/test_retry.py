@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from math import inf
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import whilst
+from whilst.core.attempt import Attempts
 from whilst.core.budget import MEMORY, RESERVE, Budget
 from whilst.core.pushback import Pushback
 from whilst.core.retry import Retry
@@ -35,7 +38,7 @@ TIMEOUT = Pushback("timeout", timeout=True)
         (2, 1.0, BUSY, 2.0),
         (1, 1.0, TIMEOUT, 0.1),  # nobody said anything
         (1, 0.0, Pushback("503", retry_after=7.0), 7.0),
-        (1, 1.0, Pushback("503", retry_after=7.0), 8.0),
+        (1, 1.0, Pushback("503", retry_after=7.0), 7.1),  # it said when, and the run keeps to a pace after it
         (1, 1.0, Pushback("503", retry_after=0.0), 1.0),
         (9, 1.0, Pushback("503", retry_after=300.0), 320.0),  # the cap bounds what nobody asked for
     ],
@@ -83,6 +86,11 @@ def test_the_last_attempt_is_followed_by_none(attempts: int) -> None:
         (whilst.transient, TypeError("mine"), None),
         (whilst.transient, whilst.Throttled(), 0.1),
         (KeyError, KeyError("x"), 0.1),
+        (ConnectionError, ExceptionGroup("", [RESET, ConnectionRefusedError()]), 0.1),
+        (ConnectionError, ExceptionGroup("", [RESET, ExceptionGroup("", [RESET])]), 0.1),
+        (ConnectionError, ExceptionGroup("", [RESET, KeyError("x")]), None),  # as by default: all of it must be
+        ((KeyError, OSError), ExceptionGroup("", [RESET, KeyError("x")]), 0.1),
+        (ExceptionGroup, ExceptionGroup("", [KeyError("x")]), 0.1),
         (KeyError, RESET, None),
         (LookupError, KeyError("a subclass"), 0.1),
         ((KeyError, OSError), RESET, 0.1),
@@ -141,7 +149,7 @@ def test_what_the_judge_raises_comes_out() -> None:
         ({"base": "0.1"}, TypeError, r"base must be a number \(seconds\), got '0.1'"),
         ({"cap": float("inf")}, ValueError, "cap must be at least 0 and finite, got inf"),
         ({"cap": float("nan")}, ValueError, "cap must be at least 0 and finite, got nan"),
-        ({"base": 2.0, "cap": 1.0}, ValueError, "cap must be at least base: .* got 1.0"),
+        ({"base": 2.0, "cap": 1.0}, ValueError, "cap must be at least base, .* got 1.0"),
         ({"total": 0}, ValueError, "total must be more than 0 seconds, got 0"),
         ({"total": -1}, ValueError, "total must be at least 0 and finite, got -1"),
         ({"total": True}, TypeError, r"total must be a number \(seconds\), got True"),
@@ -237,3 +245,52 @@ def test_retries_never_exceed_the_share_of_calls_plus_ten_a_second(
         so_far = sum(1 for one in made if one <= moment)
         earned = max(total for when, total in first if when <= moment)
         assert so_far <= share * earned + RESERVE * moment + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("answer", "wait"),
+    [
+        (True, 0.05),
+        (0, 0.0),
+        (3, 3.0),
+        (2.5, 2.5),
+        (False, "wanted"),
+        (None, "wanted"),
+        ("x", None),
+        (-1, None),
+        (inf, None),
+    ],
+)
+def test_what_a_judge_of_values_answers(answer: Any, wait: object) -> None:
+    retry = Retry(on_value=lambda value: answer)
+    unwanted = retry.unwanted({"state": "queued"})
+    assert (unwanted is None) == (wait == "wanted")
+    if unwanted is not None:
+        assert unwanted.value == {"state": "queued"}
+        assert retry.wait(unwanted, 1, 0.5, None) == wait
+        assert retry.wait(unwanted, 5, 0.5, None) is None, "used up"
+        assert Retry(on_value=lambda value: True).wait(unwanted, 1, 0.5, None) is None, "it is another one's"
+
+
+def test_without_a_judge_every_value_is_wanted() -> None:
+    assert Retry().unwanted(None) is None
+
+
+def test_an_unwanted_value_can_be_pickled_without_who_said_so() -> None:
+    unwanted = Retry(on_value=lambda value: True).unwanted([1])
+    assert unwanted is not None
+    unwanted.add_note("input 3")
+    again = pickle.loads(pickle.dumps(unwanted))
+    assert (str(again), again.value, again.__notes__) == (str(unwanted), [1], ["input 3"])
+
+
+def test_a_retry_because_of_a_value_costs_nothing_of_the_budget() -> None:
+    def waits_of(error: Exception | None) -> float:
+        assert error is not None
+        attempts = Attempts(retry, 0.0, lambda: 0.0)
+        waits = [attempts.wait(error, None, attempt=1, first=0.0, calls=1, now=0.0) for _ in range(50)]
+        return max(wait or 0.0 for wait in waits)
+
+    retry = Retry(on_value=lambda value: True, base=0.0)
+    assert waits_of(ConnectionError()) > 4
+    assert waits_of(retry.unwanted(1)) == 0.0

@@ -34,6 +34,9 @@ class Remembers:
     def rejected(self, sent: float, now: float, in_flight: int, retry_after: float | None) -> None:
         self.told.append(("rejected", sent, now, in_flight, retry_after))
 
+    def paused(self, until: float) -> None:
+        self.told.append(("paused", until))
+
     def failed(self, sent: float, now: float, in_flight: int) -> None:
         self.told.append(("failed", sent, now, in_flight))
 
@@ -145,7 +148,7 @@ def test_an_undone_call_gives_permit_and_rate_back() -> None:
     [
         ("ok", ("succeeded", 1.0, 3.0, 1)),
         ("failed", ("failed", 1.0, 3.0, 1)),
-        ("rejected", ("rejected", 1.0, 3.0, 1, 7.0)),
+        ("rejected", ("paused", 10.0)),
     ],
 )
 def test_a_controller_learns_how_calls_end(verdict: Verdict, told: tuple[Any, ...]) -> None:

@@ -86,6 +86,7 @@ def rpc(code: Code) -> Exception:
         ),
         http.client.IncompleteRead(b""),
         http.client.RemoteDisconnected(),
+        http.client.BadStatusLine(""),
         asyncio.IncompleteReadError(b"", 5),
         ssl.SSLEOFError(8, "EOF"),
         socket.gaierror(-3, "Temporary failure in name resolution"),
@@ -125,6 +126,7 @@ def test_what_may_pass_is_tried_again(error: BaseException) -> None:
         of_package("mine", "Timeout"),
         of_package("mine", "ConnectionError"),
         json.JSONDecodeError("no", "", 0),
+        http.client.BadStatusLine("SSH-2.0-OpenSSH_9.6"),
         ssl.SSLCertVerificationError(1, "no"),
         ssl.SSLError(1, "wrong version number"),
         because(of_package("requests", "SSLError", OSError), ssl.SSLCertVerificationError(1, "no")),
@@ -148,7 +150,7 @@ def test_what_would_end_the_same_way_is_not(error: BaseException) -> None:
 @pytest.mark.parametrize("given", [None, TimeoutError, "timeout", 429])
 def test_only_an_exception_can_be_judged(given: Any) -> None:
     with pytest.raises(
-        TypeError, match=r"transient\(\) judges an exception, got .*\n  try: whilst.transient\(outcome.error\)"
+        TypeError, match=r"transient\(\) takes an exception, got .*\n  try: whilst.transient\(outcome.error\)"
     ):
         whilst.transient(given)
 

@@ -1,4 +1,4 @@
-"""Every example of the README, the tutorial and the docstrings runs, and prints what the page says it prints.
+"""Every example of the README, of each page under docs/ and of the docstrings runs, and prints what it says it prints.
 
 In a page, blocks share one namespace, from top to bottom:
 
@@ -6,13 +6,16 @@ In a page, blocks share one namespace, from top to bottom:
 - `text` right after it is what it printed
 - `console` is run by a shell, a line after `$` at a time, and shows what each printed
 
-Seconds and rates may differ. The public PokéAPI is replaced by the embedded one.
+Seconds and rates may differ, and so may what a summary says of where the time went. The public PokéAPI is replaced by
+the embedded one. A page that needs a library of others says so in a comment, `<!-- needs: pandas -->`, and is left out
+where that is missing.
 """
 
 import contextlib
 import doctest
 import importlib
 import io
+import logging
 import os
 import pkgutil
 import re
@@ -20,6 +23,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -32,23 +36,34 @@ pytest.importorskip("requests")
 pytest.importorskip("aiohttp")
 pokeapi = pytest.importorskip("whilst.demo.pokeapi")
 
+pytestmark = pytest.mark.once
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    "README.md",
-    "docs/tutorial.md",
-    "docs/flows.md",
-    "docs/limits-and-retries.md",
-    "docs/journal.md",
-    "docs/http.md",
-    "docs/inputs-and-outputs.md",
-]
+REQUIRED = os.environ.get("WHILST_SERVERS") == "required"
+TOO_NEW = {"pyarallel"} if sys.version_info < (3, 12) else set()  # what this Python cannot have
+ELSEWHERE = {"docs/reference/generated", "docs/_build"}  # folders and pages whose blocks other tests run
+RUNS = re.compile(r"^```(python|console)$", re.MULTILINE)
+NEEDS = re.compile(r"^<!-- needs: (.+) -->$", re.MULTILINE)
+
+
+def pages() -> Iterator[str]:
+    """Find the pages that have something to run: the README, and all under docs/."""
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        name = path.relative_to(ROOT).as_posix()
+        if not any(name.startswith(it) for it in ELSEWHERE) and RUNS.search(path.read_text("utf-8")):
+            yield name
+
+
 PUBLIC = "https://pokeapi.co/api/v2"
-WHILST = 'whilst() { "$PYTHON" -c "from whilst.cli.main import main; main()" "$@"; }'
+WHILST = """whilst() { "$PYTHON" -c "from whilst.cli.main import main; main()" "$@"; }
+python() { "$PYTHON" "$@"; }"""
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", list(pages()))
 def test_the_examples_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for needed in needs(ROOT / page):
+        pytest.importorskip(needed)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.getLogger("whilst"), "handlers", [])
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     with pokeapi.serve() as api:
         namespace = {"__name__": "page", PUBLIC: api.url, "printed": ""}
@@ -58,6 +73,16 @@ def test_the_examples_of_a_page(page: str, tmp_path: Path, monkeypatch: pytest.M
         assert examples
         for example in examples:
             example.evaluate()
+
+
+def needs(path: Path) -> list[str]:
+    """Return the libraries that a page says it needs, in a comment: `<!-- needs: pandas polars -->`."""
+    return [name for said in NEEDS.findall(path.read_text("utf-8")) for name in said.split()]
+
+
+def test_every_library_that_a_page_needs_comes_with_the_extra_dev() -> None:
+    wanted = {name for page in pages() for name in needs(ROOT / page)} - TOO_NEW
+    assert {name for name in wanted if REQUIRED and find_spec(name) is None} == set()
 
 
 def run_python(example: Example) -> str | None:
@@ -100,7 +125,11 @@ def difference(shown: str, printed: str) -> str | None:
     return f"the page shows\n{shown}\nbut this was printed\n{printed}"
 
 
+ACCOUNT = re.compile(r"^  (?:(?:lanes|time|calls|ceiling|advice) {2}|retries waited).*\n(?: {10}.*\n)*", re.MULTILINE)
+
+
 def steady(text: str) -> str:
+    text = ACCOUNT.sub("", text.strip() + "\n")  # where the time went is another each time
     text = re.sub(r"\d+(\.\d+)? s\b", "# s", text)
     text = re.sub(r"[\d,.]+(/s| times)", r"#\1", text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())

@@ -7,6 +7,9 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from checked import CheckedBook
+
+from whilst.engine import driver
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +20,12 @@ def no_error_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         gc.collect()
     errors = [r.getMessage() for r in caplog.get_records("call") if r.name == "asyncio" and r.levelno >= logging.ERROR]
     assert errors == []
+
+
+@pytest.fixture
+def checked_book(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have runs keep their inputs in a book that looks at itself."""
+    monkeypatch.setattr(driver, "Book", CheckedBook)
+    before = CheckedBook.looks
+    yield
+    assert CheckedBook.looks > before

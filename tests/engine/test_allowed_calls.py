@@ -12,7 +12,7 @@ from kit import virtually
 
 import whilst
 from whilst.core.headers import Left
-from whilst.lanes.listening import listening
+from whilst.lanes.calling import listener_now
 
 PER_WINDOW = 100
 WINDOW = 10.0
@@ -46,9 +46,9 @@ class Counting:
         self.answered[key] = self.answered.get(key, 0) + 1
         until, left = now + WINDOW - into, PER_WINDOW - self.answered[key]
         await asyncio.sleep(self._draw.uniform(0, self._naps))  # answers overtake each other
-        listener = listening.get()
+        listener = listener_now()
         assert listener is not None
-        listener.told(Left(left, until - loop.time()) if until > loop.time() else Left(left, 0.0))
+        listener.allow(Left(left, until - loop.time()) if until > loop.time() else Left(left, 0.0))
         return item
 
 
@@ -108,7 +108,7 @@ def test_a_block_under_a_limit_keeps_to_what_it_was_told() -> None:
         await asyncio.gather(*(one(item) for item in range(250)))
         assert server.refused == 0
         assert server.answered["", 0] >= 0.85 * PER_WINDOW
-        assert listening.get() is None
+        assert listener_now() is None
 
     main()
 
@@ -118,9 +118,9 @@ def test_what_a_call_on_a_thread_is_told_counts_too() -> None:
 
     def call(item: int) -> int:
         seen.append(item)
-        listener = listening.get()
+        listener = listener_now()
         assert listener is not None
-        listener.told(Left(0, 30.0))
+        listener.allow(Left(0, 30.0))
         return item
 
     run = whilst.map(call, range(50), concurrency=2, deadline=0.5)
@@ -133,18 +133,18 @@ def test_what_is_told_when_the_call_is_over_is_nobodys() -> None:
     left: list[Any] = []
 
     async def call(item: int) -> int:
-        left.append(listening.get())
+        left.append(listener_now())
         return item
 
     def blocking(item: int) -> int:
-        left.append(listening.get())
+        left.append(listener_now())
         return item
 
     whilst.map(call, range(3)).list()
     whilst.map(blocking, range(3)).list()
     for listener in left:
-        listener.told(Left(0, 30.0))
-        thread = threading.Thread(target=listener.told, args=(Left(0, 30.0),))
+        listener.allow(Left(0, 30.0))
+        thread = threading.Thread(target=listener.allow, args=(Left(0, 30.0),))
         thread.start()
         thread.join()
     assert whilst.map(call, range(3)).list() == [0, 1, 2]

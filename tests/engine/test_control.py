@@ -192,3 +192,30 @@ def test_a_plain_run_that_was_closed_early_does_not_look_complete() -> None:
         next(iterator)
     with pytest.raises(whilst.RunCancelled, match="closed before its end"):
         [*iterator]
+
+
+def test_what_stands_behind_a_dropped_input_is_given_while_the_consumer_has_one_in_hand() -> None:
+    """Drained with an outcome in hand: an input that is dropped then leaves a gap, behind which nothing is lost."""
+
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def call(x: int) -> int:
+            if x == 1:
+                await gate.wait()
+            return x
+
+        run = whilst.map(call, range(4), concurrency=4)
+        outcomes = aiter(run.outcomes())
+        first = await anext(outcomes)
+        assert first.index == 0
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert run._driver is not None
+        run._driver.stop(None)
+        run._driver.drop(0)  # as a deadline does where values are wanted
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [outcome.index async for outcome in outcomes] == [2, 3]
+
+    asyncio.run(main())

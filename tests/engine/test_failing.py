@@ -202,8 +202,23 @@ async def test_a_mistake_in_the_function_ends_the_run_early_and_stop_after_can_f
     assert "mend the function" in str(raised)
     assert len(seen) == len(gauge.started) <= 57
     seen, raised = await outcomes_until_error(whilst.map(gauge, range(200), stop_after="100%"))
-    assert len(seen) == 200
-    assert isinstance(raised, whilst.Stopped)
+    assert (len(seen), raised) == (200, None)  # it goes on to the end, and says no more than the outcomes do
+
+
+@pytest.mark.parametrize("total", [None, 150])
+@pytest.mark.parametrize("kind", [TypeError, RuntimeError])
+def test_a_failure_of_five_megabytes_is_quoted_in_part(kind: type[Exception], total: int | None) -> None:
+    @virtually
+    async def main() -> None:
+        gauge = Gauge(bad={i: kind(f"{'x' * 5_000_000}{i // 100}") for i in range(200)})
+        stop_after = 20 if kind is RuntimeError else None
+        inputs = range(200) if total else iter(range(200))
+        _, raised = await outcomes_until_error(whilst.map(gauge, inputs, concurrency=1, stop_after=stop_after))
+        assert isinstance(raised, whilst.Stopped)
+        assert "x" * 400 in str(raised)
+        assert len(str(raised)) < 1000
+
+    main()
 
 
 @virtually

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from policykit import Final, Server, busy, reset
 
 import whilst
 from whilst import testing
-from whilst.core.outcome import Record
+from whilst.core.outcome import ELSEWHEN, Record
 from whilst.engine import keeping
 
 AT_ONCE = whilst.Retry(attempts=3, base=0.0, breaker=False, budget=None)
@@ -36,15 +37,20 @@ class FakeLedger:
         nameless: frozenset[int] = frozenset(),
         unstorable: frozenset[int] = frozenset(),
         breaks_at: float | None = None,
+        rescues: bool = True,
+        lookup: float | None = None,
     ) -> None:
-        self.strict, self.notices = strict, ("the tail was cut",)
+        self.strict, self.notices, self.run_id = strict, ("the tail was cut",), b"journal"
         self.every, self.known, self.nameless = every, known or {}, nameless
         self.unstorable, self.breaks_at = unstorable, breaks_at
+        self.lookup, self.looking = lookup, 0
+        self.answers: list[Record] = []
         self.added: list[Record] = []
         self.safe: list[int] = []
         self.pending: list[Record] = []
         self.called = 0
-        self.error: Exception | None = None
+        self.error: whilst.JournalError | None = None
+        self.rescues = rescues
         self.closed = self.flushes = 0
         self.timer: asyncio.TimerHandle | None = None
         self.waiting: list[asyncio.Future[None]] = []
@@ -54,43 +60,70 @@ class FakeLedger:
     def unwritten(self) -> int:
         return self.called - len(self.safe)
 
-    def attach(self, *, durable: Callable[[int], None], broken: Callable[[Exception], None]) -> None:
-        self.durable, self.broken = durable, broken
+    def identity(self, index: int) -> bytes | None:
+        return b"input %d" % index
+
+    def attach(
+        self,
+        *,
+        settled: Callable[[int, whilst.JournalError | None], None],
+        broken: Callable[[Exception], None],
+        found: Callable[[], None],
+        started: float,
+    ) -> None:
+        self.settled, self.broken, self.found = settled, broken, found
         if self.breaks_at is not None:
             self.timer_of_doom = self.loop.call_later(self.breaks_at, self.snap)
 
-    def admit(self, pairs: Sequence[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], list[Record]]:
+    def admit(self, inbox: deque[tuple[int, Any]], most: int) -> tuple[list[tuple[int, Any]], list[Record]]:
+        """Take at most three at once; what is known is said at once, or looked up for a while."""
         calls, records = [], []
-        for index, item in pairs:
+        for _ in range(min(most, len(inbox), 3)):
+            index, item = inbox.popleft()
             if index in self.nameless:
                 records.append((index, item, None, Unfit(item), 0.0, 0.0, 0))
             elif index in self.known:
                 value = self.known[index]
                 failed = isinstance(value, Exception)
-                records.append((index, item, None if failed else value, value if failed else None, 0.0, 0.0, 1))
+                record = (index, item, None if failed else value, value if failed else None, ELSEWHEN, 0.125, 1)
+                if self.lookup is None:
+                    records.append(record)
+                    continue
+                self.looking += 1
+                self.loop.call_later(self.lookup, self.look_up, record)
             else:
                 calls.append((index, item))
                 self.called += 1
+        records += self.answers
+        self.looking -= len(self.answers)
+        self.answers = []
         return calls, records
 
+    @property
+    def has_found(self) -> bool:
+        return bool(self.answers)
+
+    def look_up(self, record: Record) -> None:
+        self.answers.append(record)
+        self.found()
+
     def add(self, record: Record) -> None:
-        if record[0] in self.unstorable:
+        if record[0] in self.unstorable and record[3] is None:
             raise whilst.JournalError("fake.db cannot keep this")
-        if self.error is not None:
-            raise self.error
         self.added.append(record)
         self.pending.append(record)
         if self.timer is None and self.every is not None:
             self.timer = self.loop.call_later(self.every, self.commit)
 
     def commit(self) -> None:
+        """Store what is pending; from when it broke on in the rescue file, if that takes it."""
         self.timer = None
-        if self.error is not None:
-            return
         count, self.pending, batch = len(self.pending), [], self.pending
-        self.safe += [record[0] for record in batch]
+        is_lost = self.error is not None and not self.rescues
+        if not is_lost:
+            self.safe += [record[0] for record in batch]
         if count:
-            self.durable(count)
+            self.settled(count, self.error if is_lost else None)
         for future in self.waiting:
             if not future.done():
                 future.set_result(None)
@@ -98,22 +131,20 @@ class FakeLedger:
 
     def snap(self) -> None:
         self.error = whilst.JournalError("fake.db cannot be written any more")
+        self.every = self.every or 0.0
         self.broken(self.error)
-        for future in self.waiting:
-            if not future.done():
-                future.set_exception(self.error)
+        self.commit()
 
     async def flush(self) -> None:
         self.flushes += 1
+        if self.pending:
+            future = self.loop.create_future()
+            self.waiting.append(future)
+            if self.timer is None:
+                self.timer = self.loop.call_soon(self.commit)  # type: ignore[assignment]
+            await future
         if self.error is not None:
             raise self.error
-        if not self.pending:
-            return
-        future = self.loop.create_future()
-        self.waiting.append(future)
-        if self.timer is None:
-            self.timer = self.loop.call_soon(self.commit)  # type: ignore[assignment]
-        await future
 
     async def close(self) -> None:
         self.closed += 1
@@ -138,7 +169,7 @@ class Journal:
     def __init__(self, ledger: FakeLedger) -> None:
         self.ledger = ledger
 
-    def open(self, fn: object, *, name: str, loop: asyncio.AbstractEventLoop) -> FakeLedger:
+    async def aopen(self, fn: object, *, name: str) -> FakeLedger:
         return self.ledger
 
 
@@ -182,6 +213,11 @@ async def test_a_strict_journal_holds_the_lanes_slot_until_the_row_is_durable() 
     assert await task == ([*range(12)], None)
 
 
+def gate_of(run: Any, before: Any) -> Any:
+    """Return the gate of a run that goes on, which lets go of it at its end."""
+    return before if before is not None else run._driver.book.gate
+
+
 @virtually
 async def test_outcomes_that_never_had_a_slot_free_none() -> None:
     """What a `by` fails, and what waited for a retry, is in the journal without ever having held a lane."""
@@ -193,11 +229,14 @@ async def test_outcomes_that_never_had_a_slot_free_none() -> None:
 
     ledger, server = FakeLedger(strict=True, every=0.4), Server()
     run = kept(server, range(40), ledger, concurrency=2, limit=whilst.Limit(concurrency=50, by=by))
-    seen = [outcome async for outcome in run.outcomes()]
-    assert [o.ok for o in seen] == [False] * 4 + [True] * 36
-    assert run._driver is not None
-    assert run._driver.intake.gate is not None
-    assert run._driver.intake.gate.lines.taken == 0
+    gate = None
+    seen: list[bool] = []
+    async for outcome in run.outcomes():
+        gate = gate_of(run, gate)
+        seen.append(outcome.ok)
+    assert seen == [False] * 4 + [True] * 36
+    assert gate is not None
+    assert gate.lines.slots.free == run._plan.concurrency
     held = [when for when, item in server.starts]
     assert all(held.count(when) <= 2 for when in held)
 
@@ -206,11 +245,14 @@ async def test_outcomes_that_never_had_a_slot_free_none() -> None:
 async def test_attempts_that_fail_free_their_slot_although_the_journal_is_strict() -> None:
     ledger, server = FakeLedger(strict=True, every=5.0), Server({0: [reset, reset, None], 1: [reset, None]})
     run = kept(server, range(6), ledger, concurrency=1, retry=AT_ONCE)
-    assert await run == [*range(6)]
+    gate, values = None, []
+    async for value in run:
+        gate = gate_of(run, gate)
+        values.append(value)
+    assert values == [*range(6)]
     assert [record[6] for record in sorted(ledger.added, key=lambda r: r[0])] == [3, 2, 1, 1, 1, 1]
-    assert run._driver is not None
-    assert run._driver.intake.gate is not None
-    assert run._driver.intake.gate.lines.taken == 0
+    assert gate is not None
+    assert gate.lines.slots.free == run._plan.concurrency
 
 
 # -- what the journal knows ------------------------------------------------------------------------------------------
@@ -219,10 +261,13 @@ async def test_attempts_that_fail_free_their_slot_although_the_journal_is_strict
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("source", [list, asynchronously, iter])
-def test_recalled_outcomes_stand_in_their_place_and_are_not_called(ordered: bool, strict: bool, source: Any) -> None:
+@pytest.mark.parametrize("lookup", [None, 0.0, 1.5])
+def test_recalled_outcomes_stand_in_their_place_and_are_not_called(
+    ordered: bool, strict: bool, source: Any, lookup: float | None
+) -> None:
     @virtually
     async def main() -> None:
-        ledger = FakeLedger(strict=strict, known={1: "one", 2: Final("two"), 7: "seven"})
+        ledger = FakeLedger(strict=strict, known={1: "one", 2: Final("two"), 7: "seven"}, lookup=lookup)
         server = Server()
         run = kept(server, source(range(9)), ledger, concurrency=2, ordered=ordered)
         seen = {o.index: o async for o in run.outcomes()}
@@ -230,6 +275,8 @@ def test_recalled_outcomes_stand_in_their_place_and_are_not_called(ordered: bool
             assert [*seen] == [*range(9)]
         assert sorted(server.calls) == [0, 3, 4, 5, 6, 8]
         assert (seen[1].value, seen[7].value, type(seen[2].error)) == ("one", "seven", Final)
+        assert {index: o.started for index, o in seen.items() if o.recalled} == {1: None, 2: None, 7: None}
+        assert (seen[1].took, seen[0].started) == (0.125, 0.0)
         end = run.summary()
         assert (end.ok, end.failed, end.recalled) == (8, 1, 3)
         assert sorted(record[0] for record in ledger.added) == sorted(server.calls)
@@ -304,33 +351,68 @@ async def test_reading_halts_while_the_writer_is_behind(monkeypatch: pytest.Monk
     assert await task == ([*range(300)], None)
 
 
+@pytest.mark.parametrize("rescues", [True, False])
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_a_journal_that_breaks_stops_the_run_and_what_was_held_is_given(strict: bool, concurrency: int) -> None:
+def test_a_journal_that_breaks_stops_the_run_and_what_was_held_is_given(
+    strict: bool, concurrency: int, rescues: bool
+) -> None:
     @virtually
     async def main() -> None:
-        ledger = FakeLedger(strict=strict, every=None if strict else 0.1, breaks_at=3.5)
+        every = None if strict else 0.1
+        ledger = FakeLedger(strict=strict, every=every, breaks_at=3.5, rescues=rescues)
         server = Server({2: [reset]}, naps=lambda item, attempt: 1.0)
         run = kept(server, range(99), ledger, concurrency=concurrency, ordered=False, retry=whilst.Retry(base=30.0))
-        seen, raised = await outcomes_until_error(run)
+        seen: list[Any] = []
+        raised = await into(seen, run)
         assert isinstance(raised, whilst.JournalError)
         assert len(seen) == len(server.calls) == run.summary().ok + run.summary().failed
+        assert sum(o.ok for o in seen) == run.summary().ok
         assert server.ends[-1][0] <= 5
         assert ledger.closed == 1
+        if strict:
+            assert {o.index for o in seen if o.ok} <= set(ledger.safe)
+            assert any(not o.ok and isinstance(o.error, whilst.JournalError) for o in seen) == (not rescues)
+        else:
+            assert {o.index for o in seen if not o.ok} <= {2}
 
     main()
 
 
+async def into(seen: list[Any], run: whilst.Run[Any, Any]) -> BaseException | None:
+    """Gather the outcomes of a run; return what ended it."""
+    try:
+        async for outcome in run.outcomes():
+            seen.append(outcome)  # noqa: PERF401 - what was seen before an error counts
+    except Exception as error:
+        return error
+    return None
+
+
+@virtually
+async def test_a_strict_value_that_was_lost_raises_at_its_place_and_says_that_the_call_returned() -> None:
+    ledger = FakeLedger(strict=True, every=1.0, breaks_at=3.5, rescues=False)
+    values, raised = await values_until_error(kept(Server(), range(9), ledger, concurrency=1))
+    assert values == ledger.safe
+    assert isinstance(raised, whilst.JournalError)
+    assert "the call returned, and its value could not be stored" in str(raised)
+    assert raised.__notes__ == [f"whilst: input {len(values)} was {len(values)}, attempt 1"]
+
+
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_value_that_cannot_be_stored_stops_the_run_at_the_first_one(strict: bool) -> None:
+def test_a_value_that_cannot_be_stored_is_the_failure_of_its_input_and_stops_the_run(strict: bool) -> None:
     @virtually
     async def main() -> None:
         ledger, server = FakeLedger(strict=strict, unstorable=frozenset({4})), Server()
         run = kept(server, range(99), ledger, concurrency=2)
-        seen, raised = await outcomes_until_error(run)
+        seen: list[Any] = []
+        raised = await into(seen, run)
         assert isinstance(raised, whilst.JournalError)
-        assert set(server.calls) == set(seen)
+        assert [o.index for o in seen if not o.ok] == [4]
+        assert seen[4].error is raised
+        assert set(server.calls) == {o.index for o in seen} == set(ledger.safe)
         assert len(server.calls) <= 8
+        assert (run.summary().failed, run.summary().ok) == (1, len(seen) - 1)
 
     main()
 
@@ -382,7 +464,9 @@ def test_however_a_run_ends_its_journal_is_flushed_and_closed_once(word: str, st
     limited=False,
     word="cancel",
     moment=6.0,
+    lookup=None,
 )
+@pytest.mark.usefixtures("checked_book")
 @settings(max_examples=150)
 @given(
     strict=st.booleans(),
@@ -395,6 +479,7 @@ def test_however_a_run_ends_its_journal_is_flushed_and_closed_once(word: str, st
     limited=st.booleans(),
     word=st.sampled_from(["", "", "drain", "cancel"]),
     moment=st.sampled_from([0.0, 0.5, 1.0, 2.2, 6.0]),
+    lookup=st.sampled_from([None, 0.0, 0.7]),
 )
 def test_with_a_journal_nothing_is_lost_and_nothing_is_written_twice(
     strict: bool,
@@ -407,9 +492,11 @@ def test_with_a_journal_nothing_is_lost_and_nothing_is_written_twice(
     limited: bool,
     word: str,
     moment: float,
+    lookup: float | None,
 ) -> None:
     async def main() -> None:
-        ledger = FakeLedger(strict=strict, every=every, known=dict.fromkeys(known, "known"), nameless=nameless)
+        names = dict.fromkeys(known, "known")
+        ledger = FakeLedger(strict=strict, every=every, known=names, nameless=nameless, lookup=lookup)
         server, seen = Server(failing), []
         limit = whilst.Limit(concurrency=2) if limited else None
         run = kept(server, range(20), ledger, concurrency=concurrency, ordered=ordered, limit=limit, retry=AT_ONCE)
@@ -423,7 +510,7 @@ def test_with_a_journal_nothing_is_lost_and_nothing_is_written_twice(
         too_late = []
         if word:
             await asyncio.sleep(moment)
-            asyncio.get_running_loop().call_soon(lambda: too_late.append(run.summary().done))  # as the word arrives
+            asyncio.get_running_loop().call_soon(lambda: too_late.append(run.summary().finished == 20))  # as it arrives
             getattr(run, word)()
         await asyncio.wait([task])
         indexes = [outcome.index for outcome in seen]

@@ -20,12 +20,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit import virtually
+from partykit import party, states
 
 import whilst
 from whilst import testing
-from whilst.limit import Claim, Hold, Report
+from whilst.limit import Acquirer, LimitState, Report, state_of
+from whilst.limit.acquire import acquire
 from whilst.limit.keys import REMEMBERED
-from whilst.limit.line import told
+from whilst.limit.told import told
 
 
 def idle(limit: whilst.Limit) -> bool:
@@ -40,12 +42,12 @@ def now() -> float:
 class Gate:
     """A party that wants many permits, and keeps what it gets in a list of times."""
 
-    def __init__(self, *limits: whilst.Limit, item: Any = None) -> None:
+    def __init__(self, *limits: whilst.Limit | LimitState, item: Any = None) -> None:
         self.got: list[float] = []
-        self.claim = Claim(limits, item, loop=asyncio.get_running_loop(), granted=self.granted)
+        self.acquirer = party(limits, item, loop=asyncio.get_running_loop(), granted=self.granted)
 
     def ask(self, count: int) -> int:
-        taken = self.claim.ask(count)
+        taken = self.acquirer.ask(count)
         self.granted(taken)
         return taken
 
@@ -77,7 +79,7 @@ def nobody_is_left_untold() -> Iterator[None]:
         ({"concurrency": 1, "weight": len}, TypeError, "weight= needs a rate"),
         ({"concurrency": 1, "by": "host"}, TypeError, "by must be callable, got 'host'"),
         ({"rate": "1/s", "weight": 3}, TypeError, "weight must be callable"),
-        ({"rate": ["100/s", "5/s"]}, ValueError, "two answers"),
+        ({"rate": ["100/s", "5/s"]}, ValueError, "two values"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(given: dict[str, Any], error: type[Exception], says: str) -> None:
@@ -96,14 +98,14 @@ def test_the_repr_and_the_statistics_tell_the_state() -> None:
     assert repr(whilst.Limit(rate="2/s")) == "<Limit 0 in flight, 2/s>"
     keyed = whilst.Limit(concurrency=4, by=str)
     for key in "ab":
-        assert Claim((keyed,), key, loop=None, granted=print).ask(1) == 1
+        assert party((keyed,), key, loop=None, granted=print).ask(1) == 1
     assert repr(keyed) == "<Limit 2 in flight, 4 per key, 2 keys>"
 
 
 @pytest.mark.parametrize(("given", "asks"), [({"by": str}, "by"), ({"weight": len}, "weight")])
 def test_a_limit_that_asks_an_item_must_be_told_which(given: dict[str, Any], asks: str) -> None:
     limit = whilst.Limit(rate="1/s", **given)
-    with pytest.raises(TypeError, match=rf"(?s)asks {asks}=.*limit\.of\(item\)"), limit:
+    with pytest.raises(TypeError, match=rf"(?s)has {asks}=.*limit\.of\(item\)"), limit:
         pass
 
     async def main() -> None:
@@ -156,9 +158,9 @@ async def test_weights_are_what_the_rate_counts() -> None:
     [
         (lambda _: "3", TypeError, "weight must return a number, it returned '3' for 'item'"),
         (lambda _: True, TypeError, "must return a number"),
-        (lambda _: -1, ValueError, "from 0 on, it returned -1"),
-        (lambda _: math.nan, ValueError, "from 0 on"),
-        (lambda _: math.inf, ValueError, "from 0 on"),
+        (lambda _: -1, ValueError, "of at least 0, it returned -1"),
+        (lambda _: math.nan, ValueError, "of at least 0"),
+        (lambda _: math.inf, ValueError, "of at least 0"),
         (lambda _: 21, ValueError, "weighs 21, more than 20/min can ever allow"),
         (lambda item: item.missing, AttributeError, "missing"),
     ],
@@ -178,11 +180,26 @@ async def test_permits_of_a_rate_come_back_with_a_refund() -> None:
     limit = whilst.Limit(rate="1/min", burst=3)
     gate = Gate(limit)
     assert gate.ask(3) == 3
-    gate.claim.refund(2)
-    gate.claim.give_back()
-    assert (gate.ask(3), gate.claim.wanted) == (2, 1)
-    gate.claim.withdraw()
+    gate.acquirer.refund(2)
+    gate.acquirer.give_back()
+    assert (gate.ask(3), gate.acquirer.wanted) == (2, 1)
+    gate.acquirer.withdraw()
     assert limit.statistics().started == 3
+
+
+@virtually
+async def test_no_more_of_a_rate_comes_back_than_was_taken_in_the_latest_moment() -> None:
+    limit = whilst.Limit(rate="1/min", burst=3)
+    gate = Gate(limit)
+    assert gate.ask(3) == 3
+    await asyncio.sleep(60)
+    assert gate.ask(1) == 1
+    for _ in range(4):  # of which three were taken a minute ago
+        gate.acquirer.refund(1)
+    assert (gate.ask(3), gate.acquirer.wanted) == (1, 2)
+    gate.acquirer.withdraw()
+    gate.acquirer.give_back()
+    assert idle(limit)
 
 
 def test_jumps_of_the_wall_clock_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +262,7 @@ async def test_one_who_wants_many_gets_one_a_turn_while_others_stand_behind() ->
             waits.append(now() - began)
     assert max(waits) <= 0.21
     assert len(gate.got) > 50
-    gate.claim.withdraw()
+    gate.acquirer.withdraw()
     assert not limit.statistics().waiting
 
 
@@ -264,48 +281,48 @@ async def test_parties_that_want_many_share_evenly() -> None:
 @virtually
 async def test_alone_everything_possible_is_taken_and_told_at_once() -> None:
     limit, told_of = whilst.Limit(concurrency=100), list[int]()
-    claim = Claim((limit,), None, loop=asyncio.get_running_loop(), granted=told_of.append)
-    assert (claim.ask(1000), claim.wanted) == (100, 900)
-    claim.give_back(60)
-    claim.give_back(3)
+    acquirer = party((limit,), None, loop=asyncio.get_running_loop(), granted=told_of.append)
+    assert (acquirer.ask(1000), acquirer.wanted) == (100, 900)
+    acquirer.give_back(60)
+    acquirer.give_back(3)
     assert told_of == []  # never from inside a call
     await asyncio.sleep(0)
-    assert (told_of, claim.wanted) == ([63], 837)
-    assert claim.ask(5) == 0  # it stands in line; now for 5
-    assert claim.wanted == 5
-    claim.give_back(50)
+    assert (told_of, acquirer.wanted) == ([63], 837)
+    assert acquirer.ask(5) == 0  # it stands in line; now for 5
+    assert acquirer.wanted == 5
+    acquirer.give_back(50)
     await asyncio.sleep(0)
-    assert (told_of, claim.wanted) == ([63, 5], 0)
+    assert (told_of, acquirer.wanted) == ([63, 5], 0)
     assert limit.statistics().in_flight == 55
 
 
 @virtually
 async def test_what_is_granted_when_one_withdraws_still_arrives() -> None:
     limit, told_of = whilst.Limit(concurrency=2), list[int]()
-    claim = Claim((limit,), None, loop=asyncio.get_running_loop(), granted=told_of.append)
-    assert claim.ask(3) == 2
-    claim.give_back(1)
-    claim.withdraw()
+    acquirer = party((limit,), None, loop=asyncio.get_running_loop(), granted=told_of.append)
+    assert acquirer.ask(3) == 2
+    acquirer.give_back(1)
+    acquirer.withdraw()
     await asyncio.sleep(0)
     assert told_of == [1]
-    claim.refund(1)
-    claim.give_back(1)
+    acquirer.refund(1)
+    acquirer.give_back(1)
     assert idle(limit)
 
 
 @virtually
-async def test_a_claim_is_asked_anew_for_the_weight_of_another_item_of_its_key() -> None:
+async def test_an_acquirer_is_asked_anew_for_the_weight_of_another_item_of_its_key() -> None:
     limit = whilst.Limit(rate="10/s", by=lambda item: item[0], weight=lambda item: item[1])
     gate = Gate(limit, item=("a", 1))
-    assert gate.claim.places.keys == ("a",)
-    assert gate.claim.ask(1, ("a", 20)) == 1
-    assert gate.claim.places.weights == (20.0,)
-    with pytest.raises(ValueError, match="this claim is for"):
-        gate.claim.ask(1, ("b", 1))
+    assert gate.acquirer.set.keys == ("a",)
+    assert gate.acquirer.ask(1, ("a", 20)) == 1
+    assert gate.acquirer.set.weights == (20.0,)
+    with pytest.raises(ValueError, match="this acquirer is for"):
+        gate.acquirer.ask(1, ("b", 1))
     gate.ask(1)
     await asyncio.sleep(3)
     assert gate.got == pytest.approx([2.0], abs=0.02)
-    gate.claim.give_back(2)
+    gate.acquirer.give_back(2)
 
 
 # -- keys ---------------------------------------------------------------------------------------------------------
@@ -360,9 +377,41 @@ async def test_idle_keys_are_forgotten_and_busy_ones_are_not() -> None:
     waiting = asyncio.create_task(_enter(limit.of("busy")))
     await asyncio.sleep(1)
     assert not waiting.done()
-    busy.claim.give_back()
+    busy.acquirer.give_back()
     await waiting
     assert idle(limit)
+
+
+@virtually
+async def test_keys_that_come_in_turn_and_are_a_few_too_many_are_remembered_for_the_most_part() -> None:
+    asked = 0
+
+    def concurrency(_: int) -> int:
+        nonlocal asked
+        asked += 1  # when a key is new, or was forgotten
+        return 1
+
+    count = REMEMBERED + REMEMBERED // 10
+    limit = whilst.Limit(concurrency=concurrency, by=lambda item: item % count)
+    rounds = 6
+    assert len(await whilst.map(_same, range(rounds * count), limit=limit)) == rounds * count
+    assert asked < count * (1 + 0.6 * (rounds - 1))
+
+
+@virtually
+async def test_a_run_asks_by_once_of_each_input() -> None:
+    asked: list[int] = []
+
+    def by(item: int) -> int:
+        asked.append(item)
+        return item
+
+    await whilst.map(_same, range(50), limit=whilst.Limit(concurrency=1, by=by))
+    assert asked == [*range(50)]
+
+
+async def _same(item: int) -> int:
+    return item
 
 
 async def _enter(entry: Any) -> None:
@@ -371,17 +420,17 @@ async def _enter(entry: Any) -> None:
 
 
 @virtually
-async def test_a_claim_whose_key_was_forgotten_meanwhile_shares_with_those_who_came_later() -> None:
+async def test_an_acquirer_whose_key_was_forgotten_meanwhile_shares_with_those_who_came_later() -> None:
     limit = whilst.Limit(concurrency=1, by=lambda item: item)
     early = Gate(limit, item="a")
-    limit._keys.forget()
+    state_of(limit).keys.forget()
     assert limit.statistics().keys == 0
     late = Gate(limit, item="a")
     assert (late.ask(1), early.ask(1)) == (1, 0)
-    late.claim.give_back()
+    late.acquirer.give_back()
     await asyncio.sleep(0)
     assert early.got == [0.0]
-    early.claim.give_back()
+    early.acquirer.give_back()
     assert idle(limit)
 
 
@@ -393,9 +442,9 @@ async def test_a_retry_after_pauses_the_whole_key_and_no_other() -> None:
     limit = whilst.Limit(concurrency=5, by=lambda item: item)
     a, b = Gate(limit, item="a"), Gate(limit, item="b")
     assert a.ask(3) == 3
-    a.claim.finished(0.0, Report("rejected", retry_after=10.0))
-    assert a.claim.paused_until == pytest.approx(10.05, abs=0.051)
-    assert b.claim.paused_until < 0
+    a.acquirer.finished(0.0, Report("rejected", retry_after=10.0))
+    assert a.acquirer.paused_until == pytest.approx(10.05, abs=0.051)
+    assert b.acquirer.paused_until < 0
     assert (a.ask(1), b.ask(1)) == (0, 1)
     await asyncio.sleep(9.99)
     assert len(a.got) == 3
@@ -410,16 +459,16 @@ async def test_of_several_limits_the_one_with_keys_pauses() -> None:
     mine, shared = whilst.Limit(concurrency=5), whilst.Limit(concurrency=5, by=lambda item: item)
     a, b = Gate(mine, shared, item="a"), Gate(mine, shared, item="b")
     a.ask(1)
-    a.claim.finished(0.0, Report("rejected", retry_after=10.0))
+    a.acquirer.finished(0.0, Report("rejected", retry_after=10.0))
     assert (a.ask(1), b.ask(1)) == (0, 1)
 
 
 @virtually
 async def test_a_rate_that_the_other_side_asks_for_holds_for_its_window() -> None:
-    limit = whilst.Limit._unlimited()
+    limit = LimitState()
     gate = Gate(limit)
     assert gate.ask(100) == 100
-    gate.claim.finished(0.0, Report("ok", rate=2.0, window=5.0))
+    gate.acquirer.finished(0.0, Report("ok", rate=2.0, window=5.0))
     gate.ask(10)
     await asyncio.sleep(4.99)
     assert len(gate.got) == 110
@@ -434,7 +483,7 @@ async def test_a_wait_that_is_none_does_not_pause(nonsense: float) -> None:
     limit = whilst.Limit(concurrency=5)
     gate = Gate(limit)
     gate.ask(1)
-    gate.claim.finished(0.0, Report("rejected", nonsense, rate=nonsense, window=nonsense))
+    gate.acquirer.finished(0.0, Report("rejected", nonsense, rate=nonsense, window=nonsense))
     assert gate.ask(5) == 5
 
 
@@ -443,7 +492,7 @@ async def test_an_absurd_wait_is_a_day() -> None:
     limit = whilst.Limit(concurrency=5)
     gate = Gate(limit)
     gate.ask(1)
-    gate.claim.finished(0.0, Report("rejected", 99_999_999))
+    gate.acquirer.finished(0.0, Report("rejected", 99_999_999))
     assert limit.statistics().paused_for == pytest.approx(86_400, abs=0.2)
 
 
@@ -467,22 +516,21 @@ class Two:
     def rejected(self, sent: float, now: float, in_flight: int, retry_after: float | None) -> None:
         self.told.append(f"rejected {retry_after}")
 
+    def paused(self, until: float) -> None:
+        self.told.append("paused")
+
     def failed(self, sent: float, now: float, in_flight: int) -> None:
         self.told.append("failed")
 
 
-class Slower(Exception):
-    retry_after = 3.0
-
-
-def slower(error: BaseException, wall_now: float) -> Any:
-    found = isinstance(error, Slower)
-    return types.SimpleNamespace(retry_after=Slower.retry_after, rate=None, window=None) if found else None
+class Slower(whilst.Throttled):
+    def __init__(self) -> None:
+        super().__init__(retry_after=3.0)
 
 
 @pytest.fixture
 def controllers(monkeypatch: pytest.MonkeyPatch) -> list[Two]:
-    """Put stand-ins in the places of the adaptive controller and of what recognises pushback."""
+    """Put a stand-in in the place of the adaptive controller."""
     made: list[Two] = []
 
     def make() -> Two:
@@ -491,10 +539,7 @@ def controllers(monkeypatch: pytest.MonkeyPatch) -> list[Two]:
 
     adaptive: Any = types.ModuleType("whilst.core.adaptive")
     adaptive.Controller = make
-    pushback: Any = types.ModuleType("whilst.core.pushback")
-    pushback.pushback_of = slower
     monkeypatch.setitem(sys.modules, "whilst.core.adaptive", adaptive)
-    monkeypatch.setitem(sys.modules, "whilst.core.pushback", pushback)
     return made
 
 
@@ -506,9 +551,9 @@ def test_an_adaptive_limit_has_a_controller_for_each_key_and_tells_it_everything
     async def main() -> None:
         gates = [Gate(limit, item=item) for item in ("a1", "a2", "b1")]
         assert [gate.ask(5) for gate in gates] == [2, 0, 2]
-        gates[0].claim.finished(0.0, Report("ok"))
-        gates[0].claim.finished(0.0, Report("rejected"))
-        gates[2].claim.finished(0.0, Report("failed"))
+        gates[0].acquirer.finished(0.0, Report("ok"))
+        gates[0].acquirer.finished(0.0, Report("rejected"))
+        gates[2].acquirer.finished(0.0, Report("failed"))
         await asyncio.sleep(1)
 
     testing.run(main())
@@ -556,7 +601,7 @@ def test_a_block_tells_how_it_ended(controllers: list[Two]) -> None:
                 raise error
         assert idle(limit)
     told_of = [two.told[1:] for two in controllers if two.told]
-    assert told_of == [["ok"], ["failed"], ["rejected 3.0"], [], []]
+    assert told_of == [["ok"], ["failed"], ["paused"], [], []]
 
 
 def test_pushback_out_of_a_block_or_a_step_pauses_the_limit(controllers: list[Two]) -> None:
@@ -589,12 +634,12 @@ async def test_several_limits_are_taken_all_or_none() -> None:
     assert gate.ask(5) == 1
     assert [limit.statistics().in_flight for limit in (a, b, rate)] == [1, 1, 1]
     await asyncio.sleep(10)
-    gate.claim.give_back()
+    gate.acquirer.give_back()
     await asyncio.sleep(0)
     assert gate.got == [0.0, 10.0]
     assert [limit.statistics().in_flight for limit in (a, b, rate)] == [1, 1, 1]
-    gate.claim.withdraw()
-    gate.claim.give_back()
+    gate.acquirer.withdraw()
+    gate.acquirer.give_back()
     assert idle(a)
 
 
@@ -608,11 +653,11 @@ async def test_one_who_waits_for_one_limit_holds_up_nobody_at_the_other() -> Non
         assert one.ask(5) == 2
     await asyncio.sleep(0)
     assert both.got == []
-    one.claim.withdraw()
-    one.claim.give_back(2)
+    one.acquirer.withdraw()
+    one.acquirer.give_back(2)
     await asyncio.sleep(0)
     assert both.got == [0.0]
-    both.claim.give_back()
+    both.acquirer.give_back()
 
 
 @virtually
@@ -633,8 +678,8 @@ async def test_whoever_needs_two_busy_limits_is_not_starved_by_those_who_need_on
         while not both.got:
             await asyncio.sleep(0.1)
             assert now() - began < 60
-        both.claim.give_back()
-    assert all(line.kept_for is None for limit in (a, b) for line in limit._keys.lines)
+        both.acquirer.give_back()
+    assert all(line.kept_for is None for limit in (a, b) for line in state_of(limit).keys.queues)
     ended = True
     await asyncio.gather(*others)
     assert idle(a)
@@ -657,14 +702,13 @@ def test_any_mixture_of_parties_and_limits_comes_to_its_end(parties: list[tuple[
 
     async def one(places: set[int], calls: int, nap: float) -> None:
         for _ in range(calls):
-            hold = Hold(Hold.in_order(limits[place] for place in places))
-            await hold.take()
+            acquirer = await acquire(states(limits[place] for place in places), None)
             inside.update(places)
             assert inside[0] <= 2
             assert inside[1] <= 1
             await asyncio.sleep(nap)
             inside.subtract(places)
-            hold.end(Report("ok"))
+            acquirer.finished(acquirer.clock(), Report("ok"))
 
     async def main() -> None:
         await asyncio.gather(*(one(*party) for party in parties))
@@ -685,12 +729,11 @@ def test_cancelled_in_any_round_a_wait_takes_nothing(style: str) -> None:
 
         async def one(limit: whilst.Limit = a, other: whilst.Limit = b) -> None:
             if style == "hold":
-                hold = Hold(Hold.in_order([limit, other]))
-                await hold.take()
+                acquirer = await acquire(states([limit, other]), None)
                 try:
                     await asyncio.sleep(0)
                 finally:
-                    hold.end()
+                    acquirer.give_back()
             else:
                 async with limit.of(1) if style == "of" else limit:
                     await asyncio.sleep(0)
@@ -726,7 +769,7 @@ async def test_one_cancelled_in_the_moment_of_its_grant_passes_it_on() -> None:
     gate.ask(1)
     tasks = [asyncio.create_task(call(name)) for name in range(3)]
     await asyncio.sleep(0)
-    gate.claim.give_back()
+    gate.acquirer.give_back()
     tasks[0].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert order == [1, 2]
@@ -901,16 +944,16 @@ def test_a_thread_behind_a_loop_that_stopped_is_served_all_the_same() -> None:
     limit = whilst.Limit(rate="50/s")
     loop = asyncio.new_event_loop()
 
-    async def stand() -> Claim:
-        claim = Claim((limit,), None, loop=loop, granted=lambda count: None)
-        claim.ask(5)
-        return claim
+    async def stand() -> Acquirer:
+        acquirer = party((limit,), None, loop=loop, granted=lambda count: None)
+        acquirer.ask(5)
+        return acquirer
 
-    claim = loop.run_until_complete(stand())  # and its timer never fires
+    acquirer = loop.run_until_complete(stand())  # and its timer never fires
     with limit:
         pass
     loop.run_until_complete(asyncio.sleep(0))
-    claim.withdraw()
+    acquirer.withdraw()
     loop.close()
 
 
@@ -920,7 +963,7 @@ def test_the_parties_of_a_closed_loop_are_dropped(eventually: Callable[..., bool
 
     async def stand() -> None:
         for _ in range(3):
-            Claim((limit,), None, loop=loop, granted=lambda count: None).ask(2)
+            party((limit,), None, loop=loop, granted=lambda count: None).ask(2)
 
     with limit:
         loop.run_until_complete(stand())
@@ -936,7 +979,7 @@ def test_a_loop_behind_a_closed_loop_is_served() -> None:
     closed = asyncio.new_event_loop()
 
     async def stand() -> None:
-        Claim((limit,), None, loop=closed, granted=lambda count: None).ask(3)
+        party((limit,), None, loop=closed, granted=lambda count: None).ask(3)
 
     async def call() -> None:
         async with limit:
@@ -987,11 +1030,11 @@ def test_a_permit_given_back_on_another_thread_wakes_the_loop() -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        claim = Claim((limit,), None, loop=loop, granted=lambda count: None)
-        assert claim.ask(1) == 1
+        acquirer = party((limit,), None, loop=loop, granted=lambda count: None)
+        assert acquirer.ask(1) == 1
         waiting = asyncio.create_task(_enter(limit))
         await asyncio.sleep(0)
-        thread = threading.Thread(target=claim.finished, args=(0.0, Report("ok")))
+        thread = threading.Thread(target=acquirer.finished, args=(0.0, Report("ok")))
         thread.start()
         await asyncio.wait_for(waiting, 5)
         thread.join(5)
@@ -1008,4 +1051,4 @@ def test_nothing_of_a_loop_is_kept_by_a_limit_that_outlives_it() -> None:
 
     asyncio.run(main())
     gc.collect()
-    assert all(not line.alarms and not line.parties for line in limit._keys.lines)
+    assert all(not line.alarms and not line.parties for line in state_of(limit).keys.queues)

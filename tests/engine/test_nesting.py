@@ -1,6 +1,8 @@
 """A map inside a map, and plain code beside a running loop."""
 
 import asyncio
+import sys
+from types import SimpleNamespace
 
 import pytest
 from kit import Gauge, virtually
@@ -65,12 +67,23 @@ def test_a_plain_for_beside_a_running_loop_warns_and_works() -> None:
 
 
 def test_in_a_notebook_it_does_not_warn(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
+    kernel = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=object()))
+    monkeypatch.setitem(sys.modules, "IPython", kernel)  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
 
     async def main() -> list[int]:
         return whilst.map(lambda x: x, range(5)).list()
+
+    assert asyncio.run(main()) == [0, 1, 2, 3, 4]
+
+
+def test_where_ipykernel_is_only_imported_it_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the tests of a project that also has notebooks may do."""
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+
+    async def main() -> list[int]:
+        with pytest.warns(RuntimeWarning, match="blocks the event loop"):
+            return whilst.map(lambda x: x, range(5)).list()
 
     assert asyncio.run(main()) == [0, 1, 2, 3, 4]
 

@@ -84,7 +84,7 @@ async def test_a_single_pass_is_all_there_is() -> None:
     run = whilst.map(Gauge(), [1])
     assert await run == [1]
     for again in (run, run.outcomes()):
-        with pytest.raises(RuntimeError, match=r"single-pass: call whilst\.map"):
+        with pytest.raises(RuntimeError, match=r"can be iterated once: call whilst\.map"):
             await again
     with pytest.raises(RuntimeError, match="iterated before"):
         run.list()
@@ -102,7 +102,7 @@ def test_nothing_runs_before_the_first_iteration() -> None:
     run.outcomes()
     assert seen == []
     assert run.summary() == whilst.Summary("list.append", None, 0, 0, 0, 0, 0.0, 32)
-    assert repr(run) == "<Run of list.append, not started>"
+    assert repr(run) == "<Run of list.append, not started; for, await or .list() starts it>"
     assert [*iterator] == [None]
     assert seen == [1, 1]
 

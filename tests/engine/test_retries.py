@@ -342,7 +342,7 @@ class _Always(dict[Any, Any]):
 @virtually
 async def test_outcomes_from_a_journal_earn_no_retries() -> None:
     run = whilst.map(Server({x: [reset] for x in range(100)}), range(100), retry=whilst.Retry(breaker=False))
-    driver = run._assemble(asyncio.get_running_loop(), _handoff(), outcomes=True)
+    driver = run._assemble(asyncio.get_running_loop(), _handoff(), True, None, in_hand=False)
     driver._judging.uncalled = 1_000_000  # as after a resume
     run._begin(driver)
     await asyncio.sleep(5)
@@ -383,7 +383,41 @@ def test_retries_inside_the_function_are_mentioned() -> None:
     main()
 
 
+def test_retries_inside_are_seen_in_a_later_failure_too_and_said_once() -> None:
+    import tenacity
+
+    @tenacity.retry(stop=tenacity.stop_after_attempt(2))
+    async def inside(x: int) -> None:
+        raise ConnectionResetError("reset")
+
+    async def fetch(x: int) -> None:
+        if x == 0:
+            raise ConnectionResetError("reset")
+        await inside(x)
+
+    @virtually
+    async def main() -> None:
+        twice = whilst.Retry(attempts=2, on=Exception, base=0.01)
+        for run in (whilst.map(fetch, range(4), retry=twice), whilst.map(whilst.step(fetch, retry=twice), range(4))):
+            await run.outcomes()
+            note = "fetch() is retried at two levels: by tenacity inside it and by retry= here"
+            assert run.summary().notes == (note,)
+
+    main()
+
+
 # -- in flows --------------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_an_input_of_a_flow_that_waits_for_its_next_attempt_is_said_to_wait() -> None:
+    server = Server({1: [reset, None]})
+    run = whilst.map(whilst.step(server, retry=whilst.Retry(attempts=2, on=lambda error: 10.0)), range(3))
+    taking = asyncio.ensure_future(outcomes_until_error(run))
+    await asyncio.sleep(5)
+    assert run.summary().waiting == 1
+    await taking
+    assert run.summary().waiting == 0
 
 
 @virtually
@@ -402,9 +436,9 @@ async def test_a_steps_time_for_all_attempts_holds_for_waits_and_calls() -> None
         flow = whilst.step(server, limit=limit, retry=after(2, attempts=9, total=11))
         run = whilst.map(flow, range(2))
         waited, hung = await run.outcomes()
-        assert (type(waited.error), waited.took) == (ConnectionResetError, 10)
+        assert (type(waited.error), waited.started, waited.took) == (ConnectionResetError, 9, 1)  # its last call
         assert type(hung.error) is TimeoutError
-        assert 11 <= hung.took <= 11.006
+        assert 11 <= hung.started + hung.took <= 11.006
         assert str(hung.error).startswith("Server() took longer than 11 s over all its attempts")
         assert server.calls == {0: 4, 1: 2}
         assert run.summary().retried == 4

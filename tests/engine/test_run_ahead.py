@@ -7,7 +7,7 @@ import pytest
 from kit import Gauge, asynchronously, virtually
 
 import whilst
-from whilst.engine.source import InBatches
+from whilst.core.batches import InBatches
 
 
 class Many(InBatches):
@@ -61,7 +61,7 @@ async def test_a_fast_consumer_behind_one_slow_call_makes_the_window_grow_to_its
 
     run = whilst.map(slow_first, SOURCES[source](20_000), concurrency=4)
     await anext(aiter(run))
-    assert 4 - 1 <= ahead < 1024
+    assert 512 <= ahead < 1024
 
 
 @virtually
@@ -87,6 +87,21 @@ async def test_a_slow_source_does_not_make_the_window_grow(source: str) -> None:
     await asyncio.sleep(1000)  # now the source is ahead, and the consumer is the slow one
     assert len(gauge.started) - taken <= 4
     await iterator.aclose()
+
+
+@virtually
+async def test_a_source_that_has_become_slow_makes_the_window_grow_no_more() -> None:
+    async def source():
+        for item in range(400):
+            await asyncio.sleep(0 if item < 200 else 3)
+            yield item
+
+    run, sizes = whilst.map(Gauge(dict.fromkeys(range(0, 200, 4), 10)), source(), concurrency=4), []
+    async for _ in run:
+        assert run._driver is not None
+        sizes.append(run._driver.ahead.window.size)
+    assert sizes[220] > 4
+    assert sizes[-1] <= 2 * sizes[220]  # once perhaps, for the room that there was not before
 
 
 @virtually

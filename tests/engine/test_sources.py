@@ -2,15 +2,20 @@
 
 import asyncio
 import collections
+import contextvars
 import itertools
 import threading
 import time
+import types
+from collections import deque
+from typing import Any
 
 import pytest
 from kit import Gauge, asynchronously, outcomes_until_error, values_until_error, virtually
 
 import whilst
 from whilst import testing
+from whilst.engine.source import ThreadFeeder
 
 CONTAINERS = [
     [1, 2, 3],
@@ -216,6 +221,21 @@ def test_leaving_early_while_the_source_blocks_does_not_wait_for_it_and_names_it
     assert "the source, inside next()" in run.summary().left_behind
     release.set()
     assert eventually(lambda: not run.summary().left_behind)
+
+
+def test_a_source_that_waits_for_room_is_asked_for_nothing_more_once_it_is_closed(eventually) -> None:
+    asked: list[int] = []
+    loop = asyncio.new_event_loop()
+    reader: Any = types.SimpleNamespace(loop=loop, source_context=contextvars.copy_context(), arrived=None, ended=None)
+    feeder = ThreadFeeder(reader, map(asked.append, itertools.count()), deque())
+    feeder.fill(2)
+    assert eventually(lambda: feeder.full)
+    feeder.close()
+    assert feeder._thread is not None
+    feeder._thread.join(20)
+    assert not feeder.waiting
+    assert asked == [0, 1]
+    loop.close()
 
 
 @pytest.mark.parametrize("way", ["failure", "break", "block", "stage", "virtual"])

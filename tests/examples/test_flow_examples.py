@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_examples import run
+from test_examples import much_faster, run
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,77 @@ def test_the_stages_of_the_import_overlap_and_write_the_same_rows() -> None:
     assert begun["rows"] < ended["pages"]
 
 
+def test_scores_are_made_by_processes_while_downloads_overlap_on_one_loop() -> None:
+    text = run("13_score_downloads")
+    assert "├─ each score() · 2 at once, blocking, process" in text
+    assert re.search(r"^scores on threads: 24 rows in [\d.]+ s, scored by 1 process", text, re.MULTILINE)
+    assert re.search(r"^scores in processes: 24 rows in [\d.]+ s, scored by [12] process", text, re.MULTILINE)
+    assert "scores, this process" in text
+    assert "scores, worker 1" in text
+    assert text.count("▓") > 0  # downloads at the same time
+    assert "same: True" in text
+
+
+def test_the_doctor_names_the_line_that_starves_a_counter_and_writes_the_one_that_does_not() -> None:
+    text = run("17_why_is_it_slow")
+    assert re.findall(r"weight (\d+)", text) == ["4600"] * 2
+    assert "line 21, in starving: requests.get → socket recv held the loop for 0.3" in text
+    assert "   try:\n     answer = await whilst.unblock(requests.get)(url, timeout=30)\n" in text
+    before, after = (int(count) for count in re.findall(r"ticked (\d+) times", text))
+    assert before <= 4 < after
+    assert "in starving" not in text[text.index("after:") :]
+
+
 def seconds(label: str, text: str) -> float:
     found = re.search(rf"^{label}.*?([\d.]+) s\b", text, re.MULTILINE)
     assert found, text
     return float(found[1])
+
+
+def test_a_crawl_of_thirty_hosts_visits_each_page_once_and_no_host_too_often() -> None:
+    text = run("18_polite_crawl")
+    assert re.findall(r"^(.*): 240 pages of 30 hosts", text, re.MULTILINE) == ["by hand", "in ten lines"]
+    assert text.count("each asked once: True") == 2
+    assert [int(most) for most in re.findall(r"at once: (\d+) of a host", text)] == [2, 2]
+    assert "same pages: True" in text
+
+
+def test_a_batch_is_piloted_ended_and_gone_on_with_and_no_answer_is_paid_twice() -> None:
+    text = run("19_llm_batch")
+    ended, kept = (int(re.search(said, text)[1]) for said in (r"in the middle, at (\d+)", r"went on: (\d+)"))  # type: ignore[index]
+    assert 150 <= ended == kept < 300
+    assert "unusable answers: 0, as" in text
+    assert "paid twice: 0;" in text
+    refused, calls = map(int, re.search(r"refused by the provider: (\d+) of (\d+)", text).groups())  # type: ignore[union-attr]
+    assert refused <= calls / 50
+    assert "same as one by one: True" in text
+    alone, together = (
+        float(re.search(said, text)[1])  # type: ignore[index]
+        for said in (r"one by one: ([\d.]+) s", r"all 300 in ([\d.]+) s")
+    )
+    assert alone > 2 * together
+
+
+@pytest.mark.clocked
+def test_a_server_goes_on_for_fifty_clients_and_ends_the_run_of_one_that_leaves() -> None:
+    def held(text: str) -> list[tuple[int, int]]:
+        found = re.findall(r"stood still for (\d+) ms at most, computing for (\d+) ms", text)
+        return [(int(still), int(computed)) for still, computed in found]
+
+    def calm(text: str) -> bool:
+        (usual, _), (still, computed) = held(text)
+        return usual >= 500 and still < usual and computed <= 20
+
+    text = much_faster("20_inside_a_web_server", calm)
+    assert "/rows: 50 clients got 2000 rows" in text
+    assert int(re.search(r"after one, (\d+) were looked up", text)[1]) < 40  # type: ignore[index]
+
+
+def test_an_import_says_which_stage_the_others_wait_for_and_the_advice_is_worth_it() -> None:
+    text = much_faster(
+        "15_where_the_time_goes", lambda text: float(text.partition("gain: ")[2].partition("x")[0]) > 1.5
+    )
+    assert "stage   sequence[2].each:" in text
+    assert "waiting for whoever takes the outcomes (consumer)" in text
+    assert "The other stages wait for sequence[3].each: concurrency=4 there" in " ".join(text.split())
+    assert "followed: {'step': 'sequence[3].each', 'concurrency': 4}" in text

@@ -17,14 +17,16 @@ from flowkit import Gate, eventually
 
 import whilst
 from whilst import bridge
+from whilst.lanes import calls
 from whilst.lanes.calls import Calls
+from whilst.lanes.supply import supply
 
 var: contextvars.ContextVar[str] = contextvars.ContextVar("var", default="unset")
 
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bridge, "PATIENCE", 0.05)
+    monkeypatch.setattr(calls, "PATIENCE", 0.05)
 
 
 def threads(name: str) -> list[threading.Thread]:
@@ -116,7 +118,7 @@ class TestUnblock:
         asyncio.run(main())
 
     def test_a_call_that_waits_and_is_cancelled_never_starts(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(bridge, "MOST_THREADS", 1)
+        monkeypatch.setattr(calls, "MOST_OF_LOOP", 1)
         gate, started = Gate(), []
 
         async def main() -> None:
@@ -136,7 +138,7 @@ class TestUnblock:
     def test_a_call_that_runs_and_is_cancelled_is_left_behind_and_another_takes_its_place(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(bridge, "MOST_THREADS", 1)
+        monkeypatch.setattr(calls, "MOST_OF_LOOP", 1)
         gate = Gate()
 
         async def main() -> None:
@@ -577,6 +579,7 @@ class TestBlock:
                     raise KeyboardInterrupt
                 return super().wait(timeout)
 
+        assert whilst.block(later)(1) == 2  # the engine is up: to start its thread waits for an event, too
         real = threading.Event
         monkeypatch.setattr(bridge.threading, "Event", Interrupted)
         call = whilst.block(slow)
@@ -662,13 +665,14 @@ def test_when_the_system_gives_no_thread_the_call_fails_instead_of_waiting(monke
         start(self)
 
     async def main() -> None:
-        calls = Calls(asyncio.get_running_loop(), 4)
+        several = Calls(asyncio.get_running_loop(), 4)
+        monkeypatch.setattr(supply, "_lend_to", lambda pool: False)  # or an idle one from a test before would do it
         monkeypatch.setattr(threading.Thread, "start", refuse)
         try:
             with pytest.raises(RuntimeError, match="can't start new thread"):
-                await asyncio.wait_for(calls.call(double, 1), 5)
+                await asyncio.wait_for(several.call(double, 1), 5)
         finally:
             monkeypatch.undo()
-            await calls.close()
+            await several.close()
 
     asyncio.run(main())

@@ -157,3 +157,18 @@ def test_a_lone_stage_and_a_lone_step_have_plans_too() -> None:
     assert str(whilst.flatten().plan()) == "flatten · one level"
     assert str(whilst.step(len).plan()) == "len() · blocking, thread"
     assert str(whilst.each(len).plan()) == "each len() · 32 at once, blocking, thread"
+
+
+def test_a_default_that_the_value_takes_the_place_of_is_named() -> None:
+    def page(number: int = 1, size: int = 20) -> int:
+        return number * size
+
+    def only_named(*, size: int = 20) -> int:
+        return size
+
+    plan = str(whilst.sequence(page, only_named, whilst.each(page)).plan())
+    assert plan.splitlines()[1:] == [
+        "├─ page() · blocking, thread, number= gets the value",
+        "├─ only_named() · blocking, thread, takes no value",
+        "└─ each page() · 32 at once, blocking, thread, number= gets the value",
+    ]

@@ -220,7 +220,7 @@ def test_one_per_thread_is_closed_after_an_abandoned_call_has_returned_on_its_ow
         return int(gate(value))
 
     with pytest.raises(TimeoutError):
-        whilst.step(stuck, timeout=0.05, use={"r": held})(1)
+        whilst.step(stuck, timeout=1.0, use={"r": held})(1)
     assert len(diary.opened) == 1
     assert diary.closed == []
     gate.open.set()
@@ -416,3 +416,288 @@ def test_a_generator_function_may_use_what_is_opened_per_run() -> None:
     )
     assert flow(3) == ["VALUE0", "VALUE1", "VALUE2"]
     assert diary.balanced
+
+
+# -- what broke is opened again -----------------------------------------------------------------------------------
+
+
+class Connection:
+    """One of many; it breaks when `server` is told to, as those of a database do when that restarts."""
+
+    def __init__(self, server: "Server") -> None:
+        server.answer()
+        self.server, self.epoch, self.thread = server, server.epoch, threading.get_ident()
+        server.opened.append(self)
+
+    def ask(self, value: int) -> int:
+        self.server.answer()
+        if self.epoch != self.server.epoch:
+            raise ConnectionResetError("the server went away")
+        return value
+
+    def is_well(self) -> bool:
+        return self.epoch == self.server.epoch
+
+    def close(self) -> None:
+        self.server.closed.append(self)
+        assert self.thread == threading.get_ident() or self.server.shared
+        if self.epoch != self.server.epoch:
+            raise OSError("cannot close what is broken")  # is no news
+
+
+class Server:
+    def __init__(self, *, shared: bool = False) -> None:
+        self.epoch, self.down, self.shared = 0, False, shared
+        self.opened: list[Connection] = []
+        self.closed: list[Connection] = []
+
+    def restart(self) -> None:
+        self.epoch += 1
+
+    def answer(self) -> None:
+        if self.down:
+            raise ConnectionRefusedError("starting")
+
+    def connect(self) -> Connection:
+        return Connection(self)
+
+    async def connect_later(self) -> Connection:
+        await asyncio.sleep(0)
+        return Connection(self)
+
+
+def ask(value: int, db: Connection) -> int:
+    if value in (3, 7):
+        db.server.restart()
+    return db.ask(value)
+
+
+async def ask_later(value: int, db: Connection) -> int:
+    return ask(value, db)
+
+
+BOTH: Any = pytest.mark.parametrize(
+    ("per", "fn", "connect"),
+    [("thread", ask, "connect"), ("run", ask, "connect"), ("run", ask_later, "connect_later")],
+)
+
+
+def outcomes_of(fn: Any, values: Any, held: Any, **policies: Any) -> list[Any]:
+    run = whilst.map(fn, values, concurrency=1, use={"db": held}, **policies)
+    return [o.value if o.ok else type(o.error) for o in run.outcomes()]
+
+
+@BOTH
+def test_what_broke_is_opened_again_before_the_next_call(per: Any, fn: Any, connect: str) -> None:
+    server = Server(shared=per == "run")
+    found = outcomes_of(fn, range(10), whilst.resource(getattr(server, connect), per=per))
+    assert found == [0, 1, 2, ConnectionResetError, 4, 5, 6, ConnectionResetError, 8, 9]
+    assert len(server.opened) == 3
+    assert eventually(lambda: server.closed == server.opened)
+
+
+@BOTH
+def test_a_retry_gets_the_new_one_so_that_a_restart_costs_no_row(per: Any, fn: Any, connect: str) -> None:
+    server, asked = Server(shared=per == "run"), set()
+
+    def once(value: int, db: Connection) -> int:
+        if value in (3, 7) and value not in asked:
+            asked.add(value)
+            server.restart()
+        return db.ask(value)
+
+    async def once_later(value: int, db: Connection) -> int:
+        return once(value, db)
+
+    held = whilst.resource(getattr(server, connect), per=per)
+    retry = whilst.Retry(attempts=2, base=0.001, breaker=False)
+    assert outcomes_of(once if fn is ask else once_later, range(10), held, retry=retry) == [*range(10)]
+    assert len(server.opened) == 3
+
+
+@BOTH
+def test_where_the_server_is_down_a_while_each_call_tries_to_open_it(per: Any, fn: Any, connect: str) -> None:
+    server = Server(shared=per == "run")
+
+    def down(value: int, db: Connection) -> int:
+        if value == 3:
+            server.down = True
+            server.restart()
+        return db.ask(value)
+
+    async def down_later(value: int, db: Connection) -> int:
+        return down(value, db)
+
+    def back(value: int) -> int:
+        server.down = server.down and value < 6
+        return value
+
+    held = whilst.resource(getattr(server, connect), per=per)
+    flow = whilst.sequence(back, whilst.step(down if fn is ask else down_later, use={"db": held}))
+    found = [o.value if o.ok else type(o.error) for o in whilst.map(flow, range(9), concurrency=1).outcomes()]
+    assert found == [0, 1, 2, *[ConnectionRefusedError] * 3, 6, 7, 8]
+    assert len(server.opened) == 2
+
+
+@BOTH
+def test_a_first_opening_that_fails_in_passing_is_tried_again(per: Any, fn: Any, connect: str) -> None:
+    server = Server(shared=per == "run")
+    server.down = True
+
+    def back(value: int) -> int:
+        server.down = value < 2
+        return value
+
+    flow = whilst.sequence(
+        back, whilst.step(fn, use={"db": whilst.resource(getattr(server, connect), per=per)}), lambda x: x
+    )
+    found = [o.ok for o in whilst.map(flow, [0, 1, 2, 4], concurrency=1).outcomes()]
+    assert found == [False, False, True, True]
+
+
+@BOTH
+def test_a_check_is_asked_after_a_failure_and_only_then(per: Any, fn: Any, connect: str) -> None:
+    server, asked = Server(shared=per == "run"), []
+
+    def is_well(db: Connection) -> bool:
+        asked.append(db)
+        return db.is_well()
+
+    async def is_well_later(db: Connection) -> bool:
+        return is_well(db)
+
+    def fails(value: int, db: Connection) -> int:
+        if value == 1:
+            raise LookupError("says nothing of the connection")
+        if value == 3:
+            server.restart()
+            raise LookupError("neither does this")
+        return db.ask(value)
+
+    async def fails_later(value: int, db: Connection) -> int:
+        return fails(value, db)
+
+    check = is_well_later if fn is ask_later else is_well
+    held = whilst.resource(getattr(server, connect), per=per, check=check, reopen=False)
+    found = outcomes_of(fails if fn is ask else fails_later, range(6), held)
+    assert found == [0, LookupError, 2, LookupError, 4, 5]
+    assert asked == [server.opened[0], server.opened[0]]
+    assert len(server.opened) == 2
+
+
+@BOTH
+def test_a_check_that_raises_says_no(per: Any, fn: Any, connect: str) -> None:
+    server = Server(shared=per == "run")
+    held = whilst.resource(getattr(server, connect), per=per, check=lambda db: 1 / 0, reopen=False)
+    assert outcomes_of(fn, range(5), held) == [0, 1, 2, ConnectionResetError, 4]
+    assert len(server.opened) == 2
+
+
+@BOTH
+def test_nothing_is_opened_again_where_that_is_not_wanted(per: Any, fn: Any, connect: str) -> None:
+    server = Server(shared=per == "run")
+    held = whilst.resource(getattr(server, connect), per=per, reopen=False)
+    with pytest.warns(RuntimeWarning, match="cannot close what is broken"):  # noqa: PT031
+        assert outcomes_of(fn, range(5), held) == [0, 1, 2, ConnectionResetError, ConnectionResetError]
+        assert len(server.opened) == 1
+        assert eventually(lambda: len(server.closed) == 1)
+
+
+@BOTH
+def test_a_judge_of_ones_own_decides_and_one_that_raises_has_not_said_no(per: Any, fn: Any, connect: str) -> None:
+    def fails(value: int, db: Connection) -> int:
+        raise (LookupError if value % 2 else KeyError)(value)
+
+    async def fails_later(value: int, db: Connection) -> int:
+        return fails(value, db)
+
+    judges: list[Any] = [lambda error: type(error) is LookupError, lambda error: 1 / 0]
+    for judge, count in zip(judges, (3, 5), strict=True):
+        server = Server(shared=per == "run")
+        held = whilst.resource(getattr(server, connect), per=per, reopen=judge)
+        assert outcomes_of(fails if fn is ask else fails_later, range(5), held, stop_after=100) == [
+            KeyError if value % 2 == 0 else LookupError for value in range(5)
+        ]
+        assert len(server.opened) == count
+
+
+def test_what_other_calls_still_use_is_closed_when_the_last_of_them_has_ended() -> None:
+    server = Server(shared=True)
+
+    async def work(value: int, db: Connection) -> int:
+        if value == 0:
+            await asyncio.sleep(10)
+            assert db not in server.closed
+            return -1
+        if value == 1:
+            raise ConnectionResetError("broken")
+        await asyncio.sleep(1)
+        return len(server.opened)
+
+    async def main() -> None:
+        run = whilst.map(work, range(6), concurrency=2, use={"db": whilst.resource(server.connect_later)})
+        found = [o.value if o.ok else type(o.error) for o in await run.outcomes()]
+        assert found == [-1, ConnectionResetError, 2, 2, 2, 2]
+        assert server.closed == [server.opened[1], server.opened[0]] or server.closed == server.opened
+
+    testing.run(main())
+    assert len(server.opened) == 2
+
+
+def test_many_calls_that_fail_of_one_break_open_one_more() -> None:
+    server = Server(shared=True)
+
+    async def work(value: int, db: Connection) -> int:
+        await asyncio.sleep(1)
+        if value == 0:
+            server.restart()
+        return db.ask(value)
+
+    async def main() -> None:
+        run = whilst.map(work, range(20), concurrency=10, use={"db": whilst.resource(server.connect_later)})
+        assert [o.ok for o in await run.outcomes()] == [False] * 10 + [True] * 10
+
+    testing.run(main())
+    assert len(server.opened) == 2
+    assert len(server.closed) == 2
+
+
+def test_a_client_that_makes_its_connections_by_itself_is_left_alone() -> None:
+    opened = []
+
+    def session() -> aiohttp.ClientSession:
+        opened.append(aiohttp.ClientSession())
+        return opened[-1]
+
+    async def work(value: int, db: aiohttp.ClientSession) -> None:
+        raise ConnectionResetError("that one connection")
+
+    outcomes_of(work, range(5), whilst.resource(session))
+    assert len(opened) == 1
+    outcomes_of(work, range(5), whilst.resource(session, reopen=whilst.transient))
+    assert len(opened) == 6
+    assert all(it.closed for it in opened)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"check": 3}, r"check must be callable, got 3 \(int\)"),
+        ({"check": ask_later, "per": "thread"}, r"check=ask_later is async"),
+        ({"reopen": "yes"}, r"reopen must be True, False or a function of the error that is not async, got 'yes'"),
+        ({"reopen": ask_later}, r"reopen must be True, False or a function"),
+    ],
+)
+def test_what_cannot_be_a_check_or_a_judge_is_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        whilst.resource(dict, **arguments)
+
+
+def test_a_check_per_thread_that_gives_an_awaitable_fails_the_call_by_name() -> None:
+    async def later() -> bool:
+        return True
+
+    held = whilst.resource(Server().connect, per="thread", check=lambda db: later(), reopen=False)
+    with pytest.warns(RuntimeWarning, match="cannot close"):  # noqa: PT031
+        assert outcomes_of(ask, range(3, 5), held) == [ConnectionResetError, TypeError]
+        assert eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("whilst-lane")])

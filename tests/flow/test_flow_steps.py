@@ -143,7 +143,7 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (lambda: whilst.together(x=two), r"together\.x: two"),
     (lambda: whilst.step(keyword), r"step: keyword.*\n  try: functools.partial\(keyword"),
-    (lambda: whilst.each(lambda: 1), r"each: .*cannot be called with one positional argument\n"),
+    (lambda: whilst.each(lambda: 1), r"each: <lambda>\(\) takes no argument, so the items would be ignored\n  to call"),
     (lambda: whilst.each(two), r"each: two"),
     (lambda: whilst.sequence(), r"sequence\(\) needs at least one step"),
     (lambda: whilst.together(), r"together\(\) needs at least one branch"),
@@ -154,7 +154,10 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: whilst.step(pages_later, executor="thread"), r"pages_later\(\) is a generator function and cannot"),
     (lambda: whilst.step(nap, use={"s": session}), r"nap\(\) is async.*'s' cannot be one per thread\n.*|step: "),
     (lambda: whilst.step(lambda v, s: v, use={"s": list}), r"use\['s'\] must be a whilst.resource"),
-    (lambda: whilst.step(abs, limit=3), r"limit must be a whilst.Limit, got 3\n  try: whilst.Limit\(concurrency"),
+    (
+        lambda: whilst.step(abs, limit=3),
+        r"limit must be a whilst.Limit, or a list of them, got 3\n  try: concurrency=3",
+    ),
     (lambda: whilst.each(abs, limit="3/s"), r"limit must be a whilst.Limit"),
     (lambda: whilst.step(abs, timeout="3"), r"timeout must be a number of seconds, got '3'"),
     (lambda: whilst.step(whilst.sequence(abs), executor="thread"), r"executor= and use= belong to a function"),
@@ -184,8 +187,11 @@ def test_what_cannot_be_meant_is_a_type_error_at_construction(build: Any, messag
         (lambda: whilst.each(abs, concurrency=0), "concurrency must be at least 1, got 0"),
         (lambda: whilst.step(abs, timeout=0), "timeout must be more than 0"),
         (lambda: whilst.step(abs, timeout=float("inf")), "finite"),
-        (lambda: whilst.step(abs, executor="process"), "executor must be one of 'auto', 'thread', got 'process'"),
-        (lambda: whilst.resource(list, per="call"), 'per must be "thread" or "run"'),
+        (
+            lambda: whilst.step(abs, executor="fork"),
+            "executor must be one of 'auto', 'thread', 'process', or an object such as Processes\\(…\\), got 'fork'",
+        ),
+        (lambda: whilst.resource(list, per="call"), 'per must be "thread", "run" or "process"'),
     ],
 )
 def test_a_value_out_of_range_is_a_value_error_at_construction(build: Any, message: str) -> None:

@@ -89,12 +89,28 @@ def test_an_archive_that_ends_too_early_gives_what_could_be_read(tmp_path: Path,
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("gzip", ".gz"), ("zstd", ".zst")])
-def test_an_archive_that_is_none_says_so(tmp_path: Path, kind: str, ending: str) -> None:
+def test_what_is_not_packed_is_read_as_it_is_and_that_is_said(tmp_path: Path, kind: str, ending: str) -> None:
     path = tmp_path / f"rows.jsonl{ending}"
     path.write_bytes(b'{"n": 1}\n')
-    rows, error = rows_of(path)
-    assert rows == []
-    assert "archive is damaged" in error
+    opened = open_input(str(path))
+    assert [it.value for it in opened.rows() if isinstance(it, Row)] == [{"n": 1}]
+    assert opened.notes == [f"{path} is not packed, whatever its name says"]
+    path.write_bytes(b"\x00\x01\xff no archive")
+    with pytest.raises(Refused, match="is not text"):
+        list(open_input(str(path)).rows())
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("gzip", ".gz"), ("zstd", ".zst")])
+def test_what_is_packed_is_unpacked_whatever_its_name_says(tmp_path: Path, kind: str, ending: str) -> None:
+    packer = compressor(kind)
+    packed = packer.compress(b"7\n8\n") + packer.flush()
+    for name in ("rows.jsonl", "rows.txt", "rows"):
+        path = tmp_path / name
+        path.write_bytes(packed)
+        opened = open_input(str(path))
+        assert [str(it.value) for it in opened.rows() if isinstance(it, Row)] == ["7", "8"]
+        (note,) = opened.notes
+        assert "is packed with" in note
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("gzip", ".gz"), ("zstd", ".zst")])

@@ -48,7 +48,7 @@ def test_what_does_not_fit_says_what_was_expected() -> None:
     for kind, value, words in [
         ("int", "x", 'int was expected, not "x"'),
         (("list", "int"), 7, "a list was expected, not 7"),
-        (("struct", {"a": "int"}), {"b": 1}, "'b' is no field of this column, which has a"),
+        (("struct", {"a": "int"}), {"b": 1}, "'b' is not a field of this column, which has a"),
     ]:
         with pytest.raises(Unfit) as caught:
             fitted(kind, value)  # type: ignore[arg-type]
@@ -111,6 +111,26 @@ def test_a_value_that_comes_too_late_for_its_type_is_a_failure_that_holds_it(tmp
     assert parquet.ParquetFile(path).num_row_groups == 3
     assert [it["input"] for it in table.to_pylist()] == list(range(300))
     assert table.to_pylist()[150]["error"] == unfit[0]
+
+
+def test_many_values_at_once_are_taken_or_none_of_them(tmp_path: Path) -> None:
+    sink = open_output(str(tmp_path / "out.parquet"))
+    assert isinstance(sink, ParquetSink)
+    sink._group_rows = 2
+    sink.begin(Shape())
+
+    def write_all(*values: Any) -> None:
+        rows = [Row(number, number, b"%d" % number) for number in range(len(values))]
+        ParquetSink.write_all(sink, rows, [sink.prepare(value) for value in values])
+
+    write_all({"a": 1}, {"a": 2})
+    with pytest.raises(Unfit, match="'b' is not a field"):
+        write_all({"a": 3}, {"a": 4, "b": 5})
+    write_all({"a": 6}, None, {})
+    sink.finish()
+    found = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [it["value"] for it in found] == [{"a": 1}, {"a": 2}, {"a": 6}, None, {"a": None}]
+    assert [it["input"] for it in found] == [0, 1, 0, 1, 2]
 
 
 def test_no_outcome_at_all_is_a_file_without_rows(tmp_path: Path) -> None:
@@ -215,3 +235,55 @@ def test_a_schema_that_arrow_finds_too_deep_is_said_in_its_words(tmp_path: Path)
     parquet.write_table(pyarrow.table({"n": pyarrow.array([value], type=kind)}), tmp_path / "deep.parquet")
     with pytest.raises(BrokenInput, match="too deeply nested"):
         next(open_input(str(tmp_path / "deep.parquet")).rows())
+
+
+LATER: list[Any] = [
+    "text", 7, 2.5, True, b"ab", WHEN, datetime.date(2026, 1, 2), [1, None], ["a"], {"a": 1, "b": [None]},
+    {"a": {"b": "c"}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", LATER, ids=repr)
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_column_of_nulls_has_the_type_of_the_first_value_that_comes(tmp_path: Path, value: Any, inside: bool) -> None:
+    """The type is decided when it is known, however many row groups of nulls there were."""
+    nothing: Any = {"deep": None, "n": 1} if inside else None
+    something: Any = {"deep": value, "n": 2} if inside else value
+    values = [nothing] * 5 + [something, nothing] * 3 + [nothing] * 2
+    assert write(tmp_path / "out.parquet", [(n, it) for n, it in enumerate(values)], group_rows=2) == []
+    found = parquet.read_table(tmp_path / "out.parquet")
+    assert [json.dumps(it, default=str) for it in found["value"].to_pylist()] == [
+        json.dumps(it, default=str) for it in values
+    ]
+    assert found["input"].to_pylist() == list(range(len(values)))
+    assert [it.name for it in tmp_path.iterdir()] == ["out.parquet"]
+
+
+@settings(max_examples=60, deadline=None)  # each makes a file
+@given(st.lists(st.tuples(st.none(), st.sampled_from([None, [], {}]) | VALUES), max_size=14), st.integers(1, 4))
+def test_what_was_written_is_what_is_read_however_late_types_are_known(
+    tmp_path_factory: pytest.TempPathFactory, pairs: Any, size: int
+) -> None:
+    path = tmp_path_factory.mktemp("p") / "out.parquet"
+    unfit = write(path, [(number, value) for number, (_, value) in enumerate(pairs)], group_rows=size)
+    found = parquet.read_table(path).to_pylist()
+    assert len(found) == len(pairs)
+    nothing = [number for number, (_, value) in enumerate(pairs) if value is None]
+    assert all(found[number]["value"] is None for number in nothing)
+    assert sum(it["error"] is not None for it in found) == len(unfit)
+
+
+def test_what_is_no_number_is_null(tmp_path: Path) -> None:
+    write(tmp_path / "out.parquet", [(1, float("nan")), (2, 3), (3, float("inf")), (4, [float("-inf"), 1.5])][:3])
+    found = parquet.read_table(tmp_path / "out.parquet")["value"]
+    assert found.to_pylist() == [None, 3, None]
+    assert found.type == pyarrow.int64()
+
+
+def test_half_a_character_fails_alone(tmp_path: Path) -> None:
+    sink = open_output(str(tmp_path / "out.parquet"))
+    sink.begin(Shape())
+    for value in ("\ud800", {"a": ["x\udc00"]}):
+        with pytest.raises(ValueError, match="cannot be UTF-8"):
+            sink.prepare(value)
+    sink.discard()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,13 +49,31 @@ def opened(
     name: str = "",
     broken: Callable[[Exception], None] = lambda error: None,
     durable: Callable[[int], None] = lambda count: None,
+    lost: Callable[[int], None] = lambda count: None,
     **options: Any,
 ) -> Ledger:
-    """Open a ledger on the running loop."""
+    """Open a ledger on the running loop; `durable` and `lost` hear of how many outcomes that is said."""
     journal = Journal(path, **options)
     ledger = journal.open(fn, name=name or getattr(fn, "__name__", "fn"), loop=asyncio.get_running_loop())
-    ledger.attach(durable=durable, broken=broken)
+    ledger.attach(
+        settled=lambda count, error: durable(count) if error is None else lost(count),
+        broken=broken,
+        found=lambda: None,
+        started=0.0,  # the records of this kit have times of a clock that was 0 then
+    )
     return ledger
+
+
+async def admitted(ledger: Ledger, pairs: Iterable[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], list[Any]]:
+    """Admit inputs and wait until all are known or to be called; return both, in order."""
+    inbox, calls, known = deque(pairs), list[tuple[int, Any]](), list[Any]()
+    while inbox or ledger.looking:
+        some, records = ledger.admit(inbox, len(inbox))
+        calls += some
+        known += records
+        if not inbox and ledger.looking and not ledger.has_found:
+            await asyncio.sleep(0.0002)
+    return sorted(calls, key=lambda each: each[0]), sorted(known, key=lambda each: each[0])
 
 
 def drive(
@@ -75,7 +94,7 @@ def drive(
         given = list(enumerate(inputs))
         try:
             for start in range(0, len(given), batch):
-                give(ledger, given[start : start + batch], fn, ran)
+                await give(ledger, given[start : start + batch], fn, ran)
             with contextlib.suppress(Exception):
                 await ledger.flush()
         finally:
@@ -85,9 +104,9 @@ def drive(
     return asyncio.run(main())
 
 
-def give(ledger: Ledger, pairs: Sequence[tuple[int, Any]], fn: Callable[[Any], Any], ran: Ran) -> None:
+async def give(ledger: Ledger, pairs: Sequence[tuple[int, Any]], fn: Callable[[Any], Any], ran: Ran) -> None:
     """Admit inputs, call those that are to be called, and write their outcomes down."""
-    calls, known = ledger.admit(pairs)
+    calls, known = await admitted(ledger, pairs)
     for index, _, value, error, *_ in known:
         ran.outcomes[index] = value if error is None else error
     for index, item in calls:
@@ -113,7 +132,7 @@ def crashed(path: Path, rounds: int, *, size: int = 50, blob: int = 0) -> Path:
         ledger = opened(path, padded)
         ran = Ran()
         for number in range(rounds):
-            give(ledger, [(i, (i, blob)) for i in range(number * size, (number + 1) * size)], padded, ran)
+            await give(ledger, [(i, (i, blob)) for i in range(number * size, (number + 1) * size)], padded, ran)
             await ledger.flush()
         copy = crash_copy(path, path.parent / "crashed")
         await ledger.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journalkit import Ran, crash_copy, crashed, drive, give, opened, padded
+from journalkit import Ran, admitted, crash_copy, crashed, drive, give, opened, padded
 
 import whilst
 from whilst.journal import read_outcomes, rescue
@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 CHILD = """
 import asyncio, sys, os
 sys.path.insert(0, {here!r})
-from journalkit import opened, record, padded
+from journalkit import admitted, opened, record, padded
 async def main():
     strict = sys.argv[1] == "strict"
     told = 0
@@ -45,7 +45,7 @@ async def main():
     os.write(1, b"open\\n")
     n, lanes = 20_000, 16
     for start in range(0, n, lanes):
-        calls, known = ledger.admit([(i, (i, 40)) for i in range(start, start + lanes)])
+        calls, known = await admitted(ledger, [(i, (i, 40)) for i in range(start, start + lanes)])
         for index, item, value, error, *_ in known:
             assert error is None and value == padded(item), value
         for index, item in calls:
@@ -118,7 +118,7 @@ def reopen(path: Path, count: int, blob: int = 0) -> Ran:
         ran = Ran()
         ledger = opened(path, padded, accept="old")
         ran.notices, ran.found = ledger.notices, (ledger.done, ledger.failed)
-        calls, known = ledger.admit([(i, (i, blob)) for i in range(count)])
+        calls, known = await admitted(ledger, [(i, (i, blob)) for i in range(count)])
         ran.called = [item for _, item in calls]
         for index, item, value, error, *_ in known:
             assert error is None
@@ -380,7 +380,7 @@ def test_a_forked_child_that_exits_in_the_normal_way_takes_nothing_from_its_pare
         "import asyncio, gc, os, sys, threading, warnings\n"
         f"sys.path.insert(0, {str(HERE)!r})\n"
         "warnings.simplefilter('ignore')\n"
-        "from journalkit import opened, record, double\n"
+        "from journalkit import admitted, opened, record, double\n"
         "import whilst\n"
         "loop = asyncio.new_event_loop()\n"  # in a thread, as the engine's: a child that closed it would deafen ours
         "threading.Thread(target=loop.run_forever, daemon=True).start()\n"
@@ -391,7 +391,7 @@ def test_a_forked_child_that_exits_in_the_normal_way_takes_nothing_from_its_pare
         "    return asyncio.run_coroutine_threadsafe(call(), loop).result(20)\n"
         f"path = {str(tmp_path / 'run.db')!r}\n"
         "ledger = on_loop(opened, path)\n"
-        "on_loop(ledger.admit, [(i, i) for i in range(20)])\n"
+        "on_loop(admitted, ledger, [(i, i) for i in range(20)])\n"
         "for i in range(10): on_loop(ledger.add, record(i, i, double))\n"
         "on_loop(ledger.flush)\n"
         "if not (pid := os.fork()):\n"
@@ -414,10 +414,10 @@ def test_a_program_that_ends_with_a_run_open_has_written_everything(tmp_path: Pa
     script.write_text(
         "import asyncio, sys\n"
         f"sys.path.insert(0, {str(HERE)!r})\n"
-        "from journalkit import opened, record, double\n"
+        "from journalkit import admitted, opened, record, double\n"
         "async def main():\n"
         f"    ledger = opened({str(tmp_path / 'run.db')!r})\n"
-        "    ledger.admit([(i, i) for i in range(500)])\n"
+        "    await admitted(ledger, [(i, i) for i in range(500)])\n"
         "    for i in range(500): ledger.add(record(i, i, double))\n"
         "    globals()['kept'] = ledger\n"
         "asyncio.run(main())\n"
@@ -436,7 +436,7 @@ def test_what_is_put_aside_keeps_its_log(tmp_path: Path) -> None:
 def test_give_and_crash_copy_make_the_same_journal(tmp_path: Path) -> None:
     async def main() -> None:
         ledger = opened(tmp_path / "run.db", padded)
-        give(ledger, [(0, (0, 0))], padded, Ran())
+        await give(ledger, [(0, (0, 0))], padded, Ran())
         await ledger.flush()
         copy = crash_copy(tmp_path / "run.db", tmp_path / "copy")
         assert [bytes(each.input) for each in read_outcomes(copy)] == [b"[0,0]"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journalkit import Ran, drive, give, opened, padded, record
+from journalkit import Ran, admitted, drive, give, opened, padded, record
 
 import whilst
 from whilst.journal.ledger import Ledger
@@ -43,10 +43,10 @@ async def half(path: Path, commit: str, seen: list[Exception]) -> whilst.Journal
     """Write 100 outcomes, have the disk full, and add 50 more before it is noticed and 10 after."""
     ledger = opened(path, padded, commit=commit, broken=seen.append)
     disk, ran = breakable(ledger), Ran()
-    give(ledger, [(i, (i, 0)) for i in range(100)], padded, ran)
+    await give(ledger, [(i, (i, 0)) for i in range(100)], padded, ran)
     await ledger.flush()
     disk.full = True
-    ledger.admit([(i, (i, 0)) for i in range(100, 160)])
+    await admitted(ledger, [(i, (i, 0)) for i in range(100, 160)])
     for i in range(100, 150):
         ledger.add(record(i, (i, 0), padded))
     with pytest.raises(whilst.JournalError) as caught:
@@ -65,7 +65,7 @@ def test_what_cannot_be_written_is_saved_beside_and_read_by_the_next_run(tmp_pat
     assert "cannot be written any more: the disk is full" in error.fact
     assert "SQLite says: database or disk is full" in str(error)
     assert f"are in {tmp_path / 'run.db.rescue.jsonl'}, which the next run reads" in str(error)
-    assert error.remedy.startswith("make room")
+    assert error.remedy.startswith("free some space")
     lines = [json.loads(line) for line in (tmp_path / "run.db.rescue.jsonl").read_text().splitlines()]
     assert [line["input"] for line in lines] == [[i, 0] for i in range(100, 160)]
     assert lines[0]["value"] == [100, ""]
@@ -94,7 +94,7 @@ def test_where_the_directory_takes_nothing_either_the_temporary_one_does(
 def test_where_nothing_can_be_saved_it_says_so_and_they_are_called_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("whilst.journal.spill._append", lambda path, data: False)
+    monkeypatch.setattr("whilst.journal.overflow._append", lambda path, data: False)
     error = asyncio.run(half(tmp_path / "run.db", "buffered", []))
     assert "50 outcomes could not be saved anywhere; their inputs will be called again" in str(error)
     monkeypatch.undo()
@@ -120,7 +120,7 @@ def test_failures_go_through_the_rescue_file_as_well(tmp_path: Path) -> None:
     async def main() -> None:
         ledger = opened(tmp_path / "run.db", fail, name="f")
         breakable(ledger).full = True
-        ledger.admit([(0, "é"), (1, b"x")])
+        await admitted(ledger, [(0, "é"), (1, b"x")])
         ledger.add(record(0, "é", fail, attempts=4))
         ledger.add((1, b"x", (1, b"y"), None, 0.0, 0.0, 1))
         await ledger.close()
@@ -138,7 +138,7 @@ def test_a_real_limit_on_the_size_of_a_file_ends_the_same_way(tmp_path: Path) ->
     script.write_text(
         "import asyncio, resource, signal, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from journalkit import opened, record, padded\nimport whilst\n"
+        "from journalkit import admitted, opened, record, padded\nimport whilst\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "async def main():\n"
         "    seen = []\n"
@@ -146,7 +146,7 @@ def test_a_real_limit_on_the_size_of_a_file_ends_the_same_way(tmp_path: Path) ->
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
         "    done = 0\n"
         "    while not seen and done < 10_000:\n"
-        "        calls, _ = ledger.admit([(i, (i, 80)) for i in range(done, done + 100)])\n"
+        "        calls, _ = await admitted(ledger, [(i, (i, 80)) for i in range(done, done + 100)])\n"
         "        for index, item in calls: ledger.add(record(index, item, padded))\n"
         "        done += 100\n"
         "        try: await ledger.flush()\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journalkit import Ran, crash_copy, crashed, double, drive, give, opened, record
+from journalkit import Ran, admitted, crash_copy, crashed, double, drive, give, opened, record
 
 import whilst
 from whilst.journal import Journal, read_header, read_outcomes, read_status
@@ -29,7 +29,7 @@ def test_the_status_of_a_run_is_seen_while_it_runs_without_opening_the_journal(
     async def main() -> Any:
         ledger = opened(tmp_path / "run.db", picky)
         ledger.total = 200
-        give(ledger, list(enumerate(range(100))), picky, Ran())
+        await give(ledger, list(enumerate(range(100))), picky, Ran())
         await ledger.flush()
         while not (Path(status_path(str(tmp_path / "run.db")))).exists() or read_status(tmp_path / "run.db").done < 80:
             await asyncio.sleep(0.001)
@@ -152,7 +152,7 @@ def test_looking_takes_the_lock_only_while_it_looks(tmp_path: Path) -> None:
 def test_a_copy_of_a_journal_in_use_can_be_looked_at(tmp_path: Path) -> None:
     async def main() -> int:
         ledger = opened(tmp_path / "run.db")
-        ledger.admit([(0, 1)])
+        await admitted(ledger, [(0, 1)])
         ledger.add(record(0, 1, double))
         await ledger.flush()
         found = len(list(read_outcomes(crash_copy(tmp_path / "run.db", tmp_path / "copy"))))

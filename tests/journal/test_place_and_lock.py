@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journalkit import double, drive, opened
+from journalkit import admitted, double, drive, opened
 
 import whilst
 from whilst.journal import Journal, read_header, read_outcomes, read_status, rescue
@@ -125,9 +125,9 @@ def test_what_cannot_be_written_is_said_before_anything_is_called(tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"a,b\n1,2\n", "is no journal, and is not touched"),
+        (b"a,b\n1,2\n", "is not a journal, and is not changed"),
         (b"\x89PNG\r\n", "it starts with b'\\x89PNG"),
-        (b'{"input": 1}\n' * 100, "is no journal"),
+        (b'{"input": 1}\n' * 100, "is not a journal"),
         (b"SQLite format 3\0" + b"\xff" * 5000, "is damaged"),
         (b"SQLite format 3\0", "is damaged"),
     ],
@@ -147,7 +147,7 @@ def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) 
     connection.commit()
     connection.close()
     before = path.read_bytes()
-    assert "an SQLite database of something else, with 1 tables" in str(problem(path, accept="fresh"))
+    assert "it is another SQLite database, with 1 tables" in str(problem(path, accept="fresh"))
     assert path.read_bytes() == before
 
 
@@ -193,7 +193,7 @@ def test_a_database_that_was_made_and_never_filled_is_a_new_journal(tmp_path: Pa
 def test_only_the_owner_can_read_what_is_in_a_journal(tmp_path: Path) -> None:
     async def main() -> None:
         ledger = opened(tmp_path / "run.db")
-        ledger.admit([(0, 1)])
+        await admitted(ledger, [(0, 1)])
         ledger.add((0, 1, 2, None, 0.0, 0.0, 1))
         await ledger.flush()
         modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
@@ -329,7 +329,7 @@ def test_a_fresh_start_keeps_the_old_file_aside(tmp_path: Path) -> None:
     path = tmp_path / "run.db"
     drive(path, range(5), name="score")
     assert drive(path, range(5), treble, name="score", accept="fresh").called == [0, 1, 2, 3, 4]
-    assert drive(path, range(5), treble, name="score", accept="fresh").called == []  # nothing has changed since
+    assert drive(path, range(5), treble, name="score").called == []
     assert drive(path, range(5), double, name="score", accept="fresh").called == [0, 1, 2, 3, 4]
     assert drive(tmp_path / "run.db.old-1", range(5), double, name="score").called == []
     assert drive(tmp_path / "run.db.old-2", range(5), treble, name="score").called == []

@@ -1,18 +1,22 @@
 """What is done is not called again, in whatever order, however the run before ended."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journalkit import Ran, crash_copy, double, drive, give, opened, record
+from journalkit import Ran, admitted, crash_copy, double, drive, give, opened, record
 
 import whilst
 from whilst.journal import Journal
 from whilst.journal.index import BLOCK
+from whilst.journal.store import Store
 
 
 @pytest.mark.parametrize("commit", ["buffered", "strict"])
@@ -93,12 +97,12 @@ def test_a_failure_that_is_kept_is_given_back_in_words(tmp_path: Path) -> None:
 def test_attempts_are_remembered(tmp_path: Path) -> None:
     async def main() -> Any:
         ledger = opened(tmp_path / "run.db")
-        ledger.admit([(0, "a"), (1, "b")])
+        await admitted(ledger, [(0, "a"), (1, "b")])
         ledger.add(record(0, "a", double, attempts=3))
         ledger.add(record(1, "b", double))
         await ledger.close()
         ledger = opened(tmp_path / "run.db")
-        _, known = ledger.admit([(0, "b"), (1, "a")])
+        _, known = await admitted(ledger, [(0, "b"), (1, "a")])
         await ledger.close()
         return known
 
@@ -111,7 +115,7 @@ def test_attempts_are_remembered(tmp_path: Path) -> None:
 def test_large_values_make_the_backlog_count_for_more(tmp_path: Path) -> None:
     async def main() -> None:
         ledger = opened(tmp_path / "run.db", name="f")
-        ledger.admit([(i, i) for i in range(64)])
+        await admitted(ledger, [(i, i) for i in range(64)])
         for i in range(64):
             ledger.add((i, i, "é" * 200_000, None, 0.0, 0.0, 1))
         assert ledger.unwritten > 300
@@ -127,7 +131,7 @@ def test_known_records_that_come_back_to_the_ledger_are_not_written_twice(tmp_pa
     async def main() -> None:
         durable: list[int] = []
         ledger = opened(tmp_path / "run.db", durable=durable.append, commit="strict")
-        _, known = ledger.admit([(0, 1), (1, 2)])
+        _, known = await admitted(ledger, [(0, 1), (1, 2)])
         for each in known:
             ledger.add(each)
         await ledger.flush()
@@ -145,7 +149,7 @@ def test_strict_tells_of_each_commit_on_the_loop_in_order(tmp_path: Path) -> Non
         durable: list[int] = []
         ledger = opened(tmp_path / "run.db", durable=durable.append, commit="strict")
         for start in range(0, 320, 32):
-            ledger.admit([(i, i) for i in range(start, start + 32)])
+            await admitted(ledger, [(i, i) for i in range(start, start + 32)])
             for i in range(start, start + 32):
                 ledger.add(record(i, i, double))
             before = sum(durable)
@@ -161,7 +165,7 @@ def test_strict_tells_of_each_commit_on_the_loop_in_order(tmp_path: Path) -> Non
 def test_close_is_idempotent_and_may_be_called_by_several(tmp_path: Path) -> None:
     async def main() -> None:
         ledger = opened(tmp_path / "run.db")
-        ledger.admit([(0, 1)])
+        await admitted(ledger, [(0, 1)])
         ledger.add(record(0, 1, double))
         await asyncio.gather(ledger.close(), ledger.close())
         await ledger.close()
@@ -174,7 +178,7 @@ def test_close_is_idempotent_and_may_be_called_by_several(tmp_path: Path) -> Non
 def test_a_ledger_whose_loop_has_gone_is_closed_from_outside(tmp_path: Path) -> None:
     async def main() -> Any:
         ledger = opened(tmp_path / "run.db")
-        ledger.admit([(0, 1)])
+        await admitted(ledger, [(0, 1)])
         ledger.add(record(0, 1, double))
         return ledger
 
@@ -190,14 +194,36 @@ def test_opening_that_fails_leaves_nothing_locked(tmp_path: Path) -> None:
     assert drive(tmp_path / "run.db", [1], double).called == []
 
 
+def test_rows_that_are_damaged_after_the_opening_are_called_again(tmp_path: Path, monkeypatch: Any) -> None:
+    """The index says that they are there, and the block that they were in does not any more."""
+    with mock.patch("whilst.journal.writer.COMMIT", 10), mock.patch("whilst.journal.writer.MOST", 10):
+        drive(tmp_path / "run.db", range(60))
+    between = Store.between
+
+    def damaged(self: Store, first: int, last: int) -> list[bytes]:
+        frames = between(self, first, last)
+        return [frame[:-1] + b"?" if n == 1 else frame for n, frame in enumerate(frames)]
+
+    monkeypatch.setattr(Store, "between", damaged)
+    ran = drive(tmp_path / "run.db", range(60), batch=60)
+    assert ran.values == [x * 2 for x in range(60)]
+    assert len(ran.called) == 10
+
+    def refuses(self: Store, first: int, last: int) -> list[bytes]:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Store, "between", refuses)
+    assert drive(tmp_path / "run.db", range(60)).called == list(range(60))
+
+
 def test_the_view_says_what_is_identified_and_stored(tmp_path: Path) -> None:
     async def main(rows: list[tuple[int, str]]) -> list[Any]:
         journal = Journal(tmp_path / "run.db")
         journal._view = lambda row: row[1]
         ledger = journal.open(double, name="double", loop=asyncio.get_running_loop())
-        ledger.attach(durable=lambda count: None, broken=lambda error: None)
+        ledger.attach(settled=lambda *_: None, broken=lambda _: None, found=lambda: None, started=0.0)
         ran = Ran()
-        give(ledger, list(enumerate(rows)), double, ran)
+        await give(ledger, list(enumerate(rows)), double, ran)
         await ledger.close()
         return ran.called
 
@@ -221,12 +247,36 @@ episode = st.fixed_dictionaries(
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(episode, min_size=1, max_size=6))
-def test_a_journal_is_a_dict_that_survives(tmp_path_factory: pytest.TempPathFactory, episodes: list[Any]) -> None:
-    """Whatever was flushed is there after any end; whatever is given back is the last outcome that was recorded."""
+@given(st.lists(episode, min_size=1, max_size=6), st.sampled_from(["usual", "tiny", "crowded"]))
+def test_a_journal_is_a_dict_that_survives(
+    tmp_path_factory: pytest.TempPathFactory, episodes: list[Any], sizes: str
+) -> None:
+    """Whatever was flushed is there after any end; whatever is given back is the last outcome that was recorded.
+
+    Where blocks and portions are tiny, what is looked up is in several, is read again, and comes back piece by piece.
+    Where it is crowded, inputs are in flat tables, and those that come as they were done are found in their blocks.
+    """
     where = tmp_path_factory.mktemp("model") / "0" / "run.db"
     where.parent.mkdir()
-    asyncio.run(_live(where, episodes))
+    with contextlib.ExitStack() as stack:
+        for name, size in SIZES[sizes].items():
+            stack.enter_context(mock.patch(f"whilst.journal.{name}", size))
+        asyncio.run(_live(where, episodes))
+
+
+TINY = {
+    "index.BLOCK": 3,
+    "index.WORTH": 1,
+    "lookup.KEPT_BYTES": 0,
+    "lookup.UNFOLDED": 1,
+    "admission.FIRST_SLICE": 2,
+    "admission.SLICE": 4,
+    "admission.PORTION": 3,
+    "writer.COMMIT": 2,
+    "writer.MOST": 5,
+}
+CROWDED = {"index.BLOCK": 3, "index.WORTH": 1, "table.DICT": 1, "table.BITS": (4, 6), "writer.COMMIT": 2}
+SIZES: dict[str, dict[str, Any]] = {"usual": {}, "tiny": TINY, "crowded": CROWDED}
 
 
 async def _live(path: Path, episodes: list[Any]) -> None:
@@ -244,7 +294,7 @@ async def _live(path: Path, episodes: list[Any]) -> None:
             for index, item in part:
                 names[index] = (item, seen[item])
                 seen[item] += 1
-            calls, known = ledger.admit(part)
+            calls, known = await admitted(ledger, part)
             for index, _, value, error, *_ in known:
                 found = value if error is None else int(error.message)  # type: ignore[attr-defined]
                 options = possible[names[index]]

@@ -25,6 +25,7 @@ PATIENCE = 50  # seconds for one call
 SERVER = """\
 import json, os, socket, sys
 import whilst.cli.main, whilst.cli.map, whilst.cli.get, whilst.cli.run, whilst.cli.plan, whilst.run, whilst.flow
+import whilst.cli.doctor, whilst.doctoring.supervise, whilst.doctoring.report
 
 line = socket.socket(fileno=int(sys.argv[1]))
 while True:

@@ -38,12 +38,31 @@ def account() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
+class Server:
+    """A running server, which can be stopped and started."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.port = port
+        self._folder = folder
+        self._run = {"check": True, "cwd": folder, "timeout": 50, "stdout": subprocess.DEVNULL, **account()}
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
+        self._control("-w", "-l", self._folder / "log", "-o", options, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        self._control("-m", mode, "stop")
+
+    def _control(self, *arguments: Any) -> None:
+        subprocess.run([programs() / "pg_ctl", "-D", self._folder / "db", *arguments], **self._run)
+
+
 @contextlib.contextmanager
-def server() -> Iterator[int]:
-    """Give the port of a running server with a user `me` and a database `data`."""
+def running() -> Iterator[Server]:
+    """Give a running server with a user `me` and a database `data`."""
     bin, who = programs(), account()
     folder = Path(tempfile.mkdtemp(prefix="whilst-pg-"))
-    process = None
+    server: Server | None = None
     try:
         (folder / "password").write_text(PASSWORD)
         if who:
@@ -55,16 +74,22 @@ def server() -> Iterator[int]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port: int = free.getsockname()[1]
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-        command = [bin / "pg_ctl", "-D", folder / "db", "-w", "-l", folder / "log", "-o", options, "start"]
-        subprocess.run(command, **{**run, "capture_output": False, "stdout": subprocess.DEVNULL})
-        process = True
+        server = Server(folder, port)
+        server.start()
         subprocess.run(
             [bin / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "me", "data"],
             **{**run, "env": {**os.environ, "PGPASSWORD": PASSWORD}},
         )
-        yield port
+        yield server
     finally:
-        if process:
-            subprocess.run([bin / "pg_ctl", "-D", folder / "db", "-m", "immediate", "stop"], **{**run, "check": False})
+        if server is not None:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                server.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def server() -> Iterator[int]:
+    """Give the port of a running server."""
+    with running() as found:
+        yield found.port

@@ -27,7 +27,7 @@ TRIES = 5
 RETRY = whilst.Retry(attempts=50, budget=None, breaker=False)
 FOREVER = range(10**9)
 
-pytestmark = [pytest.mark.slow, pytest.mark.clocked, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.clocked, pytest.mark.once, pytest.mark.timeout(180)]
 
 Client = Callable[[str], None]
 

@@ -105,6 +105,24 @@ def wait_for_lines(path: Path, count: int, process: subprocess.Popen[bytes]) -> 
     raise AssertionError(f"{path.name} has {lines} after 30 s, {count} lines were awaited")
 
 
+def test_a_function_without_arguments_is_called_once_for_each_row(here: Path) -> None:
+    (here / "names.py").write_text(
+        "def fixed():\n    return 'x'\nasync def later(length=2):\n    return 'y' * length\n"
+    )
+    code, lines, err = call("names.py:fixed", "--call", "none", stdin="a\nb\n")
+    assert (code, lines) == (0, [{"input": "a", "value": "x"}, {"input": "b", "value": "x"}]), err
+    code, lines, err = call("names.py:later", "--call", "none", "--values", stdin="a\nb\nc\n")
+    assert (code, lines) == (0, ["yy"] * 3), err
+    code, out, _ = run("map", "names.py:fixed", "--call", "none", "--dry-run", "1", stdin=b"a\n")
+    assert (code, out) == (0, b"fixed()  # line 1\n")
+
+
+def test_a_function_that_is_spread_gets_a_row_as_it_is(here: Path) -> None:
+    (here / "rows.py").write_text("import whilst\n@whilst.spread\ndef both(id, n=1):\n    return id + n\n")
+    code, lines, err = call("rows.py:both", "--format", "jsonl", "--values", stdin='{"id": 1, "n": 2}\n[3, 4]\n')
+    assert (code, lines) == (0, [3, 7]), err
+
+
 def test_all_ok_is_0_and_every_outcome_is_a_line_in_order(here: Path) -> None:
     code, lines, err = call("jobs.py:aupper", stdin="a\nb\n\nc")
     assert code == 0
@@ -230,10 +248,10 @@ def test_a_timeout_fails_its_input_and_names_what_is_left_behind(here: Path) -> 
     assert "left behind, still inside: 1 x stuck() (jobs.py line " in err
 
 
-def test_a_function_that_exits_ends_the_run_but_loses_nothing(here: Path) -> None:
+def test_a_function_that_exits_is_the_failure_of_its_row(here: Path) -> None:
     code, lines, err = call("jobs:quits", stdin="a\n")
-    assert (code, lines) == (1, [])
-    assert "error: the run ended with SystemExit: 9" in err
+    assert (code, lines) == (1, [{"input": "a", "error": "SystemExit: 9", "attempts": 1}])
+    assert "done: 0 ok, 1 failed (1 SystemExit)" in err
 
 
 def test_a_file_appears_whole_and_is_not_replaced_unasked(here: Path) -> None:
@@ -422,7 +440,7 @@ def test_on_a_terminal_of_80_columns_no_line_is_longer(here: Path) -> None:
     reader.join()
     os.close(main)
     text = b"".join(got).decode().replace("\x1b[K", "")
-    assert "gate: 0 done (0/s), 3 in flight, 100% read" in text
+    assert "gate: 0 of 3 (0%), 3 in flight" in text
     assert "done: 3 ok" in text
     assert "\x1b" not in text
     assert max(len(line) for line in text.replace("\r", "\n").split("\n")) <= 80

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,20 +36,15 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of its own with jobs.py and inputs; imports made in it are undone."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own with jobs.py and inputs."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("WHILST_LOOP", "asyncio")
     (tmp_path / "jobs.py").write_text(JOBS)
     (tmp_path / "urls.txt").write_text("https://a\nhttps://b\n")
     (tmp_path / "rows.csv").write_text("id,n\n1,2\n")
     (tmp_path / "rows.jsonl").write_text('{"id": 1}\n{"id": 2, "n": 3}\n')
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
+    return tmp_path
 
 
 @pytest.fixture
@@ -81,13 +76,13 @@ def usage(call: Call, *arguments: str) -> str:
     [
         (
             "jobs.py",
-            "'jobs.py' does not say which function",
+            "'jobs.py' does not name a function",
             "jobs.py defines fetch, check, takes_nothing, many, named",
             "whilst map jobs.py:fetch",
         ),
-        ("jobs", "'jobs' does not say which function", "jobs.py defines fetch", "whilst map jobs:fetch"),
-        ("nope", "'nope' does not say which function", "TARGET is module:name or file.py:name", "whilst map nope:NAME"),
-        ("os.getcwd", "'os.getcwd' does not say which function", "TARGET is", "whilst map os:getcwd"),
+        ("jobs", "'jobs' does not name a function", "jobs.py defines fetch", "whilst map jobs:fetch"),
+        ("nope", "'nope' does not name a function", "TARGET is module:name or file.py:name", "whilst map nope:NAME"),
+        ("os.getcwd", "'os.getcwd' does not name a function", "TARGET is", "whilst map os:getcwd"),
         ("jbs.py:fetch", "there is no file jbs.py", "which has jobs.py", "whilst map jobs.py:fetch"),
         ("jbs:fetch", "there is no module jbs", "looked in ", "whilst map jobs:fetch"),
         ("jobs.py:fecth", "jobs.py has no fecth", "its functions are fetch, check", "whilst map jobs.py:fetch"),
@@ -101,9 +96,9 @@ def usage(call: Call, *arguments: str) -> str:
         ),
         (
             "jobs:takes_nothing",
-            "takes_nothing() takes no values, each row gives one",
+            "takes_nothing() takes no argument, but each row is one",
             "jobs.py line 8",
-            "def takes_nothing(row)",
+            "def takes_nothing(row): …, or --call none",
         ),
     ],
 )
@@ -177,6 +172,16 @@ def test_a_syntax_error_and_an_exit_are_told_too(call: Call, here: Path) -> None
             "  try: --call names\n",
         ),
         (
+            ["jobs.py:fetch", "urls.txt", "--call", "none"],
+            "error: --call none passes no row, but fetch() needs 'url' and 'token'\n"
+            "  fetch(), jobs.py line 4\n"
+            "  try: leave out --call\n",
+        ),
+        (
+            ["jobs.py:takes_nothing", "urls.txt", "--call", "none", "--batch", "2"],
+            "error: --call none hands over none, and --batch hands over many\n  try: leave out --call\n",
+        ),
+        (
             ["jobs.py:named", "urls.txt"],
             "error: named() needs names, the row is 'https://a'\n"
             "  named(*, id, n=1), jobs.py line 12; row 1 of urls.txt is 'https://a'\n"
@@ -207,7 +212,7 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
         ),
         (
             ["jobs.py:check", "jobs.py"],
-            ["jobs.py has no ending that says what is in it", "known endings: .txt", "try: --format"],
+            ["jobs.py is a kind of file that is not read", "try: --format text, if its lines are meant"],
         ),
         (
             ["jobs.py:check", "urls.txt", "-o", "out.xml"],
@@ -227,7 +232,7 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
         ),
         (
             ["jobs.py:check", "urls.txt", "--failed", "f.csv"],
-            ["--failed f.csv: failures are kept as JSON lines", "so that", "try: --failed f.jsonl"],
+            ["--failed f.csv: failures are written as JSON lines", "so that", "try: --failed f.jsonl"],
         ),
         (
             ["jobs.py:check", "urls.txt", "-o", "a.jsonl", "--failed", "./a.jsonl"],
@@ -244,7 +249,7 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
             ["whilst map has no option --concurency", "try: whilst map --concurrency"],
         ),
         ([], ["missing argument 'TARGET'", "try: whilst map --help"]),
-        (["jobs.py:check", "urls.txt", "--format", "jsn"], ["invalid value for '--format'", "try: --format jsonl"]),
+        (["jobs.py:check", "urls.txt", "--format", "jsonll"], ["invalid value for '--format'", "try: --format jsonl"]),
         (["jobs.py:check", "urls.txt", "--call", "name"], ["invalid value for '--call'", "try: --call names"]),
         (["jobs.py:check", "urls.txt", "--take", "0"], ["invalid value for '--take'", "try: --take 1"]),
         (
@@ -253,7 +258,7 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
         ),
         (
             ["jobs.py:check", "rows.jsonl", "-o", "./rows.jsonl", "--overwrite"],
-            ["-o ./rows.jsonl is INPUT", "a run that ends early would leave nothing", "try: -o ./rows-out.jsonl"],
+            ["-o ./rows.jsonl is INPUT", "a run that ends early would delete the rows", "try: -o ./rows-out.jsonl"],
         ),
         (
             ["jobs.py:check", "rows.jsonl", "--failed", "rows.jsonl", "--overwrite"],
@@ -282,7 +287,7 @@ def test_a_wrong_argument(call: Call, here: Path, arguments: list[str], lines: l
 def test_a_csv_without_a_usable_header(call: Call, here: Path) -> None:
     (here / "twice.csv").write_text("id,id\n1,2\n")
     assert usage(call, "map", "jobs.py:check", "twice.csv") == (
-        "error: twice.csv is no CSV: its header names 'id' twice\n"
+        "error: twice.csv is not CSV: its header names 'id' twice\n"
     )
 
 

@@ -24,12 +24,13 @@ from whilst.cli import collector
 from whilst.cli.call import Call, Mode, choose_call, worker
 from whilst.cli.feed import LARGE, Feed, RowRejected
 from whilst.cli.main import COMMANDS, run
-from whilst.cli.messages import clean, described, place, short
-from whilst.cli.progress import line
+from whilst.cli.messages import clean, place, short
 from whilst.cli.target import Target
+from whilst.core.described import described
 from whilst.io.jsonl import json_text
-from whilst.io.lines import ByteSource
 from whilst.io.rows import Rejected, Row
+from whilst.sinks.extent import Extent
+from whilst.sinks.line import line
 
 BAD = Rejected(3, "broken", "{")
 
@@ -210,13 +211,12 @@ def test_the_place_of_an_error_is_the_users_own_frame() -> None:
 
 
 def test_progress_fits_its_line() -> None:
-    source = ByteSource(0, "in", size=None, owned=False)
     failures = {f"Kind{n}Error": 10**6 - n for n in range(9)}
     now = Summary("fetch", None, 10**9, 10**7, 10**4, 3, 1e5, 10**4, failures)
-    assert len(line(now, source, 79)) <= 79
-    assert line(now, source, 400) == (
-        "fetch: 1,010,000,000 done (10,100/s), 10,000,000 failed (1,000,000 Kind0Error, "
-        "999,999 Kind1Error, 999,998 Kind2Error, …), 10,000 in flight, 3 left behind, 100,000 s"
+    assert line(now, Extent(), 0, 79) == "fetch: 1,010,000,000 done, 10,100/s"
+    assert line(now, Extent(), 0, 400) == (
+        "fetch: 1,010,000,000 done, 10,100/s, 10,000,000 failed (1,000,000 Kind0Error, "
+        "999,999 Kind1Error, 999,998 Kind2Error, …), 10,000 in flight, 3 left behind, 28 h"
     )
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ pytest.importorskip("requests")
 pytest.importorskip("aiohttp")
 pytest.importorskip("starlette")
 
+from whilst.cli.report import opener
 from whilst.demo import story
 from whilst.demo.pokedex import sample
 
@@ -61,12 +63,29 @@ def test_it_shows_both_times_and_the_ratio_for_both_clients(shown: str) -> None:
 def test_it_draws_a_staircase_above_a_wall_in_80_columns(shown: str) -> None:
     lines = shown.splitlines()
     assert max(map(len, lines)) <= 80
-    drawn = [line for line in lines if re.fullmatch(r"[ ▀▄█]+", line)]
-    assert len(drawn) == 4 * 10
-    staircase, wall = drawn[:10], drawn[10:20]
+    drawn = [line for line in lines if re.fullmatch(r"[ \u2801-\u28ff]+", line) and line.strip()]
+    assert len(drawn) == 4 * 5
+    staircase, wall = drawn[:5], drawn[5:10]
     starts = [len(line) - len(line.lstrip()) for line in staircase]
     assert starts == sorted(set(starts))
     assert max(map(len, wall)) < 40
+
+
+def test_each_part_fits_a_screen_of_24_lines_and_the_last_says_what_to_try_next(shown: str) -> None:
+    parts = re.split(r"\n(?=\d\. |Next:)", shown)
+    assert len(parts) == 4
+    assert max(len(part.splitlines()) for part in parts) <= 23  # one for the prompt
+    assert re.findall(r"^   (whilst \w+)", parts[-1], re.MULTILINE) == ["whilst demo", "whilst map", "whilst map"]
+    assert "   whilst demo --names 20 --seed 7\n" in parts[-1]
+
+
+def test_it_ends_with_the_line_that_opens_the_picture_of_its_calls(shown: str) -> None:
+    command, path = shown.splitlines()[-1].split()
+    assert command == opener()
+    page = Path(path).read_text("utf-8")
+    Path(path).unlink()
+    assert "<b>20</b> ok" in page
+    assert "One by one, and together" in page
 
 
 def test_no_colour_off_a_terminal_and_with_no_color(shown: str) -> None:
@@ -142,6 +161,6 @@ def test_names_in_another_order_are_an_error() -> None:
 
 def test_a_long_list_is_drawn_in_part() -> None:
     spans = [(float(at), 1.0) for at in range(100)]
-    assert len(story.timeline(spans, until=100, width=50)) == story.MOST_DRAWN // 2
-    assert len(story.timeline(spans[:3], until=3, width=6)) == 2
+    assert len(story.timeline(spans, until=100, width=50)) == story.MOST_DRAWN // 4
+    assert len(story.timeline(spans[:5], until=5, width=6)) == 2
     assert all(len(line) <= 50 for line in story.timeline(spans, until=99, width=50))

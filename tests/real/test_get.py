@@ -161,10 +161,10 @@ def test_rows_that_cannot_be_asked_for_are_rejected_with_their_line(here: Path) 
         assert code == 1
         assert [(line.get("line"), line.get("error")) for line in lines] == [
             (None, None),
-            (2, "'example.com' cannot be asked: it has no http:// or https:// at its start"),
-            (3, "'http://a:99999/' cannot be asked: it is no URL: invalid port number"),
+            (2, "'example.com' cannot be fetched: it has no http:// or https:// at its start"),
+            (3, "'http://a:99999/' cannot be fetched: it is not a URL: invalid port number"),
             (None, None),
-            (5, "'ftp://x/' cannot be asked: it has no http:// or https:// at its start"),
+            (5, "'ftp://x/' cannot be fetched: it has no http:// or https:// at its start"),
         ]
         assert "2 ok, 3 rows rejected in " in err
         (here / "in.jsonl").write_text('{"id": 1}\n{"id": ".."}\n{"id": null}\n{"no": 1}\n{"id": ""}\n7\n')
@@ -355,9 +355,9 @@ def test_a_next_page_that_cannot_be_followed_fails_its_page(here: Path) -> None:
         code, lines, _ = get(f"{server.url}/x?p={{0..2}}", "--next", "next")
     assert code == 1
     assert [line["error"].partition(": GET")[0] for line in lines] == [
-        "BadAnswer: 'next' is no URL of a further page",
-        "BadAnswer: the next page cannot be asked: it has no http:// or https:// at its start",
-        "BadAnswer: the next page is no URL: invalid port number",
+        "BadAnswer: 'next' is not the URL of a further page",
+        "BadAnswer: the next page cannot be fetched: it has no http:// or https:// at its start",
+        "BadAnswer: the next page is not a URL: invalid port number",
     ]
 
 
@@ -383,7 +383,7 @@ def test_an_answer_without_the_items_fails_its_own_input(here: Path) -> None:
     assert [line["error"].partition(": GET")[0] for line in lines[1:]] == [
         "BadAnswer: the answer has no list 'items'"
     ] * 2
-    assert "2 ok, 2 failed" in err
+    assert "2 ok (1 item), 2 failed" in err
 
 
 # -- journal --------------------------------------------------------------------------------------------------
@@ -456,35 +456,35 @@ def test_more_pages_may_be_asked_for_when_a_run_goes_on(here: Path) -> None:
 
 SECRET = "s3cret-value"
 REFUSED: list[tuple[list[str], list[str]]] = [
-    (["htps://example.com/a"], ["htps: is no scheme of a URL", "try: https://example.com/a"]),
+    (["htps://example.com/a"], ["htps: is not a scheme of a URL", "try: https://example.com/a"]),
     (["https:/example.com/a"], ["it has no http:// or https:// at its start"]),
     (["example.com/a?key=s3cret-value"], ["there is no file example.com/a", "try: https://example.com/a"]),
-    (["http://a:99999/"], ["http://a:99999/ cannot be asked: it is no URL: invalid port number"]),
+    (["http://a:99999/"], ["http://a:99999/ cannot be fetched: it is not a URL: invalid port number"]),
     (["http://a/{1..x}"], ["{1..x} is neither a range nor a list"]),
     (["http://a/{id}"], ["{id} is neither a range nor a list", "--url '…/{id}'"]),
     (["http://a/{1..3"], ["the braces of http://a/{1..3 do not match"]),
     (["http://a/{1..9..0}"], ["a step of 0"]),
-    (["http://a/", "in.txt"], ["URLs and a FILE cannot both be meant", "in.txt is no URL"]),
+    (["http://a/", "in.txt"], ["URLs and a FILE cannot be given together", "in.txt is not a URL"]),
     (["in.txt", "more.txt"], ["one FILE at a time"]),
     (["nosuch.txt"], ["nosuch.txt cannot be read: No such file or directory", "try: in.txt"]),
     (["http://a/", "--url", "http://b/{}"], ["--url is for the rows of a FILE"]),
-    (["two.csv"], ["nothing says which URL a row stands for", "the fields id, n", "--url 'https://…/{id}'"]),
+    (["two.csv"], ["it is not clear how to make a URL from a row", "the fields id, n", "--url 'https://…/{id}'"]),
     (["two.csv", "--url", "http://a/{idd}"], ["has no field 'idd'", "its fields are id, n", "{id} instead of {idd}"]),
     (["two.csv", "--url", "example.com/{id}"], ["it has no http:// or https://"]),
-    (["http://a/", "--method", "FETCH"], ["invalid value for '--method'"]),
-    (["in.txt", "--body-field", "a", "--json-field", "b"], ["two bodies"]),
+    (["http://a/", "--method", "X Y"], ["is not an HTTP method", "--method PROPFIND"]),
+    (["in.txt", "--body-field", "a", "--json-field", "b"], ["both make the body"]),
     (["in.txt", "--json-field", "b", "--method", "GET"], ["a GET has no body"]),
-    (["http://a/", "--next", "a", "--follow", "link"], ["two ways to the next page"]),
-    (["http://a/", "--max-pages", "3"], ["--max-pages needs to know where the next page is"]),
-    (["http://a/", "--items", "a", "--as", "text"], ["--items looks into JSON"]),
-    ([f"http://me:{SECRET}@a/"], ["a user and a password does not go into an argument", "--header-env"]),
+    (["http://a/", "--next", "a", "--follow", "link"], ["both say where the next page is"]),
+    (["http://a/", "--max-pages", "3"], ["--max-pages needs --next or --follow, which say where the next page is"]),
+    (["http://a/", "--items", "a", "--as", "text"], ["--items reads JSON"]),
+    ([f"http://me:{SECRET}@a/"], ["a user and a password must not be an argument", "--header-env"]),
     (
         ["http://a/", "--header", f"Authorization: Bearer {SECRET}"],
         ["--header Authorization", "--header-env Authorization="],
     ),
     (["http://a/", "--header", f"x-api-key:{SECRET}"], ["--header x-api-key", "--header-env x-api-key=X_API_KEY"]),
     (["http://a/", "--header", f"Cookie: a={SECRET}"], ["--header Cookie"]),
-    (["http://a/", "--header", SECRET], ["a --header is a name, a colon and a value"]),
+    (["http://a/", "--header", SECRET], ["a --header must be a name, a colon and a value"]),
     (
         ["http://a/", "--header-env", f"Authorization=Bearer {SECRET}"],
         ["no variable has that name", "export API_TOKEN=…"],
@@ -496,7 +496,7 @@ REFUSED: list[tuple[list[str], list[str]]] = [
     (["http://a/", "--header-env", "Authorization"], ["--header-env is NAME=VARIABLE"]),
     (["http://a/", "--header-file", "Authorization=nosuch"], ["cannot be read: No such file or directory"]),
     (["http://a/", "--header-file", "Authorization=empty"], ["is empty"]),
-    (["http://a/", "--header-file", "Authorization=two-lines"], ["holds a line end"]),
+    (["http://a/", "--header-file", "Authorization=two-lines"], ["contains a line end"]),
     (["http://a/", "--header", "A: 1", "--header", "a: 2"], ["the header a is given twice"]),
     (["http://a/", "--retrry", "3"], ["whilst get has no option --retrry", "try: whilst get --retry"]),
 ]

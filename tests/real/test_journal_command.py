@@ -191,7 +191,7 @@ def test_a_journal_written_from_python_is_seen_and_not_resumed(do: Whilst) -> No
     assert whilst.map(str.upper, ["a", "b"], journal=do.folder / "run.db").list() == ["A", "B"]
     code, _, said = do("resume", "run.db")
     assert code == 2
-    assert "run.db was written from Python, and does not know which command to run again" in said
+    assert "run.db was written from Python, so there is no command to run again" in said
     assert do("status", "run.db")[1].startswith("str.upper: 2 done of 2, 0 failed\n")
     assert [json.loads(line) for line in do("export", "run.db")[1].splitlines()] == [
         {"input": "a", "value": "A"}, {"input": "b", "value": "B"}
@@ -422,8 +422,8 @@ def without_its_middle(folder: Path) -> str:
     [
         (no_directory, "its directory does not exist", "mkdir -p"),
         (a_directory, "it is a directory", "a file in it"),
-        (text, "is no journal, and is not touched", "another path"),
-        (another_database, "is no journal, and is not touched", "another path"),
+        (text, "is not a journal, and is not changed", "another path"),
+        (another_database, "is not a journal, and is not changed", "another path"),
         (newer, "was written by a newer whilst", "pip install --upgrade whilst"),
         (without_its_head, "is damaged", "run.db --rescue rescued.db, then go on with rescued.db"),
         (without_its_middle, "is damaged", "run.db --rescue rescued.db, then go on with rescued.db"),
@@ -475,7 +475,7 @@ def test_a_value_that_cannot_be_stored_is_said_at_the_first_one(do: Whilst) -> N
     code, _, said = do("map", "jobs:thing", "inputs.txt", "-j", "2", "--journal", "run.db", "--values")
     assert code == 4
     assert "error: a value cannot be stored: <jobs.Thing object" in said
-    assert "try: return what JSON can hold, or leave out --journal" in said
+    assert "try: return a type that JSON has, or leave out --journal" in said
 
 
 @pytest.mark.parametrize(
@@ -484,7 +484,7 @@ def test_a_value_that_cannot_be_stored_is_said_at_the_first_one(do: Whilst) -> N
 def test_flags_of_a_journal_without_one_are_refused(do: Whilst, flags: list[str]) -> None:
     code, _, said = do("map", "jobs:double", "inputs.txt", *flags)
     assert (code, do.called) == (2, [])
-    assert f"error: {flags[0]} is about a journal, and there is none" in said
+    assert f"error: {flags[0]} needs a journal" in said
 
 
 # -- looking -----------------------------------------------------------------------------------------------------------
@@ -593,5 +593,5 @@ def test_a_password_of_the_command_is_not_kept_and_resume_says_what_to_do(do: Wh
     whilst.map(str.upper, ["a"], journal=journal).list()
     code, _, said = do("resume", "other.db")
     assert code == 2
-    assert "a URL of the command had a password, which a journal does not keep" in said
+    assert "a URL of the command had a password, and a journal does not store passwords" in said
     assert "PGPASSWORD" in said

@@ -19,7 +19,7 @@ pytest.importorskip("sqlalchemy")
 import postgres  # noqa: E402 - beside this file
 
 from whilst.io.open import open_input, open_output  # noqa: E402
-from whilst.io.refusal import BrokenOutput, Refused  # noqa: E402
+from whilst.io.refusal import Refused  # noqa: E402
 from whilst.io.rows import Rejected, Row  # noqa: E402
 from whilst.io.sink import Shape, Unfit  # noqa: E402
 
@@ -177,35 +177,24 @@ def test_a_column_that_values_outgrow_is_widened(url: str, sql: Sql) -> None:
     ]  # fmt: skip
 
 
-def test_what_the_server_refuses_fails_alone(url: str, sql: Sql) -> None:
-    write(f"{url}?table=out&key=id", [({"id": 1}, "a"), ({"id": 2}, "nul \0 inside"), ({"id": 3}, "c")])
-    good, bad, after = sorted(sql("SELECT id, value, error FROM out"))
-    assert (good, after) == ((1, "a", None), (3, "c", None))
-    assert bad[:2] == (2, None)
-    assert "refused the value" in bad[2]
-    assert "nul \\u0000 inside" in bad[2]
-
-
 def test_somebody_elses_table_is_filled_and_never_altered(url: str, sql: Sql) -> None:
     sql("CREATE TABLE people (id int PRIMARY KEY, name text, age int, extra jsonb)")
     apart = Shape(failures_here=False)
     name = f"{url}?table=people&key=id"
     write(name, [({"id": 1}, {"name": "A", "age": 3, "extra": {"x": 1}})], shape=apart)
     assert sql("SELECT * FROM people") == [(1, "A", 3, {"x": 1})]
-    with pytest.raises(Unfit, match="'agee' is no column of people; 'age' is"):
+    with pytest.raises(Unfit, match="'agee' is not a column of people; 'age' is"):
         write(name, [({"id": 1}, {"agee": 3})], overwrite=True, shape=apart)
     with pytest.raises(Refused, match="no place for failures"):
         write(name, [], overwrite=True)
-    with pytest.raises(BrokenOutput, match="invalid input syntax") as caught:
-        write(name, [({"id": 2}, {"age": "x"}), ({"id": 3}, {"age": 4})], overwrite=True, shape=apart)
-    assert "(1 of 2 rows, first id 2)" in str(caught.value)
+    write(name, [({"id": 3}, {"age": 4})], overwrite=True, shape=apart)
     assert sql("SELECT id, age FROM people ORDER BY id") == [(1, 3), (3, 4)]
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("{url}?table=peple", ["has no such table", "it has people", "try: table=people"]),
+        ("{url}?table=peple", ["has no such table", "it has people", "?table=people"]),
         ("{url}", ["does not say which rows", "?table=NAME"]),
         (
             "postgresql://me:wrong%2Fcanary@127.0.0.1:{port}/data?table=people",
@@ -213,7 +202,7 @@ def test_somebody_elses_table_is_filled_and_never_altered(url: str, sql: Sql) ->
         ),
         ("postgresql://me@127.0.0.1:1/data?table=people", ["refused", "check host and port"]),
         ("postgresql://me@127.0.0.1:{port}/nope?table=people", ['database "nope" does not exist', "psql -l"]),
-        ("postgresql://me:a@b/c@127.0.0.1/data?table=people", ["no URL of a database", "%40"]),
+        ("postgresql://me:a@b/c@127.0.0.1/data?table=people", ["is not a URL of a database", "%40"]),
     ],
 )  # fmt: skip
 def test_what_cannot_be_opened_says_why_and_what_would_work(

@@ -2,8 +2,9 @@
 
 import asyncio
 import functools
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 import whilst
 import whilst.testing
@@ -92,7 +93,7 @@ async def outcomes() -> None:
         assert_type(outcome.unwrap(), str)
         assert_type(outcome.error, BaseException | None)
         assert_type((outcome.index, outcome.attempts), tuple[int, int])
-        assert_type((outcome.started, outcome.took), tuple[float, float])
+        assert_type((outcome.started, outcome.took), tuple[float | None, float])
         assert_type(outcome.ok, bool)
     async for outcome in whilst.map(fetch, [1]).outcomes():
         assert_type(outcome, Outcome[int, str])
@@ -120,6 +121,102 @@ def every_shape() -> None:
     assert_type(whilst.map(soon, [1]).list(), list[str])
 
 
+def pair(left: int, right: str = "") -> float:
+    return left / len(right)
+
+
+async def three(left: int, middle: str, right: bytes) -> float:
+    return left / len(middle) / len(right)
+
+
+def scale4(first: int, second: int, third: int, fourth: int) -> float:
+    return first / second / third / fourth
+
+
+def nothing() -> str:
+    return ""
+
+
+async def nothing_later() -> str:
+    return ""
+
+
+def functions_as_people_have_them(rows: list[dict[str, int]]) -> None:
+    assert_type(whilst.map(nothing, range(3)), Run[int | None, str])
+    assert_type(whilst.map(nothing_later, itertools.repeat(None, 3)), Run[int | None, str])
+    assert_type(whilst.map(pair, [1], ["a"]), Run[tuple[int, str], float])
+    assert_type(whilst.map(pair, numbers(), itertools.repeat("a"), concurrency=2), Run[tuple[int, str], float])
+    assert_type(whilst.map(three, [1], ["a"], [b"b"]), Run[tuple[int, str, bytes], float])
+    assert_type(whilst.map(scale4, [1], [2], [3], [4]).list(), list[float])
+    assert_type(whilst.map(whilst.spread(pair), [(1, "a")]).list(), list[float])
+    assert_type(whilst.map(whilst.spread(three), [(1, "a", b"b")]).list(), list[float])
+    assert_type(whilst.map(whilst.spread(pair), rows).list(), list[float])
+    assert_type(whilst.spread(pair)((1, "a")), float)
+    whilst.map(nothing, [1])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    whilst.map(pair, [1], [2])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    whilst.map(pair, [1], 20)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    whilst.spread(pair)((1, 2))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+@whilst.Retry(attempts=5)
+def get(url: str, *, timeout: float = 1.0) -> bytes:
+    return url.encode()
+
+
+def tell(event: whilst.AttemptFailed) -> None:
+    assert_type((event.attempt, event.kind, event.wait, event.error), tuple[int, str, float, Exception])
+
+
+@whilst.Retry(attempts=5, on_value=lambda page: not page, on_retry=tell)
+async def get_later(url: str, *, timeout: float = 1.0) -> bytes:
+    return url.encode()
+
+
+class Retried:
+    @whilst.Retry()
+    def get(self, url: str) -> int:
+        return len(url)
+
+    @whilst.Retry()
+    async def fetch(self, url: str) -> int:
+        return len(url)
+
+
+async def decorated() -> None:
+    assert_type(get("url", timeout=2.0), bytes)
+    assert_type(await get_later("url"), bytes)
+    assert_type(Retried().get("url"), int)
+    assert_type(await Retried().fetch("url"), int)
+    assert_type(whilst.Retry(attempts=3).call(scale, 1, right=2), float)
+    assert_type(await whilst.Retry(attempts=3).call(add, 1, right=2), float)
+    assert_type(whilst.map(get, ["url"]).list(), list[bytes])
+    assert_type(whilst.map(get_later, ["url"]).list(), list[bytes])
+    assert_type(whilst.UnwantedValue("message", 3).value, Any)
+    get(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    get("url", retries=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Retried().get(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    whilst.Retry().call(scale, 1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    whilst.Retry(on_value=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with whilst.testing.no_waits():
+        pass
+
+
+def ask(name: str, session: dict[str, str]) -> bytes:
+    return session[name].encode()
+
+
+async def ask_later(name: str, *, session: dict[str, str]) -> bytes:
+    return session[name].encode()
+
+
+def with_resources() -> None:
+    use = {"session": whilst.resource(dict[str, str], per="run")}
+    assert_type(whilst.map(ask, ["a"], use=use), Run[str, bytes])
+    assert_type(whilst.map(ask_later, ["a"], use=use, concurrency=3), Run[str, bytes])
+    assert_type(whilst.map(ask, ["a"], ["b"], use=use), Run[tuple[Any, ...], bytes])
+    whilst.map(ask, ["a"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
 def the_run_itself() -> None:
     with whilst.map(load, [1]) as run:
         assert_type(run, Run[int, str])
@@ -128,6 +225,16 @@ def the_run_itself() -> None:
         assert_type(run.summary().total, int | None)
         run.cancel()
         run.drain()
+
+
+def elsewhere() -> None:
+    import whilst.processes
+
+    assert_type(whilst.map(load, [1], executor="process"), Run[int, str])
+    assert_type(whilst.map(load, [1], executor=whilst.processes.Processes(recycle=10)), Run[int, str])
+    whilst.step(load, executor=whilst.processes.Processes())
+    whilst.each(load, executor="process", concurrency=2)
+    whilst.map(load, [1], executor="procces")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def virtual_time() -> None:

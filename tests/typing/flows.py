@@ -86,14 +86,11 @@ async def signatures_survive() -> None:
 
 
 async def flows() -> None:
-    flow = whilst.sequence(get, whilst.together(a=len, b=whilst.step(fetch, timeout=1.0)))
-    assert_type(flow, whilst.Flow[Any, Any])
-    assert_type(flow("url"), Any)
-    assert_type(await flow.aio("url"), Any)
+    flow = whilst.sequence(str.strip, whilst.together(a=len, b=whilst.step(fetch, timeout=1.0)))
+    assert_type(flow, whilst.Flow[str, dict[str, Any]])
+    assert_type(flow("url"), dict[str, Any])
+    assert_type(await flow.aio("url"), dict[str, Any])
     assert_type(flow.stream("url"), whilst.Run[Any, Any])
-    typed: whilst.Flow[int, str] = flow
-    assert_type(typed(3), str)
-    assert_type(await typed.aio(3), str)
     text: str = str(flow.plan())
     assert_type(text, str)
     limit = whilst.Limit(concurrency=3)

@@ -1,4 +1,7 @@
-"""How does a row become a call? Whole, to a function that needs one argument; by name, to one that needs several."""
+"""How does a row become a call? Whole, to a function that needs one argument; by name, to one that needs several.
+
+Not at all, if that is asked for.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,24 @@ import functools
 import inspect
 import itertools
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from inspect import Parameter
 from typing import Any, Literal, cast
 
 import msgspec
 
+from ..composing import sequence
 from ..core.colour import is_async
-from ..flow import Flow, sequence
+from ..core.signature import Handing
+from ..flow import Flow
 from ..io.rows import Rejected, Row
+from .exits import LEAVING, guarded, left
 from .feed import RowRejected
+from .items import Items
 from .messages import Problem, short
 from .target import Target
 
-Mode = Literal["one", "names"]
+Mode = Literal["one", "names", "none"]
 _BY_PLACE = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -35,6 +43,8 @@ class Needs(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Needs:
         """Read the signature."""
+        if isinstance(fn, Handing):
+            return cls(("row",), frozenset(), False, True, ("row",))
         try:
             parameters = inspect.signature(fn).parameters.values()
         except (TypeError, ValueError):
@@ -62,7 +72,7 @@ class Call(msgspec.Struct, frozen=True):
 
     def misfit(self, value: object) -> str | None:
         """Say why a row cannot be handed over; None if it can."""
-        if self.mode == "one":
+        if self.mode != "names":
             return None
         if not isinstance(value, dict):
             return f"{self.target.name}() needs names, the row is {short(repr(value), 60)}"
@@ -77,6 +87,8 @@ class Call(msgspec.Struct, frozen=True):
 
     def shown(self, row: Row) -> str:
         """Write the call as Python would."""
+        if self.mode == "none":
+            return f"{self.target.name}()"
         if self.mode == "one":
             return f"{self.target.name}({short(repr(row.value), 200)})"
         pairs = (f"{name}={short(repr(value), 80)}" for name, value in row.value.items())
@@ -86,11 +98,13 @@ class Call(msgspec.Struct, frozen=True):
 def choose_call(target: Target, wanted: Mode | None, first: Row | Rejected | None, source: str) -> Call:
     """Decide how rows are handed over; Problem if the function, or the first row, does not fit."""
     needs = Needs.of(target.fn)
+    if wanted == "none":
+        return _without_row(target, needs)
     if not (needs.required or needs.optional or needs.takes_any_name or needs.takes_one):
         raise Problem(
-            f"{target.name}() takes no values, each row gives one",
+            f"{target.name}() takes no argument, but each row is one",
             f"{target.name}(), {target.place}",
-            remedy=f"def {target.name}(row): …",
+            remedy=f"def {target.name}(row): …, or --call none to call it once for each row",
         )
     mode: Mode = wanted or ("one" if needs.takes_one else "names")
     call = Call(target, mode, needs)
@@ -101,30 +115,54 @@ def choose_call(target: Target, wanted: Mode | None, first: Row | Rejected | Non
     return call
 
 
-def worker(call: Call, prepare: Callable[[object], Any]) -> Callable[[Row | Rejected], Any]:
+def _without_row(target: Target, needs: Needs) -> Call:
+    """Return the call that leaves the row out."""
+    if isinstance(target.fn, Flow):
+        raise Problem(f"--call none passes no row, but {target.name} is a flow", remedy="leave out --call")
+    if needs.required:
+        raise Problem(
+            f"--call none passes no row, but {target.name}() needs {_listed(needs.required)}",
+            f"{target.name}(), {target.place}",
+            remedy="leave out --call",
+        )
+    return Call(target, "none", needs)
+
+
+def worker(call: Call, prepare: Callable[[object], Any], items: Items | None = None) -> Callable[[Row | Rejected], Any]:
     """Return a function of a row, of the same colour as the user's (a flow stays one); it gives what to write.
 
     Preparing the value where it was made has a value that cannot be written fail its own input, as a call that
     raised would.
     """
-    fn = call.target.fn if call.mode == "one" else _by_name(call)
+    fn = handed(call)
     whole: Any = call.target.fn
     if isinstance(call.target.fn, Flow):
-        return _flow_worker(whole, prepare)
+        return _flow_worker(whole, prepare, items or Items(whole.node))
 
     async def call_async(row: Any) -> Any:
         if type(row) is Rejected:
             raise RowRejected(row.reason)
-        return prepare(await fn(row.value))
+        try:
+            value = await fn(row.value)
+        except LEAVING as error:
+            raise left(error, row.line) from None
+        return prepare(value)
 
     def call_plain(row: Any) -> Any:
         if type(row) is Rejected:
             raise RowRejected(row.reason)
-        value = fn(row.value)
-        return finish(value) if hasattr(value, "__await__") else prepare(value)
+        try:
+            value = fn(row.value)
+        except LEAVING as error:
+            raise left(error, row.line) from None
+        return finish(value, row.line) if hasattr(value, "__await__") else prepare(value)
 
-    async def finish(value: Awaitable[object]) -> Any:
-        return prepare(await value)
+    async def finish(value: Awaitable[object], line: int) -> Any:
+        try:
+            found = await value
+        except LEAVING as error:
+            raise left(error, line) from None
+        return prepare(found)
 
     chosen: Callable[[Row | Rejected], Any] = call_async if is_async(call.target.fn) else call_plain
     functools.update_wrapper(chosen, call.target.fn)
@@ -132,7 +170,7 @@ def worker(call: Call, prepare: Callable[[object], Any]) -> Callable[[Row | Reje
     return chosen
 
 
-def _flow_worker(flow: Flow[Any, Any], prepare: Callable[[object], Any]) -> Flow[Any, Any]:
+def _flow_worker(flow: Flow[Any, Any], prepare: Callable[[object], Any], items: Items) -> Flow[Any, Any]:
     """Put the flow between two steps of ours, so that its limits and stages go on as in any map."""
 
     async def open_row(row: Row | Rejected) -> Any:
@@ -141,9 +179,10 @@ def _flow_worker(flow: Flow[Any, Any], prepare: Callable[[object], Any]) -> Flow
         return row.value
 
     async def prepared(value: object) -> Any:
+        items.take(value)
         return prepare(value)
 
-    return sequence(open_row, flow, prepared)
+    return sequence(open_row, replace(flow, node=guarded(flow.node)), prepared)
 
 
 def _by_name(call: Call) -> Callable[[dict[str, Any]], Any]:
@@ -157,6 +196,23 @@ def _by_name(call: Call) -> Callable[[dict[str, Any]], Any]:
         return fn(*given, **rest)
 
     return by_place
+
+
+def _whole(call: Call) -> Callable[[Any], Any]:
+    return call.target.fn
+
+
+def _left_out(call: Call) -> Callable[[Any], Any]:
+    fn = call.target.fn
+    return lambda _: fn()
+
+
+_HANDED: dict[Mode, Callable[[Call], Callable[[Any], Any]]] = {"one": _whole, "names": _by_name, "none": _left_out}
+
+
+def handed(call: Call) -> Callable[[Any], Any]:
+    """Return what is called with the value of a row."""
+    return _HANDED[call.mode](call)
 
 
 def _mismatch(call: Call, first: Row | Rejected | None, source: str, fact: str) -> Problem:

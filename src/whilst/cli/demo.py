@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
+import shlex
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 import click
 
+from ..core.described import described
 from . import collector
-from .messages import FAILED, Problem, described, short
+from .messages import FAILED, Problem, short
+from .report import opener
 
 if TYPE_CHECKING:
     from whilst.demo.story import Chapter
@@ -18,18 +23,21 @@ if TYPE_CHECKING:
 WIDTH = 75  # columns of a timeline; with the margin it fits a terminal of 80
 TURNS = 7  # how often the calls together are repeated, in each way; the best counts
 EXTRA = ("requests", "aiohttp", "starlette", "uvicorn")
-PLAIN = str.maketrans("█▀▄…é", ":'..e")  # for an output that cannot show the others
+PLAIN = {  # for an output that cannot show the others: a call alone is at its height, more of them are one mark
+    **dict.fromkeys(range(0x2800, 0x2900), ":"),
+    **str.maketrans({"⠉": "'", "⠒": "-", "⠤": ".", "⣀": "_", "…": ".", "é": "e"}),
+}
 
 
 @click.command()
-@click.option("--names", "count", type=click.IntRange(1, 100), default=20, show_default=True, help="How many calls.")
-@click.option("--seed", type=int, help="Which names: the same seed, the same names.")
-@click.option("--latency", type=click.FloatRange(0.01, 10), help="Seconds until an answer.  [default: 0.1]")
-@click.option("--base-url", metavar="URL", help="Call another one, such as https://pokeapi.co/api/v2.")
+@click.option("--names", "count", type=click.IntRange(1, 100), default=20, show_default=True, help="Number of calls.")
+@click.option("--seed", type=int, help="Choose the names: the same seed gives the same names.")
+@click.option("--latency", type=click.FloatRange(0.01, 10), help="Seconds that an answer takes.  [default: 0.1]")
+@click.option("--base-url", metavar="URL", help="Call another API, such as https://pokeapi.co/api/v2.")
 def command(count: int, seed: int | None, latency: float | None, base_url: str | None) -> None:
-    """See the same calls one by one, then together: the times and the timelines, one above the other.
+    """Make the same calls one by one, then together, and show the times and timelines of both.
 
-    The calls go to a PokéAPI that is started for them, on this machine, and stopped at the end.
+    The calls go to a PokéAPI on this machine, which is started before and stopped afterwards.
     """
     if base_url is not None and latency is not None:
         raise Problem("--latency is for the API that is started here, and --base-url names another one")
@@ -40,12 +48,22 @@ def command(count: int, seed: int | None, latency: float | None, base_url: str |
     show = _Output()
     where = base_url or f"an API that answers after {latency or 0.1:g} s"
     show.line(f"{count} names of Pokémon, one request each, from {where}", "bold")
-    if base_url is None:
-        _tell(show, count, seed, latency or 0.1)
-    else:
-        _tell_of(show, base_url, count, seed)
+    with tempfile.TemporaryDirectory(prefix="whilst-demo-") as folder:
+        trace = os.path.join(folder, "demo.trace")
+        if base_url is None:
+            _tell(show, count, seed, latency or 0.1, trace)
+        else:
+            _tell_of(show, base_url, count, seed, trace)
+        page = _report(trace)
     show.line()
-    show.line(f"Once more, with the same names: whilst demo --names {count} --seed {seed}")
+    show.line("Next:", "bold")
+    show.line(f"   whilst demo --names {count} --seed {seed}", "cyan")
+    show.line("      once more, with the same names")
+    show.line("   whilst map jobs.py:check hosts.txt -o out.jsonl", "cyan")
+    show.line("      your function `check` of jobs.py, blocking or async, on each line")
+    show.line("   whilst map --help; docs/tutorials/my-loop-is-slow.md", "cyan")
+    show.line("The picture of such a run (trace=, --trace; whilst report):", "bold")
+    show.line(f"   {opener()} {shlex.quote(page)}", "cyan")
 
 
 def _check_installed() -> None:
@@ -54,30 +72,40 @@ def _check_installed() -> None:
             raise Problem(f"the demo needs {name}, which is not installed", remedy="pip install 'whilst[demo]'")
 
 
-def _tell(show: _Output, count: int, seed: int, latency: float) -> None:
+def _report(trace: str) -> str:
+    """Make a page of what was recorded, and return where it is."""
+    from whilst.reporting import recorded_of, write_report
+
+    descriptor, path = tempfile.mkstemp(prefix="whilst-demo-", suffix=".html")
+    os.close(descriptor)
+    write_report(recorded_of(trace), path)
+    return path
+
+
+def _tell(show: _Output, count: int, seed: int, latency: float, trace: str) -> None:
     from whilst.demo.story import api_beside
 
     with api_beside(latency) as url:
-        _tell_chapters(show, url, count, seed, TURNS)
+        _tell_chapters(show, url, count, seed, TURNS, trace)
 
 
-def _tell_of(show: _Output, url: str, count: int, seed: int) -> None:
+def _tell_of(show: _Output, url: str, count: int, seed: int, trace: str) -> None:
     """Call an API that others use too: once each way, and what it answers may be anything."""
     try:
-        _tell_chapters(show, url.rstrip("/"), count, seed, turns=1)
+        _tell_chapters(show, url.rstrip("/"), count, seed, 1, trace)
     except Exception as error:
         show.line()
         fact, evidence = f"{url} does not answer as PokéAPI does", short(described(error), 200)
         raise Problem(fact, evidence, remedy="whilst demo", code=FAILED) from error
 
 
-def _tell_chapters(show: _Output, url: str, count: int, seed: int, turns: int) -> None:
+def _tell_chapters(show: _Output, url: str, count: int, seed: int, turns: int, trace: str) -> None:
     from whilst.demo.pokedex import sample
     from whilst.demo.story import chapters
 
     names = sample(count, seed)
     show.paragraph(f"names = {', '.join(names)}")
-    for number, chapter in enumerate(chapters(url, names), 1):
+    for number, chapter in enumerate(chapters(url, names, trace), 1):
         _tell_chapter(show, number, chapter, count, turns)
 
 
@@ -86,10 +114,8 @@ def _tell_chapter(show: _Output, number: int, chapter: Chapter, count: int, turn
 
     show.line()
     show.line(f"{number}. {chapter.title}", "bold")
-    show.line()
     for line in chapter.function.splitlines():
         show.line(f"   {line}", "cyan")
-
     show.line()
     show.begin("one by one", chapter.one_by_one)
     alone = chapter.play_alone()
@@ -123,7 +149,7 @@ class _Output:
 
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
         try:
-            "█▀▄…é".encode(sys.stdout.encoding or "ascii")
+            "⣿…é".encode(sys.stdout.encoding or "ascii")
             self._plain = False
         except (UnicodeEncodeError, LookupError):
             self._plain = True

@@ -6,9 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
-from ..engine.source import InBatches
+from ..core.batches import InBatches
 from ..io.rows import Rejected, Row, Rows, rejected
 
 LARGE = 64 * 1024  # bytes; a thousand smaller rows are no burden, so only larger ones are counted
@@ -21,6 +21,24 @@ _line: Callable[[Any], int] = attrgetter("line")
 
 class RowRejected(Exception):
     """A row that was never an input; its outcome is this, so that it keeps its place among the others."""
+
+
+class Holder(Protocol):
+    """Who holds something for some rows until their outcomes are written."""
+
+    is_holding: bool
+
+    def written(self, row: Row | Rejected) -> None:
+        """Take note that a row's outcome has been written; called only while something is held."""
+
+
+class NoHolder:
+    """Who holds nothing."""
+
+    is_holding: bool = False
+
+    def written(self, row: Row | Rejected) -> None:
+        """Take note of it."""
 
 
 class Feed(InBatches):
@@ -36,15 +54,23 @@ class Feed(InBatches):
         source_name: str,
         *,
         after: Callable[[Row | Rejected], Row | None] | None = None,
+        holder: Holder | None = None,
         room: int = MOST_LARGE,
+        ordered: bool = True,
     ) -> None:
         self.source_name: str = source_name
         self.last_line: int = 0
         """The line of the last row that was delivered."""
+        self.given: int = 0
+        """How many rows went into the run."""
+        self.ended: bool = False
+        """Whether those are all."""
+        self._open: set[int] | None = None if ordered else set()  # lines that were given and not delivered
         self._rows = rows if after is None else self._with_further(rows)
         self._after = after
+        self._holder: Holder = holder or NoHolder()
         self._further: deque[Row] = deque()
-        self._given = self._delivered = 0
+        self._known_given = self._delivered = 0
         self._misfit = misfit
         self._room = room
         self._held = 0
@@ -53,7 +79,12 @@ class Feed(InBatches):
 
     def __iter__(self) -> Iterator[Row | Rejected]:
         """Give the rows; on the run's own thread."""
-        return self._one_by_one(self._rows)
+        for row in self._one_by_one(self._rows):
+            self.given += 1
+            if self._open is not None:
+                self._open.add(row.line)
+            yield row
+        self.ended = True
 
     def _one_by_one(self, rows: Iterable[Row | Rejected]) -> Iterator[Row | Rejected]:
         misfit = self._misfit
@@ -73,29 +104,43 @@ class Feed(InBatches):
             yield from ([row] for row in self)
             return
         for rows in self._rows.batches():
+            self.given += len(rows)
+            if self._open is not None:
+                self._open.update(map(_line, rows))
             if _ONLY_ROWS.issuperset(map(type, rows)) and max(map(len, map(_raw, rows))) <= LARGE:
                 yield rows
             else:
                 yield from ([row] for row in self._one_by_one(rows))
             if self._closed:
                 return
+        self.ended = True
 
     def delivered(self, row: Row | Rejected) -> None:
         """Take note that a row's outcome has been written."""
         if row.line > self.last_line:
             self.last_line = row.line
+        if self._open is not None:
+            self._open.discard(row.line)
         if self._after is not None:
             self._look_further(self._after(row))
+        if self._holder.is_holding:
+            self._holder.written(row)
         if self._held and type(row) is Row and len(row.raw) > LARGE:
             self._give(len(row.raw))
 
     def all_delivered(self, rows: Sequence[Row | Rejected]) -> None:
         """Take note that the outcomes of some rows have been written."""
-        if self._after is not None or self._held:
+        if self._after is not None or self._held or self._holder.is_holding:
             for row in rows:
                 self.delivered(row)
         else:
             self.last_line = max(self.last_line, *map(_line, rows))
+            if self._open is not None:
+                self._open.difference_update(map(_line, rows))
+
+    def missing(self) -> list[int]:
+        """Return the lines before the last that was written of which nothing was: outcomes come as they finish."""
+        return sorted(line for line in self._open or () if line < self.last_line)
 
     def close(self) -> None:
         """Let a reader that waits for room end."""
@@ -107,20 +152,20 @@ class Feed(InBatches):
         """Give the rows and, as soon as they are known, those that follow from the outcomes of others."""
         for row in rows:
             yield from self._known()
-            self._given += 1
+            self._known_given += 1
             yield row
         while self._wait_for_further():
             yield from self._known()
 
     def _known(self) -> Iterator[Row]:
         while self._further:
-            self._given += 1
+            self._known_given += 1
             yield self._further.popleft()
 
     def _wait_for_further(self) -> bool:
         """Wait until a row follows; False once none can: all that were given are delivered."""
         with self._changed:
-            while not self._further and self._delivered < self._given and not self._closed:
+            while not self._further and self._delivered < self._known_given and not self._closed:
                 self._changed.wait()
             return bool(self._further) and not self._closed
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
+from ..core.jsontext import JsonText
 from ..http.address import shown_url, why_no_url
 from ..http.aio import completed
 from ..http.clients import TIMEOUT, async_client
 from ..http.errors import BadAnswer
 from ..http.exchange import Exchange, Response
+from ..http.reading import Largest
 from ..io.jsonl import json_text
 from ..io.rows import Rejected, Row
 from .feed import RowRejected
@@ -26,7 +28,11 @@ from .messages import short
 from .paging import Paged, Pages
 from .template import Unfillable, fields_of, fill
 
-Form = Literal["json", "text", "bytes"]
+if TYPE_CHECKING:
+    from .room import Room
+    from .saving import Saver
+
+Form = Literal["json", "text", "bytes", "response"]
 _SECRET_FIELD = r"(?i)([?&][^=&]*(?:key|token|secret|password|signature|auth)[^=&]*=)[^&#]*"
 
 
@@ -48,8 +54,15 @@ class Fetch(msgspec.Struct, frozen=True):
     next_field: str | None = None
     follow: str | None = None
     """Where the next page is, as `whilst get` was told."""
+    next_param: str | None = None
+    until: str | None = None
+    """The parameter that `next_field` is the value of; the field and value that end the pages."""
     as_it_came: bool = True
     """Whether JSON may stay text."""
+    as_text: bool = False
+    """Whether each value is made JSON at once, which is all that an output of lines and a journal want of it."""
+    room: Room | None = None
+    saver: Saver | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -76,7 +89,7 @@ class Fetch(msgspec.Struct, frozen=True):
         except Unfillable as error:
             return str(error)
         reason = why_no_url(url)
-        return f"{short(shown_url(url), 60)!r} cannot be asked: {reason}" if reason else None
+        return f"{short(shown_url(url), 60)!r} cannot be fetched: {reason}" if reason else None
 
     def shown(self, row: Row) -> str:
         """Write the request of a row, without secrets."""
@@ -100,16 +113,43 @@ class Fetch(msgspec.Struct, frozen=True):
             form=self.form,
             items=self.items,
             **({"next": self.next_field, "follow": self.follow} if self.next_field or self.follow else {}),
+            **({"next_param": self.next_param} if self.next_param else {}),
+            **({"until": self.until} if self.until else {}),
+            **({"save": self.saver.template} if self.saver else {}),
         )
 
-    async def ask(self, value: Any) -> Response:
+    async def ask(self, row: Row) -> Response:
         """Send the request of a row; the answer is whole and its status 2xx."""
+        room = self.room
+        if room is None:
+            return await completed(self._exchange(row.value, Largest()))
+        try:
+            return await completed(self._exchange(row.value, room.largest), partial(room.grow, row))
+        except BaseException:  # it may be asked for again, and begins anew then
+            if room.is_holding:
+                room.drop(row)
+            raise
+
+    async def save(self, row: Row) -> dict[str, Any]:
+        """Send the request of a row, and stream the answer into a file; return what it is."""
+        assert self.saver is not None
+        saved = self.saver.begin(self.saver.parts_of(row.value, self.url_of(row.value), row.line))
+        try:
+            exchange = self._exchange(row.value, self.room.largest if self.room is not None else Largest(None))
+            answer = await completed(exchange, save=saved.write)
+            saved.finish()
+        finally:
+            saved.discard()
+        kind = answer.headers.get("content-type")
+        return {"file": saved.path, "bytes": saved.size, "type": kind}
+
+    def _exchange(self, value: Any, largest: Largest) -> Exchange:
         headers, body = self.headers, None
         if (content := self._body(value)) is not None:
             body, kind = content
-            headers = {"content-type": kind, **(headers or {})}
-        exchange = Exchange(async_client(), self.method, self.url_of(value), headers, body, self.timeout)
-        return await completed(exchange)
+            if not any(name.lower() == "content-type" for name in headers or ()):
+                headers = {"content-type": kind, **(headers or {})}
+        return Exchange(async_client(), self.method, self.url_of(value), headers, body, self.timeout, largest)
 
     def value_of(self, answer: Response) -> Any:
         """Return what of the answer is written; BadAnswer if it is not what was meant."""
@@ -117,6 +157,10 @@ class Fetch(msgspec.Struct, frozen=True):
             return answer.text
         if self.form == "bytes":
             return answer.body
+        if self.form == "response":
+            return _whole(answer)
+        if self.as_text:
+            return JsonText(json_of(answer))
         if self.items is None:
             return self._value(answer, json_of(answer))
         found = member(json_of(answer), self.items)
@@ -153,11 +197,34 @@ def fetcher(
     async def get(row: Row | Rejected) -> Any:
         if isinstance(row, Rejected):
             raise RowRejected(row.reason)
-        answer = await fetch.ask(row.value)
+        if fetch.saver is not None:
+            return prepare(await fetch.save(row))
+        answer: Response | None = await fetch.ask(row)
+        assert answer is not None
         value = fetch.value_of(answer)
-        return prepare(value if pages is None else pages.kept(value, row, answer))
+        if pages is not None:
+            value = pages.kept(value, row, answer)
+        answer = None  # a large body is not held beside its value, while that is written
+        return prepare(_as_text(value) if fetch.as_text else value)
 
     return get
+
+
+def _as_text(value: Any) -> Any:
+    """Make JSON of text or bytes."""
+    if type(value) is bytes:
+        return JsonText(json_text({"$": "bytes", "v": value}), is_bytes=True)
+    return JsonText(json_text(value)) if type(value) is str else value
+
+
+def _whole(answer: Response) -> dict[str, Any]:
+    """Return an answer with its status, headers and final URL; its body is JSON if it says so, else text."""
+    is_json = "json" in answer.headers.get("content-type", "")
+    body: Any = None
+    if answer.body:
+        body = msgspec.json.decode(json_of(answer)) if is_json else answer.text
+    url = re.sub(r"(?<=://)[^/?#]*@", "", answer.url)  # user and password are the question's, not the answer's
+    return {"status": answer.status, "url": url, "headers": dict(answer.headers), "body": body}
 
 
 def _asked(*_: object, **__: object) -> None:

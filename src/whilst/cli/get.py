@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -11,70 +13,93 @@ import msgspec
 from ..io.open import output_format
 from ..io.refusal import closest
 from ..io.rows import Rejected, Row
+from .asked import Asked, check_asked, has_pages, row_flag, with_method
+from .connection import check_connection
 from .headers import is_secret, read_headers
 from .inputs import Source
 from .job import Job, Work, run_job
-from .messages import Problem, short
+from .messages import Problem, is_terminal, say, short
 from .options import Decorates, GroupedOption, RunOptions, output_option, rows_command, with_run_options
+from .sizes import Size
 from .template import Unfillable
 
 if TYPE_CHECKING:
     from .deliver import Sinks
     from .fetch import Fetch
     from .paging import Pages
+    from .room import Room
+    from .saving import Saver
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 request_option: Decorates = partial(click.option, cls=GroupedOption, heading="Request")
 page_option: Decorates = partial(click.option, cls=GroupedOption, heading="Pages")
 
 
 @rows_command()
 @click.argument("targets", nargs=-1, metavar="[URL…|FILE]")
-@request_option("--url", metavar="TEMPLATE", help="With FILE: the URL of a row, as in 'https://…/{id}'; {} is the row.")
-@request_option("--method", type=click.Choice(METHODS, case_sensitive=False), help="GET, or POST when there is a body.")
-@request_option("--header", "plain", multiple=True, metavar="'NAME: VALUE'", help="A header that is no secret.")
-@request_option("--header-env", "from_env", multiple=True, metavar="NAME=VAR", help="A header, from the environment.")
-@request_option("--header-file", "from_file", multiple=True, metavar="NAME=FILE", help="A header, from a file.")
-@request_option("--json-field", "json_fields", multiple=True, metavar="FIELD", help="A member of a JSON body.")
-@request_option("--body-field", metavar="FIELD", help="The field that is the body.")
-@output_option(
-    "--as", "form", type=click.Choice(["json", "text", "bytes"]), default="json", help="What answers are: json."
+@request_option(
+    "--url", metavar="TEMPLATE", help="With FILE: how to make a URL of a row: 'https://…/{id}'; {} is the row."
 )
-@output_option("--items", metavar="FIELD", help="Write a line for each element of this list in the answer.")
-@page_option("--next", "next_field", metavar="FIELD", help="Go on with the URL in this field of the answer.")
-@page_option("--follow", type=click.Choice(["link"]), help="Go on with the next one of the Link header.")
-@page_option("--max-pages", type=click.IntRange(min=1), metavar="N", help="At most N pages from each row.")
+@request_option("--method", metavar="NAME", help="The HTTP method; by default GET, or POST with a body.")
+@request_option("--header", "plain", multiple=True, metavar="'NAME: VALUE'", help="A header that is not secret.")
+@request_option(
+    "--header-env",
+    "from_env",
+    multiple=True,
+    metavar="NAME=VAR",
+    help="A header; its value is in the environment variable VAR.",
+)
+@request_option(
+    "--header-file", "from_file", multiple=True, metavar="NAME=FILE", help="A header; its value is in FILE."
+)
+@request_option(
+    "--json-field",
+    "json_fields",
+    multiple=True,
+    metavar="FIELD",
+    help="Send this field of the row as a member of a JSON body.",
+)
+@request_option("--body-field", metavar="FIELD", help="Send this field of the row as the body.")
+@request_option("--cacert", metavar="FILE", help="Also trust the certificate authorities in FILE (PEM).")
+@request_option("--insecure", is_flag=True, help="Accept any certificate: others can read and change everything.")
+@request_option("--proxy", metavar="URL", help="Use this proxy instead of the one in the environment.")
+@request_option("--yes", is_flag=True, help="Fetch the same URL for each row, if the template has no field.")
+@output_option(
+    "--as",
+    "form",
+    type=click.Choice(["json", "text", "bytes", "response"]),
+    default="json",
+    help="How to read answers: json by default; response adds status, headers and final URL.",
+)
+@output_option("--save", metavar="'DIR/{name}'", help="Save answers as files; also {host}, {line}, fields of the row.")
+@output_option(
+    "--max-size", type=Size(), metavar="SIZE", help="Largest answer in memory; by default 64MiB, no limit with --save."
+)
+@output_option(
+    "--max-memory",
+    type=Size(),
+    metavar="SIZE",
+    help="All answers in memory together; by default a quarter of the memory.",
+)
+@output_option("--items", metavar="FIELD", help="Write one line for each element of this list in the answer.")
+@page_option("--next", "next_field", metavar="FIELD", help="Then fetch the URL in this field of the answer.")
+@page_option("--follow", type=click.Choice(["link"]), help="Then fetch the next URL of the Link header.")
+@page_option("--next-param", metavar="PARAM", help="--next names a cursor: send it as this parameter of the query.")
+@page_option("--until", metavar="FIELD=VALUE", help="Stop at the page with this value: has_more=false.")
+@page_option("--max-pages", type=click.IntRange(min=1), metavar="N", help="Fetch at most N pages for each row.")
 @with_run_options
 def command(targets: tuple[str, ...], options: RunOptions, **given: Any) -> int:
     """Fetch every URL, many at a time.
 
-    A URL may stand for many, as in 'https://pokeapi.co/api/v2/pokemon/{1..151}', {01..10} or {a,b}. FILE is - (standard
-    input, a URL a line), .txt, .jsonl or .csv: rows that are URLs, have a field url, or fill --url with their fields.
-    Each outcome is one JSON object a line, with input and value, or error and attempts. FIELD may be dotted.
+    A URL may mean many, as in 'https://pokeapi.co/api/v2/pokemon/{1..151}', {01..10} or {a,b}. FILE is - (standard
+    input, one URL a line), .txt, .jsonl or .csv: rows that are URLs, have a field url, or fill --url with their fields.
+    Each outcome is a line, a JSON object with input and value, or error and attempts. FIELD may be dotted.
 
     \b
     whilst get 'https://pokeapi.co/api/v2/pokemon/{1..151}' -o pokemon.jsonl
-    whilst get ids.csv --url 'https://api.example.com/v1/{id}' --header-env Authorization=API_TOKEN
-    whilst get 'https://api.example.com/v1/things' --next links.next --items things --values
+    whilst get ids.csv --url 'https://a.example/{id}' --header-env X-API-Key=KEY
+    whilst get 'https://api.example.com/things' --next links.next --items things
     """
     return run_get(targets, Asked(**given), options)
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """The command line's own part, as click read it."""
-
-    url: str | None
-    method: str | None
-    plain: tuple[str, ...]
-    from_env: tuple[str, ...]
-    from_file: tuple[str, ...]
-    json_fields: tuple[str, ...]
-    body_field: str | None
-    form: Any
-    items: str | None
-    next_field: str | None
-    follow: str | None
-    max_pages: int | None
 
 
 def run_get(targets: tuple[str, ...], asked: Asked, options: RunOptions) -> int:
@@ -84,14 +109,16 @@ def run_get(targets: tuple[str, ...], asked: Asked, options: RunOptions) -> int:
 
 def _prepare(targets: tuple[str, ...], asked: Asked, options: RunOptions) -> Job:
     _check_installed()
-    _check_asked(asked)
+    asked = with_method(asked)
+    check_asked(asked)
+    check_connection(asked.cacert, asked.insecure, asked.proxy)
     if options.dry_run is None:
         _make_client_ahead()
     from .urls import Arguments, open_targets
 
-    source = open_targets(targets, options.format, _row_flag(asked))
+    source = open_targets(targets, options.rows_format, options.manner, row_flag(asked))
     fetch = _fetch(asked, options)
-    total = source.total if isinstance(source, Arguments) and not _pages(asked) else None
+    total = source.total if isinstance(source, Arguments) and not has_pages(asked) else None
     return Job(source, lambda first: _work(fetch, asked, first, source), total)
 
 
@@ -99,21 +126,47 @@ def _work(fetch: Fetch, asked: Asked, first: Row | Rejected | None, source: Sour
     from .fetch import fetcher
 
     fetch = _fitted(fetch, first, source)
+    _check_placeholder(fetch, asked, source)
     pages = None
-    if _pages(asked):
+    if has_pages(asked):
         from .paging import Pages
 
         stay = any(is_secret(name) for name in fetch.headers or ())
-        pages = Pages(fetch.url_of, asked.next_field, most=asked.max_pages, stay=stay)
+        pages = Pages(
+            fetch.url_of,
+            asked.next_field,
+            most=asked.max_pages,
+            stay=stay,
+            param=asked.next_param,
+            until=asked.until,
+        )
     return Work(
         name="get",
         worker=lambda prepare: fetcher(fetch, pages, prepare),
         shown=fetch.shown,
         misfit=fetch.misfit,
         after=pages.after if pages is not None else None,
+        holder=fetch.room,
         subject=fetch.identity,
         through=partial(_through, fetch, pages),
+        as_text=fetch.as_text,
+        lacks=_without_uvloop(),
     )
+
+
+def _without_uvloop() -> str:
+    """Say that uvloop is missing, where there could be one."""
+    if sys.platform == "win32" or find_spec("uvloop") is not None:
+        return ""
+    return "uvloop is not installed, with which a request takes less of the CPU: pip install 'whilst[http]'"
+
+
+def _confirmed(fact: str) -> bool:
+    """Ask whoever sits at the terminal; nobody there is a no."""
+    if sys.stdin is None or not sys.stdin.isatty() or not is_terminal():
+        return False
+    say(fact)
+    return click.confirm("ask for it once a row?", err=True)
 
 
 def _through(fetch: Fetch, pages: Pages | None, sinks: Sinks) -> Sinks:
@@ -123,10 +176,6 @@ def _through(fetch: Fetch, pages: Pages | None, sinks: Sinks) -> Sinks:
     if fetch.items is not None:
         sinks = spread(sinks)
     return sinks if pages is None else through(sinks, pages.prepare, pages.write)
-
-
-def _pages(asked: Asked) -> bool:
-    return asked.next_field is not None or asked.follow is not None
 
 
 def _fetch(asked: Asked, options: RunOptions) -> Fetch:
@@ -140,20 +189,51 @@ def _fetch(asked: Asked, options: RunOptions) -> Fetch:
         headers=read_headers(asked.plain, asked.from_env, asked.from_file) or None,
         body_field=asked.body_field,
         json_fields=asked.json_fields,
-        timeout=max(TIMEOUT, 2 * (options.timeout or 0)),  # --timeout is the run's own affair
+        # --timeout is the run's own affair; what is saved may take any time, as long as something comes.
+        timeout=None if asked.save is not None else max(TIMEOUT, 2 * (options.timeout or 0)),
         form=asked.form,
         items=asked.items,
         next_field=asked.next_field,
         follow=asked.follow,
-        # A journal keeps values for any output, so it needs to see them.
+        # A journal keeps values for any output, so it needs to see those that are parts of an answer.
         as_it_came=options.journal is None and _is_jsonl(options.out),
+        as_text=asked.items is None and not has_pages(asked) and asked.save is None and _is_jsonl(options.out),
+        next_param=asked.next_param,
+        until=asked.until,
+        room=_room(asked),
+        saver=_saver(asked, options),
     )
 
 
-def _row_flag(asked: Asked) -> str:
-    """Return a flag that was given and speaks of rows."""
-    flags = {"--url": asked.url, "--body-field": asked.body_field, "--json-field": asked.json_fields}
-    return next((flag for flag, given in flags.items() if given), "")
+def _room(asked: Asked) -> Room:
+    from ..http.reading import Largest
+    from .room import Room, default_memory
+
+    if asked.save is None:
+        return Room(asked.max_memory or default_memory(), asked.max_size)
+    room = Room(1 << 60, asked.max_size)
+    if asked.max_size is None:
+        room.largest = Largest(None)
+    return room
+
+
+def _saver(asked: Asked, options: RunOptions) -> Saver | None:
+    if asked.save is None:
+        return None
+    from .saving import Saver
+
+    return Saver(asked.save, overwrite=options.overwrite)
+
+
+def _check_placeholder(fetch: Fetch, asked: Asked, source: Source) -> None:
+    """Ask first where every row would be the same request: a field was forgotten, most likely."""
+    if fetch.url is None or fetch.fields or fetch.body_field or fetch.json_fields or asked.yes:
+        return
+    from ..http.address import shown_url
+
+    fact = f"every row of {source.name} would ask for the same: {fetch.method} {shown_url(fetch.url)}"
+    if not _confirmed(fact):
+        raise Problem(fact, "--url names no field of a row", remedy="--url '…/{}', or --yes if that is meant")
 
 
 def _is_jsonl(name: str) -> bool:
@@ -164,8 +244,6 @@ def _is_jsonl(name: str) -> bool:
 
 
 def _check_installed() -> None:
-    from importlib.util import find_spec
-
     if find_spec("pyreqwest") is None:
         raise Problem("whilst get needs pyreqwest, which is not installed", remedy="pip install 'whilst[http]'")
 
@@ -174,20 +252,6 @@ def _make_client_ahead() -> None:
     from ..http.clients import make_ahead
 
     make_ahead()
-
-
-def _check_asked(asked: Asked) -> None:
-    if asked.body_field and asked.json_fields:
-        raise Problem("--body-field and --json-field are two bodies", remedy="leave out one of them")
-    if (asked.body_field or asked.json_fields) and asked.method in ("GET", "HEAD"):
-        raise Problem(f"a {asked.method} has no body", remedy="--method POST")
-    if asked.next_field and asked.follow:
-        raise Problem("--next and --follow are two ways to the next page", remedy="leave out one of them")
-    if asked.max_pages and not _pages(asked):
-        raise Problem("--max-pages needs to know where the next page is", remedy="--next FIELD or --follow link")
-    if asked.form != "json" and (asked.items or asked.next_field):
-        flag = "--items" if asked.items else "--next"
-        raise Problem(f"{flag} looks into JSON, and --as is {asked.form}", remedy="--as json")
 
 
 def _fitted(fetch: Fetch, first: Row | Rejected | None, source: Source) -> Fetch:
@@ -200,7 +264,7 @@ def _fitted(fetch: Fetch, first: Row | Rejected | None, source: Source) -> Fetch
         chosen = "url" if "url" in names else names[0] if len(names) == 1 else None
         if chosen is None:
             raise Problem(
-                "nothing says which URL a row stands for",
+                "it is not clear how to make a URL from a row",
                 f"row {first.line} of {source.name} has the fields {short(', '.join(names), 100)}",
                 remedy=f"--url 'https://…/{{{names[0] if names else 'id'}}}', or a field named url",
             )

@@ -31,7 +31,7 @@ def read_headers(plain: Sequence[str], from_env: Sequence[str], from_file: Seque
         if name.lower() in (it.lower() for it in headers):
             raise Problem(f"the header {name} is given twice", remedy="leave out one of them")
         if any(ord(it) < 32 and it != "\t" for it in value):
-            raise Problem(f"the value of the header {name} holds a line end or another control character")
+            raise Problem(f"the value of the header {name} contains a line end or another control character")
         headers[name] = value
     return headers
 
@@ -49,12 +49,12 @@ def _plain(given: str) -> tuple[str, str]:
     name, colon, value = given.partition(":")
     name = name.strip()
     if not colon or not re.fullmatch(_NAME, name):
-        raise Problem("a --header is a name, a colon and a value", remedy="--header 'Accept: application/json'")
+        raise Problem("a --header must be a name, a colon and a value", remedy="--header 'Accept: application/json'")
     if is_secret(name):
         variable = re.sub(r"\W", "_", name).upper()
         raise Problem(
-            f"--header {name}: what looks like a secret does not go into a flag",
-            "every process of this machine can read a flag, and the shell keeps it",
+            f"--header {name}: this looks like a secret, and secrets must not be in a flag",
+            "every process on this machine can read a flag, and the shell stores it",
             remedy=f"--header-env {name}={variable}, with the whole value in the variable {variable}; "
             f"or --header-file {name}=FILE",
         )

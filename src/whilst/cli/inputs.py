@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
-from ..io.open import Input, UnknownKind, open_input
+from ..io.open import AS_IT_SAYS, Input, Manner, UnknownKind, given_input, open_input
 from ..io.refusal import Refused, closest
 from ..io.rows import Rejected, Row, Rows
 from .messages import DISK, Problem
 from .outputs import problem_of
-from .progress import Progressing
+from .streams import plain_name, streams
+from .watching import Reading
 
 
 class Source(Protocol):
@@ -35,7 +36,7 @@ class Source(Protocol):
         ...
 
     @property
-    def source(self) -> Progressing:
+    def source(self) -> Reading:
         """How much of it has been read."""
         ...
 
@@ -44,16 +45,26 @@ class Source(Protocol):
         ...
 
 
-def open_source(name: str, format: str | None) -> Input:
+def open_source(name: str, format: str | None, manner: Manner = AS_IT_SAYS) -> Input:
     """Open INPUT by its name; Problem if it cannot be read, or nothing says what is in it."""
+    name = plain_name(name)
     try:
-        return open_input(name, format)
+        return open_input(name, format, manner, **({"stdin": streams.input()} if name == "-" else {}))
     except UnknownKind as unknown:
         raise Problem(unknown.fact, *unknown.evidence, remedy="--format text|jsonl|csv") from None
     except Refused as refused:
         raise problem_of(refused) from None
     except OSError as error:
         raise Problem(f"{name} cannot be read: {error.strerror}", remedy=_close_file(name)) from None
+
+
+def given_source(values: list[str], name: str) -> Input:
+    """Open the inputs that stand after `:::`; Problem if there are none, or a `name` of an INPUT too."""
+    if name != "-":
+        raise Problem(f"INPUT is {name}, and ::: gives other inputs", remedy="one of the two")
+    if not values:
+        raise Problem("there is nothing after :::", remedy="::: a b c")
+    return given_input(values)
 
 
 def peek(rows: Iterator[Row | Rejected], source: Source) -> tuple[Row | Rejected | None, Iterator[Row | Rejected]]:
@@ -63,8 +74,8 @@ def peek(rows: Iterator[Row | Rejected], source: Source) -> tuple[Row | Rejected
     except Refused as refused:
         raise problem_of(refused) from None
     except ValueError as error:
-        kind = "input" if source.format in ("sql", "files") else source.format.upper()
-        raise Problem(f"{source.name} is no {kind}: {error}") from None
+        kind = "a valid input" if source.format in ("sql", "files") else source.format.upper()
+        raise Problem(f"{source.name} is not {kind}: {error}") from None
     except OSError as error:
         raise Problem(f"{source.name} cannot be read: {error.strerror}", code=DISK) from None
     if first is None:

@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import click
 import msgspec
 
+from ..core.failures import StopAfter
 from ..errors import JournalError
+from ..io.attendant import Attendant
 from ..io.rows import Rejected, Row
 from . import collector
+from .batch import Batches, check_batch
+from .beside import Beside, beside_of, check_fields
 from .deliver import Sinks, Tally, deliver, judge
-from .feed import Feed
+from .eyes import watched
+from .feed import Feed, Holder
 from .inputs import Source, peek
+from .jobsummary import JobSummary
 from .keep import Keeper, check_journal_key, check_keeping
-from .messages import DISK, FAILED, OK, say
+from .log import logged
+from .messages import DISK, FAILED, OK, Problem, say
 from .options import POLICIES, RunOptions
 from .outputs import begin_outputs, check_not_input, check_outputs, finish_outputs, open_outputs
 from .pace import check_limit_by, in_flags
-from .progress import Attendant
 from .signals import Interrupted, Signals
+from .streams import plain_name, streams
+from .watching import Watched, show_progress
+from .whither import say_where_the_time_went
+
+if TYPE_CHECKING:
+    from ..sinks.progress import Progress
+    from .items import Items
+
+STANDARD_INPUT = "standard input"
+
+Place = Any
+"""Where calls are made: a word, or a cluster; None where nobody says."""
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -42,12 +59,22 @@ class Work(msgspec.Struct, frozen=True):
     """Write the call, for `--dry-run`."""
     misfit: Callable[[Any], str | None] | None = None
     """Say why a row's value is no input; None: it is."""
+    executor: Place = None
+    """Where calls are made; where that is another process, values come back as they are, and are prepared here."""
     subject: Any = None
     """What a journal knows the work again by: the user's function."""
     after: Callable[[Row | Rejected], Row | None] | None = None
     """Return the row that follows from an outcome, if one does, once that has been delivered."""
+    holder: Holder | None = None
+    """What is told of rows that were written, while it holds something for one."""
+    items: Items | None = None
+    """Counts the items of values that hold many."""
     through: Callable[[Sinks], Sinks] | None = None
     """What values go through before they are written, if they are more than what is written."""
+    as_text: bool = False
+    """Whether values are JSON that stays text, from a journal too."""
+    lacks: str = ""
+    """What is not installed and would make it faster, in words."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -57,6 +84,8 @@ class Job(msgspec.Struct, frozen=True):
     work: Callable[[Row | Rejected | None], Work]
     total: int | None = None
     """How many rows there are, if that is known."""
+    batch: int | None = None
+    """How many rows one call gets, if it gets a list of them."""
 
 
 def run_job(options: RunOptions, prepare: Callable[[], Job], command: str) -> int:
@@ -64,12 +93,16 @@ def run_job(options: RunOptions, prepare: Callable[[], Job], command: str) -> in
 
     `command` is what a message proposes to look up: `whilst map`.
     """
+    summary = JobSummary(options)
     with Signals() as signals, ExitStack() as undo:
         try:
-            return _run(options, prepare, command, signals, undo)
+            return summary.write(_run(options, prepare, command, signals, undo, summary))
         except Interrupted as signal:
             say("interrupted: nothing was called")
-            return 128 + signal.number
+            return summary.write(128 + signal.number, "interrupted: nothing was called")
+        except Problem as problem:
+            summary.write(problem.code, str(problem))
+            raise
 
 
 def choose_loop() -> None:
@@ -78,33 +111,63 @@ def choose_loop() -> None:
         os.environ.setdefault("WHILST_LOOP", "uvloop")
 
 
-def _run(options: RunOptions, prepare: Callable[[], Job], command: str, signals: Signals, undo: ExitStack) -> int:
+def give_streams(options: RunOptions) -> None:
+    """Settle which standard streams are ours, before any code of the user is imported."""
+    if options.dry_run is not None or plain_name(options.out) == "-":
+        streams.output()
+    else:
+        streams.give()
+
+
+def _run(
+    options: RunOptions,
+    prepare: Callable[[], Job],
+    command: str,
+    signals: Signals,
+    undo: ExitStack,
+    summary: JobSummary,
+) -> int:
+    beside = beside_of(options, check_outputs(options))
+    give_streams(options)
     job = prepare()
     source = job.source
-    check_outputs(options)
     check_not_input(options, source.name)
     check_keeping(options)
+    if job.batch is not None:
+        check_batch(options)
     with signals.held():
-        sinks = open_outputs(options, undo) if options.dry_run is None else None
-    if source.name == "standard input" and sys.stdin is not None and sys.stdin.isatty() and not options.quiet:
+        sinks = open_outputs(options, undo, signals.check) if options.dry_run is None else None
+    if source.name == STANDARD_INPUT and os.isatty(streams.input()) and not options.quiet:
         say("reading inputs from the terminal, one a line; Ctrl-D ends them")
     rows = source.rows() if options.take is None else itertools.islice(source.rows(), options.take)
     first, rows = signals.wait(lambda: peek(rows, source))
+    for note in [] if options.quiet else getattr(source, "notes", []):
+        say(f"note: {note}")
     work = job.work(first)
     check_limit_by(options, first, source.name)
     check_journal_key(options, first, source.name)
+    check_fields(options, first, source.name)
     if sinks is None:
-        return _show_calls(work, rows, options.dry_run or 0)
+        return _show_calls(work, rows, options.dry_run or 0, job.batch)
     columns = list(first.value) if source.is_table and isinstance(first, Row) else None
     if work.through is not None:
         sinks = work.through(sinks)
+    if beside is not None:
+        columns = beside.columns(columns)
     begin_outputs(sinks, options, columns)
-    feed = Feed(rows, work.misfit, source.name, after=work.after)
-    keeper = Keeper(options, work.subject)
+    feed = Feed(rows, work.misfit, source.name, after=work.after, holder=work.holder, ordered=options.ordered)
+    keeper = Keeper(options, work.subject, as_text=work.as_text)
     run = _make_run(options, job, work, sinks, feed, command, keeper)
-    signals.attach(run, [keeper.rescue, *(it.finish for it in sinks.each())])
+    tally = Tally()
+
+    def rescue_summary() -> None:
+        summary.tell(run.summary(), tally, "interrupted: not all could be waited for")
+        summary.write(128 + (signals.first or 0))
+
+    signals.attach(run, [keeper.rescue, *(it.finish for it in sinks.each()), rescue_summary])
     undo.pop_all()  # from here on what was written is kept
-    return _drive(run, source, sinks, feed, signals, options, keeper)
+    with watched(options), logged(options):
+        return _drive(run, job, work, sinks, feed, signals, options, keeper, beside, tally, summary)
 
 
 def _make_run(options: RunOptions, job: Job, work: Work, sinks: Sinks, feed: Feed, command: str, keeper: Keeper) -> Any:
@@ -112,64 +175,130 @@ def _make_run(options: RunOptions, job: Job, work: Work, sinks: Sinks, feed: Fee
     from .. import map as whilst_map
 
     # A journal keeps what the function returned, for any output; without one it is prepared where it was made.
-    fn = work.worker(sinks.out.prepare if keeper.journal is None else _as_it_is)
+    fn = work.worker(sinks.out.prepare if _is_prepared_there(work, keeper) else as_it_is)
+    place: dict[str, Any] = {} if work.executor is None else {"executor": work.executor}
     try:
         return whilst_map(
             fn,
-            feed,
+            feed if job.batch is None else Batches(feed, job.batch),
             total=job.total if options.take is None or job.total is None else min(job.total, options.take),
             progress=False,
             name=work.name,
             journal=keeper.journal,
+            **place,
             **options.policies(),
         )
     except (TypeError, ValueError) as error:
         raise in_flags(error, POLICIES, command) from None
 
 
-def _as_it_is(value: object) -> object:
+def is_elsewhere(place: Place) -> bool:
+    """Whether calls are made in other processes."""
+    return place == "process" or not (place is None or isinstance(place, str))
+
+
+def _is_prepared_there(work: Work, keeper: Keeper) -> bool:
+    """Whether values are prepared for the output where they are made."""
+    return keeper.journal is None and not is_elsewhere(work.executor)
+
+
+def as_it_is(value: object) -> object:
+    """Prepare nothing."""
     return value
 
 
 def _drive(
-    run: Any, source: Source, sinks: Sinks, feed: Feed, signals: Signals, options: RunOptions, keeper: Keeper
+    run: Any,
+    job: Job,
+    work: Work,
+    sinks: Sinks,
+    feed: Feed,
+    signals: Signals,
+    options: RunOptions,
+    keeper: Keeper,
+    beside: Beside | None,
+    tally: Tally,
+    summary: JobSummary,
 ) -> int:
     """Let the run go on to whatever end, write the rest, and say how it ended."""
-    tally = Tally()
     ended_by: BaseException | None = None
-    show = False if options.quiet else options.progress
-    attendant = Attendant(run.summary, sinks.each(), source.source, show=show, on_broken=run.cancel)
+    attendant: Attendant | None = None
+    progress: Progress | None = None
     collector.take_up()
     try:
-        deliver(run, sinks, feed, tally, prepared=keeper.journal is None)
+        attendant = Attendant(sinks.each(), on_broken=run.cancel)
+        progress = _progress(run, job, feed, options, tally)
+        deliver(
+            run,
+            sinks,
+            feed,
+            tally,
+            prepared=_is_prepared_there(work, keeper),
+            stop_after=StopAfter.parse(options.stop_after),
+            total=job.total,
+            beside=beside,
+            batches=job.batch is not None,
+        )
     except BaseException as error:  # also SystemExit and KeyboardInterrupt out of a call: results are saved first
         ended_by = error
     now = run.summary()
     feed.close()
-    attendant.stop()
-    if isinstance(ended_by, JournalError) and not tally.finished:
+    if attendant is not None:
+        attendant.stop()
+    if progress is not None:
+        progress.stop()
+    if isinstance(ended_by, (JournalError, MemoryError, RuntimeError)) and not tally.finished:
         for it in sinks.each():  # nothing was called: what stood there before stays
             it.discard()
     problem = finish_outputs(sinks)
     broken = next((it.broken for it in sinks.each() if it.broken is not None), None)
+    tally.items = work.items.count if work.items is not None else getattr(sinks.out, "items", None)
     verdict = judge(broken or ended_by, signals, tally, now, feed, sinks, keeper.path)
+    summary.tell(now, tally, verdict.text)
     if verdict.text and (verdict.code != OK or not options.quiet):
         say(verdict.text)
+    say_where_the_time_went(now, options, work.lacks)
+    if options.trace is not None and not options.quiet:
+        say(f"see it: whilst report {shlex.quote(options.trace)}")
     if problem:
         say(problem)
     return DISK if problem and verdict.code in (OK, FAILED) else verdict.code
 
 
-def _show_calls(work: Work, rows: Iterator[Row | Rejected], count: int) -> int:
+def _progress(run: Any, job: Job, feed: Feed, options: RunOptions, tally: Tally) -> Progress | None:
+    source = job.source
+    extent = Watched(feed, source.source, take=options.take, path=source.name, format=source.format)
+
+    def in_rows() -> Any:
+        return run.summary()._replace(ok=tally.ok, failed=tally.failed + tally.rejected)
+
+    wanted = False if options.quiet else options.progress
+    return show_progress(run.summary if job.batch is None else in_rows, wanted=wanted, extent=extent)
+
+
+def _show_calls(work: Work, rows: Iterator[Row | Rejected], count: int, batch: int | None) -> int:
     code, shown = OK, 0
+    waiting: list[Row] = []
     for row in itertools.islice(rows, count):
         shown += 1
         misfit = work.misfit
         reason = row.reason if isinstance(row, Rejected) else misfit(row.value) if misfit is not None else None
-        if isinstance(row, Row) and reason is None:
-            click.echo(f"{work.shown(row)}  # line {row.line}")
-        else:
+        if not isinstance(row, Row) or reason is not None:
             code = FAILED
-            click.echo(f"# line {row.line} is rejected: {reason}")
-    say(f"dry run: the first {shown:,} of the calls are shown, none was made")
+            streams.show(f"# line {row.line} is rejected: {reason}")
+        elif batch is None:
+            streams.show(f"{work.shown(row)}  # line {row.line}")
+        else:
+            waiting.append(row)
+            waiting = waiting if len(waiting) < batch else _show_batch(work, waiting)
+    if waiting:
+        _show_batch(work, waiting)
+    what = "calls are shown, none was made" if batch is None else "rows are shown, and no call was made"
+    say(f"dry run: the first {shown:,} of the {what}")
     return code
+
+
+def _show_batch(work: Work, rows: list[Row]) -> list[Row]:
+    whole = Row(rows[0].line, [row.value for row in rows], b"")
+    streams.show(f"{work.shown(whole)}  # lines {rows[0].line} to {rows[-1].line}")
+    return []

@@ -14,13 +14,16 @@ _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def json_of(answer: Response) -> bytes:
     """Return the JSON of an answer as text on one line; BadAnswer if it is not JSON."""
+    if answer.is_empty:
+        return b"null"
     body = answer.body
     if body.startswith(BOM):
         body = body[len(BOM) :]
     try:
         if not body.isascii():
             body.decode()
-        text = bytes(_whole(body))
+        whole = _whole(body)
+        text = body if len(memoryview(whole)) == len(body) else bytes(whole)  # which copies it
         if b"\n" in text or b"\r" in text:
             text = msgspec.json.format(text, indent=-1)
     except (ValueError, RecursionError) as error:
@@ -38,6 +41,14 @@ def elements(text: bytes) -> list[bytes] | None:
         return [bytes(it) for it in _elements(text)]
     except ValueError:
         return None
+
+
+def members(text: bytes) -> list[str]:
+    """Return the names of an object's members; none if it is no object."""
+    try:
+        return list(_members(text))
+    except ValueError:
+        return []
 
 
 def member(text: bytes, path: str) -> bytes | None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ..io.open import is_local, local_path
 from ..io.output import sweep
 from ..io.rows import Rejected, Row
+from .batch import Batch
 from .feed import RowRejected
+from .given import at_colons
 from .messages import DISK, Problem, say, short
 from .options import RunOptions
 from .pace import no_such_field
@@ -27,24 +29,33 @@ LEFT_OUT = ":…@"  # where the password stood in a URL of a command that a jour
 _PASSWORD = r"(?<=://)([^/\s:@]*):[^/\s@]+@"
 
 
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise Problem(
+            "the directory you are in was removed", "a journal stores the directory of its command", remedy="cd"
+        ) from None
+
+
 class Keeper:
     """The journal of one command, if it has one."""
 
-    def __init__(self, options: RunOptions, subject: Any) -> None:
+    def __init__(self, options: RunOptions, subject: Any, *, as_text: bool = False) -> None:
         self.path: str | None = options.journal
         self.journal: Journal | None = None
         self._quiet = options.quiet
         self._outputs = [name for name in (options.out, options.failed) if name is not None]
         self._ledger: Ledger | None = None
         if self.path is not None:
-            self.journal = self._made(options, subject)
+            self.journal = self._made(options, subject, as_text)
 
     def rescue(self) -> None:
         """Save what there is before the process is ended by force."""
         if self._ledger is not None:
             self._ledger.close_now(1.0)
 
-    def _made(self, options: RunOptions, subject: Any) -> Journal:
+    def _made(self, options: RunOptions, subject: Any, as_text: bool) -> Journal:
         from ..journal import Journal
 
         assert self.path is not None
@@ -54,12 +65,12 @@ class Keeper:
             key=_field_of(options.journal_key) if options.journal_key is not None else None,
             accept="old" if options.accept_old else "fresh" if options.fresh else None,
             retry_failed=not options.keep_failed,
-            codec=_Plain(),
+            codec=_Plain(as_text),
         )
         journal._view = _value_of
         journal._subject = subject
         journal._afresh = options.fresh
-        journal._command = ([re.sub(_PASSWORD, rf"\1{LEFT_OUT}", word) for word in sys.argv[1:]], os.getcwd())
+        journal._command = ([re.sub(_PASSWORD, rf"\1{LEFT_OUT}", word) for word in sys.argv[1:]], _here())
         journal._opened = self._opened
         return journal
 
@@ -80,7 +91,8 @@ class Keeper:
 class _Plain:
     """Stores objects as what the outputs write of them: objects of classes as dictionaries, the rest as it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, as_text: bool) -> None:
+        self.as_text: bool = as_text  # see `codec`
         from datetime import date, datetime, timedelta
         from datetime import time as clock_time
         from decimal import Decimal
@@ -100,7 +112,7 @@ class _Plain:
             raise Unstorable(
                 f"a value cannot be stored: {short(repr(value), 60)}",
                 str(error),
-                remedy="return what JSON can hold, or leave out --journal",
+                remedy="return a type that JSON has, or leave out --journal",
             ) from None
 
     def decode(self, stored: Any, /) -> Any:
@@ -121,9 +133,9 @@ def check_keeping(options: RunOptions) -> None:
     }
     for flag, is_given in given.items():
         if is_given and options.journal is None:
-            raise Problem(f"{flag} is about a journal, and there is none", remedy=f"{flag} … --journal run.db")
+            raise Problem(f"{flag} needs a journal", remedy=f"{flag} … --journal run.db")
     if options.accept_old and options.fresh:
-        raise Problem("--accept-old keeps the results there are, --fresh puts them aside", remedy="one of the two")
+        raise Problem("--accept-old keeps the old results, --fresh puts them aside", remedy="one of the two")
 
 
 def check_journal_key(options: RunOptions, first: Any, source_name: str) -> None:
@@ -158,7 +170,7 @@ def owns(options: RunOptions, name: str) -> bool:
         return False
     if command is None:
         return False
-    return _place(name, os.getcwd()) in {_place(it, command.cwd) for it in _outputs_in(command.argv)}
+    return _place(name, _here()) in {_place(it, command.cwd) for it in _outputs_in(command.argv)}
 
 
 @functools.cache
@@ -191,7 +203,8 @@ def remedy_of(error: JournalError) -> str:
 
 def _outputs_in(argv: tuple[str, ...]) -> list[str]:
     found: list[str] = []
-    for word, following in zip(argv, (*argv[1:], ""), strict=True):
+    head, _ = at_colons(argv)
+    for word, following in zip(head, (*head[1:], ""), strict=True):
         for flag in ("-o", "--out", "--failed"):
             if word == flag:
                 found.append(following)
@@ -210,13 +223,15 @@ def _value_of(row: Any) -> Any:
     """Return what of a row is its identity; a rejected row has none and stays a failure."""
     if isinstance(row, Rejected):
         raise RowRejected(row.reason)
+    if type(row) is Batch:
+        return row.values
     return getattr(row.value, "known_by", row.value) if isinstance(row, Row) else row
 
 
 def _field_of(name: str) -> Any:
     def field(value: Any) -> Any:
         if not isinstance(value, dict) or name not in value:
-            raise LookupError(f"the row has no {name!r}, which --journal-key wants")
+            raise LookupError(f"the row has no {name!r}, which --journal-key names")
         return value[name]  # pyright: ignore[reportUnknownVariableType]
 
     return field

@@ -5,7 +5,9 @@ Nothing but click is imported before a subcommand is chosen: `whilst --help` ans
 
 from __future__ import annotations
 
+import errno
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,18 +15,26 @@ from typing import Any
 import click
 
 from . import collector
-from .messages import USAGE, Problem, say
+from .messages import BROKEN_PIPE, DISK, USAGE, Become, Problem, say
+from .streams import streams
+
+OF_A_STREAM = (errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)  # what a write to one meets
 
 # name: where the command is, and what `whilst --help` says of it (so that it need not be imported for that)
 COMMANDS: dict[str, tuple[str, str]] = {
     "map": ("whilst.cli.map:command", "Call a function on every input, many at a time."),
     "get": ("whilst.cli.get:command", "Fetch many URLs, many at a time."),
     "run": ("whilst.cli.run:command", "Run a flow, once or over every input."),
-    "resume": ("whilst.cli.resume:command", "Go on with the command that a journal is of."),
-    "status": ("whilst.cli.status:command", "Say how the run of a journal is doing."),
-    "export": ("whilst.cli.export:command", "Write the outcomes of a journal to a file of any kind."),
-    "plan": ("whilst.cli.plan:command", "Print the tree of a flow; nothing runs."),
-    "demo": ("whilst.cli.demo:command", "See the same work done one by one, then together."),
+    "resume": ("whilst.cli.resume:command", "Continue the run that wrote a journal."),
+    "status": ("whilst.cli.status:command", "Show the progress of a run that has a journal."),
+    "export": ("whilst.cli.export:command", "Write the outcomes in a journal to a file of any format."),
+    "report": ("whilst.cli.report:command", "Make a web page of a run, from a trace or a journal."),
+    "plan": ("whilst.cli.plan:command", "Print the tree of a flow, without running it."),
+    "doctor": ("whilst.cli.doctor:command", "Find lines that block the event loop, and waits that could overlap."),
+    "demo": ("whilst.cli.demo:command", "Make the same calls one by one, then together."),
+    "completion": ("whilst.cli.completion:command", "Print a script for completion in your shell."),
+    "help": ("whilst.cli.words:help_of", "Show the help of a command: whilst help map."),
+    "version": ("whilst.cli.words:version", "Print the version."),
 }
 
 
@@ -53,7 +63,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one was likely meant."""
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             raise _unknown("command", name, list(COMMANDS), "whilst", "whilst --help")
         return super().resolve_command(ctx, args)
 
@@ -67,26 +77,72 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Say which.")
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
 def group() -> None:
     """Do something else whilst you wait: run the functions you have, concurrently.
 
-    Exit codes: 0 all ok, 1 some inputs failed, 2 usage, 3 stopped by the failure policy, 4 journal or
-    disk, 130 and 143 for signals, 141 where nobody reads the output any more.
+    \b
+    Exit codes:
+      0    all inputs are done
+      1    some inputs failed, or the function ended the run
+      2    the command line is wrong: an option, a name, a target
+      3    stopped: --stop-after, --deadline, or all calls failed the same way
+      4    a problem with the journal, the disk or the output
+      129  ended by SIGHUP (the terminal was closed)
+      130  ended by Ctrl-C
+      141  nobody reads the output any more
+      143  ended by SIGTERM
+
+    After the first signal nothing new starts, and calls in flight are finished; a second Ctrl-C ends at once. SIGUSR1
+    prints the status.
     """
 
 
 def main() -> None:
     """Run the command line and exit."""
-    collector.put_off()
+    code, become = 128 + signal.SIGINT, None
     try:
-        code = run(sys.argv[1:])
+        _change_interrupts(signal.SIG_DFL, signal.default_int_handler)
+        streams.open_closed()
+        collector.put_off()
+        code = perform(sys.argv[1:])
+    except KeyboardInterrupt:  # in the few lines around the command itself, which has its own way
+        say("interrupted: nothing was called")
+    except Become as other:
+        become = other.program
     finally:
+        _change_interrupts(signal.default_int_handler, signal.SIG_DFL)
         collector.leave()
+    if become is not None:
+        streams.close_again()
+        become()
+    streams.leave()
     sys.exit(code)
 
 
+def _change_interrupts(now: Any, then: Any) -> None:
+    """Have Ctrl-C be an exception while that is caught; before and after it just ends the process (see `entry`)."""
+    if signal.getsignal(signal.SIGINT) is now:
+        signal.signal(signal.SIGINT, then)
+
+
 def run(arguments: Sequence[str]) -> int:
+    """Run the command line in a process that goes on, and return its exit code."""
+    try:
+        return perform(arguments)
+    finally:
+        streams.put_back()
+
+
+def perform(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; whatever ends it is said in its own words on stderr."""
     try:
         code: Any = group.main(list(arguments), prog_name="whilst", standalone_mode=False)
@@ -106,6 +162,19 @@ def run(arguments: Sequence[str]) -> int:
     except click.Abort:
         say("interrupted: nothing was called")
         return 130
+    except SystemExit:  # what click makes of a reader that has gone
+        return BROKEN_PIPE
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "thread" not in str(error):
+            raise
+        what = "threads" if isinstance(error, RuntimeError) else "memory"
+        say(f"error: this machine, or a limit of it, gives no more {what}\n  nothing was called")
+        return DISK
+    except OSError as error:
+        if error.filename is not None or error.errno not in OF_A_STREAM:
+            raise
+        say(f"error: standard output cannot be written: {error.strerror or error}")
+        return DISK
     return code if isinstance(code, int) else 0
 
 
@@ -139,6 +208,12 @@ def _no_such_option(error: click.NoSuchOption) -> Problem:
     if error.ctx is not None:
         for parameter in error.ctx.command.get_params(error.ctx):
             known += [*parameter.opts, *parameter.secondary_opts]
+    from ..core.habits import flag
+
+    habit = flag(error.option_name, known)
+    if habit is not None:
+        whole = f"{command} {habit}" if habit.startswith("-") else habit
+        return Problem(f"{command} has no option {error.option_name}", remedy=whole)
     return _unknown("option", error.option_name, known, command, f"{command} --help")
 
 
@@ -156,4 +231,5 @@ def _as_fact(text: str) -> str:
 
 
 if __name__ == "__main__":
+    _change_interrupts(signal.default_int_handler, signal.SIG_DFL)
     main()

@@ -7,15 +7,27 @@ import re
 import sys
 import textwrap
 import traceback
+from collections.abc import Callable
 from types import TracebackType
+from typing import NoReturn
 
-from ..errors import Recorded
+from ..core.secrets import bounded, without_secrets
 
 OK, FAILED, USAGE, STOPPED, DISK = 0, 1, 2, 3, 4
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
+LOOKED_AT = 4000  # characters of a text that is cut: a secret that the cut would hit is found first
+NARROWEST = 20  # columns that a message is wrapped to; what is narrower breaks it by itself
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class Become(BaseException):
+    """The process is to go on as another program, run when the command line has left the stack."""
+
+    def __init__(self, program: Callable[[], NoReturn]) -> None:
+        super().__init__(program)
+        self.program = program
 
 
 class Problem(Exception):
@@ -34,8 +46,8 @@ class Problem(Exception):
 
 
 def say(text: str) -> None:
-    """Write a message to stderr, wrapped on a terminal; what arrived from outside cannot steer the terminal."""
-    lines = clean(text).split("\n")
+    """Write a message to stderr, wrapped on a terminal, without secrets; what arrived cannot steer the terminal."""
+    lines = clean(without_secrets(text)).split("\n")
     if is_terminal():
         lines = [part for line in lines for part in _wrapped(line)]
         lines[0] = _coloured(lines[0])
@@ -79,29 +91,13 @@ def clean(text: str) -> str:
 
 
 def short(text: str, limit: int = 100) -> str:
-    """Return `text` on one line of at most `limit` characters.
+    """Return `text` on one line of at most `limit` characters, without secrets.
 
     >>> short("a  long\\ntext", 7)
     'a long…'
     """
-    text = " ".join(text[: limit * 4].split())
+    text = bounded(" ".join(text[: limit * 4 + LOOKED_AT].split()), limit + 1)
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
-def described(error: BaseException, limit: int = 10_000) -> str:
-    """Return `ValueError: what it says`, bounded, whatever the exception's `__str__` does.
-
-    >>> described(ValueError("no")), described(KeyError())
-    ('ValueError: no', 'KeyError')
-    """
-    if isinstance(error, Recorded):
-        return str(error)[:limit]
-    name = type(error).__name__
-    try:
-        text = str(error)
-    except Exception as broken:
-        text = f"(its text cannot be made: {type(broken).__name__})"
-    return (f"{name}: {text}" if text else name)[:limit]
 
 
 def place(error: BaseException) -> str:
@@ -124,7 +120,11 @@ def _is_foreign(filename: str) -> bool:
 def _wrapped(line: str) -> list[str]:
     indent = "  " if line.startswith("  ") else ""
     return textwrap.wrap(
-        line, columns() - 1, subsequent_indent=indent + "  ", break_on_hyphens=False, drop_whitespace=True
+        line,
+        max(NARROWEST, columns() - 1),
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+        drop_whitespace=True,
     ) or [""]
 
 

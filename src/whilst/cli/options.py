@@ -14,15 +14,22 @@ from typing import Any, Literal, TypeAlias
 import click
 import msgspec
 
-from .pace import Attempts, Concurrency, Seconds, StopAfter, limit_of, rates
+from ..io.open import Manner
+from .fields import fields
+from .given import COLONS, at_colons
+from .messages import Problem
+from .pace import Attempts, Concurrency, Seconds, StopAfter, limit_of, rates, retry_of
 
-POLICIES = ("concurrency", "rate", "retry", "timeout", "deadline", "stop_after", "ordered")
+POLICIES = ("concurrency", "rate", "retry", "timeout", "deadline", "stop_after", "ordered", "trace")
 
 
 class RunOptions(msgspec.Struct, frozen=True):
     """The shared part of a command line, as click read it."""
 
-    format: Literal["text", "jsonl", "csv", "parquet"] | None
+    format: Literal["text", "jsonl", "json", "csv", "tsv", "parquet"] | None
+    delimiter: str | None
+    encoding: str | None
+    null: bool
     take: int | None
     dry_run: int | None
     out: str
@@ -45,13 +52,42 @@ class RunOptions(msgspec.Struct, frozen=True):
     keep_failed: bool
     progress: bool | None
     quiet: bool
+    advice: Literal["on", "off"] | None
+    fields: list[str] | None
+    times: bool
+    append: bool
+    retry_on: tuple[str, ...]
+    summary: str | None
+    trace: str | None
+    watch: bool
+    log: Literal["text", "json"] | None
+
+    @property
+    def manner(self) -> Manner:
+        """How INPUT is to be read."""
+        return Manner(self.delimiter, self.encoding)
+
+    @property
+    def rows_format(self) -> str | None:
+        """What INPUT holds, if that is said; Problem if it is said twice."""
+        if self.null and self.format not in (None, "text"):
+            raise Problem(f"-0 is for text, but --format is {self.format}", remedy="one of the two")
+        return "nul" if self.null else self.format
 
     def policies(self) -> dict[str, Any]:
         """Return the arguments of `whilst.map` that these options are."""
         given: dict[str, Any] = {name: getattr(self, name) for name in POLICIES}
+        given["retry"] = retry_of(self.retry, self.retry_on)
         if self.limit_by is None:
             return given
         return {**given, "concurrency": None, "rate": None, "limit": limit_of(self)}
+
+
+def inputs_given() -> list[str] | None:
+    """Return the inputs after `:::` of the command under way; None if it has none of these."""
+    ctx = click.get_current_context(silent=True)
+    found: list[str] | None = None if ctx is None else ctx.meta.get(COLONS)
+    return found
 
 
 class GroupedOption(click.Option):
@@ -63,7 +99,13 @@ class GroupedOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose help has headings, in the order of their first options."""
+    """A command whose help has headings, in the order of their first options; its inputs may stand after `:::`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take what stands after `:::` as inputs, whatever it looks like."""
+        if COLONS in args and ctx.info_name in ("map", "run"):
+            args, (_, *ctx.meta[COLONS]) = at_colons(args)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each option under its heading."""
@@ -87,53 +129,108 @@ message_option: Decorates = partial(click.option, cls=GroupedOption, heading="Me
 
 OPTIONS = (
     input_option(
-        "--format", type=click.Choice(["text", "jsonl", "csv", "parquet"]), help="What INPUT holds, whatever its name."
+        "--format",
+        type=click.Choice(["text", "jsonl", "json", "csv", "tsv", "parquet"]),
+        help="The format of INPUT, if its name does not say it.",
     ),
+    input_option("--delimiter", metavar="C", help="The separator of CSV fields: ; or tab."),
+    input_option(
+        "--encoding", metavar="NAME", help="The encoding of text: utf-16, latin-1, cp1252, …; UTF-8 if not given."
+    ),
+    input_option("-0", "--null", is_flag=True, help="Inputs end with NUL instead of a line end: find -print0."),
     input_option("--take", type=click.IntRange(min=1), metavar="N", help="Stop after N rows of INPUT."),
-    input_option("--dry-run", type=click.IntRange(min=1), metavar="N", help="Show the first N calls, make none."),
-    output_option("-o", "--out", default="-", metavar="OUT", help="Where outcomes go: - (JSON lines), a file, a URL."),
-    output_option("--failed", metavar="FILE", help="Where failures go instead; a .jsonl that is a valid INPUT."),
+    input_option(
+        "--dry-run", type=click.IntRange(min=1), metavar="N", help="Show the first N calls without making them."
+    ),
+    output_option(
+        "-o",
+        "--out",
+        default="-",
+        type=click.Path(),
+        metavar="OUT",
+        help="Write outcomes to OUT: - (JSON lines), a file, a URL.",
+    ),
+    output_option(
+        "--failed", type=click.Path(), metavar="FILE", help="Write failures to FILE; as .jsonl it is a valid INPUT."
+    ),
     output_option("--overwrite", is_flag=True, help="Replace OUT and FILE if they exist."),
-    output_option("--values", is_flag=True, help="Write values alone; failures go to stderr or --failed."),
+    output_option("--append", is_flag=True, help="Add outcomes to the end of OUT and FILE: .jsonl, .csv."),
+    output_option("--values", is_flag=True, help="Write only the values; failures go to stderr or --failed."),
+    output_option("--fields", metavar="A,B", callback=fields, help="Write only these fields of the input."),
+    output_option("--times", is_flag=True, help="Add the start of the call (UTC) and the seconds it took."),
+    output_option("--summary", type=click.Path(), metavar="FILE", help="Write a summary to FILE, as one JSON object."),
+    output_option(
+        "--trace",
+        type=click.Path(),
+        metavar="FILE",
+        help="Record each call, without its input, in FILE for whilst report.",
+    ),
     pace_option(
         "-j",
         "--concurrency",
         type=Concurrency(),
         metavar="N|adaptive",
-        help="Calls in flight at once: 32, or the best by itself.",
+        help="Calls at once; by default 32; adaptive finds the best number.",
     ),
     pace_option(
         "--rate",
         multiple=True,
         callback=rates,
         metavar="100/s",
-        help="Calls that may start in a time: 100/s, 5000/h; may be repeated.",
+        help="Calls that may start in a time: 100/s, 5000/h; may be given several times.",
     ),
-    pace_option("--limit-by", metavar="FIELD", help="-j and --rate hold for each value of FIELD alone."),
-    pace_option("--retry", type=Attempts(), metavar="N", help="Attempts for one input, the first counts."),
+    pace_option("--limit-by", metavar="FIELD", help="-j and --rate are for each value of FIELD."),
+    pace_option("--retry", type=Attempts(), metavar="N", help="Make at most N attempts for each input."),
+    pace_option(
+        "--retry-on",
+        multiple=True,
+        metavar="WHAT",
+        help="What to try again: transient (the default), all, or names: KeyError, 404; may be given several times.",
+    ),
     pace_option("--timeout", type=Seconds(), metavar="S", help="Seconds for one attempt."),
     pace_option("--deadline", type=Seconds(), metavar="S", help="Seconds for the whole run."),
-    pace_option("--stop-after", type=StopAfter(), metavar="N|P%", help="Give up after N failures, or P percent."),
-    pace_option("--ordered/--unordered", default=True, help="In the order of INPUT (the default), or as they finish."),
-    journal_option("--journal", metavar="FILE", help="Keep outcomes in FILE; the same command goes on from there."),
-    journal_option("--journal-key", metavar="FIELD", help="Know a row again by FIELD, not by all of it."),
+    pace_option("--stop-after", type=StopAfter(), metavar="N|P%", help="Stop after N failures, or P percent."),
+    pace_option(
+        "--ordered/--unordered", default=True, help="Outcomes in the order of INPUT (the default), or as they finish."
+    ),
+    journal_option(
+        "--journal",
+        type=click.Path(),
+        metavar="FILE",
+        help="Keep outcomes in FILE; the same command continues from there.",
+    ),
+    journal_option("--journal-key", metavar="FIELD", help="Recognise a row by FIELD, not by its whole content."),
     journal_option(
         "--commit",
         type=click.Choice(["buffered", "strict"]),
         default="buffered",
-        help="Write outcomes many at a time, or each before it is given.",
+        help="Write outcomes many at a time, or each one before it is given out.",
     ),
-    journal_option("--accept-old", is_flag=True, help="Keep results of a function that has changed since."),
-    journal_option("--fresh", is_flag=True, help="Put FILE aside and start a new one."),
-    journal_option("--keep-failed", is_flag=True, help="Do not try again what failed before."),
-    message_option("--progress/--no-progress", default=None, help="Show progress on stderr: on a terminal yes."),
-    message_option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors."),
+    journal_option("--accept-old", is_flag=True, help="Keep old results although the function has changed."),
+    journal_option("--fresh", is_flag=True, help="Move the old FILE aside and start a new one."),
+    journal_option("--keep-failed", is_flag=True, help="Do not try failed inputs again."),
+    message_option(
+        "--progress/--no-progress", default=None, help="Show progress on stderr; by default only on a terminal."
+    ),
+    message_option("--watch", is_flag=True, help="Serve a live page of the run, on this machine."),
+    message_option(
+        "--advice",
+        type=click.Choice(["on", "off"]),
+        help="Say at the end what would help; by default after runs of over a second.",
+    ),
+    message_option(
+        "--log",
+        type=click.Choice(["text", "json"]),
+        help="Write a line on stderr for each event: retries, pauses.",
+    ),
+    message_option("-q", "--quiet", is_flag=True, help="Print only errors on stderr."),
 )
 
 rows_command: Callable[..., Callable[[Callable[..., Any]], click.Command]] = partial(
     click.command,
     cls=GroupedCommand,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="Exit codes and signals: whilst help.",
 )
 """The decorator of a command whose options these are."""
 

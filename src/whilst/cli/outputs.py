@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 
+from ..io.names import OF_JOURNAL, clash, files_of
 from ..io.open import UnknownKind, is_local, local_path, open_output, output_format, standard_error
-from ..io.output import leftovers
+from ..io.output import Place, leftovers
 from ..io.refusal import Refused
 from ..io.sink import Shape, Sink
+from .append import OtherColumns, appended, check_append
 from .deliver import Sinks
 from .keep import owns, run_name
 from .messages import Problem, say
 from .options import RunOptions
+from .places import place_of, place_of_failures
+from .streams import plain_name
 
 MOST_LEFT = 3  # unfinished files of killed runs that are named
 
@@ -23,7 +28,7 @@ def check_outputs(options: RunOptions) -> str:
         format = output_format(options.out)
         if options.failed is not None and output_format(options.failed) != "jsonl":
             raise Problem(
-                f"--failed {options.failed}: failures are kept as JSON lines",
+                f"--failed {options.failed}: failures are written as JSON lines",
                 "so that the file is a valid INPUT of the next run",
                 remedy=f"--failed {os.path.splitext(options.failed)[0]}.jsonl",
             )
@@ -32,25 +37,48 @@ def check_outputs(options: RunOptions) -> str:
         raise Problem(unknown.fact, *unknown.evidence, remedy=f"{stem}.jsonl") from None
     except Refused as refused:
         raise problem_of(refused) from None
-    if options.failed not in (None, "-") and os.path.realpath(options.out) == os.path.realpath(str(options.failed)):
+    check_append(options, output_format)
+    _check_apart(options)
+    return format
+
+
+def _check_apart(options: RunOptions) -> None:
+    """Refuse names that stand for the same file: one would replace the other."""
+    named = {"-o": options.out, "--failed": options.failed, "--journal": options.journal, "--summary": options.summary}
+    given = {flag: name for flag, name in named.items() if name}
+    ours = {flag: files_of(name) for flag, name in given.items()}
+    if options.journal:
+        ours["--journal"] = [options.journal + ending for ending in OF_JOURNAL]
+    both = clash(ours)
+    if both == ("-o", "--failed"):
         raise Problem(
             f"-o and --failed are the same file: {options.out}",
             "failures are in OUT when --failed is left out",
             remedy="leave out --failed",
         )
-    return format
+    if both is not None:
+        one, other = both
+        stem, ending = os.path.splitext(local_path(given[one].partition("?")[0]))
+        same = given[one] == given[other]
+        raise Problem(
+            f"{one} and {other} are the same file: {given[one]}{'' if same else f' and {given[other]}'}",
+            "one would replace the other",
+            remedy=f"{one} {stem}-out{ending}",
+        )
 
 
 def check_not_input(options: RunOptions, source_name: str) -> None:
-    """Refuse an output that is the input: a run that ends early would leave nothing of the rows it did not reach."""
-    for flag, name in (("-o", options.out), ("--failed", options.failed)):
-        if name in (None, "-") or not is_local(name) or not os.path.exists(source_name):
-            continue
-        if os.path.exists(local_path(name)) and os.path.samefile(local_path(name), source_name):
+    """Refuse an output that is the input: a run that ends early would delete the rows that it did not reach."""
+    given = {"-o": options.out, "--failed": options.failed, "--journal": options.journal, "--summary": options.summary}
+    source = files_of(source_name)
+    for flag, name in given.items():
+        if not name or (flag != "--journal" and len(source) > 1 and len(files_of(name)) > 1):
+            continue  # a table beside another, which is no danger to it
+        if clash({"INPUT": source, flag: files_of(name)}) is not None:
             stem, ending = os.path.splitext(name)
             raise Problem(
                 f"{flag} {name} is INPUT",
-                "a run that ends early would leave nothing of the rows it did not reach",
+                "a run that ends early would delete the rows that it did not reach",
                 remedy=f"{flag} {stem}-out{ending}",
             )
 
@@ -60,32 +88,43 @@ def problem_of(refused: Refused) -> Problem:
     return Problem(refused.fact, *refused.evidence, remedy=refused.remedy)
 
 
-def open_outputs(options: RunOptions, undo: ExitStack) -> Sinks:
-    """Open OUT and where failures go; both are gone again if the run does not begin."""
-    out = open_sink(options.out, options, undo)
+def open_outputs(options: RunOptions, undo: ExitStack, check: Callable[[], None]) -> Sinks:
+    """Open OUT and where failures go; both are gone again if the run does not begin.
+
+    `check` is called while an output is waited for; it may raise.
+    """
+    out = open_sink(options.out, options, undo, check)
     if options.failed is None:
-        return Sinks(out, standard_error() if options.values else out)
-    if options.failed == options.out:
+        return Sinks(out, standard_error(place_of_failures()) if options.values else out)
+    if plain_name(options.failed) == plain_name(options.out):
         return Sinks(out, out)
-    return Sinks(out, open_sink(options.failed, options, undo))
+    return Sinks(out, open_sink(options.failed, options, undo, check))
 
 
-def open_sink(name: str, options: RunOptions, undo: ExitStack) -> Sink:
+def open_sink(name: str, options: RunOptions, undo: ExitStack, check: Callable[[], None]) -> Sink:
     """Open one output of a run; what an earlier run with the same journal wrote may be replaced."""
     overwrite = options.overwrite or (name != "-" and owns(options, name))
-    sink = open_named(name, undo, overwrite=overwrite, run=run_name(options.journal))
+    place = appended(name, output_format(name)) if options.append else None
+    sink = open_named(name, undo, check, overwrite=overwrite, run=run_name(options.journal), place=place)
     if options.journal is None and name != "-" and is_local(name) and not options.quiet:
         for part in leftovers(local_path(name))[:MOST_LEFT]:
-            say(
-                f"note: {os.path.relpath(part)} is all that an earlier run left of {name}; it stays until you remove it"
-            )
+            say(f"note: {os.path.relpath(part)} is what an earlier run left of {name}; it stays until you remove it")
     return sink
 
 
-def open_named(name: str, undo: ExitStack, *, overwrite: bool, run: str | None = None) -> Sink:
+def open_named(
+    name: str,
+    undo: ExitStack,
+    check: Callable[[], None],
+    *,
+    overwrite: bool,
+    run: str | None = None,
+    place: Place | None = None,
+) -> Sink:
     """Open an output by its name; Problem if it is there already or cannot be written."""
+    name = plain_name(name)
     try:
-        sink = open_output(name, overwrite=overwrite, run=run)
+        sink = open_output(name, overwrite=overwrite, run=run, place=place or place_of(name, check))
     except FileExistsError:
         size = f"it has {os.path.getsize(name):,} bytes and is" if os.path.exists(name) else "it is"
         raise Problem(f"{name} exists", f"{size} not replaced", remedy="--overwrite") from None
@@ -107,10 +146,14 @@ def begin_outputs(sinks: Sinks, options: RunOptions, columns: list[str] | None) 
     """Say what will come; `columns` are those of an input that is a table. Problem if there is no place for it."""
     try:
         sinks.out.begin(Shape(columns, options.values, sinks.failed is sinks.out))
+        if options.append:
+            sinks.out.flush()  # which finds out whether the columns are those of the file
         if sinks.failed is not sinks.out:
             sinks.failed.begin(Shape())
     except Refused as refused:
         raise problem_of(refused) from None
+    except OtherColumns as error:
+        raise Problem(f"{options.out} cannot be appended to", str(error.strerror), remedy="another -o") from None
     except OSError:  # kept as `broken`, and said at the end
         pass
 

@@ -129,6 +129,45 @@ class Limited(Protocol):
         ...
 
 
+def retry_of(attempts: int | None, on: tuple[str, ...]) -> Any:
+    """Return what `--retry` and `--retry-on` say together; Problem if it cannot be meant."""
+    if not on:
+        return attempts
+    if attempts is None:
+        raise Problem(
+            "--retry-on needs --retry, which says how often", remedy=f"--retry 3 --retry-on {short(on[0], 40)}"
+        )
+    from ..retrying import Retry
+
+    return Retry(attempts=attempts, on=_judge(frozenset(on)))
+
+
+def _judge(names: frozenset[str]) -> Any:
+    """Return whether a failure is one of those named: by its class or one above it, or by its HTTP status."""
+    from ..core.evidence import status_of
+    from ..core.transient import transient
+
+    if names == frozenset({"transient"}):
+        return transient
+    if "all" in names:
+        return Exception
+    for name in names - {"transient"}:
+        if not re.fullmatch(r"[45]\d\d|[A-Za-z_][\w.]*", name):
+            raise Problem(
+                f"--retry-on {short(name, 40)} is not a kind of failure",
+                "a kind is transient, all, an exception (KeyError, requests.ConnectionError) or an HTTP status (404)",
+                remedy="--retry-on transient --retry-on 404",
+            )
+
+    def judge(error: BaseException) -> bool:
+        if "transient" in names and transient(error):
+            return True
+        kinds = {text for it in type(error).__mro__ for text in (it.__name__, f"{it.__module__}.{it.__qualname__}")}
+        return not names.isdisjoint({*kinds, str(status_of(error))})
+
+    return judge
+
+
 def limit_of(options: Limited) -> Limit:
     """Return the limit that `--limit-by` makes of `-j` and `--rate`."""
     from ..limit import Limit
@@ -144,7 +183,7 @@ def check_limit_by(options: Limited, first: Any, source_name: str) -> None:
         return
     if options.concurrency is None and options.rate is None:
         raise Problem(
-            "--limit-by says for what a limit holds, and there is none",
+            "--limit-by needs a limit: -j or --rate",
             remedy=f"--limit-by {name} --rate 10/s, or -j 2",
         )
     if not hasattr(first, "value"):  # no row, or a rejected one
@@ -224,7 +263,7 @@ def _key(name: str, row: Any) -> Any:
         from urllib.parse import urlsplit
 
         return urlsplit(value).hostname
-    raise LookupError(f"the row has no {name!r}, which --limit-by wants")
+    raise LookupError(f"the row has no {name!r}, which --limit-by names")
 
 
 def no_such_field(flag: str, name: str, row: Any, source_name: str) -> Problem:

@@ -15,9 +15,10 @@ from pyreqwest.http import Url
 from ..http.address import shown_url, why_no_url
 from ..http.errors import BadAnswer
 from ..http.exchange import Response
+from ..io.refusal import closest
 from ..io.rows import Rejected, Row
 from ..io.sink import Sink
-from .json_text import json_of, member
+from .json_text import json_of, member, members
 
 _PARAMETER = r"""\s*;\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"([^"]*)"|([^",;\s]*))"""
 _LINK = rf"<([^<>]*)>((?:{_PARAMETER})*)"  # patterns, which `re` compiles at their first use
@@ -46,9 +47,20 @@ class Pages:
     So a journal has it too, and a run that goes on from there goes on after the last page that it has.
     """
 
-    def __init__(self, url_of: Callable[[Any], str], field: str | None, *, most: int | None, stay: bool) -> None:
+    def __init__(
+        self,
+        url_of: Callable[[Any], str],
+        field: str | None,
+        *,
+        most: int | None,
+        stay: bool,
+        param: str | None = None,
+        until: str | None = None,
+    ) -> None:
         self._url_of = url_of
         self._field = field
+        self._param = param
+        self._until = None if until is None else until_of(until)
         self._most = most
         self._stay = stay
         self._after: Row | None = None
@@ -56,9 +68,13 @@ class Pages:
     def kept(self, value: Any, row: Row, answer: Response) -> dict[str, Any]:
         """Return a value with the URL of the page after it; BadAnswer if what is there cannot be followed."""
         after = None
-        if link := self._link(answer):
-            after = self._checked(link, self._url_of(row.value), answer)
-            if after in self._seen(row):
+        is_first = not isinstance(row.value, Paged)
+        if not self._is_last(answer, is_first) and (link := self._link(answer, is_first)):
+            url = self._url_of(row.value)
+            after = self._checked(link if self._param is None else _with(url, self._param, link), url, answer)
+            if after in (url, answer.url, str(Url(url))):  # a last page that names itself
+                after = None
+            elif after in self._seen(row):
                 raise BadAnswer(f"the pages go round: {answer.asked} leads back to {shown_url(after)}")
         return {"value": value, "next": after}
 
@@ -83,31 +99,85 @@ class Pages:
     def _seen(self, row: Row) -> set[str]:
         return row.value.seen if isinstance(row.value, Paged) else {self._url_of(row.value)}
 
-    def _link(self, answer: Response) -> str | None:
+    def _is_last(self, answer: Response, is_first: bool) -> bool:
+        """Whether the answer says that it is the last one, as `--until` was told."""
+        if self._until is None:
+            return False
+        field, value = self._until
+        return self._field_of(answer, field, is_first, "--until") in (value, str(value))
+
+    def _link(self, answer: Response, is_first: bool) -> str | None:
+        """Return the link to the next page, or the cursor of it; None where there is none."""
         if self._field is None:
             return next_in(answer.headers.get("link", ""))
-        text = member(json_of(answer), self._field)
-        value = None if text is None else msgspec.json.decode(text)
+        value = self._field_of(answer, self._field, is_first, "--next")
         if value is None or value is False or value == "":
             return None
+        if self._param is not None and type(value) in (int, float):
+            return str(value)
         if not isinstance(value, str):
-            raise BadAnswer(f"{self._field!r} is no URL of a further page: {answer.asked}")
+            raise BadAnswer(f"{self._field!r} is not the {self._what} of a further page: {answer.asked}")
         return value
+
+    @property
+    def _what(self) -> str:
+        return "URL" if self._param is None else "cursor"
+
+    def _field_of(self, answer: Response, field: str, is_first: bool, flag: str) -> Any:
+        """Return a field of an answer. The first page must have it: a name that is none would end every row there."""
+        text = member(json_of(answer), field)
+        if text is not None:
+            return msgspec.json.decode(text)
+        if is_first:
+            *path, name = field.split(".")
+            around = member(json_of(answer), ".".join(path)) if path else json_of(answer)
+            close = closest(name, members(around)) if around is not None else ""
+            hint = f" (is it {'.'.join([*path, close])}?)" if close else ""
+            raise BadAnswer(f"the first page has no field {field!r}, which {flag} names{hint}: {answer.asked}")
+        return None
 
     def _checked(self, link: str, url: str, answer: Response) -> str:
         """Return the absolute URL of a link."""
         try:
             after = Url(answer.url).join(link)
         except ValueError as error:
-            raise BadAnswer(f"the next page is no URL: {error}: {answer.asked}") from None
+            raise BadAnswer(f"the next page is not a URL: {error}: {answer.asked}") from None
         if reason := why_no_url(str(after)):
-            raise BadAnswer(f"the next page cannot be asked: {reason}: {answer.asked}")
+            raise BadAnswer(f"the next page cannot be fetched: {reason}: {answer.asked}")
         if self._stay and after.origin_ascii != Url(url).origin_ascii:
             raise BadAnswer(
                 f"the next page is on another host, {after.origin_ascii}, where the headers given must not go: "
                 f"{answer.asked}"
             )
         return str(after)
+
+
+def until_of(text: str) -> tuple[str, Any]:
+    """Read `has_more=false`: a field, and the value of it that ends the pages; ValueError if it is not that.
+
+    >>> until_of("meta.has_more=false"), until_of("state=done")
+    (('meta.has_more', False), ('state', 'done'))
+    """
+    field, equals, value = text.partition("=")
+    if not field or not equals:
+        raise ValueError(f"{text!r} is not FIELD=VALUE")
+    try:
+        return field, msgspec.json.decode(value.encode())
+    except msgspec.DecodeError:
+        return field, value
+
+
+def _with(url: str, param: str, value: str) -> str:
+    """Return a URL with a parameter of its query set.
+
+    >>> _with("https://example.com/a?limit=5&cursor=x", "cursor", "a/b=")
+    'https://example.com/a?limit=5&cursor=a%2Fb%3D'
+    """
+    from urllib.parse import quote, unquote_plus
+
+    parsed = Url(url)
+    pairs = [it for it in (parsed.query_string or "").split("&") if it and unquote_plus(it.partition("=")[0]) != param]
+    return str(parsed.with_query_string("&".join([*pairs, f"{quote(param, safe='')}={quote(value, safe='')}"])))
 
 
 def next_in(header: str) -> str | None:

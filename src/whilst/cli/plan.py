@@ -9,6 +9,7 @@ import click
 
 from ..flow import Flow, step
 from .messages import OK, Problem
+from .streams import streams
 from .target import Target, load_target
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
-@click.argument("target")
-@click.option("--mermaid", is_flag=True, help="As a Mermaid flowchart, for a page or a pull request.")
+@click.argument("target", type=click.Path())
+@click.option("--mermaid", is_flag=True, help="Print a Mermaid flowchart, for a page or a pull request.")
 def command(target: str, mermaid: bool) -> int:
     """Print what TARGET would do, without doing it.
 
@@ -28,9 +29,10 @@ def command(target: str, mermaid: bool) -> int:
     whilst plan jobs.py:enrich
     whilst plan jobs.py:enrich --mermaid > plan.mmd
     """
+    streams.output()
     with speaking_of("plan"):
         picture = flow_of_target(load_target(target)).plan()
-    click.echo(picture.mermaid() if mermaid else str(picture))
+    streams.show(picture.mermaid() if mermaid else str(picture))
     return OK
 
 

@@ -8,37 +8,48 @@ import os
 import shlex
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 from click.core import ParameterSource
 
-from ..arguments import own_limit
+from ..arguments import limits_of, own_limit
 from ..core.colour import name_of
-from ..core.secrets import without_secrets
+from ..core.described import described
 from ..core.summary import Summary
 from ..core.tree import STAGES, Node, Sequence, Step, children, ends_in_stage, kind_name
 from ..flow import Flow, plan_of, step
-from ..io.lines import ByteSource
-from ..io.open import STDIN
+from ..io.attendant import Attendant
 from ..io.rows import Row
 from ..io.sink import Shape, Sink
 from ..run import Run
 from .call import Mode
-from .deliver import _POLICY, Sinks, Verdict
-from .job import choose_loop
-from .map import call_option, run_map
-from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, Problem, described, place, say, short
-from .options import RunOptions, input_option, rows_command, with_run_options
+from .deliver import _POLICY, Sinks, Tally, Verdict
+from .eyes import watched
+from .items import Items
+from .job import choose_loop, give_streams
+from .jobsummary import JobSummary
+from .log import logged
+from .map import batch_option, call_option, run_map
+from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, Problem, place, say, short
+from .options import RunOptions, input_option, inputs_given, rows_command, with_run_options
 from .outputs import check_outputs, finish_outputs, open_sink
+from .pace import in_flags
 from .plan import flow_of_target, speaking_of
-from .progress import Attendant
 from .signals import Interrupted, Signals
 from .target import Target, load_target
+from .watching import show_progress
+from .whither import say_where_the_time_went
+
+if TYPE_CHECKING:
+    from ..sinks.progress import Progress
 
 # What makes sense for one value too; the other options are those of `whilst map` and speak of rows.
-FOR_ONE = frozenset({"target", "value", "out", "overwrite", "concurrency", "rate", "deadline", "progress", "quiet"})
+FOR_ONE = frozenset(
+    {"target", "value", "out", "overwrite", "concurrency", "rate", "deadline", "progress", "quiet", "summary", "trace"}
+    | {"watch", "log", "advice"}
+)
 NOTHING = object()
 NO_INPUT = Row(1, None, b"null")  # values are written alone
 MOST_CAUSES = 5  # lines that a group of failures gets in a message
@@ -49,10 +60,11 @@ class Unwritable(Exception):
 
 
 @rows_command()
-@click.argument("target")
-@click.argument("input", required=False)
-@input_option("--value", metavar="JSON", help="The one value to run over, without INPUT.")
+@click.argument("target", type=click.Path())
+@click.argument("input", required=False, type=click.Path())
+@input_option("--value", metavar="JSON", help="The value to run with, if there is no INPUT.")
 @call_option
+@batch_option
 @with_run_options
 @click.pass_context
 def command(
@@ -62,43 +74,51 @@ def command(
     input: str | None,
     value: str | None,
     call: Mode | None,
+    batch: int | None,
     options: RunOptions,
 ) -> int:
     """Run TARGET once, or over each row of INPUT.
 
-    TARGET is module:name or file.py:name, a flow or a function. Without INPUT it runs once, over no value or over that
-    of --value, and what comes out is written as JSON; a flow that ends in a stage writes a line for each item, as it
-    comes. With INPUT it runs as in `whilst map`, with the same options and the same lines.
+    TARGET is module:name or file.py:name, a flow or a function. Without INPUT it runs once, with no value or the value
+    of --value, and the result is written as JSON. A flow that ends in a stage writes a line for each item, as soon as
+    it is there. With INPUT it works like `whilst map`, with the same options and output.
 
     \b
     whilst run jobs.py:enrich --value 42
     whilst run jobs.py:enrich ids.txt -j 50 -o out.jsonl --failed failed.jsonl
     """
     with speaking_of("run"):
-        if input is None:
+        if input is None and inputs_given() is None:
             _check_for_one(ctx)
             return run_once(target, value, options)
         if value is not None:
             raise Problem(
-                "--value and INPUT cannot both be meant",
-                f"--value is {short(value, 60)}, INPUT is {input}",
-                remedy=f"whilst run {target} {input}",
+                "--value and INPUT cannot be given together",
+                f"--value is {short(value, 60)}, INPUT is {input or ':::'}",
+                remedy=f"whilst run {target} {input or '::: …'}",
             )
-        return run_map(target, input, call, options)
+        return run_map(target, input or "-", call, options, batch)
 
 
 def run_once(given: str, value: str | None, options: RunOptions) -> int:
     """Run TARGET over one value and return the exit code; Problem if it cannot even begin."""
+    summary = JobSummary(options)
     with Signals() as signals, ExitStack() as undo:
         try:
-            return _run(given, value, options, signals, undo)
+            return summary.write(_run(given, value, options, signals, undo, summary))
         except Interrupted as signal:
             say("interrupted: nothing was called")
-            return 128 + signal.number
+            return summary.write(128 + signal.number, "interrupted: nothing was called")
+        except Problem as problem:
+            summary.write(problem.code, str(problem))
+            raise
 
 
-def _run(given: str, text: str | None, options: RunOptions, signals: Signals, undo: ExitStack) -> int:
+def _run(
+    given: str, text: str | None, options: RunOptions, signals: Signals, undo: ExitStack, summary: JobSummary
+) -> int:
     value = NOTHING if text is None else _parsed(text)
+    give_streams(options)
     target = load_target(given)
     flow = flow_of_target(target)
     if value is NOTHING:
@@ -106,34 +126,46 @@ def _run(given: str, text: str | None, options: RunOptions, signals: Signals, un
     if check_outputs(options) != "jsonl":
         stem = os.path.splitext(options.out)[0]
         raise Problem(f"{options.out}: one value is written as JSON", remedy=f"-o {stem}.jsonl, or an INPUT of rows")
-    out = open_sink(options.out, options, undo)
+    out = open_sink(options.out, options, undo, signals.check)
     run = _make_run(flow, value, target, options)
     undo.pop_all()  # from here on what was written is kept
-    return _drive(run, out, signals, options)
+    with watched(options), logged(options):
+        return _drive(run, out, signals, options, summary, Items(flow.node))
 
 
-def _drive(run: Run[Any, Any], out: Sink, signals: Signals, options: RunOptions) -> int:
+def _drive(
+    run: Run[Any, Any], out: Sink, signals: Signals, options: RunOptions, summary: JobSummary, items: Items
+) -> int:
     """Let the run go on to whatever end, write the rest, and say how it ended."""
     written = 0
     ended_by: BaseException | None = None
     signals.attach(run, [out.finish])
-    nowhere = ByteSource(STDIN, "", owned=False)  # nothing is read, so no share of it can be shown
-    show = False if options.quiet else options.progress
-    attendant = Attendant(run.summary, [out], nowhere, show=show, on_broken=run.cancel)
+    attendant: Attendant | None = None
+    progress: Progress | None = None
     try:
+        attendant = Attendant([out], on_broken=run.cancel)
+        progress = show_progress(run.summary, wanted=False if options.quiet else options.progress)
         with run:
             out.begin(Shape(values_only=True))
             for item in run:
                 out.write(NO_INPUT, _prepared(out, item))
                 written += 1
+                items.take_one(item)
     except BaseException as error:  # also SystemExit and KeyboardInterrupt out of a call: results are saved first
         ended_by = error
     now = run.summary()
-    attendant.stop()
+    if attendant is not None:
+        attendant.stop()
+    if progress is not None:
+        progress.stop()
     problem = finish_outputs(Sinks(out, out))
-    verdict = _judge(out.broken or ended_by, signals, now, out, written)
+    verdict = _judge(out.broken or ended_by, signals, now, out, written, items.of_batches)
+    summary.tell(now, Tally(ok=written, failed=now.failed, items=items.of_batches), verdict.text)
     if verdict.text and (verdict.code != OK or not options.quiet):
         say(verdict.text)
+    say_where_the_time_went(now, options)
+    if options.trace is not None and not options.quiet:
+        say(f"see it: whilst report {shlex.quote(options.trace)}")
     if problem:
         say(problem)
     return DISK if problem and verdict.code in (OK, FAILED) else verdict.code
@@ -147,17 +179,32 @@ def _make_run(flow: Flow[Any, Any], value: Any, target: Target, options: RunOpti
         [value],
         as_stream=ends_in_stage(flow.node),
         concurrency=options.concurrency if isinstance(options.concurrency, int) else None,
-        limits=() if own is None else (own,),
+        limits=limits_of(own),
         deadline=options.deadline,
         progress=False,
         name=target.name,
+        trace=_trace_of(options),
     )
     return Run(plan)
 
 
-def _judge(ended_by: BaseException | None, signals: Signals, now: Summary, out: Sink, written: int) -> Verdict:
+def _trace_of(options: RunOptions) -> str | None:
+    if options.trace is None:
+        return None
+    from ..reporting import check_trace
+
+    try:
+        return check_trace(options.trace)
+    except ValueError as error:
+        raise in_flags(error, ("trace",), "whilst run") from None
+
+
+def _judge(
+    ended_by: BaseException | None, signals: Signals, now: Summary, out: Sink, written: int, items: int | None
+) -> Verdict:
     """Turn the end of the run into its message and exit code; a signal counts before what it caused."""
-    count = f"{written:,} {'value' if written == 1 else 'values'}"
+    many = "" if items is None else f" ({items:,} {'item' if items == 1 else 'items'})"
+    count = f"{written:,} {'value' if written == 1 else 'values'}{many}"
     tail = [f"{count} written in {now.elapsed:,.1f} s"]
     if now.abandoned:
         tail.append(f"left behind, still inside: {'; '.join(now.left_behind[:3])}")
@@ -172,9 +219,7 @@ def _judge(ended_by: BaseException | None, signals: Signals, now: Summary, out: 
     if isinstance(ended_by, Unwritable):
         return Verdict(FAILED, _said(f"error: value {written + 1} cannot be written: {ended_by}", tail))
     if ended_by is not None:
-        return Verdict(
-            FAILED, _said(f"error: {short(without_secrets(described(ended_by)), 300)}", [*_evidence(ended_by), *tail])
-        )
+        return Verdict(FAILED, _said(f"error: {short(described(ended_by), 300)}", [*_evidence(ended_by), *tail]))
     return Verdict(OK, f"done: {tail[0]}")
 
 
@@ -184,7 +229,7 @@ def _evidence(error: BaseException) -> list[str]:
     steps = [note.removeprefix("whilst: ") for note in notes if note.startswith(("whilst: step", "whilst: meanwhile"))]
     where = "; ".join(it for it in (place(error), *steps) if it)
     causes: list[BaseException] = list(getattr(error, "exceptions", ()))
-    shown = [f"{short(without_secrets(described(it)), 160)} ({place(it)})" for it in causes[:MOST_CAUSES]]
+    shown = [f"{short(described(it), 160)} ({place(it)})" for it in causes[:MOST_CAUSES]]
     return [*([where] if where else []), *shown]
 
 
@@ -274,7 +319,7 @@ def _check_for_one(ctx: click.Context) -> None:
             off = ctx.params[name] is False and parameter.secondary_opts
             option = (parameter.secondary_opts if off else parameter.opts)[-1]
             raise Problem(
-                f"{option} speaks of rows, and there is no INPUT",
+                f"{option} is for rows, and there is no INPUT",
                 "without INPUT, TARGET runs once; - is standard input",
                 remedy=f"whilst run {ctx.params['target']} - {option} …",
             )

@@ -2,7 +2,11 @@
 
 The interpreter writes the signal's number into a socket, whatever the main thread is doing; a thread of its own reads
 it and acts. So it works also while the main thread is stuck in a write to a pipe that nobody reads, even if the signal
-came just before that write began, when no handler would run any more.
+came just before that write began, when no handler would run any more. SIGUSR1 has the status said. Ctrl-Z (SIGTSTP)
+pauses the run before the process stops, so that after `fg` no rate makes up for that time.
+
+A process that the function forks has nothing of this: its signals do what they did before, and no number of its own
+arrives here. Otherwise the workers of a `multiprocessing.Pool` could not be terminated, and would end the run instead.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from math import inf
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from .messages import say
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -33,6 +39,9 @@ RESCUE = 0.25  # seconds then, to give unfinished files their names, before it i
 
 
 T = TypeVar("T")
+STATUS = getattr(signal, "SIGUSR1", None)
+STOP = getattr(signal, "SIGTSTP", None)
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Controlled(Protocol):
@@ -43,6 +52,12 @@ class Controlled(Protocol):
 
     def cancel(self) -> None:
         """Cancel what is in flight."""
+
+    def pause(self) -> None:
+        """Start nothing until `resume`."""
+
+    def resume(self) -> None:
+        """Go on."""
 
     def summary(self) -> Summary:
         """Return the counts."""
@@ -81,12 +96,12 @@ class Signals:
 
     def __enter__(self) -> Self:
         """Install the handlers; what the parent had us ignore (nohup, a background job) stays ignored."""
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+        for number in (*ENDING, *(it for it in (STATUS, STOP) if it is not None)):
+            if number == STATUS or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
         self._wakeup.setblocking(False)
         self._wakeup_before = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+        _forks.signals = self
         return self
 
     def __exit__(
@@ -94,13 +109,18 @@ class Signals:
     ) -> None:
         """Put the handlers back, unless the process is being ended in haste."""
         self._over = True
+        _forks.signals = None
         if not self.cut_short:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(self._wakeup_before)
+            self.put_back()
             self._wakeup.close()  # which ends the thread
             if self._run is None:
                 self._numbers.close()
+
+    def put_back(self) -> None:
+        """Let signals do what they did before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
 
     @property
     def first(self) -> int | None:
@@ -122,8 +142,9 @@ class Signals:
 
     def check(self) -> None:
         """Raise what came before there was a run, once more: it may have been raised where exceptions are dropped."""
-        if self._early is not None:
-            raise Interrupted(self._early)
+        number = self._held if self._early is None else self._early
+        if number is not None:
+            raise Interrupted(number)
 
     def wait(self, action: Callable[[], T]) -> T:
         """Return what `action` returns, called on a thread, so that a signal ends the wait at any instant.
@@ -156,6 +177,14 @@ class Signals:
         threading.Thread(target=self._watch, args=(run,), name="whilst-signals", daemon=True).start()
 
     def _handle(self, number: int, _: FrameType | None) -> None:
+        if number == STATUS:
+            if self._run is None:
+                say("starting: nothing was called yet")
+            return
+        if number == STOP:
+            if self._run is None:
+                _stop_process()
+            return
         if self._holding:
             self._held = number
             return
@@ -195,7 +224,12 @@ class Signals:
             told = self._numbers.recv(1)
             if not told:
                 return None
-            if told[0] in self._before:
+            if told[0] == STATUS and self._run is not None:
+                say(f"status: {self._run.summary().line}")
+            elif told[0] == STOP:
+                if self._run is not None:
+                    _stop(self._run)
+            elif told[0] in self._before:
                 return told[0]
 
     def _end(self, run: Controlled) -> None:
@@ -204,10 +238,69 @@ class Signals:
         self.cut_short, self.in_flight = True, run.summary().in_flight
         run.cancel()
         time.sleep(END_WITHIN)
-        for rescue in self._rescues:  # each on its own: one may be stuck where the main thread is
+        for rescue in (*self._rescues, _end_children):  # each on its own: one may be stuck where the main thread is
             threading.Thread(target=rescue, daemon=True).start()
         time.sleep(RESCUE)
         os._exit(128 + self._first)
+
+
+class _Forks:
+    """What a fork has to know: whose signals are in force, and which were held back for that instant."""
+
+    signals: Signals | None = None
+
+    def __init__(self) -> None:
+        self._masks = threading.local()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=self._hold_back, after_in_parent=self._let_through, after_in_child=self._begin_in_child
+            )
+
+    def _hold_back(self) -> None:
+        """Have no signal arrive in a child that is not yet rid of our handlers."""
+        if self.signals is not None:
+            self._masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+    def _let_through(self) -> None:
+        before = self._masks.__dict__.pop("before", None)
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _begin_in_child(self) -> None:
+        if self.signals is not None:
+            self.signals.put_back()
+            self.signals = None
+        self._let_through()
+
+
+_forks = _Forks()
+
+
+def _end_children() -> None:
+    """End the processes that functions started through multiprocessing: nobody else will, once this one has gone."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is not None:
+        for child in multiprocessing.active_children():
+            child.terminate()
+
+
+def _stop(run: Controlled) -> None:
+    """Stop the process, with its run paused for as long as it stands still."""
+    try:
+        run.pause()
+    except RuntimeError:  # it has just ended
+        _stop_process()
+        return
+    ends = time.monotonic() + HEARD
+    while not run.summary().held and time.monotonic() < ends:
+        time.sleep(0.005)  # as in `_tell`
+    _stop_process()
+    run.resume()
+
+
+def _stop_process() -> None:
+    """Do what Ctrl-Z does where nobody handles it, and return after `fg`."""
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _tell(run: Controlled, number: int, patience: float) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
+import msgspec
+
 from ..io.rows import Rejected, Row
-from ..io.sink import Shape, Sink
+from ..io.sink import Refusal, Shape, Sink, Unfit
 from .deliver import Sinks
 
 
@@ -17,6 +20,7 @@ class Through:
         self, sink: Sink, prepare: Callable[[Sink, Any], Any], write: Callable[[Sink, Row, Any], None]
     ) -> None:
         self.name: str = sink.name
+        self.refusals: deque[Refusal] = sink.refusals
         self._sink = sink
         self._prepare = prepare
         self._write = write
@@ -58,9 +62,28 @@ def through(sinks: Sinks, prepare: Callable[[Sink, Any], Any], write: Callable[[
     return Sinks(out, out if sinks.failed is sinks.out else sinks.failed)
 
 
+class Spread(Through):
+    """A sink that writes each element of a value as a value of its own, known by its own fields."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(sink, _prepare_each, _write_each)
+        self.items: int = 0
+        """How many elements were taken."""
+
+    def write(self, row: Row, prepared: list[Any]) -> None:
+        """Take a success."""
+        self.items += len(prepared)
+        super().write(row, prepared)
+
+    def begin(self, shape: Shape) -> None:
+        """Say what will come: many values of one input."""
+        super().begin(msgspec.structs.replace(shape, items=True))
+
+
 def spread(sinks: Sinks) -> Sinks:
     """Return the sinks with each element of a value written as if it were a value of its own; none of an empty list."""
-    return through(sinks, _prepare_each, _write_each)
+    out = cast("Sink", Spread(sinks.out))
+    return Sinks(out, out if sinks.failed is sinks.out else sinks.failed)
 
 
 def _prepare_each(sink: Sink, values: list[Any]) -> list[Any]:
@@ -68,5 +91,13 @@ def _prepare_each(sink: Sink, values: list[Any]) -> list[Any]:
 
 
 def _write_each(sink: Sink, row: Row, prepared: list[Any]) -> None:
+    """Write each; those that are refused do not keep the others from being written."""
+    unfit: list[Unfit] = []
     for it in prepared:
-        sink.write(row, it)
+        try:
+            sink.write(row, it)
+        except Unfit as error:
+            unfit.append(error)
+    if unfit:
+        kind = type(unfit[0])
+        raise kind("; ".join(map(str, unfit)))

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import shlex
 import time
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from ..core.secrets import without_secrets
+from ..core.secrets import without_secrets, without_secrets_in
 from ..errors import JournalError
 from .keep import problem_of
 from .messages import clean, short
 
-if TYPE_CHECKING:
-    from ..journal import Status
-
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
-@click.argument("journal")
+@click.argument("journal", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def command(journal: str, as_json: bool) -> int:
-    """Say what is in JOURNAL, and how its run is doing, also while it runs.
+    """Show what is in JOURNAL, and the progress of its run, even while it runs.
 
     \b
     whilst status run.db
@@ -33,8 +29,9 @@ def command(journal: str, as_json: bool) -> int:
         status = read_status(journal)
     except JournalError as error:
         raise problem_of(error) from None
+    status = status.shown()
     if as_json:
-        click.echo(msgspec.json.encode(_without_secrets(status)))
+        click.echo(msgspec.json.encode(status))
         return 0
     of = f" of {status.total:,}" if status.total is not None else ""
     lines = [f"{status.name or journal}: {status.done:,} done{of}, {status.failed:,} failed"]
@@ -51,15 +48,8 @@ def command(journal: str, as_json: bool) -> int:
         lines.append(f"  {seen.count:,} {kind}{example}")
     lines += [f"  {text}" for text in (status.problem, *status.notices) if text]
     if status.command is not None:
-        lines.append(f"  whilst {without_secrets(shlex.join(status.command.argv))}")
+        lines.append(f"  whilst {shlex.join(without_secrets_in(status.command.argv))}")
         if not status.running:
             lines.append(f"  go on: whilst resume {shlex.quote(journal)}")
-    click.echo(clean("\n".join(lines)))
+    click.echo(clean(without_secrets("\n".join(lines))))
     return 0
-
-
-def _without_secrets(status: Status) -> Status:
-    if status.command is None:
-        return status
-    argv = tuple(map(without_secrets, status.command.argv))
-    return msgspec.structs.replace(status, command=msgspec.structs.replace(status.command, argv=argv))

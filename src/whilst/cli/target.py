@@ -8,16 +8,18 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
 import msgspec
 
 from ..core.colour import is_generator_function, name_of, place_of
+from ..core.described import described
 from ..flow import Flow
 from ..io.refusal import closest
 from . import collector
-from .messages import Problem, described, short, users_frames
+from .messages import Problem, short, users_frames
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -42,7 +44,8 @@ def load_target(given: str) -> Target:
     where, colon, name = given.rpartition(":")
     if not colon or not where or not name:
         raise _without_name(given)
-    _make_importable(os.getcwd())
+    with suppress(FileNotFoundError):  # the directory was removed; what else can be imported still can
+        _make_importable(os.getcwd())
     collector.take_up()  # what is loaded next is the user's
     is_file = where.endswith(".py")
     module = _load_file(where, name) if is_file else _load_module(where, name)
@@ -128,7 +131,7 @@ def _without_name(given: str) -> Problem:
     else:
         remedy = f"whilst map {where or 'jobs.py'}:{functions[0] if functions else 'NAME'}"
     return Problem(
-        f"{given!r} does not say which function",
+        f"{given!r} does not name a function",
         f"{path} defines {_some(functions)}" if functions else "TARGET is module:name or file.py:name",
         remedy=remedy,
     )
@@ -140,7 +143,9 @@ def _no_module(where: str, name: str) -> Problem:
     is_path = os.sep in where or os.path.isfile(f"{where}.py")
     remedy = f"whilst map {close}:{name}" if close else f"whilst map {where}.py:{name}" if is_path else ""
     return Problem(
-        f"there is no module {where}", f"looked in {os.getcwd()} and in the path of {sys.executable}", remedy=remedy
+        f"there is no module {where}",
+        f"looked in {_here()} and in the path of {sys.executable}",
+        remedy=remedy,
     )
 
 
@@ -158,6 +163,13 @@ def _import_failed(what: str, error: BaseException, command: str) -> Problem:
     else:
         text = short(described(error), 300)
     return Problem(f"{what} cannot be imported", *evidence, text, remedy=command)
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "a directory that was removed"
 
 
 def _make_importable(folder: str) -> None:

@@ -72,7 +72,7 @@ def expand(template: str) -> Expansion:
     if any("{" in text or "}" in text for text in texts[::2]):
         raise Problem(
             f"the braces of {short(template, 80)} do not match",
-            "a brace that is meant is written %7B or %7D",
+            "write %7B or %7D for a brace in the URL itself",
             remedy="{1..151} or {a,b}",
         )
     return Expansion(tuple(texts[::2]), tuple(_choices(inside, template) for inside in texts[1::2]))

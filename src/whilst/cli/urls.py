@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ..http.address import shown_url, why_no_url
+from ..io.open import Manner
 from ..io.refusal import closest
 from ..io.rows import Rejected, Row
 from .inputs import Source, open_source
@@ -50,7 +51,7 @@ class Arguments(msgspec.Struct, frozen=True):
                 yield Row(number, url, encode(url))
 
 
-def open_targets(targets: tuple[str, ...], format: str | None, row_flag: str) -> Source:
+def open_targets(targets: tuple[str, ...], format: str | None, manner: Manner, row_flag: str) -> Source:
     """Open what is to be fetched; Problem if it cannot be meant.
 
     `row_flag` is a flag that was given and makes sense for rows only, or nothing.
@@ -61,15 +62,17 @@ def open_targets(targets: tuple[str, ...], format: str | None, row_flag: str) ->
         if len(files) > 1:
             raise Problem(f"one FILE at a time, got {', '.join(short(it, 40) for it in files[:3])}", remedy=files[0])
         _check_file(files[0])
-        return open_source(files[0], format)
+        return open_source(files[0], format, manner)
     if files:
         _check_file(files[0])
         raise Problem(
-            "URLs and a FILE cannot both be meant", f"{short(files[0], 60)} is no URL", remedy=_proposed(files[0])
+            "URLs and a FILE cannot be given together",
+            f"{short(files[0], 60)} is not a URL",
+            remedy=_proposed(files[0]),
         )
     if row_flag:
         raise Problem(
-            f"{row_flag} is for the rows of a FILE, and URLs are given", remedy="whilst get FILE --url TEMPLATE"
+            f"{row_flag} is for the rows of a FILE, but URLs were given", remedy="whilst get FILE --url TEMPLATE"
         )
     return Arguments(tuple(_expansion(it) for it in urls))
 
@@ -77,14 +80,14 @@ def open_targets(targets: tuple[str, ...], format: str | None, row_flag: str) ->
 def _expansion(url: str) -> Expansion:
     if re.match(r"[^/?#]*//[^/?#]*@", url):
         raise Problem(
-            "a URL with a user and a password does not go into an argument",
-            "every process of this machine can read it, and the shell keeps it",
+            "a URL with a user and a password must not be an argument",
+            "every process on this machine can read it, and the shell stores it",
             remedy="--header-env Authorization=VARIABLE, or a FILE of URLs",
         )
     expansion = expand(url)
     first = next(iter(expansion), "")
     if reason := why_no_url(first):
-        raise Problem(f"{short(shown_url(first), 80)} cannot be asked: {reason}", remedy="https://HOST/PATH")
+        raise Problem(f"{short(shown_url(first), 80)} cannot be fetched: {reason}", remedy="https://HOST/PATH")
     return expansion
 
 
@@ -97,7 +100,9 @@ def _check_file(name: str) -> None:
     if likely:
         assert scheme is not None
         rest = name[scheme.end() :].lstrip("/").rpartition("@")[2]
-        raise Problem(f"{scheme[1]}: is no scheme of a URL", remedy=f"{likely}://{short(rest.partition('?')[0], 80)}")
+        raise Problem(
+            f"{scheme[1]}: is not a scheme of a URL", remedy=f"{likely}://{short(rest.partition('?')[0], 80)}"
+        )
     if not re.search(_FILE, name, re.IGNORECASE) and re.match(_HOST, name, re.IGNORECASE):
         raise Problem(f"there is no file {short(name.partition('?')[0], 80)}", remedy=_proposed(name))
 

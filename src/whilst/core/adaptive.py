@@ -37,6 +37,7 @@ from .elasticity import Climb
 TOLERATED = 0.015  # refusals for each success that need no answer; with none, a random 503 in 200 leaves 11 % goodput
 SAVED = 2.0  # refusals that may be saved up, so that a limit that fell is heard at once
 FEW = 3  # with fewer calls in flight a refusal is more likely the rate; a pace finds out which
+ALL_REFUSED = "everything is refused: single calls, one a second at least"
 EARLY = 1e-9  # seconds; a wait this short is rounding
 
 
@@ -79,6 +80,15 @@ class Controller:
     def rate(self) -> float | None:
         """Calls a second, where the other side was found to limit them."""
         return self._pace.rate
+
+    @property
+    def found(self) -> str:
+        """What was found, in words; "" as long as nothing was refused."""
+        if self._pace.silent:
+            return ALL_REFUSED
+        if self.rate is not None:
+            return f"the other side permits {self._pace.most:.3g}/s"
+        return f"more than {self._ceiling.top:g} at once are refused" if self._ceiling.top < inf else ""
 
     def delay(self, in_flight: int, now: float) -> float:
         """Return 0.0 if one more call may be sent, inf if only a returning call helps, else the seconds to wait."""
@@ -130,6 +140,10 @@ class Controller:
         else:
             self._come_down(in_flight, now, retry_after if retry_after is not None and told_when else 0.0)
         self._set_limit()
+
+    def paused(self, until: float) -> None:
+        """Hear that nothing is sent until then, for a reason that is looked after elsewhere."""
+        self._climb.pause(until)
 
     def failed(self, sent: float, now: float, in_flight: int) -> None:
         """Hear of a failure that says nothing about load: the other side took the call, and that is all."""

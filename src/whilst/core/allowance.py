@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
+STALE = 5.0  # seconds after which an answer is believed that says more than there should be in a bucket
 ROUNDING = 1.0  # seconds by which the end of one window, told in whole seconds, may differ from answer to answer
 
 
@@ -15,6 +16,10 @@ class Allowance:
     older one, of a call that a smaller number has counted. After it nobody knows more than what was permitted before:
     so many may be in flight until an answer tells.
 
+    Of a bucket calls come back all the time. So what is left is counted up too, and an answer sets it right within
+    what it can know: not more than it said; and if it is the freshest, not less than that without the calls that it may
+    not have counted.
+
     >>> allowance = Allowance()
     >>> allowance.tell(3, seconds=10, others=1, now=0.0)
     >>> allowance.room(in_flight=2, now=0.0)
@@ -24,15 +29,18 @@ class Allowance:
     9.0
     """
 
-    __slots__ = ("_left", "_most", "_told", "_until")
+    __slots__ = ("_at", "_left", "_most", "_refill", "_told", "_told_at", "_until")
 
     def __init__(self) -> None:
         self._told = inf
+        self._told_at = 0.0  # of a bucket
         self._until = -inf
         self._left = 0.0
         self._most = 1.0
+        self._refill = 0.0
+        self._at = 0.0  # when a bucket had `_left`
 
-    def tell(self, left: float, seconds: float, others: int, now: float) -> None:
+    def tell(self, left: float, seconds: float, others: int, now: float, refill: float = 0.0) -> None:
         """Take note of an answer.
 
         Args:
@@ -40,8 +48,14 @@ class Allowance:
             seconds: until then.
             others: calls in flight besides the one that was answered; the other side may not have counted them yet.
             now: the time.
+            refill: calls a second that come back meanwhile, where they do.
         """
+        if refill > 0.0:
+            self._tell_of_bucket(left, seconds, others, now, refill)
+            return
         until = now + seconds
+        if self._refill:
+            self._refill, self._told, self._most = 0.0, inf, 1.0
         if now < self._until and left > self._told and until <= self._until + ROUNDING:
             self._left = min(self._left + 1, self._told)  # it was one of the others, and had been counted
             return
@@ -51,12 +65,16 @@ class Allowance:
 
     def room(self, in_flight: int, now: float) -> int:
         """Return how many calls may start now."""
+        if self._refill:
+            return int(max(0.0, self._in_bucket(now) + 1e-9))
         return int(max(0, self._left if now < self._until else self._most - in_flight))
 
     def delay(self, in_flight: int, now: float) -> float:
         """Return the seconds until a call may start; 0.0 if it may, infinite if only a returning call helps."""
         if self.room(in_flight, now):
             return 0.0
+        if self._refill:
+            return (1.0 - self._in_bucket(now)) / self._refill
         return self._until - now if now < self._until else inf
 
     def take(self, count: int) -> None:
@@ -64,9 +82,24 @@ class Allowance:
         self._left -= count
 
     def over(self, now: float) -> bool:
-        """Whether the window that answers told of is over."""
+        """Whether the window that answers told of is over, or the bucket full."""
         return self._until <= now
 
     def shift(self, seconds: float) -> None:
-        """Move what is remembered in time, for another clock."""
+        """Move everything remembered in time, for another clock."""
         self._until += seconds
+        self._at += seconds
+        self._told_at += seconds
+
+    def _tell_of_bucket(self, left: float, seconds: float, others: int, now: float, refill: float) -> None:
+        first = not self._refill
+        known = -inf if first else self._in_bucket(now)
+        freshest = self._told + refill * (now - self._told_at) + ROUNDING
+        if first or left <= freshest or now - self._told_at > STALE:
+            self._told, self._told_at = left, now
+            known = max(known, left - others)
+        self._left, self._at = min(known, left), now
+        self._refill, self._most, self._until = refill, left + refill * seconds, now + seconds
+
+    def _in_bucket(self, now: float) -> float:
+        return min(self._most, self._left + self._refill * (now - self._at))

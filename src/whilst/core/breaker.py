@@ -1,8 +1,9 @@
 """Has the other side broken down, so that calling on would only waste attempts?
 
-For a batch a breaker does not fail calls, it pauses them: half of at least 20 calls within 10 s failed, so nothing is
-started for 5 s; then one call probes. A probe that fails doubles the pause, up to 60 s; one that succeeds ends it.
-(Nygard, Release It!, 2007, has the pattern; there calls fail fast, here nothing is lost by waiting.)
+For a batch a breaker does not fail calls, it pauses them: of at least 20 calls within 10 s fewer than one in ten went
+well, so nothing is started for 2 s; then one call probes. A probe that fails doubles the pause, up to 60 s; one that
+succeeds ends it. (Nygard, Release It!, 2007, has the pattern; there calls fail fast, here nothing is lost by waiting.)
+A side that fails half of its calls does the other half, which no pause would have it do sooner.
 
 The 10 s slide: twenty failures after a thousand calls that went well in the same 10 s are no breakdown.
 """
@@ -13,10 +14,12 @@ from collections import deque
 from collections.abc import Hashable
 from math import inf
 
+from .waits import waits
+
 SPAN = 10.0  # seconds looked back
 LEAST = 20  # calls; fewer say nothing
-SHARE = 0.5
-FIRST_PAUSE = 5.0
+SHARE = 0.9  # of them that failed, or more: then it is down, and not only ill
+FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 60.0
 SLOT = 0.5  # seconds of failures that one sample stands for
 
@@ -65,7 +68,7 @@ class Breaker:
         self._sample(ended, now)
         ended_before, failed_before = self._before(now - SPAN)
         calls, failed = ended - ended_before, self._failed - failed_before
-        return calls >= LEAST and failed >= SHARE * calls and self._open(now)
+        return calls >= LEAST and failed > SHARE * calls and self._open(now)
 
     def succeeded(self, call: Hashable, ended: int) -> bool:
         """Take note of a success; return whether it was the probe, which closes the breaker: all begins anew."""
@@ -86,7 +89,7 @@ class Breaker:
 
     def _open(self, now: float) -> bool:
         self.opened += 1
-        self.open_until, self._probe = now + self._pause, None
+        self.open_until, self._probe = now if waits.off else now + self._pause, None
         return True
 
     def _sample(self, ended: int, now: float) -> None:

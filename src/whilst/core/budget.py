@@ -6,12 +6,21 @@ from math import exp, inf
 
 RESERVE = 10.0  # retries a second that a budget allows whatever the calls do
 MEMORY = 10.0  # seconds after which most of what successful calls earned for the budget is forgotten
+LEAST_TOLD = 0.5  # seconds; a wait for less is not worth a word
+MORE = 0.5  # the share that is named as a way out
 
 
 class Budget:
-    """Bounds retries to a share of the calls plus 10 a second; who finds it empty is told when to come."""
+    """Bounds retries to a share of the calls plus 10 a second; who finds it empty is told when to come.
 
-    __slots__ = ("_asked", "_calls", "_earned", "_free", "_share")
+    >>> budget = Budget(0.2, 0.0)
+    >>> [round(budget.withdraw(0, 0.0), 3) for _ in range(20)][-1]
+    2.0
+    >>> budget.words(1.0)
+    'waits for the retry budget (20 %)'
+    """
+
+    __slots__ = ("_asked", "_calls", "_earned", "_free", "_share", "_waited")
 
     def __init__(self, share: float, now: float) -> None:
         self._share = share
@@ -19,6 +28,7 @@ class Budget:
         self._calls = 0
         self._asked = now  # when `_earned` was last brought up to date
         self._free = now  # when the reserve has its next retry
+        self._waited = False
 
     def withdraw(self, calls: int, now: float, within: float = inf) -> float | None:
         """Take one retry out and return the seconds until it may be made; None if that is not less than `within`.
@@ -35,4 +45,22 @@ class Budget:
         if free - now >= within:
             return None
         self._free = free
+        self._waited = self._waited or free - now >= LEAST_TOLD
         return free - now
+
+    def words(self, now: float) -> str:
+        """Say that retries wait for it now; "" if none does. From any thread."""
+        waits = self._free - now >= LEAST_TOLD
+        return f"waits for the retry budget ({self._share:.0%})".replace("%", " %") if waits else ""
+
+    @property
+    def note(self) -> str:
+        """What a summary says if retries had to wait for it; "" if none had to."""
+        if not self._waited:
+            return ""
+        out = f"budget={MORE}" if self._share < MORE else "budget=None"
+        share = f"{self._share:.0%}".replace("%", " %")
+        return (
+            f"waits for the retry budget ({share}): retries are held to that share of the calls, plus {RESERVE:g} a "
+            f"second; Retry({out}) lets more of them through"
+        )

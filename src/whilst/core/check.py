@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import operator
-from typing import Any
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from .outcome import short
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def whole(parameter: str, value: Any, *, least: int) -> int:
     """Return a whole number of at least `least`."""
+    __tracebackhide__ = True
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -23,6 +30,7 @@ def whole(parameter: str, value: Any, *, least: int) -> int:
 
 def seconds(parameter: str, value: Any) -> float | None:
     """Return a positive, finite number of seconds, or None for None."""
+    __tracebackhide__ = True
     if value is None:
         return None
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
@@ -35,12 +43,53 @@ def seconds(parameter: str, value: Any) -> float | None:
 
 def flag(parameter: str, value: Any) -> bool:
     """Return a bool that is one."""
+    __tracebackhide__ = True
     if not isinstance(value, bool):
         raise TypeError(f"{parameter} must be True or False, got {value!r}")
     return value
 
 
-def not_callable(value: Any) -> str:
-    """Return what to say of something that should be callable."""
+def answered(function: F) -> F:
+    """Have what `function` does not take answered with the line that works, where people of other libraries type it.
+
+    Keywords that it does not have, and more or fewer values without a name than it takes; the rest goes its way.
+    """
+    owner, _, method = function.__qualname__.rpartition(".")
+    said, code, own = owner or method, function.__code__, int(bool(owner))
+    known = code.co_varnames[own : code.co_argcount + code.co_kwonlyargcount]
+    most = sys.maxsize if code.co_flags & inspect.CO_VARARGS else code.co_argcount
+    least = code.co_argcount - len(function.__defaults__ or ())
+    keywords = frozenset(known)
+
+    @functools.wraps(function)
+    def checked(*given: Any, **named: Any) -> Any:
+        __tracebackhide__ = True
+        if not keywords.issuperset(named):
+            from .habits import unknown_keyword
+
+            raise unknown_keyword(said, named, known)
+        if not least <= len(given) + len(named) or len(given) > most:
+            from .habits import unknown_position
+
+            error = unknown_position(said, given[own:], known)
+            if error is not None:
+                raise error
+        return function(*given, **named)
+
+    return cast("F", checked)
+
+
+def not_callable(value: Any, *, of_run: bool = True) -> str:
+    """Return what to say of something that should be callable; a coroutine is closed, as nobody will await it.
+
+    `of_run`: whether it stands where the function of a run does.
+    """
+    from .habits import not_a_function
+
     hint = "; give the function itself, without calling it" if hasattr(value, "__await__") else ""
-    return f"must be callable, got {short(value)} ({type(value).__name__}){hint}"
+    said = (
+        f"must be callable, got {short(value)} ({type(value).__name__}){hint}{not_a_function(value) if of_run else ''}"
+    )
+    if hasattr(value, "cr_frame") and hasattr(value, "close"):
+        value.close()
+    return said

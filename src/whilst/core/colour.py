@@ -27,6 +27,16 @@ def is_generator_function(fn: Callable[..., Any]) -> bool:
     return any(inspect.isgeneratorfunction(it) or inspect.isasyncgenfunction(it) for it in (bare, _call_method(bare)))
 
 
+def has_parameters(fn: Callable[..., Any]) -> bool:
+    """Whether it can be seen at a glance that a function takes something by place; most do."""
+    return type(fn) is types.FunctionType and fn.__code__.co_argcount > 0
+
+
+def needs_several(fn: Callable[..., Any]) -> bool:
+    """Whether it can be seen at a glance that a function needs more than one argument by place."""
+    return type(fn) is types.FunctionType and fn.__code__.co_argcount - len(fn.__defaults__ or ()) > 1
+
+
 def has_method(thing: object, name: str) -> bool:
     """Whether the class of `thing` has a special method, the way the interpreter looks for it."""
     return hasattr(type(thing), name)

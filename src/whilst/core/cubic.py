@@ -35,11 +35,11 @@ SURE = 32  # calls in such a period, so that it is long enough where the rate is
 PAUSES = 40  # such a period is at least so many Retry-Afters long, because each look above the limit costs one
 FADED = 4.0  # times the old limit without a cut: it is gone
 CATCH_UP = 0.005  # seconds of calls that a late timer may make up for; loops wake up to 1 ms late
-LEAST_GAP, MOST_GAP = 0.002, 5.0  # seconds between single calls in a silence
+LEAST_GAP, MOST_GAP = 0.002, 1.0  # seconds between single calls in a silence: with everything refused, one a second
 WIDER = 1.3  # from one such gap to the next: the end of a silence is known to a seventh of its length
 MATTERS = 0.1  # share of the time that a silence must take to say more than the rate just before it did
 MOST_CYCLE = 15.0  # seconds from silence to silence that a period waits for; an outage should be forgotten sooner
-LEAST_RATE = 0.01
+LEAST_RATE = 1.0  # a second: slower than that nothing is learned in the time that people wait
 RECENT = 0.5  # seconds; "just before" is the last one or two of these
 FEW_SLOTS = 3
 MOST_HITS = 0.8  # share of the refusals that must have met crowded moments
@@ -81,6 +81,11 @@ class Pace:
             FEW_SLOTS + 1
         )  # calls under a pace, by how many others were in flight when they were sent
         self._refusals = [0] * (FEW_SLOTS + 1)  # the same of those that were refused
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing but refusals comes back, so that only single calls are sent."""
+        return self._gap > 0.0
 
     def bound(self, now: float) -> None:
         """Hear that a call had to wait for the pace: the rate is what holds the run back."""

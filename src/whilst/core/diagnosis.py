@@ -28,6 +28,7 @@ from .evidence import (
 from .headers import advice_of
 from .verdicts import (
     BAD_TLS,
+    BROKEN,
     BUILTINS,
     DEFINITE,
     ERRNOS,
@@ -129,7 +130,10 @@ def _by_database_code(error: BaseException) -> Verdict | None:
 
 def _by_name(error: BaseException) -> Verdict | None:
     """Judge by a client's class that can mean one thing only."""
-    return DEFINITE.get(_known_name(error))
+    name = _known_name(error)
+    if name == "BadStatusLine":  # nothing at all where an answer should begin, as http.client quotes it, or no HTTP
+        return BROKEN if peek(error, "line") in ("", "''") else None
+    return DEFINITE.get(name)
 
 
 def _by_operating_system(error: BaseException) -> Verdict | None:

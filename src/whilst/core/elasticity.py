@@ -102,6 +102,11 @@ class Climb:
         self._best = 0.0
         self._hold(now)
 
+    def pause(self, until: float) -> None:
+        """Judge nothing by the time in which nothing is sent."""
+        self._skip_to = max(self._skip_to, until + self.latency)
+        self._began, self._count, self._took, self._full = -1.0, 0, 0.0, False
+
     def _judge(self, now: float) -> None:
         """Decide, if the window has seen enough."""
         elapsed = now - self._began

@@ -148,7 +148,7 @@ def headers_of(error: BaseException) -> dict[str, list[object]]:
         response = peek(it, "response")
         metadata = _item(_item(response, "ResponseMetadata"), "HTTPHeaders")
         for held in (peek(it, "headers"), peek(response, "headers"), metadata, called(it, "trailing_metadata")):
-            if headers := _collected(held):
+            if headers := collected(held):
                 return headers
     return {}
 
@@ -192,7 +192,28 @@ def _item(thing: object, key: str) -> Any:
         return None
 
 
-def _collected(held: Any) -> dict[str, list[object]]:
+def answer_of(response: object) -> tuple[dict[str, list[object]], int | None] | None:
+    """Return the headers of an answer of any client, names in lower case, and its status; None if it has no headers.
+
+    It may be the client's own object, botocore's dict, or the headers themselves.
+
+    >>> answer_of({"X-RateLimit-Remaining": "3"}), answer_of("an answer")
+    (({'x-ratelimit-remaining': ['3']}, None), None)
+    """
+    metadata = _item(response, "ResponseMetadata")
+    for holder in (response, peek(response, "response")):
+        if (headers := peek(holder, "headers")) is not None:
+            statuses = (peek(holder, name) for name in ("status_code", "status", "code"))
+            return collected(headers), next((it for it in statuses if is_a(it, int)), None)
+    if (headers := _item(metadata, "HTTPHeaders")) is not None:
+        status = _item(metadata, "HTTPStatusCode")
+        return collected(headers), status if is_a(status, int) else None
+    if isinstance(response, Mapping) or (is_a(response, (list, tuple)) and response):
+        return collected(response), None
+    return None
+
+
+def collected(held: Any) -> dict[str, list[object]]:
     """Return headers of any shape (mapping, multidict, message, pairs) by name, all values of a name together."""
     headers: dict[str, list[object]] = {}
     try:

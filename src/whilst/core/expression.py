@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .colour import name_of
-from .tree import Batched, Each, First, Node, Policed, Sequence, Step, Together, kind_name
+from .tree import Batched, Each, Fallback, First, Flatten, Node, Policed, Sequence, Step, Together, kind_name
 
 
 def show(node: Node) -> str:
@@ -16,23 +16,26 @@ def show(node: Node) -> str:
             return f"step({name_of(node.fn)}{policies})" if policies else name_of(node.fn)
         case Policed(inner):
             return f"step({show(inner)}{_shown(node)})"
-        case Sequence(parts) | First(parts):
+        case Sequence(parts) | First(parts) | Fallback(parts):
             return f"{kind_name(node)}({', '.join(show(part) for part in parts)})"
         case Together(parts, names):
             keys = [f"{name}=" for name in names] if names is not None else [""] * len(parts)
             inside = (key + show(part) for key, part in zip(keys, parts, strict=True))
             return f"together({', '.join(inside)})"
-        case Each(inner, concurrency, ordered, adaptive):
-            at_most = '"adaptive"' if adaptive else concurrency
-            return f"each({show(inner)}, concurrency={at_most}{'' if ordered else ', ordered=False'})"
-        case Batched(n, within):
-            return f"batched({n}{'' if within is None else f', within={within:g}'})"
-        case _:
-            return "flatten()"
+        case Each(inner, concurrency, ordered, adaptive, failures):
+            words = [show(inner), "concurrency=" + ('"adaptive"' if adaptive else str(concurrency))]
+            words += [] if ordered else ["ordered=False"]
+            words += [] if failures == "raise" else [f'failures="{failures}"']
+            return f"{kind_name(node)}({', '.join(words)})"
+        case Batched(n, within, by):
+            words = [str(n)] + ([] if within is None else [f"within={within:g}"])
+            return f"batched({', '.join(words + ([] if by is None else [f'by={name_of(by)}']))})"
+        case Flatten(concurrency):
+            return f"flatten({'' if concurrency == 1 else f'concurrency={concurrency}'})"
 
 
-def _shown(node: Step | Policed, executor: str = "auto", use: tuple[Any, ...] = (), hedge: bool = False) -> str:
-    parts = [f', executor="{executor}"'] if executor != "auto" else []
+def _shown(node: Step | Policed, executor: Any = "auto", use: tuple[Any, ...] = (), hedge: bool = False) -> str:
+    parts = [f', executor="{getattr(executor, "name", executor)}"'] if executor != "auto" else []
     parts += [f", timeout={node.timeout:g}"] if node.timeout is not None else []
     parts += [f", limit={limit!r}" for limit in node.limits]
     parts += [f", retry={node.retry!r}"] if node.retry is not None else []

@@ -15,11 +15,13 @@ _HOPELESS_ERRORS = (TypeError, NameError, AttributeError, ImportError, NotImplem
 FIRST_CALLS = 60
 SAME_AMONG_THEM = 50
 
+MOST_QUOTED = 500  # characters of a failure in the words that end a run
+
 LEAST_FINISHED = 100  # a share of fewer outcomes than this says nothing when the total is unknown
 
 
 class StopAfter(NamedTuple):
-    """Give up after `most` failures, or after `share` (0 to 1) of the total."""
+    """Give up after `most` failures, or after `share` (0 to 1) of the total; all of it is never too much."""
 
     most: int | None = None
     share: float | None = None
@@ -46,7 +48,7 @@ class StopAfter(NamedTuple):
         """Whether the run should give up now."""
         if self.most is not None:
             return failed >= self.most
-        if self.share is None:
+        if self.share is None or self.share >= 1.0:  # all of them: then there is nothing left to stop
             return False
         if total is not None:
             return failed >= max(1.0, self.share * total)
@@ -66,21 +68,22 @@ class SameFailure:
     __slots__ = ("_seen",)
 
     def __init__(self) -> None:
-        self._seen: Counter[str] = Counter()
+        self._seen: Counter[tuple[str, int]] = Counter()  # by name, and what tells long texts apart that begin alike
 
     def note(self, error: BaseException, called: int) -> str | None:
         """Take note of a failure, which ended the `called`-th call; return its name when it is clear that it stays."""
         if called > FIRST_CALLS:
             return None
-        name = _hopeless_name(error)
-        if not name:
+        words = _hopeless_name(error)
+        if not words:
             return None
-        self._seen[name] += 1
-        return name if self._seen[name] >= SAME_AMONG_THEM else None
+        name, key = words[:MOST_QUOTED], hash(words)
+        self._seen[name, key] += 1
+        return name if self._seen[name, key] >= SAME_AMONG_THEM else None
 
     def count(self, name: str) -> int:
         """Return how many of the first calls failed in the way of this name."""
-        return self._seen[name]
+        return max((count for (seen, _), count in self._seen.items() if seen == name), default=0)
 
     def remedy(self, name: str) -> str:
         """Return what would help against the failure of this name."""

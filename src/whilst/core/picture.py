@@ -5,8 +5,11 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-from .colour import is_async, is_generator_function, name_of
+from .colour import is_async, name_of
+from .signature import named_by_default
 from .tree import Batched, Each, Flatten, Node, Policed, Step, children, kind_name
+
+_WHEN_FAILED: dict[str, tuple[str, ...]] = {"raise": (), "skip": ("failures skipped",), "pass": ("failures passed on",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,7 @@ class Picture:
 
     Attributes:
         label: its key in the node above (`orders`), if that has names.
-        kind: `sequence`, `together`, `first`, `each`, `flatten`, `batched` or `step`.
+        kind: `sequence`, `together`, `first`, `fallback`, `each`, `filter`, `flatten`, `batched` or `step`.
         title: what stands first on its line: the function for a step, else the kind.
         facts: colour, executor and policies.
         parts: the nodes below.
@@ -29,6 +32,8 @@ class Picture:
 
     def __str__(self) -> str:
         return "\n".join(self._lines("", ""))
+
+    __repr__ = __str__
 
     def _lines(self, first: str, rest: str) -> list[str]:
         lines = [f"{first}{self._line()}"]
@@ -87,7 +92,8 @@ def picture(node: Node, label: str = "") -> Picture:
     parts = tuple(picture(child, key.removeprefix(".") if key.startswith(".") else "") for key, child in children(node))
     if isinstance(node, Each) and isinstance(node.step, Step):  # one line is enough for a stage with one function
         only = parts[0]
-        return Picture(label, "each", f"each {only.title}", (*_facts(node), *only.facts), ())
+        kind = kind_name(node)
+        return Picture(label, kind, f"{kind} {only.title}", (*_facts(node), *only.facts), ())
     return Picture(label, kind_name(node), _title(node), _facts(node), parts)
 
 
@@ -101,24 +107,31 @@ def _facts(node: Node) -> tuple[str, ...]:
     match node:
         case Step():
             return (*_colour(node), *_policies(node), *(f"{key} per {wanted.per}" for key, wanted in node.use))
-        case Each(_, concurrency, ordered, adaptive):
-            return ("adaptive" if adaptive else f"{concurrency} at once", *(() if ordered else ("unordered",)))
-        case Batched(n, within):
-            return (f"at most {n}", *(() if within is None else (f"within {within:g} s",)))
-        case Flatten():
-            return ("one level",)
+        case Each(_, concurrency, ordered, adaptive, failures):
+            facts = ("adaptive" if adaptive else f"{concurrency} at once", *(() if ordered else ("unordered",)))
+            return (*facts, *_WHEN_FAILED[failures])
+        case Batched(n, within, by):
+            facts = (f"at most {n}", *(() if within is None else (f"within {within:g} s",)))
+            return facts if by is None else (*facts, f"by {name_of(by)}()")
+        case Flatten(concurrency):
+            return ("one level", *(() if concurrency == 1 else (f"{concurrency} at once", "unordered")))
         case _:
             return ()
 
 
 def _colour(step: Step) -> tuple[str, ...]:
-    if is_generator_function(step.fn):
+    if step.is_generator:
         found: tuple[str, ...] = ("generator",)
+    elif step.elsewhere:
+        found = ("async" if is_async(step.fn) else "blocking", step.executor.name)
     elif is_async(step.fn):
         found = ("async",)
     else:
         found = ("blocking", "thread")
-    return found if step.takes_value else (*found, "takes no value")
+    if not step.takes_value:
+        return (*found, "takes no value")
+    default = named_by_default(step.fn)
+    return (*found, f"{default}= gets the value") if default else found
 
 
 def _policies(node: Step | Policed) -> tuple[str, ...]:
@@ -127,7 +140,7 @@ def _policies(node: Step | Policed) -> tuple[str, ...]:
         found = (*found, f"{node.retry.attempts} attempts")
     if isinstance(node, Step) and node.hedge:
         found = (*found, "hedged")
-    return (*found, *(f"limit {limit.terms}" for limit in node.limits if limit.terms != "adaptive"))
+    return (*found, *(f"limit {limit.terms}" for limit in node.limits if str(limit.terms) != "adaptive"))
 
 
 def _escaped(text: str) -> str:

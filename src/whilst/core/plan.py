@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from .equal import KeyOf
     from .failures import StopAfter
     from .retry import Retry
     from .tree import Node
 
-Executor = Literal["auto", "thread"]
+Named = Literal["auto", "thread", "process"]
+
+
+class Elsewhere(Protocol):
+    """Something that has calls made in other processes, and may be given as `executor=`."""
+
+    @property
+    def name(self) -> str:
+        """Return what plans call it."""
+        ...
+
+    @property
+    def default(self) -> int:
+        """Return how many calls are in flight at once where nobody says."""
+        ...
+
+    @property
+    def opens(self) -> frozenset[str]:
+        """Return the `per=` of resources that can be opened there."""
+        ...
+
+    def check(self, fn: Callable[..., Any], use: tuple[tuple[str, Any], ...] = ()) -> None:
+        """Refuse a function that cannot be sent there."""
+
+
+Executor: TypeAlias = "Named | Elsewhere"
+
+MOST_THREADS = 4000  # 16 KiB resident each; past that the scheduler is the bottleneck, not the waiting
 
 
 class Plan(NamedTuple):
@@ -24,7 +52,8 @@ class Plan(NamedTuple):
     deadline: float | None
     ordered: bool
     stop_after: StopAfter | None
-    on_threads: bool
+    executor: Any
+    """Where the calls are made: "loop", "thread", or an object as `lanes.executor.Executor` describes it."""
     total: int | None
     progress: bool | None
     name: str
@@ -32,8 +61,14 @@ class Plan(NamedTuple):
     retry: Retry | None = None
     limits: tuple[Any, ...] = ()
     """The limits that each call holds, in the order in which they were made."""
+    follows: tuple[Any, ...] = ()
+    """The limits that `concurrency` moves with."""
+    asked: int | None = None
+    """How many calls at once the user wants at most, if that was said."""
     run_ahead: int | None = None
     """How far the run reads ahead at first, where that is not `concurrency`."""
+    share: KeyOf | None = None
+    """What tells equal inputs by a key; those that are in flight at the same time share one call."""
     journal: Any = None
     subject: Any = None
     """What the user gave to be called, by which a journal knows it again."""
@@ -41,5 +76,34 @@ class Plan(NamedTuple):
     """The flow to call instead of `fn`, if it is one."""
     calls: int = 0
     """How many calls the steps of the flow may have in flight at once, all together."""
+    composed: bool = False
+    """Whether `fn` is made of steps, which heed by themselves what the other side says."""
+    observers: tuple[Any, ...] = ()
+    """What sees the run; see `engine.observer`."""
+    trace: str | None = None
+    """The file that the run is recorded to."""
     as_stream: bool = False
     """Whether `inputs` is one value whose outputs are streamed, instead of many inputs with one output each."""
+
+    def spent(self) -> Plan:
+        """Return what is left of a plan that runs: its names and numbers, and nothing of the user's."""
+        return self._replace(
+            fn=_nothing,
+            inputs=(),
+            context=_EMPTY,
+            retry=None,
+            limits=(),
+            follows=(),
+            share=None,
+            journal=None,
+            subject=None,
+            node=None,
+            observers=(),
+        )
+
+
+def _nothing(_: Any) -> None:
+    pass
+
+
+_EMPTY = contextvars.Context()

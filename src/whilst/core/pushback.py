@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from ..errors import Throttled
 from .diagnosis import Diagnosis, Kind, diagnose
 from .evidence import described_status, headers_of, host_of, is_a, leaves_of, peek, status_of
 from .headers import CAP, Advice, advice_of, capped
 from .retry_info import retry_delay
+from .verdicts import BUSY, SERVICE_CODES
+from .waits import waits
 
 __all__ = ["CAP", "Pushback", "described_status", "host_of", "pushback_of", "status_of"]
+
+Limits = Literal["surely", "perhaps", ""]
 
 
 class Pushback(NamedTuple):
@@ -38,7 +42,18 @@ class Pushback(NamedTuple):
         """Whether it tells how long, or how fast, so that others can keep to it."""
         return self.retry_after is not None or self.rate is not None
 
+    @property
+    def limits(self) -> Limits:
+        """Whether it says that there were too many calls (429, SlowDown); a 503 may say that the other side is ill."""
+        if self.reason.startswith("429") or self.reason.rpartition(" ")[2] in LIMITING_WORDS:
+            return "surely"
+        return "perhaps" if self.reason.startswith(BUSY_PERHAPS) else ""
 
+
+BUSY_PERHAPS: Final = tuple(str(status) for status in sorted(BUSY - {429}))
+LIMITING_WORDS: Final = frozenset(
+    {"RESOURCE_EXHAUSTED", *(code for code, verdict in SERVICE_CODES.items() if verdict[0] is Kind.THROTTLED)}
+)
 PUSHING: Final = frozenset({Kind.THROTTLED, Kind.REFUSED, Kind.TIMEOUT})
 
 
@@ -59,7 +74,10 @@ def pushback_of(error: BaseException, now: float) -> Pushback | None:
     True
     """
     found = (_pushback(diagnose(leaf), now) for leaf in leaves_of(error))
-    return max((it for it in found if it is not None), key=_weight, default=None)
+    most = max((it for it in found if it is not None), key=_weight, default=None)
+    if waits.off and most is not None and most.pauses:
+        return most._replace(retry_after=0.0, rate=None, window=None)
+    return most
 
 
 def _weight(pushback: Pushback) -> tuple[bool, float]:

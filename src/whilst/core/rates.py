@@ -14,6 +14,7 @@ from math import inf, isfinite
 from typing import Any, NamedTuple
 
 LATENESS = 0.005  # seconds that a call may come late without its rate losing them: timers are coarse
+SHARE = 0.005  # of what a rate gives in its period: so much may be saved up while another rate holds calls up
 BUCKETS = 256  # a quota remembers its calls in so many pieces of its window: late by 0.4 % of it, in bounded memory
 NEARLY = 1 + 1e-12  # weights are floats; their sums are off by less than this
 
@@ -53,15 +54,14 @@ def parse_rates(rate: str | Iterable[str]) -> tuple[Rate, ...]:
     if isinstance(rate, str):
         return (_parse(rate),)
     if isinstance(rate, (bool, int, float, bytes)) or not isinstance(rate, Iterable):
-        raise TypeError(f"rate must be text, got {rate!r}; a number alone does not say per what\n  try: {EXAMPLES}")
+        line = f'rate="{rate}/s" or rate="{rate}/min"' if type(rate) in (int, float) else EXAMPLES
+        raise TypeError(f"rate must be text, got {rate!r}; a number alone has no unit of time\n  try: {line}")
     rates = sorted((_parse(each) for each in rate), key=lambda each: each.period)
     if not rates:
         raise ValueError(f"rate must name at least one rate, got {rate!r}\n  try: {EXAMPLES}, or leave it out")
     for shorter, longer in itertools.pairwise(rates):
         if shorter.period == longer.period:
-            raise ValueError(
-                f"rate has two answers for one period: {shorter} and {longer}\n  try: the smaller of the two alone"
-            )
+            raise ValueError(f"rate has two values for one period: {shorter} and {longer}\n  try: only the smaller one")
     return tuple(rates)
 
 
@@ -81,14 +81,15 @@ class Gcra:
     0.075
     """
 
-    __slots__ = ("_burst", "_due", "_interval", "_last", "_tolerance")
+    __slots__ = ("_burst", "_due", "_interval", "_last", "_period", "_saved", "_tolerance")
 
     def __init__(self, rate: Rate, burst: int = 1) -> None:
         self._burst = burst
-        self._interval = self._tolerance = 0.0
+        self._interval = self._tolerance = self._period = 0.0
         self._set(rate)
         self._due = -inf  # when the cells taken so far are used up; in the literature: theoretical arrival time
         self._last = -inf
+        self._saved = 0.0  # seconds of cells that were not taken because of something else
 
     @property
     def most_at_once(self) -> float:
@@ -114,6 +115,8 @@ class Gcra:
         """Count a call that starts now, or several of this weight together."""
         self._due = (self._due if self._due > now else now) + weight * self._interval
         self._last = now
+        if self._saved:
+            self._spend(now)
 
     def take_one(self, now: float, weight: float = 1.0) -> bool:
         """Count a call that starts now, if it may: `delay` and `take` in one step."""
@@ -122,7 +125,36 @@ class Gcra:
             return False
         self._due = (due if due > now else now) + weight * self._interval
         self._last = now
+        if self._saved:
+            self._spend(now)
         return True
+
+    def held(self, since: float, now: float, most: float) -> None:
+        """Take note that from `since` until now something else than this rate held calls up.
+
+        What the rate gave meanwhile is saved up, at most `most` cells, and makes up for calls that come too soon later:
+        else two limits that both bind would lose what each of them lets pass while it waits for the other.
+        """
+        lost = now - (self._due if self._due > since else since)
+        if lost > 0.0:
+            self._saved = min(self._saved + lost, most * self._interval)
+            self._due = now
+
+    def rest(self) -> None:
+        """Forget what was saved up."""
+        self._saved = 0.0
+
+    @property
+    def share(self) -> float:
+        """How many cells may be saved up while another rate holds calls up: see `SHARE`."""
+        return SHARE * self._period / self._interval
+
+    def _spend(self, now: float) -> None:
+        ahead = self._due - now
+        if ahead > 0.0:
+            spent = ahead if ahead < self._saved else self._saved
+            self._due -= spent
+            self._saved -= spent
 
     def undo(self, taken: float, weight: float = 1.0) -> None:
         """Forget a call that was counted at the time `taken` and never started.
@@ -131,11 +163,39 @@ class Gcra:
         """
         if self._last <= taken:
             self._due -= weight * self._interval
+            if self._due < self._last:  # it had been saved up
+                self._saved += self._last - self._due
+                self._due = self._last
 
     def change(self, rate: Rate, now: float) -> None:
         """Go on at another pace."""
         self._set(rate)
         self._due = min(self._due, now + self._interval)
+
+    def become(self, rate: Rate, burst: int, now: float) -> None:
+        """Go on at another pace, at which what was taken before is paid off; what was saved up is gone."""
+        cells = max(0.0, self._due - now) / self._interval
+        self._burst = burst
+        self._set(rate)
+        self._saved = 0.0
+        if cells:
+            self._due = now + cells * self._interval
+
+    def correct(self, more: float, now: float) -> None:
+        """Take note that a call which was counted cost `more` than that, or less.
+
+        What is given back is owed to the next calls: what is left over, once they need not wait, is saved up, but no
+        more than a hundredth of a period's, or what this one call gives.
+        """
+        due = self._due + more * self._interval
+        if more < 0.0 and due < now:
+            over = min(now - due, -more * self._interval)
+            most = SHARE * self._period
+            self._saved = max(self._saved, min(self._saved + over, most))
+            due += over
+        self._due = due
+        if more > 0.0:
+            self._spend(now)
 
     def idle(self, now: float) -> bool:
         """Whether a new one would give the same answers."""
@@ -147,7 +207,7 @@ class Gcra:
         self._last += seconds
 
     def _set(self, rate: Rate) -> None:
-        self._interval = rate.period / rate.amount
+        self._interval, self._period = rate.period / rate.amount, rate.period
         # a ten-thousandth more, or rounding would hold back the last call of a burst
         self._tolerance = max((self._burst - 1) * 1.0001 * self._interval, LATENESS)
 
@@ -174,23 +234,23 @@ class Quota:
         self._buckets: deque[list[float]] = deque()  # [time of the first call, of the last, their weight]
 
     def delay(self, now: float, weight: float = 1.0) -> float:
-        """Return the seconds until a call may start; infinite for one heavier than the whole quota."""
+        """Return the seconds until a call may start; one heavier than the quota starts when all of that is there."""
         self._expire(now)
-        excess = self._used + weight - self._most
+        excess = self._used + min(weight, self._most) - self._most
         if excess <= 0.0 or not weight:
             return 0.0
         for _, last, spent in self._buckets:
             excess -= spent
             if excess <= 0.0:
                 return last + self._period - now
-        return inf
+        return self._buckets[-1][1] + self._period - now if self._buckets else 0.0
 
     def room(self, most: int, now: float, weight: float = 1.0) -> int:
         """Return how many calls of this weight, up to `most`, may start now."""
         if not weight:
             return most
         self._expire(now)
-        if self._used + weight - self._most > 0.0:  # as in `delay`
+        if self._used + min(weight, self._most) - self._most > 0.0:  # as in `delay`
             return 0
         return min(most, max(1, int((self._most - self._used) / weight)))
 
@@ -216,6 +276,26 @@ class Quota:
                 self._used -= weight
                 if bucket[2] <= 0.0:
                     del self._buckets[place]
+                return
+
+    def become(self, rate: Rate) -> None:
+        """Allow another amount in the same period."""
+        self._most = rate.amount * NEARLY
+
+    @property
+    def period(self) -> float:
+        """How many seconds its window has."""
+        return self._period
+
+    def correct(self, more: float, taken: float) -> None:
+        """Take note that a call which was counted at the time `taken` cost `more` than that, or less."""
+        if more < 0.0:
+            self.undo(taken, -more)
+            return
+        for bucket in reversed(self._buckets):
+            if bucket[0] <= taken:
+                bucket[2] += more
+                self._used += more
                 return
 
     def idle(self, now: float) -> bool:

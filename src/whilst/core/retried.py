@@ -16,12 +16,22 @@ from .evidence import chain_of, is_a, peek
 LIBRARIES: Final = frozenset(
     {"tenacity", "stamina", "backoff", "retry", "retry2", "retrying", "opnieuw", "riprova", "aiohttp_retry"}
 )
+OWN: Final = "whilst.retrying"
+"""Where our own decorator wraps functions."""
 RETRY_ERRORS: Final = {
     "tenacity": "tenacity",
     "requests": "urllib3",
     "google": "google.api_core",
     "retrying": "retrying",
 }
+SILENT: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, set})  # of which nothing can be seen
+OFF: Final = {
+    "botocore": 'Config(retries={"total_max_attempts": 1})',
+    "urllib3": "Retry(total=0)",
+    "openai": "max_retries=0",
+    "anthropic": "max_retries=0",
+}
+"""How a client's own retries are turned off."""
 MOST_LAYERS = 32
 MOST_FRAMES = 256
 
@@ -41,6 +51,8 @@ def retries_of(fn: object) -> str:
         for name in (module("__name__") if callable(module) else None, type(layer).__module__):
             if (package := _package(name)) in LIBRARIES:
                 return package
+            if name == OWN:
+                return "whilst.Retry"
         if callable(peek(layer, "retry_with")) and peek(layer, "retry") is not None:  # tenacity's mark, wrapped again
             return "tenacity"
     return ""
@@ -56,6 +68,40 @@ def retried_inside(error: BaseException) -> str:
         if found := _by_class(it) or _by_answer(it) or _by_request(it) or _by_frames(it):
             return found
     return ""
+
+
+def retried_before(value: object) -> tuple[str, int]:
+    """Return which client tried a call again by itself before this answer came, and how often; ("", 0) for none.
+
+    It is seen where the client's own answer is returned: botocore's dict, the response of requests and urllib3, the raw
+    response of openai and anthropic. What a function made of such an answer tells nothing.
+
+    >>> retried_before({"Buckets": [], "ResponseMetadata": {"RetryAttempts": 3}})
+    ('botocore', 3)
+    >>> retried_before({"id": 25})
+    ('', 0)
+    """
+    kind = type(value)
+    if kind in SILENT:
+        return "", 0
+    if kind is dict:
+        metadata = cast("dict[str, Any]", value).get("ResponseMetadata")
+        attempts = cast("dict[str, Any]", metadata).get("RetryAttempts") if is_a(metadata, dict) else None
+        return ("botocore", attempts) if is_a(attempts, int) and attempts > 0 else ("", 0)
+    package = _package(kind.__module__)
+    if package in ("requests", "urllib3"):
+        answer = peek(value, "raw") if package == "requests" else value
+        return ("urllib3", count) if (count := _steps_of(answer)) else ("", 0)
+    if package in ("openai", "anthropic") and is_a(taken := peek(value, "retries_taken"), int) and taken > 0:
+        return package, taken
+    return "", 0
+
+
+def _steps_of(answer: object) -> int:
+    """Return how often urllib3 tried again before it gave this answer; a redirect is no retry."""
+    history = peek(peek(answer, "retries"), "history")
+    steps = cast("tuple[object, ...]", history)[:MOST_LAYERS] if is_a(history, tuple) else ()
+    return sum(peek(step, "redirect_location") is None for step in steps)
 
 
 def _layers(fn: object) -> Iterator[object]:
@@ -87,12 +133,7 @@ def _by_answer(error: BaseException) -> str:
         metadata = cast("dict[str, Any]", response).get("ResponseMetadata")
         attempts = cast("Mapping[str, Any]", metadata).get("RetryAttempts") if is_a(metadata, dict) else None
         return "botocore" if is_a(attempts, int) and attempts > 0 else ""
-    for answer in (response, peek(response, "raw")):
-        history = peek(peek(answer, "retries"), "history")
-        steps = cast("tuple[object, ...]", history)[:MOST_LAYERS] if is_a(history, tuple) else ()
-        if any(peek(step, "redirect_location") is None for step in steps):  # a redirect is no retry
-            return "urllib3"
-    return ""
+    return "urllib3" if _steps_of(response) or _steps_of(peek(response, "raw")) else ""
 
 
 def _by_request(error: BaseException) -> str:
@@ -113,6 +154,8 @@ def _by_frames(error: BaseException) -> str:
         module = frame.f_globals.get("__name__")
         if (package := _package(module)) in LIBRARIES:
             return package
+        if module == OWN:
+            return "whilst.Retry"
         if module == "urllib3.connectionpool" and frame.f_code.co_name == "urlopen":  # which calls itself to try again
             sends.add(id(frame))  # raised anew where it was caught, one call has the same frame twice
     return "urllib3" if len(sends) > 1 else ""

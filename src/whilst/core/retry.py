@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
-from .check import whole
+from ..errors import UnwantedValue
+from .check import answered, whole
+from .colour import name_of
+from .evidence import leaves_of
+from .judge import check_judge, close_awaitable
 from .outcome import short
 from .pushback import Pushback
 from .transient import transient
 
-THROTTLED_BASE = 1.0  # seconds; a side that said "slower" is given ten times the ordinary first wait
+if TYPE_CHECKING:
+    from .events import AttemptFailed
+
+THROTTLED_BASE = 1.0  # seconds; a side that said "slower", and not when, is given ten times the ordinary first wait
 
 Judge: TypeAlias = (
     "type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool | float | None]"
@@ -21,39 +28,10 @@ Judge: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """When a failed call is called again. A retry that waits holds no permit, no lane and no thread.
+    """When a failed call is called again: the decision, without the wait. Users have `retrying.Retry`, which is one.
 
-    Waits are random between 0 and min(cap, base * 2^k) for the k-th retry ("full jitter", Brooker, AWS Architecture
-    Blog 2015), at least as long as a Retry-After asks for, and start from 1 s when the other side said that it has
-    too much to do. What is no failure to retry ends at the first attempt.
-
-    Args:
-        attempts: calls for one input at most; the first one counts.
-        on: which failures: exception types, or a function of the exception that returns True, False (or None), or
-            the seconds to wait instead of the jitter. Default `whilst.transient`: connections, timeouts, 408, 425,
-            429 and 5xx; never a programming error or a 401.
-        base: seconds, the most that the first wait may take.
-        cap: seconds, the most that any wait may take unless the other side asks for more.
-        total: seconds for one input over all its attempts and waits, from the first call; then the attempt in flight
-            ends like one past its `timeout`, and none follows.
-        budget: retries may be at most this share of the calls, plus 10 a second, over some ten seconds (the budget of
-            Twitter's Finagle); a retry without budget waits for it. None: no budget.
-        breaker: when half of at least 20 calls failed within 10 s in a way worth a retry, nothing is started for 5 s,
-            then one call probes; each failed probe doubles the pause, up to 60 s.
-
-    Raises:
-        TypeError, ValueError: at construction, when a value cannot be meant.
-
-    >>> import whilst
-    >>> tries = iter([ConnectionError("reset"), "fine"])
-    >>> def fetch(_):
-    ...     answer = next(tries)
-    ...     if isinstance(answer, Exception):
-    ...         raise answer
-    ...     return answer
-    >>> [outcome] = whilst.map(fetch, ["page"], retry=whilst.Retry(attempts=3, base=0.001)).outcomes()
-    >>> outcome.value, outcome.attempts
-    ('fine', 2)
+    >>> Retry(attempts=3).wait(ConnectionError(), attempt=2, draw=0.5, pushback=None)
+    0.1
     """
 
     attempts: int = 5
@@ -63,29 +41,39 @@ class Retry:
     total: float | None = None
     budget: float | None = 0.2
     breaker: bool = True
+    on_value: Callable[[Any], bool | float | None] | None = None
+    on_retry: Callable[[AttemptFailed], object] | None = None
 
     def __post_init__(self) -> None:
+        if callable(self.attempts):
+            raise TypeError("the decorator needs parentheses\n  try: @whilst.Retry(attempts=5)")
         whole("attempts", self.attempts, least=1)
         _check_judge(self.on)
         _number("base", self.base, "seconds")
         _number("cap", self.cap, "seconds")
         if self.cap < self.base:
-            raise ValueError(f"cap must be at least base: the waits would be shorter than the first, got {self.cap!r}")
+            raise ValueError(
+                f"cap must be at least base, or the longest wait would be shorter than the first, got {self.cap!r}"
+            )
         if self.total is not None and not _number("total", self.total, "seconds"):
             raise ValueError("total must be more than 0 seconds, got 0")
         if self.budget is not None:
             _number("budget", self.budget, "a share of the calls")
         if not isinstance(self.breaker, bool):
             raise TypeError(f"breaker must be True or False, got {self.breaker!r}")
+        if self.on_value is not None:
+            check_judge("on_value", self.on_value, of="value")
+        if self.on_retry is not None:
+            check_judge("on_retry", self.on_retry, of="event")
 
     @classmethod
-    def of(cls, given: object) -> Retry | None:
+    def of(cls, given: object) -> Self | None:
         """Read what `retry=` was given: a number of attempts, a Retry, or None.
 
         >>> Retry.of(3).attempts, Retry.of(None)
         (3, None)
         """
-        if given is None or isinstance(given, Retry):
+        if given is None or isinstance(given, cls):
             return given
         if isinstance(given, bool) or not isinstance(given, int):
             raise TypeError(
@@ -108,21 +96,68 @@ class Retry:
             return None
         if verdict is not True:
             return verdict
-        base = self.base if pushback is None or pushback.timeout else max(self.base, min(THROTTLED_BASE, self.cap))
-        jitter = draw * min(self.cap, base * 2.0 ** min(attempt - 1, 60))
         asked = pushback.retry_after if pushback is not None else None
+        patient = pushback is not None and not asked and not pushback.timeout
+        base = max(self.base, min(THROTTLED_BASE, self.cap)) if patient else self.base
+        jitter = draw * min(self.cap, base * 2.0 ** min(attempt - 1, 60))
         return jitter if asked is None else asked + jitter
 
+    def unwanted(self, value: Any) -> UnwantedValue | None:
+        """Return the failure that a value is which `on_value` does not want; None for one that is as it should be.
+
+        Never raises: a judge that does so itself makes a failure of the value, without another attempt.
+        """
+        judge = self.on_value
+        if judge is None:
+            return None
+        verdict: bool | float | None = None
+        broken: Exception | None = None
+        try:
+            verdict = _verdict("on_value", judge(value))
+        except Exception as error:
+            broken = error
+        if broken is None and (verdict is None or verdict is False):
+            return None
+        name = f"Retry(on_value={name_of(judge)})"
+        if broken is None:
+            said = f"{name} does not want {short(value)}"
+        else:
+            said = f"{name} itself raised {short(broken, 300)} for {short(value)}"
+        unwanted = UnwantedValue(said, value)
+        unwanted.__cause__ = broken
+        unwanted._verdict = self, False if broken is not None or verdict is None else verdict
+        return unwanted
+
     def _judged(self, error: Exception) -> bool | float | None:
+        if isinstance(error, UnwantedValue) and error._verdict is not None and error._verdict[0] is self:
+            return error._verdict[1]
         on = self.on
         if isinstance(on, (type, tuple)):
-            return isinstance(error, on)
-        verdict = on(error)
-        if verdict is None or isinstance(verdict, bool):
-            return verdict
-        if isinstance(verdict, (int, float)) and isfinite(verdict) and verdict >= 0:
-            return float(verdict)
-        raise ValueError(f"Retry(on=…) must return True, False, None or seconds of at least 0, got {short(verdict)}")
+            kinds = cast("type[BaseException] | tuple[type[BaseException], ...]", on)
+            return isinstance(error, kinds) or _consists_of(error, kinds)
+        return _verdict("on", on(error))
+
+
+if not TYPE_CHECKING:  # a type checker knows its keywords by itself
+    Retry.__init__ = answered(Retry.__init__)
+
+
+def _verdict(parameter: str, answer: Any) -> bool | float | None:
+    """Return what a judge of the user's answered; seconds as a float."""
+    if close_awaitable(answer):
+        raise TypeError(f"Retry({parameter}=…) must answer at once, it returned {short(answer)}: it cannot be async")
+    if answer is None or isinstance(answer, bool):
+        return answer
+    if isinstance(answer, (int, float)) and isfinite(answer) and answer >= 0:
+        return float(answer)
+    raise ValueError(
+        f"Retry({parameter}=…) must return True, False, None or seconds of at least 0, got {short(answer)}"
+    )
+
+
+def _consists_of(error: Exception, kinds: type[BaseException] | tuple[type[BaseException], ...]) -> bool:
+    """Whether an error is a group, and every member of it is of these kinds, as `transient` judges groups."""
+    return isinstance(error, BaseExceptionGroup) and all(isinstance(leaf, kinds) for leaf in leaves_of(error))
 
 
 def _check_judge(on: Any) -> None:
@@ -134,6 +169,7 @@ def _check_judge(on: Any) -> None:
             f"on must be exception types or a function of the exception, got {short(cast('object', on))}\n"
             "  try: on=ConnectionError, on=(ConnectionError, TimeoutError), or on=lambda error: …"
         )
+    check_judge("on", on, of="error")
 
 
 def _number(parameter: str, value: object, of: str) -> float:

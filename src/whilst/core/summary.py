@@ -4,32 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .account import BUSY, shares
+from .timings import NO_TIMINGS, Slow, Snapshot, Times
+
+if TYPE_CHECKING:
+    from .advice import Advice
+
+BUSY_CPU = 0.85  # of a processor; calls that keep one so busy do not wait, and cannot be told from their waits
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NO_LEVELS: Mapping[int, tuple[float, int]] = MappingProxyType({})
 
 
 class Summary(NamedTuple):
     """What a run has done so far; a frozen snapshot.
 
     Attributes:
-        name: what the run is called (the function's name unless `name=` said otherwise).
-        total: how many inputs there will be, where that is known.
+        name: the name of the run: `name=`, or the name of the function.
+        total: how many inputs there will be, if that is known.
         ok, failed: outcomes so far.
         in_flight: calls that are running now.
-        abandoned: blocking calls still running although the run has given them up (a thread cannot be stopped).
+        abandoned: blocking calls that still run although the run waits for them no longer (a thread cannot be stopped).
         left_behind: where those calls are, one line each.
         elapsed: seconds from the first iteration to now, or to the end.
         concurrency: how many calls may be in flight at once.
         failures: how many failures of each kind (an HTTP status such as "429", else the exception's class).
         done: whether the run has ended.
         recalled: outcomes that came from the journal instead of a call; they count in ok and failed too.
-        retried: attempts beyond the first ones.
+        retried: attempts after the first one of each input.
         hedged: second calls beside late ones.
         waiting: inputs that wait for another attempt.
         rejected: calls that were answered with "slower" (429, 503, refused connections).
-        paused: seconds until calls go on, where all of them are held up: the other side asked for it, or a breaker is
-            open.
-        stopping: whether nothing new is started any more: the run was told to end, or has ended.
-        notes: what else a reader should know: breakers that opened, headers that were not believed, double retries.
+        paused: seconds until calls go on, if all are paused: the other side asked for it, or a breaker is open.
+        stopping: whether nothing new is started any more, because the run was told to end, or has ended.
+        held: why calls wait now, in words: which key is paused, for how long and why; retries that wait for their
+            budget.
+        notes: what else you should know: breakers that opened, headers that were ignored, retries inside retries.
+        lane_time: seconds of all lanes, by what they were spent on; they add up to lanes x time. `account` has the
+            shares; docs/where-the-time-goes.md explains the reasons.
+        peak: the largest number of calls in flight at once.
+        called: calls that have ended.
+        cpu: processor seconds of the whole process during the run.
+        hanging: the calls that have been in flight the longest, if that is a second or more, the oldest first.
+        retry_waits: seconds that inputs waited for another attempt, by reason: "backoff", "retry_after", "budget".
+        step_time: for a flow, seconds that inputs spent at each step, by its path and by the reason; see `steps`.
+        join_time: for each `together` of a flow, by its path: how many seconds the other branches waited for which one.
+        stage_time: for a flow with stages, the `lane_time` of each stage, by its path; see `stages`.
+        workers: for each worker process or node, by its name, how many calls it made, for how many seconds; else empty.
+        levels: throughput by the number of lanes, if that changed: lanes to (seconds, calls ended).
+        bounded: the name of the limit that allows no more calls at once than there are lanes; else "".
+        timings: the data for `times`.
+        shared: outcomes of inputs that shared the call of an equal one; they count in ok and failed too.
 
     >>> import whilst
     >>> run = whilst.map(abs, [-1, 2])
@@ -57,6 +84,21 @@ class Summary(NamedTuple):
     paused: float = 0.0
     stopping: bool = False
     notes: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    lane_time: Mapping[str, float] = _NOTHING
+    peak: int = 0
+    called: int = 0
+    cpu: float = 0.0
+    hanging: tuple[Slow, ...] = ()
+    retry_waits: Mapping[str, float] = _NOTHING
+    step_time: Mapping[str, Mapping[str, float]] = _NOTHING
+    join_time: Mapping[str, Mapping[str, float]] = _NOTHING
+    stage_time: Mapping[str, Mapping[str, float]] = _NOTHING
+    workers: Mapping[str, Mapping[str, Any]] = _NOTHING
+    levels: Mapping[int, tuple[float, int]] = _NO_LEVELS
+    timings: Snapshot = NO_TIMINGS
+    shared: int = 0
+    bounded: str = ""
 
     @property
     def finished(self) -> int:
@@ -68,13 +110,119 @@ class Summary(NamedTuple):
         """Outcomes a second since the start."""
         return self.finished / self.elapsed if self.elapsed > 0 else 0.0
 
-    def __str__(self) -> str:
+    @property
+    def account(self) -> dict[str, float]:
+        """Shares of the lane-time, by what it was spent on, the largest first; they add up to 1.
+
+        Reasons are "busy", "source", "consumer", "limit: rate=100/s" and so on by name, "pushback", "paused",
+        "retries", "journal", "order", "start" and "tail".
+
+        >>> import time, whilst
+        >>> run = whilst.map(time.sleep, [0.05] * 4, concurrency=2)
+        >>> _ = run.list()
+        >>> next(iter(run.summary().account))
+        'busy'
+        """
+        return shares(self.lane_time)
+
+    @property
+    def times(self) -> Times:
+        """How long calls took: percentiles, and the slowest inputs."""
+        return self.timings.times(self.called)
+
+    @property
+    def sequential(self) -> float:
+        """Seconds of all calls in sum: what the run would have taken one by one."""
+        if self.step_time:  # an input's own time has its waits for permits in it
+            return sum(spent.get(BUSY, 0.0) for spent in self.step_time.values())
+        return self.times.mean * self.called
+
+    @property
+    def worked(self) -> float:
+        """How many of these seconds this process computed."""
+        return min(self.cpu, self.sequential)
+
+    @property
+    def waited(self) -> float:
+        """How many of these seconds a call waited."""
+        return self.sequential - self.worked
+
+    @property
+    def speedup(self) -> float | None:
+        """How many times as fast the run was as its calls one by one; None if they computed more than they waited."""
+        if self.elapsed <= 0 or self.sequential <= 0 or self.cpu >= BUSY_CPU * self.elapsed:
+            return None
+        return self.sequential / self.elapsed
+
+    @property
+    def best_speedup(self) -> float | None:
+        """The same, if every lane had been busy all the time."""
+        if self.speedup is None or self.stage_time:  # of stages each has its own number of lanes
+            return None
+        longest = 0.0 if self.step_time else self.times.longest  # which has waits for permits in it
+        least = max(longest, self.sequential / max(1, self.concurrency), self.cpu)
+        return max(self.speedup, self.sequential / least) if least > 0 else None
+
+    @property
+    def steps(self) -> dict[str, dict[str, float]]:
+        """For a flow, the share of the inputs' time at each step, by its path and by what it was spent on."""
+        total = sum(sum(spent.values()) for spent in self.step_time.values())
+        return {
+            path: {reason: seconds / total for reason, seconds in sorted(spent.items(), key=lambda it: -it[1])}
+            for path, spent in self.step_time.items()
+            if total > 0 and spent
+        }
+
+    @property
+    def stages(self) -> dict[str, dict[str, float]]:
+        """For a flow with stages, the `account` of each stage, by its path."""
+        return {path: shares(spent) for path, spent in self.stage_time.items()}
+
+    @property
+    def advice(self) -> tuple[Advice, ...]:
+        """What would make such a run faster: at most three pieces of advice, each with its evidence."""
+        from .advising import advice_on
+
+        return advice_on(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all attributes as types of JSON, by their names; docs/summary.schema.json is the schema.
+
+        >>> import whilst
+        >>> run = whilst.map(abs, [-1, 2])
+        >>> _ = run.list()
+        >>> run.summary().to_dict()["ok"]
+        2
+        """
+        from .telling import as_dict
+
+        return as_dict(self)
+
+    @property
+    def line(self) -> str:
+        """The counts in one line."""
         done = f"{self.ok:,} ok"
         if self.failed:
             done += f", {self.failed:,} failed ({kinds_of(self.failures)})"
         of = f" of {self.total:,}" if self.total is not None and self.total != self.finished else ""
         took = f"{done}{of} in {self.elapsed:.2f} s ({self.rate:,.0f}/s)"
         return f"{self.name}: {', '.join([took, *efforts(self), *pending(self)])}"
+
+    def __str__(self) -> str:
+        from .telling import told
+
+        return told(self)
+
+    def __repr__(self) -> str:
+        return f"<Summary of {self.line}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        from .telling import as_html
+
+        return as_html(self)
 
 
 # The words that everything says of a run: its summary, the live line, the last message of a command.
@@ -95,6 +243,8 @@ def efforts(now: Summary) -> list[str]:
     said: list[str] = []
     if now.recalled:
         said.append(f"{now.recalled:,} of them from the journal")
+    if now.shared:
+        said.append(f"{now.shared:,} shared the call of an equal input")
     if now.retried:
         said.append(f"{now.retried:,} {'retry' if now.retried == 1 else 'retries'}")
     if now.hedged:
@@ -111,8 +261,7 @@ def pending(now: Summary) -> list[str]:
         said.append(f"{now.in_flight:,} in flight")
     if now.waiting:
         said.append(f"{now.waiting:,} to be tried again")
-    if now.paused >= 0.5:
-        said.append(f"paused for {now.paused:,.0f} s")
+    said += now.held
     if now.abandoned:
         inside = f": {'; '.join(now.left_behind[:3])}" if now.left_behind else ""
         said.append(f"{now.abandoned:,} left behind{inside}")

@@ -7,7 +7,16 @@ from math import inf
 from typing import Literal, Protocol
 
 from .allowance import Allowance
+from .costs import Cost, Scale
+from .learned import Learned
 from .rates import Gcra, Quota, Rate
+from .suspicion import Suspicion
+
+SILENCE, LONGEST_SILENCE, LONGER = (
+    0.25,
+    1.0,
+    1.3,
+)  # seconds from a refusal that does not say when; each probe waits longer
 
 Verdict = Literal["ok", "failed", "rejected"]
 
@@ -41,6 +50,10 @@ class Controller(Protocol):
         """Note that the other side refused a call."""
         ...
 
+    def paused(self, until: float) -> None:
+        """Note that nothing starts until then, because a refusal said so."""
+        ...
+
     def failed(self, sent: float, now: float, in_flight: int) -> None:
         """Note that a call failed for reasons of its own."""
         ...
@@ -54,6 +67,7 @@ class Throttle:
         rates: shortest period first, as `parse_rates` gives them; the first paces, the others are quotas.
         burst: how many calls may start at once at the first rate.
         adaptive: makes the controller that finds the concurrency, which then has none of its own.
+        lanes: calls that are made at once at most, for a reason of their own; None if there is none.
 
     >>> throttle = Throttle(concurrency=1)
     >>> throttle.take(0.0)
@@ -69,15 +83,25 @@ class Throttle:
         "_advised",
         "_advised_until",
         "_allowance",
+        "_full_at",
+        "_given",
+        "_lanes",
+        "_learned",
         "_pace",
         "_plain",
         "_rates",
         "_room",
+        "_silence",
+        "_suspicion",
+        "began",
         "controller",
+        "full_since",
         "in_flight",
         "pause_until",
         "rejected",
+        "scale",
         "started",
+        "stopped",
     )
 
     def __init__(
@@ -86,14 +110,28 @@ class Throttle:
         rates: tuple[Rate, ...] = (),
         burst: int = 1,
         adaptive: Callable[[], Controller] | None = None,
+        *,
+        lanes: int | None = None,
     ) -> None:
+        self.began: float = inf
+        """When the first call began, as far as that was noted."""
+        self.full_since: float = inf
+        """Since when something else than its own pace has held calls up, as far as `LimitSet` notes it."""
         self.in_flight: int = 0
         self.started: int = 0
         self.rejected: int = 0
         self.pause_until: float = -inf
         self.controller: Controller | None = adaptive() if adaptive is not None else None
         self._adaptive = adaptive
-        self._room = inf if concurrency is None else concurrency
+        self._lanes = inf if lanes is None else lanes
+        self.scale: Scale | None = None
+        """What calls cost indeed for what they are thought to, once one has told."""
+        self.stopped: bool = False
+        """Whether nothing starts because somebody said so; see `stop`."""
+        self._given: float
+        self._room: float  # as given; nothing can start while there is less than none
+        self._full_at: float
+        self.allow_at_once(concurrency)
         self._pace = Gcra(rates[0], burst) if rates else None
         self._rates: tuple[Gcra | Quota, ...] = ()
         if self._pace is not None:
@@ -101,24 +139,29 @@ class Throttle:
         self._advised: Gcra | None = None
         self._advised_until = -inf
         self._allowance: Allowance | None = None
+        self._learned: Learned | None = None  # the pace, once a refusal has said how long to wait
+        self._silence = SILENCE
+        self._suspicion: Suspicion | None = None  # of refusals that may mean anything
         self._plain = len(rates) < 2 and adaptive is None  # only pace and `in_flight` decide; until a pause, advice
 
     @property
     def timeless(self) -> bool:
         """Whether nothing but `in_flight` decides, so that a permit which comes back may be used at once."""
-        return self._plain and self._pace is None
+        return self._plain and self._pace is None and self.in_flight <= self._room
 
     @property
     def concurrency(self) -> int | None:
         """How many calls may be in flight now; what the controller has found, if there is one."""
         if self.controller is not None:
             return max(1, self.controller.limit)
-        return None if self._room == inf else int(self._room)
+        return None if self._given == inf else int(self._given)
 
     def room(self, most: int, now: float, weight: float = 1.0) -> int:
         """Return how many calls, up to `most`, may start now; at most 1 where somebody decides anew after each."""
+        if self.scale is not None:
+            weight *= self.scale.now
         if not self._plain:
-            if self.delay(now, weight) > 0.0:
+            if self._delay(now, weight) > 0.0:
                 return 0
             if self.controller is not None or self._advised is not None:
                 return min(1, most)
@@ -126,12 +169,17 @@ class Throttle:
                 most = rate.room(most, now, weight)
             if self._allowance is not None:
                 most = min(most, self._allowance.room(self.in_flight, now))
+            if self._learned is not None:
+                most = self._learned.room(most, now, self._taken, self.in_flight)
         elif self._pace is not None:
             most = self._pace.room(most, now, weight)
         return int(max(0, min(most, self._room - self.in_flight)))
 
     def delay(self, now: float, weight: float = 1.0) -> float:
         """Return the seconds until a call may start; 0.0 if it may, infinite if only a returning call helps."""
+        return self._delay(now, weight if self.scale is None else weight * self.scale.now)
+
+    def _delay(self, now: float, weight: float) -> float:
         if self.in_flight >= self._room:
             return inf
         if self._plain:
@@ -146,26 +194,55 @@ class Throttle:
             wait = max(wait, min(self._advised.delay(now, weight), self._advised_until - now))
         if self._allowance is not None:
             wait = max(wait, self._allowance.delay(self.in_flight, now))
+        if self._learned is not None and weight:
+            longer = self._learned.delay(now, self._taken, self.in_flight)
+            if self._learned.gone:
+                self._learned = None
+            elif longer > wait:
+                wait = longer
         if self.controller is not None:
             found = self.controller.delay(self.in_flight, now)
             return found if found > wait else wait
-        if not wait and len(self._rates) < 2 and self._advised is None and self._allowance is None:
+        told = self._advised or self._allowance or self._learned
+        if not wait and len(self._rates) < 2 and told is None:
             self._plain = True  # the pause is over
         return wait
 
+    def refusing(self, now: float, weight: float = 1.0) -> Literal["full", "other side", ""] | int:
+        """Return what refuses a call: its own concurrency, the rate at this place, or what the other side has said.
+
+        It changes nothing, unlike `delay`.
+        """
+        if self.in_flight >= self._room:
+            return "full"
+        if self.pause_until > now:
+            return "other side"
+        waits = [rate.delay(now, weight) for rate in self._rates]
+        longest = max(waits, default=0.0)
+        if longest > 0.0:
+            return waits.index(longest)
+        paced = self.controller is not None and self.controller.rate is not None
+        return "other side" if paced or self._advised or self._allowance or self._learned else ""
+
     def exchanges(self, now: float) -> bool:
         """Whether each call that returns may be followed by another just now, and a controller hear of both later."""
+        if self.in_flight > self._room:
+            return False
         if self.timeless:
             return True
         found = self.controller
         if found is None or found.rate is not None or self._rates:
             return False
-        if self._advised is not None or self._allowance is not None:
+        if self._advised is not None or self._allowance is not None or self._learned is not None:
             return False
         return self.pause_until <= now and found.delay(self.in_flight - 1, now) == 0.0
 
     def take(self, now: float, weight: float = 1.0, count: int = 1) -> None:
         """Count `count` calls that start now; more than one only if `room` said so."""
+        if self.scale is not None:
+            weight *= self.scale.now
+        if not self.started:
+            self.began = now
         if self.controller is not None or self._advised is not None:
             for _ in range(count):
                 self._take_rates(now, weight)
@@ -175,8 +252,104 @@ class Throttle:
                 rate.take(now, weight * count)
             if self._allowance is not None:
                 self._allowance.take(count)
+            if self._learned is not None and weight:
+                self._learned.take(count)
             self.in_flight += count
         self.started += count
+
+    @property
+    def found(self) -> str:
+        """What refusals have taught, in words."""
+        if self._learned is not None and self._learned.most:
+            return f"the other side permits {self._learned.most:.3g}/s"
+        return str(getattr(self.controller, "found", ""))
+
+    @property
+    def full(self) -> bool:
+        """Whether only a call that returns lets another one start."""
+        return self.in_flight >= self._full_at
+
+    # -- what moves -------------------------------------------------------------------------------------------
+
+    def allow_at_once(self, concurrency: int | None) -> None:
+        """Allow another number of calls in flight. What is in flight above it returns as it likes."""
+        self._given = inf if concurrency is None else concurrency
+        self._full_at = min(self._given, self._lanes)
+        self._room = -inf if self.stopped else self._given
+
+    def allow_rates(self, rates: tuple[Rate, ...], burst: int, now: float) -> None:
+        """Allow other rates; what calls have taken of them stays taken, for quotas of the same period."""
+        if not rates:
+            self._pace, self._rates = None, ()
+        else:
+            if self._pace is None:
+                self._pace = Gcra(rates[0], burst)
+            else:
+                self._pace.become(rates[0], burst, now)
+            quotas = {rate.period: rate for rate in self._rates if isinstance(rate, Quota)}
+            kept: list[Quota] = []
+            for rate in rates[1:]:
+                quota = quotas.get(rate.period) or Quota(rate)
+                quota.become(rate)
+                kept.append(quota)
+            self._rates = (self._pace, *kept)
+        self._plain = False  # the next look finds out
+
+    def stop(self) -> None:
+        """Start nothing until `go_on`; calls in flight return as they like."""
+        self.stopped, self._room = True, -inf
+
+    def go_on(self, now: float) -> None:
+        """Go on; what the rate would have given meanwhile is not saved up."""
+        self.stopped, self._room = False, self._given
+        self.forget_saved(now)
+
+    def forget_saved(self, now: float) -> None:
+        """Make up for nothing that was not taken until now."""
+        self.full_since = now if self.full else inf
+        self.rest()
+
+    def cost(self, weight: float) -> Cost:
+        """Return what a call of this weight is counted as."""
+        return Cost(weight, weight if self.scale is None else weight * self.scale.now)
+
+    def correct(self, cost: Cost, real: float, taken: float, now: float) -> None:
+        """Take note that a call which was counted at the time `taken` cost so much of the rates indeed."""
+        if self.scale is None:
+            self.scale = Scale()
+        more = self.scale.learn(cost, real)
+        for rate in self._rates:
+            if isinstance(rate, Quota):
+                rate.correct(more, taken)
+            else:
+                rate.correct(more, now)
+
+    # -- what is made up for ----------------------------------------------------------------------------------
+
+    def rest(self) -> None:
+        """Take note that no call is in flight: a rest saves up nothing."""
+        if self._pace is not None:
+            self._pace.rest()
+
+    @property
+    def bounded(self) -> bool:
+        """Whether only so many calls may be in flight."""
+        return self._full_at < inf
+
+    @property
+    def rated(self) -> bool:
+        """Whether there is a pace."""
+        return self._pace is not None
+
+    @property
+    def share(self) -> float:
+        """How much may be saved up while another pace holds calls up."""
+        return self._pace.share if self._pace is not None else 0.0
+
+    def held(self, since: float, now: float, most: float) -> None:
+        """Take note that something else held calls up from `since` until now: see `Gcra.held`."""
+        if self._pace is not None:
+            self._pace.held(since, now, most)
 
     def take_one(self, now: float, weight: float = 1.0) -> bool:
         """Count a call that starts now, if it may: `room` and `take` in one step."""
@@ -189,20 +362,31 @@ class Throttle:
             return False
         else:
             self._take_rates(now, weight)
+        if not self.started:
+            self.began = now
         self.in_flight += 1
         self.started += 1
         return True
+
+    def count_before(self, calls: int, began: float) -> None:
+        """Count calls that had been made, the first at the time `began`, before this was asked."""
+        self.started += calls
+        self.began = min(self.began, began)
 
     def undo(self, taken: float, weight: float = 1.0, count: int = 1) -> None:
         """Forget `count` calls that were counted at the time `taken` and never started."""
         self.in_flight -= count
         self.started -= count
+        if self.scale is not None:
+            weight *= self.scale.now
         for rate in self._rates:
             rate.undo(taken, weight * count)
         if self._advised is not None and weight:
             self._advised.undo(taken, float(count))
         if self._allowance is not None:
             self._allowance.take(-count)
+        if self._learned is not None and weight:
+            self._learned.take(-count)
 
     def give_back(self, count: int = 1) -> None:
         """Note that calls have returned, of which there is nothing to tell."""
@@ -219,14 +403,51 @@ class Throttle:
             self.pause(now + retry_after)
         if verdict == "rejected":
             self.rejected += 1
+            if retry_after:
+                self._learn_pace(started, now, retry_after)
         if self.controller is None:
             return
         if verdict == "ok":
             self.controller.succeeded(started, now, self.in_flight)
+        elif verdict == "rejected" and retry_after:
+            self.controller.paused(self.pause_until)  # `learned` takes care of the rate
         elif verdict == "rejected":
             self.controller.rejected(started, now, self.in_flight, retry_after)
         else:
             self.controller.failed(started, now, self.in_flight)
+
+    def find_out(self, sent: float, now: float, *, sure: bool = True) -> None:
+        """Have the rate found that the other side permits, whose refusal does not say when to come again.
+
+        Args:
+            sent: when the refused call began.
+            now: the time.
+            sure: whether it says that there were too many calls, or it may mean anything.
+        """
+        if self.controller is not None or not self._suspects(sent, now, sure=sure):
+            return
+        self._silence = min(LONGEST_SILENCE, self._silence * LONGER) if self._probes else SILENCE
+        self._learn_pace(sent, now, self._silence, told=False)
+        if self._learned is not None and self._learned.doubted:
+            self._learned = None
+            if self._suspicion is not None:
+                self._suspicion.doubt()
+
+    def _suspects(self, sent: float, now: float, *, sure: bool) -> bool:
+        """Whether a refusal is one of a rate, for all that is known."""
+        suspicion = self._suspicion = self._suspicion or Suspicion()
+        if self._learned is None:
+            suspicion.forget()
+        elif not suspicion.tries:
+            return sure  # the rate is known from refusals that said when to come again
+        taken, refused = self._taken, self.rejected + 1
+        answer = suspicion.refused(sent, now, sure=sure, taken=taken, in_flight=self.in_flight, refused=refused)
+        if answer == "try":
+            self._learned = Learned.guessed(suspicion.rate, now, taken)
+            self._plain = False
+        elif answer == "no rate":
+            self._learned = None
+        return answer == "rate"
 
     def pause(self, until: float) -> None:
         """Start nothing before `until`; the longest of several pauses holds."""
@@ -249,11 +470,14 @@ class Throttle:
         self._advised_until = now + window
         self._plain = False
 
-    def allow(self, left: float, seconds: float, now: float) -> None:
-        """Start at most `left` calls in the next `seconds`, as a call in flight was told; later answers correct it."""
+    def allow(self, left: float, seconds: float, now: float, refill: float = 0.0) -> None:
+        """Start at most `left` calls in the next `seconds`, and `refill` a second more, as a call in flight was told.
+
+        Later answers correct it.
+        """
         if self._allowance is None:
             self._allowance = Allowance()
-        self._allowance.tell(left, seconds, max(0, self.in_flight - 1), now)
+        self._allowance.tell(left, seconds, max(0, self.in_flight - 1), now, refill)
         self._plain = False
 
     def idle(self, now: float) -> bool:
@@ -269,11 +493,14 @@ class Throttle:
     def shift(self, seconds: float) -> None:
         """Move everything remembered in time, for another clock; a controller begins anew."""
         self.pause_until += seconds
+        self.full_since += seconds
         self._advised_until += seconds
         for rate in (*self._rates, *((self._advised,) if self._advised is not None else ())):
             rate.shift(seconds)
-        if self._allowance is not None:
-            self._allowance.shift(seconds)
+        self.began += seconds
+        for told in (self._allowance, self._learned, self._suspicion):
+            if told is not None:
+                told.shift(seconds)
         if self._adaptive is not None:
             self.controller = self._adaptive()
 
@@ -284,8 +511,26 @@ class Throttle:
             self._advised.take(now)  # the headers count calls
         if self._allowance is not None:
             self._allowance.take(1)
+        if self._learned is not None and weight:
+            self._learned.take(1)
         if self.controller is not None:
             self.controller.sent(self.in_flight + 1, now)
+
+    @property
+    def _probes(self) -> bool:
+        return self._learned is not None and self._learned.probing
+
+    @property
+    def _taken(self) -> int:
+        """How many calls the other side has taken and answered."""
+        return self.started - self.in_flight - self.rejected
+
+    def _learn_pace(self, sent: float, now: float, retry_after: float, *, told: bool = True) -> None:
+        if self._learned is None:
+            self._learned = Learned()
+        began = sent or now  # blocks by hand do not say when they began
+        self._learned.refused(began, now, retry_after, self.began, told=told)
+        self._plain = False
 
     def _is_advised(self, now: float) -> bool:
         if self._advised is not None and self._advised_until <= now:

@@ -8,11 +8,11 @@ from .diagnosis import Kind, diagnose
 
 
 def transient(error: BaseException) -> bool:
-    """Whether another attempt may succeed where this one failed; the default judge of retries.
+    """Whether a retry can help after this failure; the default for `Retry(on=)`.
 
-    It understands the exceptions of requests, urllib3, httpx, aiohttp, pyreqwest, urllib, botocore, openai, grpc,
-    psycopg, redis-py and the standard library without importing any of them, and looks through what they were raised
-    from, so your own exception raised `from` one of these counts as that one.
+    It knows the exceptions of requests, urllib3, httpx, aiohttp, pyreqwest, urllib, botocore, openai, grpc, psycopg,
+    redis-py and the standard library, and imports none of them. It also looks at the exception that yours was raised
+    `from`, and treats yours like that one.
 
     | failure | transient |
     |---|---|
@@ -42,5 +42,5 @@ def transient(error: BaseException) -> bool:
     """
     given: Any = error
     if not isinstance(given, BaseException):
-        raise TypeError(f"transient() judges an exception, got {given!r}\n  try: whilst.transient(outcome.error)")
+        raise TypeError(f"transient() takes an exception, got {given!r}\n  try: whilst.transient(outcome.error)")
     return diagnose(error).kind is not Kind.FINAL

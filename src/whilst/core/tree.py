@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
-from .colour import is_async, name_of
+from .colour import is_async, is_generator_function, name_of
+from .signature import hands_over
 
 Uses: TypeAlias = "tuple[tuple[str, Any], ...]"  # (keyword, resource) pairs
+WhenFailed: TypeAlias = Literal["raise", "skip", "pass"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +24,26 @@ class Step:
 
     fn: Callable[..., Any]
     takes_value: bool = True
-    executor: str = "auto"
+    executor: Any = "auto"
     timeout: float | None = None
     limits: tuple[Any, ...] = ()
     retry: Any = None
     hedge: bool = False
     use: Uses = ()
     name: str = ""
+    on_thread: bool = field(init=False, compare=False, repr=False)
+    """Whether its calls happen on a thread."""
+    elsewhere: bool = field(init=False, compare=False, repr=False)
+    """Whether its calls happen in other processes: `executor` is an object that knows how."""
+    is_generator: bool = field(init=False, compare=False, repr=False)
+    """Whether its function gives an iterator, of which nothing runs in the call."""
 
-    @property
-    def on_thread(self) -> bool:
-        """Whether its calls happen on a thread."""
-        return self.executor == "thread" or not is_async(self.fn)
+    def __post_init__(self) -> None:
+        """Find the function's colour, once: that takes as long as a call, and a flow may be called for each request."""
+        object.__setattr__(self, "elsewhere", not isinstance(self.executor, str))
+        blocks = self.executor == "thread" or not is_async(self.fn)
+        object.__setattr__(self, "on_thread", blocks and not self.elsewhere)
+        object.__setattr__(self, "is_generator", is_generator_function(self.fn))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,13 @@ class First:
 
 
 @dataclass(frozen=True, slots=True)
+class Fallback:
+    """Branches one after another, all with the same value, until one succeeds."""
+
+    branches: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Policed:
     """A part of a flow under a policy of its own: `step(flow, timeout=…, limit=…)`."""
 
@@ -78,22 +95,32 @@ class Each:
     ordered: bool = True
     adaptive: bool = False
     """Whether `concurrency` is only the most that a limit of the step may find to be best."""
+    failures: WhenFailed = "raise"
+    """What becomes of items that fail: the failure of the stage, nothing, or an outcome for the next stage."""
+    keeps: bool = False
+    """Whether it gives items instead of values: those for which the step says yes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flatten:
-    """A stage: gives the items of each item."""
+    """A stage: gives the items of each item, of `concurrency` items at a time."""
+
+    concurrency: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Batched:
-    """A stage: gives lists of at most `n` items, the first of which waited at most `within` seconds."""
+    """A stage: gives lists of at most `n` items, the first of which waited at most `within` seconds.
+
+    `by` sorts them: a list has items of one key alone.
+    """
 
     n: int
     within: float | None = None
+    by: Callable[[Any], Any] | None = None
 
 
-Node: TypeAlias = "Step | Sequence | Together | First | Policed | Each | Flatten | Batched"
+Node: TypeAlias = "Step | Sequence | Together | First | Fallback | Policed | Each | Flatten | Batched"
 STAGES = (Each, Flatten, Batched)
 
 
@@ -117,7 +144,7 @@ def children(node: Node) -> tuple[tuple[str, Node], ...]:
             return tuple((f"[{place}]", step) for place, step in enumerate(steps))
         case Together(branches, names) if names is not None:
             return tuple((f".{name}", branch) for name, branch in zip(names, branches, strict=True))
-        case Together(branches) | First(branches):
+        case Together(branches) | First(branches) | Fallback(branches):
             return tuple((f"[{place}]", branch) for place, branch in enumerate(branches))
         case Policed(inner):
             return (("", inner),)
@@ -127,8 +154,25 @@ def children(node: Node) -> tuple[tuple[str, Node], ...]:
             return ()
 
 
+def with_children(node: Node, made: Callable[[Node], Node]) -> Node:
+    """Return the same node with what `made` gives for each node directly below it."""
+    match node:
+        case Sequence(steps):
+            return Sequence(tuple(map(made, steps)))
+        case Together(branches) | First(branches) | Fallback(branches):
+            return replace(node, branches=tuple(map(made, branches)))
+        case Policed(inner):
+            return replace(node, node=made(inner))
+        case Each(step):
+            return replace(node, step=made(step))
+        case _:
+            return node
+
+
 def kind_name(node: Node) -> str:
     """Return what users call this kind of node."""
+    if isinstance(node, Each) and node.keeps:
+        return "filter"
     return type(node).__name__.lower() if not isinstance(node, Policed) else "step"
 
 
@@ -146,6 +190,8 @@ def calls_at_once(node: Node) -> int:
             return concurrency * calls_at_once(step)
         case Sequence():
             return _widest(node)
+        case Fallback(branches):
+            return max(map(calls_at_once, branches))
         case _:
             return sum(calls_at_once(child) for _, child in children(node))
 
@@ -165,6 +211,8 @@ def takes_value(fn: Callable[..., Any], keywords: tuple[str, ...] = (), *, as_it
     Raises:
         TypeError: when neither fits.
     """
+    if hands_over(fn):
+        return True
     try:
         signature = inspect.signature(fn)
     except (TypeError, ValueError):
@@ -172,13 +220,19 @@ def takes_value(fn: Callable[..., Any], keywords: tuple[str, ...] = (), *, as_it
     given = dict.fromkeys(keywords)
     if _binds(signature, (None,), given):
         return True
-    if not as_item and _binds(signature, (), given):
+    without = _binds(signature, (), given)
+    if without and not as_item:
         return False
+    name = name_of(fn)
+    if without and not signature.parameters.keys() - given.keys():
+        raise TypeError(
+            f"{name}() takes no argument, so the items would be ignored\n  to call it for each: lambda _: {name}()"
+        )
     fits = "one positional argument" if as_item else "one positional argument or none"
     raise TypeError(
-        f"{name_of(fn)}{signature} cannot be called with {fits}"
+        f"{name}{signature} cannot be called with {fits}"
         + (f" and {', '.join(f'{keyword}=' for keyword in keywords)}" if keywords else "")
-        + f"\n  try: functools.partial({name_of(fn)}, …) for what is known, or a lambda that takes the value apart"
+        + f"\n  try: functools.partial({name}, …) for known arguments, or whilst.spread({name}) for tuples"
     )
 
 

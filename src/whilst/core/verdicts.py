@@ -128,6 +128,7 @@ DEFINITE: Final[dict[str, Verdict]] = {
     **_named("JSONDecodeError ServerFingerprintMismatch LocalProtocolError", (Kind.FINAL, "unexpected answer")),
     **_named("ClusterDownError MasterDownError TryAgainError", (Kind.FAILED, "the cluster is moving")),
     "BusyLoadingError": NOT_NOW,
+    "BadStatusLine": BROKEN,  # where the line is empty
 }
 
 # A class that says little; what it was raised from may say more, and its message may.

@@ -20,6 +20,11 @@ class Window:
         self.cap: int = max(LEAST_CAP, CAP_PER_LANE * concurrency)
         self.delivered: int = 0  # written by the consumer alone, perhaps on another thread
 
+    def resize(self, concurrency: int) -> None:
+        """Hold to another concurrency: what it needs may start, and what has started may be far ahead of less."""
+        self.size = max(self.size, concurrency)
+        self.cap = max(self.cap, CAP_PER_LANE * concurrency)
+
     @property
     def limit(self) -> int:
         """The first index that may not start yet."""

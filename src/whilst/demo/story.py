@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 DEFAULT_CONCURRENCY = 32  # what `whilst.map` takes by itself; more names need saying so
-MOST_DRAWN = 40  # calls in one timeline, two a line
+MOST_DRAWN = 20  # calls in one timeline, four a line: a chapter fits a screen of 24 lines
+BRAILLE = 0x2800  # the character without dots; each dot adds a bit
+DOTS = (0x09, 0x12, 0x24, 0xC0)  # the four rows of such a character, from the top, two dots each
 
 Span = tuple[float, float]
 """When a call started, in seconds from the start of the whole, and how long it took."""
@@ -70,8 +72,12 @@ class Chapter:
     play_together: Callable[[int], Together]  #: best of so many turns
 
 
-def chapters(api: str, names: Sequence[str]) -> list[Chapter]:
-    """Return the two chapters; ModuleNotFoundError when a client is not installed."""
+def chapters(api: str, names: Sequence[str], trace: str | None = None) -> list[Chapter]:
+    """Return the two chapters; the blocking calls together are recorded to `trace`.
+
+    Raises:
+        ModuleNotFoundError: a client is not installed.
+    """
     fetch = blocking_fetch(api)
     concurrency = len(names) if len(names) > DEFAULT_CONCURRENCY else None
     arguments = f"fetch, names, concurrency={concurrency}" if concurrency else "fetch, names"
@@ -83,7 +89,7 @@ def chapters(api: str, names: Sequence[str]) -> list[Chapter]:
             together=f"whilst.map({arguments}).list()",
             by_hand=f"{len(names)} bare threads",
             play_alone=partial(_alone, fetch, names),
-            play_together=partial(_together, fetch, names, concurrency),
+            play_together=partial(_together, fetch, names, concurrency, trace),
         ),
         Chapter(
             title="An async client: aiohttp",
@@ -184,7 +190,9 @@ def _alone(fetch: Callable[[str], str], names: Sequence[str]) -> Alone:
     return Alone(_checked(names, values, start), spans)
 
 
-def _together(fetch: Callable[[str], str], names: Sequence[str], concurrency: int | None, turns: int) -> Together:
+def _together(
+    fetch: Callable[[str], str], names: Sequence[str], concurrency: int | None, trace: str | None, turns: int
+) -> Together:
     ours: list[float] = []
     by_hand: list[float] = []
     for _ in range(turns):
@@ -192,8 +200,8 @@ def _together(fetch: Callable[[str], str], names: Sequence[str], concurrency: in
         by_hand.append(_checked(names, by_bare_threads(fetch, names), start))
         start = perf_counter()
         ours.append(_checked(names, whilst.map(fetch, names, concurrency=concurrency).list(), start))
-    outcomes = whilst.map(fetch, names, concurrency=concurrency).outcomes().list()
-    return Together(min(ours), [(outcome.started, outcome.took) for outcome in outcomes], min(by_hand))
+    outcomes = whilst.map(fetch, names, concurrency=concurrency, trace=trace).outcomes().list()
+    return Together(min(ours), [(outcome.started or 0.0, outcome.took) for outcome in outcomes], min(by_hand))
 
 
 # Playing the async chapter -------------------------------------------------------------------------------
@@ -224,7 +232,7 @@ async def _async_together(api: str, names: Sequence[str], concurrency: int | Non
 
     async def observed(fetch: AsyncFetch) -> list[Span]:
         outcomes = await whilst.map(fetch, names, concurrency=concurrency).outcomes()
-        return [(outcome.started, outcome.took) for outcome in outcomes]
+        return [(outcome.started or 0.0, outcome.took) for outcome in outcomes]
 
     ours: list[float] = []
     by_hand: list[float] = []
@@ -265,16 +273,16 @@ def _source(function: Callable[..., Any]) -> str:
 
 
 def timeline(spans: Sequence[Span], until: float, width: int) -> list[str]:
-    """Return lines of `width` columns from 0 to `until` seconds; a line has two calls, its upper and lower half.
+    """Return lines of `width` columns from 0 to `until` seconds; a line has four calls, one above the other.
 
-    >>> for line in timeline([(0, 1), (1, 1), (2, 1), (2, 1)], until=3, width=6):
+    >>> for line in timeline([(0, 1), (1, 1), (2, 1), (3, 1), (0, 4)], until=4, width=8):
     ...     print(line)
-    ▀▀▄▄
-        ██
+    ⠉⠉⠒⠒⠤⠤⣀⣀
+    ⠉⠉⠉⠉⠉⠉⠉⠉
     """
     rows = [_columns(span, until, width) for span in spans[:MOST_DRAWN]]
-    pairs = zip(rows[::2], rows[1::2] + [range(0)] * (len(rows) % 2), strict=True)
-    return ["".join(_mark(at in upper, at in lower) for at in range(width)).rstrip() for upper, lower in pairs]
+    lines = [rows[at : at + len(DOTS)] for at in range(0, len(rows), len(DOTS))]
+    return ["".join(_mark(line, at) for at in range(width)).rstrip() for line in lines]
 
 
 def _columns(span: Span, until: float, width: int) -> range:
@@ -283,8 +291,9 @@ def _columns(span: Span, until: float, width: int) -> range:
     return range(first, max(first + 1, min(round((started + took) / until * width), width)))
 
 
-def _mark(upper: bool, lower: bool) -> str:
-    return "█" if upper and lower else "▀" if upper else "▄" if lower else " "
+def _mark(line: Sequence[range], at: int) -> str:
+    dots = sum(row for row, columns in zip(DOTS, line, strict=False) if at in columns)
+    return chr(BRAILLE + dots) if dots else " "
 
 
 def axis(until: float, width: int) -> str:

@@ -13,9 +13,10 @@ from typing import Protocol
 from ..core.plan import Plan
 from ..core.window import Window
 from ..lanes.port import Lanes
+from .book import Book
+from .deadlines import Deadlines
 from .handoff import Handoff
-from .intake import Intake
-from .timers import Timers
+from .report import Owned
 
 STARVING = 0.001  # seconds that lanes stand idle behind a slow call before the window grows for them
 
@@ -24,24 +25,25 @@ class Host(Protocol):
     """What this needs from the driver."""
 
     clock: Callable[[], float]
-    intake: Intake
+    book: Book
     lanes: Lanes
-    exhausted: bool
-    """Whether the source will give nothing more."""
-    done: int
+    scope: Owned | None
+
+    def turn(self) -> None:
+        """Look at what the lanes do now."""
 
 
 class ReadAhead:
     """The window of one run. On the loop, but for `nudge` and `ran_dry`, which are the consumer's."""
 
-    def __init__(self, host: Host, plan: Plan, handoff: Handoff, timers: Timers) -> None:
+    def __init__(self, host: Host, plan: Plan, handoff: Handoff, deadlines: Deadlines) -> None:
         self.window: Window = Window(plan.concurrency, plan.run_ahead)
         self.nudge_at: float = inf
         """How many must be delivered for the consumer to call `nudge`."""
-        self._host = host
+        self._host: Host | None = host  # until the run has ended; its consumer may take what is left for long
         self._lanes_most = plan.concurrency
         self._handoff = handoff
-        self._timers = timers
+        self._deadlines = deadlines
         self._nudging = self._dry = False
 
     def nudge(self) -> None:
@@ -55,47 +57,64 @@ class ReadAhead:
         if self._nudging:
             self._dry = True
 
+    def resize(self, concurrency: int) -> None:
+        """Read ahead for another number of lanes."""
+        self._lanes_most = concurrency
+        self.window.resize(concurrency)
+
+    def let_go(self) -> None:
+        """Let the source be: the run has ended."""
+        self._host = None
+
     def refill(self) -> None:
         """Let the source fill the room, and say when the consumer should ask again."""
-        host, source = self._host, self._host.intake.source
-        self.nudge_at = inf if host.exhausted else 0  # before the look at `delivered`, so that none is missed
-        if not host.exhausted:
+        host = self._host
+        if host is None:
+            return
+        source = host.book.source
+        self.nudge_at = inf if host.book.exhausted else 0  # before the look at `delivered`, so that none is missed
+        if not host.book.exhausted:
             source.fill(self.window.limit)
-        host.intake.pump()
-        if host.exhausted:
+        host.book.pump()
+        if host.book.exhausted:
             self.nudge_at = inf
-        elif self._starves():
-            self._timers.not_after("starving", host.clock() + STARVING, self._still_starving)
-        elif source.admitted - host.done >= self._lanes_most and host.intake.held():
+        elif self._short():
+            self._deadlines.not_after("starving", host.clock() + STARVING, self._still_starving)
+        elif source.admitted - host.book.done >= self._lanes_most and host.book.held():
             self.nudge_at = self.window.refill_at  # there is enough for every lane
-        if host.intake.queue and host.lanes.idle:
+        host.turn()
+        if host.book.queue and host.lanes.idle:
             host.lanes.wake()
 
-    def _starves(self) -> bool:
-        """Whether lanes have no work for want of room alone, while the consumer waits for a slow call.
+    def _short(self) -> bool:
+        """Whether lanes have no work for want of room alone.
 
         Inputs that wait for another attempt, or for the permits of one key, take room and no lane.
         """
-        host, handoff, window = self._host, self._handoff, self.window
-        if host.intake.blocked or host.exhausted or not handoff.waiting or handoff.ready:
+        host, window = self._host, self.window
+        if host is None or host.book.blocked or host.book.exhausted or (host.scope is not None and host.scope.blocked):
             return False
         return (
-            host.intake.source.admitted >= window.limit
-            and host.intake.in_flight(host.done) < self._lanes_most
+            host.book.source.admitted >= window.limit
+            and host.book.in_flight + len(host.book.queue) - host.lanes.resting < self._lanes_most
             and window.size < window.cap
         )
 
     def _still_starving(self) -> None:
-        if self._starves():
+        handoff = self._handoff
+        if self._short() and handoff.waiting and not handoff.ready:
             self.window.grow()
             self.refill()
 
     def _nudged(self) -> None:
         host, handoff = self._host, self._handoff
-        parked_for_room = not host.intake.blocked and not host.exhausted and host.intake.source.full
+        if host is None:
+            return
+        book = host.book
+        parked_for_room = not (book.blocked or book.queue or host.book.exhausted) and book.source.full
         dry = self._dry or (handoff.waiting and not handoff.ready)
         self._nudging = self._dry = False
         if parked_for_room and dry and host.lanes.idle:
             self.window.grow()
-            host.intake.source.full = False
+            host.book.source.full = False
         self.refill()

@@ -8,6 +8,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from ..lanes.clock import monotonic
+
 EXIT_WAIT = 1.0  # seconds that a normal exit waits for runs that are still going to close what they opened
 
 
@@ -75,7 +77,9 @@ def _new_loop() -> asyncio.AbstractEventLoop:
         import uvloop
 
         return uvloop.new_event_loop()
-    return asyncio.new_event_loop()
+    loop = asyncio.new_event_loop()
+    setattr(loop, "time", monotonic)  # noqa: B010 - a frozen clock stops no timers: see `monotonic`
+    return loop
 
 
 def _after_fork() -> None:

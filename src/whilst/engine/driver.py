@@ -6,7 +6,7 @@ the consumer from `ready` (deques: one operation each), the consumer counts `win
 
 An input is *admitted* when the source hands it over and *done* when it has a record or nobody wants one any more. The
 run is over when nothing more is admitted and admitted == done. Where inputs stand before they are called is the
-business of `Intake`, what becomes of a call that has returned is that of `Judging`, which may send a failure back to
+business of the `Book`, what becomes of a call that has returned is that of `Judging`, which may send a failure back to
 wait for another attempt.
 """
 
@@ -14,36 +14,73 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import warnings
 from collections import deque
-from collections.abc import Callable, Container, Coroutine
+from collections.abc import Callable, Container, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import Any
 
+from ..core.call import Call
+from ..core.colour import name_of
+from ..core.concurrency import DEFAULT_CONCURRENCY, lanes_for
 from ..core.headers import Left
 from ..core.order import as_finished, in_order
 from ..core.outcome import Record
 from ..core.plan import Plan
+from ..core.still import Still
 from ..core.summary import Summary
+from ..core.timings import Timings
 from ..errors import DeadlineExceeded, RunCancelled
+from ..lanes.awaiting import ended
+from ..lanes.calling import wanted
 from ..lanes.clock import clock_of
-from ..lanes.ending import ended
-from ..lanes.loop import LoopLanes
+from ..lanes.executor import executor_of
 from ..lanes.port import Lanes
-from ..lanes.slab import tell
-from ..lanes.threads import ThreadLanes
-from ..limit import holding
+from ..lanes.results import tell
+from ..limit import holding, paused_by
+from .accounting import Accounting
 from .ahead import ReadAhead
-from .attempts import Attempts
+from .asking import Asking, judge_of
+from .attempts import Waiting
+from .book import Book, Pair, Phase
+from .deadlines import Deadlines, Overdue
 from .failing import Failures
-from .handoff import Handoff
-from .intake import Intake, Pair
+from .growing import GUARD, Additions
+from .handoff import Handoff, LoopHandoff
 from .judging import Judging
 from .keeping import Keeping
-from .ledger import Ledger
-from .overdue import Overdue
-from .report import Owned, summary_of
-from .timers import Timers
+from .observer import Watch
+from .open_journal import OpenJournal
+from .report import Owned, since_then, summary_of
+from .source import Source
 
+KEPT = frozenset(  # of a run that has ended, which may be kept for its summary
+    [
+        "loop",
+        "clock",
+        "error",
+        "started",
+        "ends_at",
+        "ahead",
+        "book",
+        "additions",
+        "concurrency",
+        "emit",
+        "accounting",
+        "turn",
+        "scope",
+        "_id",
+        "_left",
+        "_handoff",
+        "_flush",
+        "_final",
+        "_closing",
+    ]
+)
+HELD = 0.05  # seconds that a deadline is late before it is said that the loop was held
 EXPIRE_GRACE = 1.0  # seconds that calls cancelled by the deadline have for their clean-up
 
 
@@ -58,151 +95,241 @@ class Driver:
         *,
         fail_fast: bool,
         scope: Owned | None = None,
-        ledger: Ledger | None = None,
+        ledger: OpenJournal | None = None,
+        looked: Callable[[], None] | None = None,
+        in_hand: bool = False,
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
         self.clock: Callable[[], float] = clock_of(loop)
         self.context: contextvars.Context = holding(plan.context, plan.limits)
+        self.names_calls: bool = self.context is not plan.context or wanted.is_asked  # the former as each holds permits
         self.source_context: contextvars.Context = plan.context
         self.queue: deque[Pair] = deque()
-        self.finished: bool = False
-        self.stopped: bool = False
-        """Whether nothing new is started any more, because the run was told so."""
-        self.orphan: bool = False
+        self.is_told_apart: bool = plan.retry is not None or ledger is not None
         self.error: BaseException | None = None
         """What the consumer raises after the last record."""
         self.started: float = self.clock()
+        self.ends_at: float = inf if plan.deadline is None else self.started + plan.deadline
         self.plan: Plan = plan
+        self.concurrency: int = plan.concurrency
+        """How many calls may be in flight at once now, which moves with its limits."""
+        self.still: Still = Still() if scope is None else scope.still
+        self.watch: Watch = scope.watch if scope is not None else Watch(plan.observers, self.clock, plan.name)
+        self.plain: bool = not isinstance(handoff, LoopHandoff)
         self.scope: Owned | None = scope
-        self.done: int = 0
-        """How many admitted inputs are through."""
-        self.unwanted: int = 0
-        """How many of those have no outcome, because nobody wants it."""
-        self.recalled: int = 0
-        """How many outcomes came from the journal."""
+        if scope is not None:
+            scope.run = self
+        self.additions: Additions = Additions(self, in_hand=in_hand)
+        self._is_part = plan.composed and scope is None  # of a pipeline
         self._handoff = handoff
         self._fail_fast = fail_fast
-        self._push: Callable[[Record], None]
-        self._push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
-        self.exhausted: bool = False
-        """Whether the source will give nothing more."""
-        self.horizon: float = inf
-        """Inputs from this index on are not wanted any more."""
+        push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
+        if plan.observers:
+            push = _seen(self.watch, push)
+        self._final: Summary | None = None  # of a run that has let go of all that it was made of
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timers = Timers(loop, self.clock)
+        self._deadlines: Deadlines = Deadlines(loop, self.clock)
         self._closing: asyncio.Task[None] | None = None
-        attempts = Attempts(plan.retry, self.started) if plan.retry is not None else None
-        self._tried = attempts.tried if attempts is not None else {}
-        self._keeping = Keeping(ledger, self, plan.concurrency) if ledger is not None else None
-        self.intake: Intake = Intake(self, plan, self._timers, attempts, self._keeping)
-        self._source = self.intake.source
-        self._judging = Judging(self, plan, attempts, self._keeping, fail_fast=fail_fast)
+        self.asking: Asking = Asking(loop, plan.context)
+        judge = judge_of(plan.retry)
+        ask = partial(self.asking.ask, judge) if judge else None
+        attempts = Waiting(plan.retry, self.started, ask=ask, still=self.still) if plan.retry is not None else None
+        self._id: bytes | None = None
+        self.keeping: Keeping | None = Keeping(ledger, self, plan.concurrency) if ledger is not None else None
+        self.book: Book = Book(self, plan, self._deadlines, attempts, self.keeping, handoff, push)
+        self.emit: Callable[[Record], None] = self.book.emit
+        """Called by lanes with what became of a call."""
+        self._left: Source | None = None  # what may have been left behind of a run that has ended
+        self._judging = Judging(self, plan, attempts, self.keeping, fail_fast=fail_fast, asks=bool(judge))
+        self.book.judge, self.book.judge_failure = self._judging.outcome_of, self._judging.failed
+        self.book.wants_all = self._judging.wants
         self.failures: Failures = self._judging.failures
-        self.ahead: ReadAhead = ReadAhead(self, plan, handoff, self._timers)
-        self._overdue = Overdue(self, plan, attempts, self._timers)
-        self._watches = not self.intake.direct or attempts is not None
-        self._passed_on: Callable[[Record], bool] = _always if self.intake.gate is None else self.intake.gate.passed_on
-        if self._keeping is not None and self._keeping.strict:
-            self._passed_on = _never
-        self.lanes: Lanes = (
-            ThreadLanes(self, plan.fn, plan.concurrency, self._overdue.patience)
-            if plan.on_threads
-            else LoopLanes(self, plan.fn, plan.concurrency)
-        )
+        self.asking.note = self.failures.note
+        self.ahead: ReadAhead = ReadAhead(self, plan, handoff, self._deadlines)
+        self.timings: Timings = Timings(scope.look if scope is not None else looked)
+        self.accounting: Accounting = Accounting(self, plan, handoff, self.ahead.window, scope)
+        self.turn: Callable[[], None] = self.accounting.turn
+        self._overdue = Overdue(self, plan, attempts, self._deadlines)
+        patience = self._overdue.patience.least
+        fn, executor = plan.fn, executor_of(plan.executor)
+        if plan.observers and not plan.composed and isinstance(plan.executor, str):
+            fn = self.watch.wrap(fn, "", is_async=plan.executor == "loop")
+        self.lanes: Lanes = executor.lanes(self, fn, plan.concurrency, patience, name=plan.name)
 
     # -- what the run calls -----------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Read the first inputs and start the first calls."""
+        self.book.begin()
+        if self.scope is not None and self.plan.follows:
+            self.scope.follow = self.follow
+            self.follow()
+        if not self._is_part:
+            self.watch.run_started(self.plan.total, self.plan.concurrency)
         if self.plan.deadline is not None:
-            self._timers.at("deadline", self.started + self.plan.deadline, self._expire)
+            self._deadlines.at("deadline", self.started + self.plan.deadline, self._expire)
         self._overdue.start(self.started)
         self.refill()
 
     def drain(self) -> None:
-        """Start nothing new and finish what is in flight."""
-        self.stop(None)
+        """Start nothing new and finish what is in flight, through the last stage of a pipeline."""
+        if self.finished or self.additions.quiet:
+            self.end_quietly()
+        elif self.scope is not None and self.scope.drain():
+            self.book.is_told = True
+        else:
+            self.stop(None)
 
     def cancel(self) -> None:
         """Start nothing new and cancel what is in flight."""
-        self.fatal(RunCancelled(f"{self.plan.name}: the run was cancelled"))
+        if self.additions.quiet:
+            self.end_quietly()
+        elif not self.finished:
+            self.fatal(RunCancelled(f"{self.plan.name}: the run was cancelled"))
+
+    def pause(self, since: float) -> None:
+        """Start no call until `resume`; `since` is when that was said, by the clock on the wall."""
+        self._hold(paused_by("run.pause()", since))
+
+    def resume(self) -> None:
+        """Go on."""
+        self._hold("")
 
     def summary(self) -> Summary:
         """Count; safe from any thread."""
-        return summary_of(self, (self._ended if self._ended is not None else self.clock()) - self.started)
+        counted = self._final
+        if counted is None:
+            try:
+                counted = summary_of(self, (self._ended if self._ended is not None else self.clock()) - self.started)
+            except AttributeError:  # it has let go in this moment of what is counted
+                if self._final is None:
+                    raise
+        if self._final is None:
+            assert counted is not None
+            return counted
+        return since_then(self._final, self.scope, self._left)
 
     def become_orphan(self) -> None:
         """End without a loop: this process was forked from the one that drives the run."""
-        self.orphan = self.finished = True
-        self._handoff.ready.clear()
-        self.error = RuntimeError(f"this run of {self.plan.name} belongs to the parent process; map again in the child")
+        self.book.enter(Phase.FORKED)
+        if self._final is None:
+            self._handoff.ready.clear()
+        name = self.plan.name if self._final is None else self._final.name
+        self.error = RuntimeError(f"this run of {name} belongs to the parent process; map again in the child")
 
     async def close(self) -> None:
         """End everything that belongs to the run, and return when it has ended, even if cancelled meanwhile."""
-        if self.orphan:
+        if self.orphan or self._final is not None:
             return
-        self.stop(RunCancelled(f"{self.plan.name}: the run was closed before its end"))
+        if not self.additions.quiet:
+            self.stop(RunCancelled(f"{self.plan.name}: the run was closed before its end"))
         self._finish()
-        assert self._closing is not None
-        await ended([self._closing])
-        self._closing.result()
+        closing = self._closing
+        assert closing is not None
+        await ended([closing])
+        closing.result()
 
     def forget(self) -> None:
         """Let go of outcomes that nobody will take: a run may be kept for its summary."""
-        self._push = _ignore
+        self.book.let_nobody_take()
         self._flush()
         self._handoff.ready.clear()
 
+    def end_quietly(self) -> None:
+        """End a run that is quiet, as its consumer has asked for more; a journal is made whole first."""
+        if not self.finished and self.additions.is_over():
+            self._finish_or_flush()
+
     @property
-    def stopping(self) -> bool:
-        """Whether some inputs are not wanted any more."""
-        return self.horizon < inf
+    def keeps(self) -> bool:
+        """Whether there is a journal."""
+        return self.keeping is not None
+
+    @property
+    def total(self) -> int | None:
+        """How many inputs there will be, as far as is known."""
+        return self.additions.total
+
+    @property
+    def finished(self) -> bool:
+        """Whether there will be no more outcomes."""
+        return self.book.finished
+
+    @property
+    def orphan(self) -> bool:
+        """Whether this process was forked from the one that drives the run."""
+        return self.book.phase is Phase.FORKED
 
     # -- what lanes call: see `Port` --------------------------------------------------------------------------
 
-    def emit(self, record: Record) -> None:
-        """Take what became of a call: an outcome, unless it failed and is worth another attempt."""
-        if self._watches:
-            if record[3] is not None or record[0] in self._tried or not self._passed_on(record):
-                watched = self._judging.outcome_of(record)
-                if watched is None:
-                    return
-                record = watched
-            elif self._keeping is not None and not self._keeping.write(record):
-                return
-        elif record[3] is not None and not self._judging.failed(record):
-            return
-        self.done += 1
-        self._push(record)
-        handoff = self._handoff
-        if handoff.waiting and handoff.ready:
-            handoff.wake()
-        if self.exhausted and self.done == self._source.admitted:
-            self._finish_if_done()
+    def told_apart(self, index: int) -> tuple[int, tuple[Any, ...]]:
+        """Return which attempt of an input its next call is, and what the input is known by."""
+        known = self.keeping.identity(index) if self.keeping is not None else None
+        attempts = self.book.attempts
+        return 1 if attempts is None else attempts.number(index), (index if known is None else known,)
 
-    def told(self, item: Any, left: Left) -> None:
+    def call_of(self, index: int) -> Call:
+        """Return the call of an input that is made elsewhere, and says something here."""
+        attempt, identity = self.told_apart(index)
+        return Call(self, index, "", attempt, 0.0, identity)
+
+    def run_id(self) -> bytes:
+        """Return what tells this run from others: its journal's, or a random one."""
+        if self._id is None:
+            kept = self.keeping.run_id if self.keeping is not None else None
+            self._id = os.urandom(8) if kept is None else kept
+        return self._id
+
+    def together(self, begins: bool) -> None:
+        """Wake the consumer once for several records."""
+        self._handoff.together(begins)
+
+    def allow(self, item: Any, left: Left) -> None:
         """Slow down before the other side says so."""
-        if self.intake.gate is not None:
-            self.intake.gate.told(item, left)
-        else:
-            self.soon(lambda: self._told_first(item, left))
+        if self.book.gate is not None:
+            self.book.gate.allow(item, left)
+        elif not self.finished:
+            self.soon(lambda: self.book.allow_first(item, left))
+
+    def add_later(self, index: int, by: object, item: Any, key: Any) -> None:
+        """Take one more input when a call has ended well; on the thread of the call."""
+        self.additions.add_later(index, by, item, key)
+
+    def correct(self, call: int, cost: float) -> bool | None:
+        """Count what a call cost indeed; see `Gate.correct`. From any thread."""
+        if self.finished:
+            return None
+        return False if self.book.gate is None else self.book.gate.correct(call, cost)
 
     def dropped(self, index: int) -> None:
         """Count a call that will have no record."""
-        if self.intake.gate is not None:
-            self.intake.gate.dropped(index)
-        self._forget_inputs(1)
+        self.book.dropped(index)
 
-    def left(self, index: int) -> None:
+    def abandon(self, index: int) -> None:
         """Keep the permit of a blocking call that is left behind."""
-        if self.intake.gate is not None:
-            self.intake.gate.left(index)
+        self.watch.call_abandoned(index, f"{name_of(self.plan.fn)}()")
+        self.book.abandon(index)
 
-    def came_home(self, index: int) -> None:
+    def returned_late(self, index: int) -> None:
         """Give that permit back; on any thread."""
-        if self.intake.gate is not None:
-            self.intake.gate.came_home(index)
+        self.book.returned_late(index)
+        if self.book.phase is Phase.CLOSED and not tell(self.loop, self._let_go):
+            self._let_go()
+
+    def unmade(self, pairs: Sequence[Pair]) -> None:
+        """Take back inputs that left for a lane and were not called there."""
+        if self.finished:
+            return
+        self.book.put_back(pairs)
+        if self.book.stopping:
+            self._forget_from(self.book.horizon)
+        else:
+            self.arrived()
+
+    def call_back(self) -> None:
+        """Have the lanes hand back what has not begun: it shall wait."""
+        self.lanes.call_back()
 
     def due(self, index: int, started: float) -> float:
         """Return when a call is past its time."""
@@ -218,6 +345,8 @@ class Driver:
 
     def fatal(self, error: BaseException) -> None:
         """End the run now."""
+        if self.finished:
+            return
         self.stop(error)
         self.lanes.drop(-1)
         self._finish()
@@ -229,9 +358,26 @@ class Driver:
     def create_task(self, coroutine: Coroutine[Any, Any, None], context: contextvars.Context) -> asyncio.Task[None]:
         """Start a task of this run; never an eager one, which would run before its owner knows it."""
         task = asyncio.Task(coroutine, loop=self.loop, context=context)
+        self.owns(task)
+        return task
+
+    def owns(self, task: asyncio.Task[None]) -> None:
+        """Take note of a task that ends with the run."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
+
+    def disowns(self, task: asyncio.Task[None]) -> None:
+        """Take note of one that was left behind, and is not waited for."""
+        self._tasks.discard(task)
+
+    def past_deadline(self, took: float) -> None:
+        """Act on the deadline, which is over, at once; the timer did not while a call was made that `took` so long."""
+        late = self.clock() - self.ends_at
+        if self.book.stopping:
+            return
+        self._expire()
+        if HELD < late <= took:
+            self._say_what_held_the_loop(took)
 
     def soon(self, act: Callable[[], None]) -> None:
         """Do something on the loop: at once if this is its thread."""
@@ -240,38 +386,50 @@ class Driver:
         else:
             tell(self.loop, act)
 
-    # -- what source, gate and journal call: see `Reader`, `Host` and `Keeper` ---------------------------------
+    # -- what source, gate and journal call: see `Reader`, and `Host` in each -----------------------------------
 
     def arrived(self) -> None:
         """Put lanes to work on what came."""
-        self.intake.pump()
+        if self.book.phase >= Phase.CLOSED:
+            return
+        self.book.pump()
+        self.turn()
         if self.queue:
             self.lanes.wake()
 
     def ended(self, error: BaseException | None) -> None:
         """Nothing more will come."""
-        if self.stopping:
+        if self.book.stopping:
             return
-        self.exhausted = True
+        self.book.enter(Phase.DRAINING)
         if error is not None:
             self.error = error
-        if not self._watches:
+        if not self.book.watches:
             self.lanes.no_more()
         self.arrived()
-        self._finish_if_done()
+        self.book.look()
 
     def give(self, record: Record) -> None:
         """Give an outcome to the consumer."""
-        self.done += 1
-        self._push(record)
-        if self._handoff.waiting and self._handoff.ready:
-            self._handoff.wake()
-        self._finish_if_done()
+        self.book.give(record)
+
+    def shared(self, record: Record) -> None:
+        """Give the outcome of an input that shared the call of another."""
+        self.book.uncalled += 1
+        if record[3] is not None:
+            self._judging.settle(record, called=False)
+        elif self.keeping is None:
+            self.give(record)
+        elif (kept := self.keeping.write(record, slot=False)) is not None:
+            self.give(kept)
+
+    def count(self, record: Record) -> None:
+        """Count a failure that was a success when its call returned: its value could not be stored."""
+        self._judging.count(record)
 
     def durable(self, slots: int) -> None:
         """Go on after a commit of the journal, which has freed the lanes of this many calls."""
-        if self.intake.gate is not None and slots:
-            self.intake.gate.free_slots(slots)
+        self.book.free_slots(slots)
         if not self.finished:
             self.refill()
             self.arrived()
@@ -282,56 +440,60 @@ class Driver:
             self.error = error
         self._finish()
 
-    def known(self, records: list[Record]) -> None:
-        """Give outcomes that the journal has, and those of inputs that it could not identify."""
-        for record in records:
-            self.recalled += record[6] > 0  # or it could not be identified, which fails it
-            self._judging.uncalled += 1
-            if record[3] is not None:
-                self._judging.count(record, called=False)
-            self.done += 1
-            self._push(record)
-        if self._handoff.waiting and self._handoff.ready:
-            self._handoff.wake()
-        self._finish_if_done()
-
-    def wanted(self, pairs: list[Pair]) -> list[Pair]:
-        """Return those that are still to be called, and count the others."""
-        if not self.stopping:
-            return pairs
-        wanted = [pair for pair in pairs if pair[0] < self.horizon]
-        self._forget_inputs(len(pairs) - len(wanted))
-        return wanted
+    def failed_uncalled(self, record: Record) -> None:
+        """Count the failure of an input that was not called."""
+        self._judging.count(record, called=False)
 
     def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
         """Fail inputs that are not called, because a limit's `by` or `weight` raised for them."""
         self._judging.unfit(found)
 
-    # -- what its own parts call ------------------------------------------------------------------------------
+    def follow(self) -> None:
+        """Have as many lanes as the limits allow now."""
+        plan = self.plan
+        most, asked = executor_of(plan.executor).most, plan.asked
+        if asked is None and not isinstance(plan.executor, str):
+            asked = plan.executor.default
+        lanes = lanes_for(asked, plan.follows, most=most) if plan.follows else None
+        more = (lanes or DEFAULT_CONCURRENCY) - self.concurrency
+        if not plan.follows or not more or self.finished:
+            return
+        self.concurrency += more
+        self.book.resize(self.concurrency)
+        if self.scope is not None:
+            self.scope.slots.resize(more)
+        self.lanes.resize(self.concurrency)
+        self.ahead.resize(self.concurrency)
+        self.refill()
 
-    def watch(self) -> None:
-        """Be able to pause a run that has no limits."""
-        if not self.stopping:
-            self._passed_on = self.intake.install_gate(self.done).passed_on
-            self._watches = True
+    def is_late(self) -> bool:
+        """Whether the deadline has passed, which ends the run now if nothing did before."""
+        if self.clock() < self.ends_at:
+            return False
+        self._expire()
+        return True
+
+    def goes_by(self, plan: Plan) -> None:
+        """Go by another plan from here on."""
+        self.plan = plan
+        self._judging.goes_by(plan)
+
+    def goes_on(self) -> None:
+        """Take note that more comes although nothing more was to come."""
+        self.book.read_on()
+        self.lanes.more()
+
+    # -- what its own parts call ------------------------------------------------------------------------------
 
     def stop(self, error: BaseException | None, horizon: int = 0) -> None:
         """Admit nothing more, forget inputs from `horizon` on that are not in flight; the first error given stays."""
         if self.error is None and not self.finished:
             self.error = error
-        if horizon >= self.horizon:
+        if not self.book.stop(horizon):
             return
-        self.horizon = horizon
-        self.exhausted = True
-        self._source.close()
-        untried, failures = self._take_back(lambda index: index >= horizon)
-        if self._fail_fast:
-            untried += len(failures)
-        else:
-            for record in failures:
-                self._judging.settle(record)
-        self._forget_inputs(untried)
-        self.stopped = horizon == 0
+        self._forget_from(horizon)
+        self.lanes.drop_unbegun(horizon)
+        self._judging.judge_on()  # what is not wanted any more is not asked about either
 
     def drop(self, after: int) -> None:
         """End the calls of inputs behind this index, without outcomes."""
@@ -344,41 +506,76 @@ class Driver:
 
     # -- private, in order of use -----------------------------------------------------------------------------
 
+    def _forget_from(self, horizon: float) -> None:
+        """Forget inputs that are not being called and not wanted any more; who failed before has its outcome."""
+        untried, failures = self._take_back(lambda index: index >= horizon)
+        if self._fail_fast:
+            untried += len(failures) + self.book.sharing_none(record[0] for record in failures)
+        else:
+            for record in failures:
+                self._judging.settle(record)
+        self.book.forget(untried)
+
+    def _hold(self, why: str) -> None:
+        if self.scope is not None:
+            self.scope.hold(why)
+        elif not self.finished:
+            self.book.hold(why)
+
     def _take_back(self, unwanted: Callable[[int], bool]) -> tuple[int, list[Record]]:
-        taken = self.intake.take_back(unwanted)
-        if self.intake.held():
+        taken = self.book.take_back(unwanted)
+        if self.book.held():
             self.loop.call_soon(self.arrived)  # lanes may have looked in between, and a line may have lost its place
         return taken
 
-    def _told_first(self, item: Any, left: Left) -> None:
-        if self.intake.gate is None:
-            self.watch()
-        if self.intake.gate is not None:
-            self.intake.gate.told(item, left)
-
-    def _forget_inputs(self, count: int) -> None:
-        """Count inputs that will have no record."""
-        self.done += count
-        self.unwanted += count
-        self._finish_if_done()
-
     def _expire(self) -> None:
         """Act on the deadline: in-flight calls become outcomes, or are dropped where values alone are wanted."""
+        if self.additions.quiet:
+            return
+        self.ends_at = inf
         text = f"{self.plan.name}: the deadline of {self.plan.deadline:g} s passed"
         self.stop(DeadlineExceeded(text))
         if self._fail_fast:
             self.lanes.drop(-1)
         else:
             self.lanes.expire(DeadlineExceeded(text))
-        self._timers.at("expire", self.clock() + EXPIRE_GRACE, self._finish)
+        self._deadlines.at("expire", self.clock() + EXPIRE_GRACE, self._finish)
 
-    def _finish_if_done(self) -> None:
-        if not self.exhausted or self.done < self._source.admitted:
+    def _say_what_held_the_loop(self, took: float) -> None:
+        name = self.plan.name
+        said = (
+            f"{name}() held the loop for {took:.2f} s, so its run ended after its deadline: it is async, and does not "
+            "await what it waits for\n  try: a plain def, which gets threads; or: await whilst.unblock(…)(…) in it"
+        )
+        self.failures.note(said)
+        with suppress(RuntimeWarning):  # where warnings are errors this is no place for one
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
+
+    def all_done(self) -> None:
+        """End: nothing more is admitted, and all that was is through."""
+        if self.finished:
             return
-        if self._keeping is None or self.finished:
+        additions = self.additions
+        with GUARD:
+            if additions.pending:
+                return  # it has just been added
+            if additions.in_hand:
+                if self.book.stopping and not self._fail_fast:
+                    self._flush()  # as in `_finish`: what is unwanted leaves gaps
+                additions.quiet, self._ended = True, self.clock()
+                self.accounting.rest()
+            else:
+                additions.over = True
+        if not additions.in_hand:
+            self._finish_or_flush()
+        elif self._handoff.waiting and not self._handoff.ready:
+            self.end_quietly()
+
+    def _finish_or_flush(self) -> None:
+        if self.keeping is None:
             self._finish()
         else:  # the iteration ends when the last row is durable
-            self._keeping.flush()
+            self.keeping.flush()
 
     def _finish(self) -> None:
         """Nothing more will be ready: tell the consumer, and begin to close."""
@@ -386,37 +583,57 @@ class Driver:
             return
         if not self._fail_fast:
             self._flush()  # a cancelled run leaves gaps; what has finished behind them is not lost
-        self.finished = True
-        self._ended = self.clock()
-        self._timers.close()
+        self.book.enter(Phase.CLOSING)
+        self.additions.over = True
+        if not self.additions.quiet:
+            self._ended = self.clock()
+        self.accounting.end()
+        self._deadlines.close()
+        if not self._is_part:
+            self.watch.run_ended(self.error, self.summary)
         if self._handoff.waiting:
             self._handoff.wake()
-        self._source.close()
-        if self.intake.gate is not None:
-            self.intake.gate.close()
+        self.book.close()
         self.lanes.close()  # here and now: a loop that is torn down cancels the task before it begins
         self._closing = asyncio.Task(self._close(), loop=self.loop)
 
     async def _close(self) -> None:
         await self.lanes.gone()
-        if self.intake.gate is not None:
-            self.intake.gate.end()
+        self.book.give_permits_back()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=EXPIRE_GRACE)
-        await self._source.gone()
+        await self.book.source.gone()
         if self.scope is not None:
             await self.scope.close()
-        if self._keeping is not None:
-            await self._keeping.ledger.close()
+        if self.keeping is not None:
+            await self.keeping.close()
+        self.book.enter(Phase.CLOSED)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep the summary alone, once no lane was left behind: what refers to each other here is never freed else.
+
+        What was left behind in a step of a flow, or in the source, is still counted.
+        """
+        if self._final is not None or self.lanes.abandoned:
+            return
+        self._left = self.book.source
+        self._final = self.summary()
+        for part in (self.lanes, self.ahead, self.additions, self.book):
+            part.let_go()
+        if self.scope is not None:
+            self.scope.let_go()
+        if not self._final.left_behind:
+            self.scope = self._left = None
+        for name in self.__dict__.keys() - KEPT:
+            delattr(self, name)
 
 
-def _always(record: Record) -> bool:
-    return True
+def _seen(watch: Watch, push: Callable[[Record], None]) -> Callable[[Record], None]:
+    """Have observers see each outcome before it goes on."""
 
+    def see(record: Record) -> None:
+        watch.ended(record)
+        push(record)
 
-def _never(record: Record) -> bool:
-    return False
-
-
-def _ignore(record: Record) -> None:
-    pass
+    return see

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
-from ..core.failures import SameFailure, kind_of
+from ..core.evidence import text_of
+from ..core.failures import MOST_QUOTED, SameFailure, kind_of
 from ..core.plan import Plan
 from ..core.pushback import Pushback
 from ..core.retried import retried_inside, retries_of
+from ..core.secrets import bounded, without_secrets
 from ..errors import Stopped
 
 MOST_NOTES = 20
+MOST_NAMED = 3  # keys that a note names
 
 
 class Failures:
@@ -20,10 +24,16 @@ class Failures:
         self.kinds: Counter[str] = Counter()
         self.rejected: int = 0
         """Calls that were answered with "slower"."""
+        self.way_on: str = ""
+        """What would have a run go on although all its calls fail the same way, if that is not `stop_after`."""
         self._plan = plan
         self._same = SameFailure() if plan.stop_after is None else None
         self._notes: dict[str, None] = {}
         self._retried_by: str | None = None  # by what inside the function, once that was looked for
+
+    def goes_by(self, plan: Plan) -> None:
+        """Go by another plan from here on."""
+        self._plan = plan
 
     @property
     def count(self) -> int:
@@ -65,20 +75,23 @@ class Failures:
     def note(self, text: str) -> None:
         """Keep a line for the summary, once."""
         if text and len(self._notes) < MOST_NOTES:
-            self._notes[text] = None
+            self._notes[without_secrets(text)] = None
 
-    def notes(self, opened: int) -> tuple[str, ...]:
-        """Return the lines; `opened` is how often a breaker has opened."""
+    def notes(self, opened: int, broken: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the lines; `opened` is how often a breaker has opened, `broken` the keys for which one did."""
         times = "once" if opened == 1 else f"{opened:,} times"
-        broke = f"paused {times}, because half of the calls within 10 s had failed; then one call probed"
+        more = f" and {len(broken) - MOST_NAMED:,} more" if len(broken) > MOST_NAMED else ""
+        who = f" ({', '.join(broken[:MOST_NAMED])}{more})" if broken else ""
+        broke = f"paused {times}{who}, because fewer than one in ten calls within 10 s went well; then one call probed"
         return (*self._notes, *((broke,) * bool(opened)))
 
     def _hopeless(self, same: SameFailure, name: str, calls: int, untouched: int | None) -> Stopped:
         rest = f"{untouched:,} inputs are" if untouched is not None else "the other inputs are"
+        shown, way_on = without_secrets(name), self.way_on or 'stop_after="100%" would go on to the end'
         return Stopped(
-            f"{same.count(name):,} of the first {calls:,} calls of {self._plan.name} failed the same way: {name}\n"
+            f"{same.count(name):,} of the first {calls:,} calls of {self._plan.name} failed the same way: {shown}\n"
             f"  {rest} untouched; retrying would not help\n"
-            f'  {same.remedy(name)}, then run it again (stop_after="100%" would go on to the end)',
+            f"  {same.remedy(name)}, then run it again ({way_on})",
             remedy=same.remedy(name),
         )
 
@@ -86,6 +99,6 @@ class Failures:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds.most_common(3))
         return Stopped(
             f"{self.count:,} of the first {finished:,} calls of {self._plan.name} failed ({kinds})\n"
-            f"  the last one: {type(last).__name__}: {last}\n"
+            f"  the last one: {type(last).__name__}: {bounded(text_of(last), MOST_QUOTED)}\n"
             f"  stop_after={self._plan.stop_after} ended the run; nothing new was started"
         )

@@ -9,66 +9,113 @@ call that was given up stays out until its thread comes home.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, Protocol
 
 from ..core.headers import Left
-from ..core.outcome import Record
+from ..core.held import DOWN
 from ..core.pushback import Pushback
-from ..limit import FAILED, OK, Limit, Report
-from .abandoned import Abandoned
-from .lines import Line, Lines, Pair, emptied, taken_from
+from ..core.retried import retried_before
+from ..limit import FAILED, OK, Inside, LimitState, Report, check_cost, unrest, unwatch, watch
+from .asking import Asking
+from .lines import Abandoned, Ended, Line, Lines, Pair, emptied, taken_from
 from .passing import Passing
+from .pauses import Host as PausesHost
+from .pauses import Pauses
+from .slots import ENDLESS, Slots
+
+MOST_HIDDEN = 8  # refusals of one call that are told of
 
 
-class Host(Protocol):
-    """What a gate needs from the driver."""
+class Host(PausesHost, Protocol):
+    """What a gate needs from the driver, or from a step."""
 
-    loop: asyncio.AbstractEventLoop
-    clock: Callable[[], float]
     queue: deque[Pair]
+    asking: Asking
 
     def arrived(self) -> None:
         """Put lanes to work on the queue."""
 
-    def soon(self, act: Callable[[], None]) -> None:
-        """Do something on the loop: at once if this is its thread."""
+    def fatal(self, error: BaseException) -> None:
+        """End the run: it would wait for a permit for ever."""
+
+    def call_back(self) -> None:
+        """Have inputs handed back that were taken from the queue and are not called yet; see `Gate.unmade`."""
 
     def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
         """Take note of inputs that cannot be called, because a limit's `by` or `weight` raised for them."""
+
+    def follow(self) -> None:
+        """Have as many lanes as the limits allow now, where nobody has said how many."""
 
 
 class Gate:
     """Lets inputs into the lanes' queue as limits, pauses and the breaker permit."""
 
-    def __init__(self, host: Host, limits: tuple[Limit, ...], concurrency: int) -> None:
+    def __init__(
+        self,
+        host: Host,
+        limits: tuple[LimitState, ...],
+        slots: Slots,
+        concurrency: int = ENDLESS,
+        *,
+        inside: Inside = (),
+    ) -> None:
         self.host: Host = host
-        self.limits: tuple[Limit, ...] = limits
-        self.lines: Lines = Lines(limits, host.queue, loop=host.loop, clock=host.clock, granted=self.granted)
+        self.limits: tuple[LimitState, ...] = limits
+        self.lines: Lines = Lines(
+            limits,
+            host.queue,
+            slots,
+            loop=host.loop,
+            clock=host.clock,
+            inside=inside,
+            granted=self.granted,
+            stuck=host.fatal,
+            asking=host.asking,
+        )
         self.keyed: bool = self.lines.keyed
         self.opened: int = 0
         """How often a breaker has opened."""
+        self.pauses: Pauses = Pauses(host, limits)
+        self.waits_for_slots: bool = False
+        """Whether others take places too, so that this must be told when there are some."""
+        self.refused: Line | None = None
+        """The line that was refused a permit last, while there was a lane for it."""
         self._concurrency = concurrency
+        self._slots = slots
         self._weighted = any(limit.weighted for limit in limits)
         if not (self.keyed or self._weighted):
             self.lines.of(None)
         self._only = self.lines.only
         self.inbox: deque[Pair] = deque() if self._only is None else self._only.pending
         """Where the source, or a journal, puts inputs; the line itself, if there can be but one."""
+        self._again: deque[Pair] = deque()  # inputs that are to stand in a line again, before the others
         self._abandoned = Abandoned()
         self._passing = Passing(
             self.lines, limits, self._abandoned, loop=host.loop, clock=host.clock, settled=self._round_over
         )
-        self.passed_on: Callable[[Record], bool] = self._passing.passed_on
+        self.passed_on: Callable[[Ended], bool] = self._passing.passed_on
         """Called for a call that went well: its permit and its slot are used for the next input, or are free; if it
         returns False, `returned` is to be told."""
         self._tells = any(limit.adaptive for limit in limits)  # whether a limit wants to know of successes
+        self.hidden: Counter[str] = Counter()
+        """How many attempts clients have made again by themselves, where a limit wants to know of refusals."""
+        if self._tells:
+            pass_on = self.passed_on
+            self.passed_on = lambda record: not retried_before(record[2])[1] and pass_on(record)
         self._unfit: list[tuple[Pair, Exception]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._look_due = inf
         self._closed = self._ended = False
+        self._moving = False  # whether a look at what has moved is under way
+
+    @property
+    def adapts(self) -> bool:
+        """Whether that many change by themselves."""
+        return self._tells and not self.keyed
 
     @property
     def concurrency(self) -> int:
@@ -80,7 +127,7 @@ class Gate:
     @property
     def pending(self) -> int:
         """How many inputs wait here."""
-        return self.lines.pending + (len(self.inbox) if self._only is None else 0)
+        return self.lines.pending + (len(self.inbox) + len(self._again) if self._only is None else 0)
 
     @property
     def paused(self) -> float:
@@ -89,9 +136,16 @@ class Gate:
         if line is None or self._closed:
             return 0.0
         opens = line.breaker.open_until if line.breaker is not None else None
-        return max(0.0, line.claim.paused_until - self.host.clock(), (opens or 0.0) - self.host.clock())
+        return max(0.0, line.acquirer.paused_until - self.host.clock(), (opens or 0.0) - self.host.clock())
 
     # -- inputs -----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Follow the limits from here on; its host is whole by now, and whoever moves a limit may be another thread."""
+        watch(self.limits, self)
+        if any(limit.stops for limit in self.limits):
+            self.pauses.note_stops()
+        self.host.follow()
 
     def pump(self) -> None:
         """Let through what may start now."""
@@ -103,66 +157,175 @@ class Gate:
             lines.get_ready(self._only)
         else:
             self._stand_in_line()
-        if lines.ready and lines.taken < self._concurrency:
+        if lines.ready and self._slots.room > 0:
             self._passing.settle()
         for _ in range(len(lines.ready)):
-            if lines.taken >= self._concurrency:
+            if self._slots.room <= 0:
                 break
             self._serve(lines.next_ready())
+        if lines.ready and self.waits_for_slots and self._slots.room <= 0:
+            self._slots.join(self)
         if self._unfit:
             found, self._unfit = self._unfit, []
             self.host.unfit(found)
 
-    def put_back(self, pairs: Sequence[Pair]) -> None:
-        """Let inputs stand in line before the others, because they have waited once."""
-        for pair in reversed(pairs):
-            if (line := self._line_of(pair)) is not None:
-                asked = self._weighted and line.claim.wanted > 0  # it may ask for its first input's weight
-                self.lines.add(line, pair, place=int(asked))
+    def serve(self) -> None:
+        """Let through what may start now that there are places again."""
+        self.pump()
 
-    def take_out(self, unwanted: Callable[[int], bool]) -> list[Pair]:
+    def try_again(self, pairs: Sequence[Pair]) -> None:
+        """Let inputs stand in line before the others, because they have waited once."""
+        if self._only is None:
+            self._again.extend(pairs)
+        else:
+            for pair in pairs:
+                self.lines.add(self._only, pair, again=True)
+
+    def take_out(self, unwanted: Callable[[Any], bool]) -> list[Pair]:
         """Return the inputs that wait here, as far as they are unwanted by their index, and forget them."""
-        found = [] if self._only is not None else taken_from(self.inbox, unwanted)
+        found = [] if self._only is not None else taken_from(self._again, unwanted) + taken_from(self.inbox, unwanted)
         for line in self.lines:
             if out := self.lines.take_out(line, unwanted):
                 found += out
                 if self._weighted or not line.pending:
-                    line.claim.withdraw()  # it may stand in line for one of these, with its weight
+                    line.acquirer.withdraw()  # it may stand in line for one of these, with its weight
                 self.lines.get_ready(line)
         return found
 
+    def enter(self, pair: Pair, *, again: bool) -> Line | None:
+        """Let a call begin at once, and return None; else have it wait in a line, before the others if `again`.
+
+        What a limit's `by` raises comes out here.
+        """
+        line = self._only or self.lines.of(pair[1])
+        straight = not (line.pending or line.broken or self._weighted or self._closed)
+        if straight and self._slots.room > 0 and not self._slots.wanted and self._passing.has_permit(line):
+            self.lines.begin(line, pair[0])
+            return None
+        self.lines.add(line, pair, again=again)
+        self.pump()
+        return line
+
+    def withdraw(self, line: Line, pair: Pair) -> None:
+        """Forget a call that waited in a line, or was let through in this moment."""
+        if pair in self.host.queue:
+            self.host.queue.remove(pair)
+            self.unused([pair])
+        else:
+            self.lines.take_out_one(line, pair)
+            if self._weighted or not line.pending:
+                line.acquirer.withdraw()
+            self.lines.get_ready(line)
+        self.pump()
+
+    def count_before(self, done: int, began: float) -> None:
+        """Count calls that were done before there was a gate, the first of which began at that time."""
+        self.lines.of(None).count_before(done, began)
+
     def adopt(self, count: int) -> None:
-        """Count calls that were in flight before there was a gate."""
+        """Count calls that were in flight before there was a gate; their places are taken."""
         line = self.lines.of(None)
-        line.claim.ask(count)
+        line.acquirer.ask(count)
         line.in_flight += count
-        self.lines.taken += count
+
+    # -- what moves -------------------------------------------------------------------------------------------
+
+    def moved(self) -> None:
+        """Take note that a limit holds to other terms now, is paused, or goes on. From any thread."""
+        if not (self._closed or self._moving):
+            self._moving = True
+            self.host.soon(self._heed_move)
+
+    def _heed_move(self) -> None:
+        self._moving = False
+        self.look_around()
+
+    def look_around(self) -> None:
+        """Begin anew with what was let through and not called: it may not be called any more, or more may be."""
+        if self._closed:
+            return
+        unrest.count += 1
+        self.pauses.note_stops()
+        self._passing.rated = any(limit.rated for limit in self.limits)
+        for line in tuple(self.lines):
+            line.look_again()
+        taken = emptied(self.host.queue)
+        lines = [self.lines.of_call(index) for index, _ in taken]
+        self.unused(taken)
+        for line, pair in zip(reversed(lines), reversed(taken), strict=True):
+            self.lines.add(line, pair, first=True)
+        for line in tuple(self.lines):
+            self.lines.get_ready(line)
+        self.host.follow()
+        self.host.arrived()
+
+    def hold(self, why: str) -> None:
+        """Let nothing through, because the run was paused: `why`, in words; "" to go on."""
+        self.pauses.of_run = why
+        if self._closed:
+            return
+        self._slots.hold(on=bool(why))
+        if not why:
+            self.forget_saved()
+        self.look_around()
+
+    def forget_saved(self) -> None:
+        """Have the limits make up for nothing that was not called until now."""
+        for limit in self.limits:
+            limit.forget_saved()
+
+    def resize(self, concurrency: int) -> None:
+        """Have another number of calls in flight at most."""
+        more, self._concurrency = concurrency - self._concurrency, concurrency
+        self._slots.resize(more)
+
+    def correct(self, index: Any, cost: float) -> bool | None:
+        """Count what a call in flight cost indeed, at those of its limits that weigh calls. From any thread.
+
+        Returns False where there is none, None if the call is over. Said again, the last word holds.
+        """
+        cost = check_cost(cost)
+        if not self._weighted:
+            return False
+        taken, line = self.lines.taken.get(index), self.lines.known_of_call(index)
+        if taken is None or line is None:
+            return None
+        line.acquirer.correct(*taken, cost)
+        return True
 
     # -- calls that return ------------------------------------------------------------------------------------
 
-    def returned(self, record: Record, pushback: Pushback | None, *, slot: bool) -> None:
+    def returned(self, record: Ended, pushback: Pushback | None, *, slot: bool) -> None:
         """Take note that a call has ended: its permit goes back, and if `slot` its lane is free."""
         if self._ended:
             return
         index, _, _, error, started, _, _ = record
-        line = self._free(index, slot=slot)
+        line = self.lines.end(index)
         if error is None and not self._tells:
             self._passing.back(line, record)
         else:
             line.settle()  # what is told of calls is told in the order of time
             line.counted += 1
+            if error is None:
+                self._heed_hidden(line, record)
             # the permit of a call that was left stays out; what it has to tell does not wait for it
-            tell = line.claim.learn if self._abandoned.ended(index) else line.claim.finished
+            tell = line.acquirer.learn if self._abandoned.ended(index) else line.acquirer.finished
             if pushback is not None:
-                tell(started, Report("rejected", pushback.retry_after, pushback.rate, pushback.window))
+                asked = Report("rejected", pushback.retry_after, pushback.rate, pushback.window, pushback.limits)
+                tell(started, asked)
             else:
                 tell(started, FAILED if error is not None else OK)
         if pushback is not None and pushback.pauses:
             self._call_back(line)
+            self.pauses.note(line.keys, line.acquirer.paused_until, pushback.reason)
+        if error is not None and line.breaker is not None and (opens := line.breaker.open_until) is not None:
+            self.pauses.note(line.keys, opens, DOWN)
         if line.breaker is not None and error is None and line.breaker.succeeded(index, line.ended):
             self._look_at(self.host.clock())
+        if slot:  # last, as it lets others start: by then the limits know
+            self._slots.release()
 
-    def told(self, item: Any, left: Left) -> None:
+    def allow(self, item: Any, left: Left) -> None:
         """Take note, in the middle of the call of an input, of how many calls an answer says are left.
 
         From any thread, and at once: what is heeded when other calls have come and gone says too much.
@@ -171,99 +334,138 @@ class Gate:
             line = self.lines.known(item)
         except Exception:  # of the user's `by`, which has been asked before
             return
-        if line is None or self._closed:
+        if line is not None:
+            self.allow_line(line, left)
+
+    def allow_line(self, line: Line, left: Left) -> None:
+        """Do the same for a line."""
+        if self._closed:
             return
-        were_not_counted = line.claim.undisturbed()
-        line.claim.allow(left)
+        were_not_counted = line.acquirer.undisturbed()
+        line.acquirer.allow(left)
         if were_not_counted or left.calls < 1:
             self.host.soon(lambda: self._heed(line))
+        if left.calls < 1:
+            self.pauses.note(line.keys, line.acquirer.paused_until, "no calls are left")
 
-    def failed(self, index: int, *, ill: bool) -> None:
+    def failed(self, index: Any, *, ill: bool) -> None:
         """Take note, before `returned`, of a failure; `ill`: one that speaks of the other side's health."""
         line = self.lines.of_call(index)
         if line.failed(index, self.host.clock(), ill=ill):
             self.opened += 1
             self._call_back(line)
 
-    def dropped(self, index: int) -> None:
+    def dropped(self, index: Any) -> None:
         """Take note that a call ended without an outcome."""
         if self._ended:
             return
-        line = self._free(index, slot=True)
+        line = self.lines.end(index)
         line.withdrawn(index)
         if not self._abandoned.ended(index):
-            line.claim.give_back()
+            line.acquirer.give_back()
+        self._slots.release()
 
     def unused(self, pairs: Iterable[Pair]) -> None:
         """Give back the permits of inputs that were let through and not called."""
         for index, _ in pairs:
-            line = self._free(index, slot=True)
-            line.claim.refund()
+            line = self.lines.end(index)
+            line.acquirer.refund()
             line.withdrawn(index)
+            self._slots.release()
+
+    def unmade(self, pairs: Sequence[Pair]) -> None:
+        """Put inputs that were let through, and came back without a call, to the front of their lines."""
+        lines = [(self.lines.of_call(pair[0]), pair) for pair in pairs]
+        self.unused(pairs)
+        for line, pair in reversed(lines):
+            self.lines.add(line, pair, first=True)
 
     def free_slots(self, count: int) -> None:
         """Free the slots of calls that have returned without doing so."""
-        self.lines.taken -= count
+        self._slots.release(count)
 
-    def left(self, index: int) -> None:
+    def abandon(self, index: Any) -> None:
         """Take note that a blocking call is given up; what else is told of it next frees its slot, not its permit."""
         if not self._ended:
             line = self.lines.of_call(index)
             line.look_again()
             self._abandoned.add(index, line)
 
-    def came_home(self, index: int) -> None:
+    def returned_late(self, index: Any) -> None:
         """Give back the permit of a call that was given up, now that it has returned; from any thread."""
-        self._abandoned.came_home(index)
+        self._abandoned.returned_late(index)
 
     def close(self) -> None:
         """Let nothing more through."""
         self._closed = True
+        unwatch(self.limits, self)
         if self._timer is not None:
             self._timer.cancel()
+        self.pauses.close()
         for line in self.lines:
-            line.claim.withdraw()
+            line.acquirer.withdraw()
 
     def end(self) -> None:
         """Give every permit back but those of calls that were given up: the lanes are gone."""
         self.close()
         self.pump()
         for index in self._abandoned.calls.elements():
-            self._free(index, slot=True)
+            self.lines.end(index)
+            self._slots.release()
         for line in self.lines:
-            line.claim.give_back(line.in_flight)
+            line.acquirer.give_back(line.in_flight)
             line.look_again()
         self._ended = self._passing.over = True
+
+    def let_go(self) -> None:
+        """Let nothing in here refer to the run, or to this, any more; calls that were left behind still come home."""
+        self._passing.let_go()
+        self.lines.let_go()
+        self.pauses.let_go()
+        self.passed_on = self._passing.passed_on
+        del self.host
 
     # -- what limits call -------------------------------------------------------------------------------------
 
     def granted(self, line: Line, count: int) -> None:
         """Use permits that were taken for a line meanwhile, as far as there are inputs and lanes."""
         used = 0
-        if not self._closed and line.claim.paused_until <= self.host.clock():  # since they were taken
+        if not self._closed and line.acquirer.paused_until <= self.host.clock():  # since they were taken
             used = max(0, min(count, len(line.pending), self._room(line)))
         if used < count:
-            line.claim.refund(count - used)
+            line.acquirer.refund(count - used)
         self.lines.start(line, used)
-        if line.pending and not line.claim.wanted and not self._closed:
+        if line.pending and not line.acquirer.wanted and not self._closed:
             self.lines.get_ready(line)
             self.pump()
         self.host.arrived()
 
     # -- private, in order of use -----------------------------------------------------------------------------
 
+    def _heed_hidden(self, line: Line, record: Ended) -> None:
+        """Tell limits of refusals that a client got over by itself, as far as its answer shows that it tried again."""
+        library, count = retried_before(record[2])
+        if count:
+            self.hidden[library] += count
+            for _ in range(min(count, MOST_HIDDEN)):
+                line.acquirer.learn(record[4], Report("rejected"))
+
     def _round_over(self) -> None:
         """Settle, as no lane may come by for long, while others wait for what came back."""
         self._passing.settle()
-        if self.lines.ready and self.lines.taken < self._concurrency:
+        if self.lines.ready and self._slots.room > 0:
             self.host.arrived()
 
     def _stand_in_line(self) -> None:
-        inbox, add = self.inbox, self.lines.add
-        for _ in range(len(inbox)):
-            pair = inbox.popleft()
-            if (line := self._line_of(pair)) is not None:
-                add(line, pair)
+        """As many as there is time for: `by` and `weight` are the user's."""
+        add, has_time, go_on = self.lines.add, self.host.asking.has_time, self.host.arrived
+        for queue in (self._again, self.inbox):
+            for _ in range(len(queue)):
+                if not has_time(go_on):
+                    return
+                pair = queue.popleft()
+                if (line := self._line_of(pair)) is not None:
+                    add(line, pair, again=queue is self._again)
 
     def _line_of(self, pair: Pair) -> Line | None:
         """Return the line of an input; None if it cannot be called."""
@@ -276,25 +478,31 @@ class Gate:
     def _serve(self, line: Line) -> None:
         room = min(len(line.pending), self._room(line))
         if room > 0 and not self._weighted:
-            self.lines.start(line, line.claim.ask(room))
-        while room > 0 and self._weighted and self._can_start_first(line):
-            room -= 1
+            self.lines.start(line, line.acquirer.ask(room))
+        has_time, go_on = self.host.asking.has_time, self.host.arrived
+        while room > 0 and self._weighted and line.pending and has_time(go_on):
+            if (started := self._start_first(line)) is None:
+                break
+            room -= started
+        if line.pending and self._slots.room > 0:
+            self.refused = line
         self.lines.get_ready(line)
 
-    def _can_start_first(self, line: Line) -> bool:
-        """Start the first input of a line at its own weight, or have the line wait for that; whether to go on."""
+    def _start_first(self, line: Line) -> int | None:
+        """Start the first input of a line at its own weight, return how many: 0 if it is unfit, None if it waits."""
         try:
-            taken = line.claim.ask(1, line.pending[0][1])
+            self.host.asking.ask(self.lines.asked, line.acquirer.set.weigh, line.pending[0][1])
+            taken = line.acquirer.ask(1)
         except Exception as error:  # of the user's `weight`
             first = line.pending[0][0]
             self._unfit += [(pair, error) for pair in self.lines.take_out(line, lambda index: index == first)]
-            return True
+            return 0
         self.lines.start(line, taken)
-        return taken > 0
+        return taken or None
 
     def _room(self, line: Line) -> int:
         """Return how many calls of the line there are lanes for, and the breaker lets through."""
-        room = self._concurrency - self.lines.taken
+        room = self._slots.room
         if line.breaker is None:
             return room
         now = self.host.clock()
@@ -302,10 +510,6 @@ class Gate:
         if not allowed and line.breaker.open_until is not None and line.breaker.open_until > now:
             self._look_at(line.breaker.open_until)
         return int(min(room, allowed))
-
-    def _free(self, index: int, *, slot: bool) -> Line:
-        self.lines.taken -= slot
-        return self.lines.end(index)
 
     def _heed(self, line: Line) -> None:
         """Have calls that were let through and not made wait for what is left."""
@@ -320,7 +524,9 @@ class Gate:
         back = [pair for pair in taken if self.lines.of_call(pair[0]) is line]
         self.host.queue.extend(pair for pair in taken if self.lines.of_call(pair[0]) is not line)
         self.unused(back)
-        self.put_back(back)
+        for pair in reversed(back):
+            self.lines.add(line, pair, first=True)
+        self.host.call_back()
 
     def _look_at(self, when: float) -> None:
         if self._timer is not None:

@@ -6,11 +6,12 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from time import monotonic, sleep
+from time import sleep
 from typing import Protocol
 
 from ..core.outcome import Record
 from ..core.window import Window
+from ..lanes.clock import monotonic
 
 # Seconds that a waiting consumer lets pass without a look around: a signal that comes between the interpreter's last
 # look for signals and the system call that waits would else be handled only when the wait ends.
@@ -35,6 +36,9 @@ class Handoff(Protocol):
     def wake(self) -> None:
         """Let the waiting consumer look again; called on the loop."""
 
+    def together(self, begins: bool) -> None:
+        """Take note, on the loop, that several records come now, and then that these were all."""
+
     def call(self, callback: Callable[[], None]) -> None:
         """Have the driver run `callback` on its loop soon; called by the consumer."""
 
@@ -53,6 +57,9 @@ class LoopHandoff:
         self.waiting = False
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def together(self, begins: bool) -> None:
+        """Nothing: the consumer runs when this step of the loop is over."""
 
     def call(self, callback: Callable[[], None]) -> None:
         """Run `callback` in the loop's next round."""
@@ -84,12 +91,23 @@ class ThreadHandoff:
         self._nap = 0.0
         self._delivered = 0  # when it was
         self._looked = monotonic()
+        self._together = self._due = False
         self._gate = threading.Lock()
         self._gate.acquire()
+
+    def together(self, begins: bool) -> None:
+        """Wake the consumer after the last of several records: after the first it would fight for the interpreter."""
+        self._together = begins
+        if self._due and not begins:
+            self._due = False
+            self.wake()
 
     def wake(self) -> None:
         """Open the gate."""
         self.waiting = False
+        if self._together:
+            self._due = True
+            return
         try:
             self._gate.release()
         except RuntimeError:

@@ -1,24 +1,27 @@
 """What a flow means: turns its tree into one async function, once per run.
 
-Nodes live on the loop; only the call of a leaf holds a permit and, if it blocks, a thread. A leaf takes what it
-needs in this order: the shared limits, in one order for all calls, then one of the run's permits. Nothing that holds
-one of the run's permits ever waits for another call, so no nesting can deadlock.
+Nodes live on the loop; only the call of a leaf (`engine.leaf`) holds permits and, if it blocks, a thread. It takes them
+all at once, and nothing that holds one waits for another call, so no nesting can deadlock.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from math import inf
+from types import CodeType
+from typing import Any, Literal
 
-from ..core.colour import has_method, is_generator_function, name_of
-from ..core.retried import retried_inside, retries_of
-from ..core.retry import Retry
+from ..core.attempt import Patience
+from ..core.colour import name_of
+from ..core.outcome import noted
+from ..core.retried import retries_of
 from ..core.tree import (
     STAGES,
-    Batched,
     Each,
+    Fallback,
     First,
     Flatten,
     Node,
@@ -26,48 +29,65 @@ from ..core.tree import (
     Sequence,
     Step,
     Together,
-    Uses,
     flat_steps,
     kind_name,
 )
-from ..limit import Claim, Hold, Limit, report_of
+from ..lanes.calling import wanted
+from ..limit import LimitState, in_order
 from . import join, stages
-from .hedging import Hedging
-from .permits import Permits
-from .resources import for_thread
-from .retrying import Retrying
+from .ending import Ending
+from .invoke import invoker
+from .leaf import Leaf
+from .openers import Opener, Runner, opener, path_of_stage
+from .row import InRow, may_be_in_row
 from .scope import Scope
+from .slots import Slots
+from .spent import NO_DETOUR, Behind, Spent
+from .step_calls import GivenUp
 
-LEAST_AHEAD = 32  # items that an adaptive stage reads ahead at first; what it finds best decides on more
-
-Runner = Callable[[Any], Awaitable[Any]]
 At = tuple[Node, str]  # a node and its path in the tree, for messages
 
 
-def compile_node(node: Node, scope: Scope, path: str, limits: tuple[Limit, ...] = ()) -> Runner:
-    """Return the async function that gives `node` its meaning, within one run."""
+def compile_node(
+    node: Node, scope: Scope, path: str, limits: tuple[LimitState, ...] = (), most: int | None = None
+) -> Runner:
+    """Return the async function that gives `node` its meaning, within one run.
+
+    `limits` are those of what it is part of; `most` is how many calls of each of its steps the stage around it allows.
+    """
     match node:
         case Step():
-            return _leaf(node, scope, path, limits)
+            return _leaf(node, scope, path, limits, most)
         case Sequence():
-            return _sequence(list(flat_steps(node, path)), scope, limits)
+            return _sequence(list(flat_steps(node, path)), scope, limits, most)
         case Together(branches, names):
             at = names if names is not None else tuple(f"[{place}]" for place in range(len(branches)))
+            scope.at_first_step = False  # another branch may have begun
             return _together(
-                [compile_node(one, scope, _under(path, key), limits) for key, one in zip(at, branches, strict=True)],
+                scope.behind(path, at),
+                [
+                    compile_node(one, scope, _under(path, key), limits, most)
+                    for key, one in zip(at, branches, strict=True)
+                ],
                 names,
             )
         case First(branches):
-            runners = [compile_node(one, scope, f"{path}[{i}]", limits) for i, one in enumerate(branches)]
+            scope.at_first_step = False
+            runners = [compile_node(one, scope, f"{path}[{i}]", limits, most) for i, one in enumerate(branches)]
             return lambda value: join.first_of(runners, value, path)
+        case Fallback(branches):
+            runners = [compile_node(one, scope, f"{path}[{i}]", limits, most) for i, one in enumerate(branches)]
+            return lambda value: join.fallback(runners, value, path)
         case Policed(inner):
-            run = compile_node(inner, scope, path, (*limits, *node.limits))
-            return _retried(_timed(run, node.timeout, scope, path), node, scope, path)
+            scope.at_first_step &= node.retry is None  # else it may have been here before
+            return _policed(node, compile_node(inner, scope, path, (*limits, *node.limits), most), scope, path)
         case _:
             return _pipeline([(node, path)], scope, limits)
 
 
-def open_stream(steps: list[At], scope: Scope, value: Any, where: str, limits: tuple[Limit, ...] = ()) -> stages.Stream:
+def open_stream(
+    steps: list[At], scope: Scope, value: Any, where: str, limits: tuple[LimitState, ...] = ()
+) -> stages.Stream:
     """Return the items that the last of `steps` gives for `value`; nothing runs before the first is asked for.
 
     `where` is the path of the stage that will consume them, if `steps` has none.
@@ -76,31 +96,29 @@ def open_stream(steps: list[At], scope: Scope, value: Any, where: str, limits: t
     while place and isinstance(steps[place - 1][0], STAGES):
         place -= 1
     head, tail = steps[:place], steps[place:]
-    runners = _stage_runners(tail, scope, limits)
+    openers = _openers(tail, scope, limits)
     first = path_of_stage(*tail[0]) if tail else where
-    return _stream(_sequence(head, scope, limits) if head else None, tail, runners, value, first)
+    made = _sequence(head, scope, limits, ending=scope.ending) if head else None
+    return _named_value(_stream(made, tail, openers, value, first, scope.ending), value)
 
 
-def path_of_stage(node: Node, path: str) -> str:
-    """Return what messages call a stage at `path`; one that is the whole flow has its kind for a path already."""
-    kind = kind_name(node)
-    return path if path == kind else _under(path, kind)
-
-
-def _sequence(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> Runner:
+def _sequence(
+    steps: list[At],
+    scope: Scope,
+    limits: tuple[LimitState, ...],
+    most: int | None = None,
+    ending: Ending | None = None,
+) -> Runner:
     """Run plain steps one by one; stages in a row are one pipeline, whose items a plain step then gets as a list."""
     parts: list[Runner] = []
-    row: list[At] = []
-    for step, at in steps:
-        if isinstance(step, STAGES):
-            row.append((step, at))
-            continue
-        if row:
-            parts.append(_pipeline(row, scope, limits))
-            row = []
-        parts.append(compile_node(step, scope, _named(step, at), limits))
-    if row:
-        parts.append(_pipeline(row, scope, limits))
+    for kind, group in groupby(steps, lambda at: _kind_of_part(at[0], limits, scope)):
+        row = list(group)
+        if kind == "stages":
+            parts.append(_pipeline(row, scope, limits, ending))
+        elif kind == "row" and len(row) > 1:
+            parts.append(_row(row, scope, most))
+        else:
+            parts += [compile_node(step, scope, _named(step, at), limits, most) for step, at in row]
     if len(parts) == 1:
         return parts[0]
 
@@ -112,264 +130,230 @@ def _sequence(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> Runne
     return run
 
 
-def _together(branches: list[Runner], names: tuple[str, ...] | None) -> Runner:
+def _kind_of_part(node: Node, limits: tuple[LimitState, ...], scope: Scope) -> Literal["stages", "row", "one"]:
+    if isinstance(node, STAGES):
+        return "stages"
+    return "row" if not (limits or scope.watch.observers) and may_be_in_row(node) else "one"
+
+
+def _row(steps: list[At], scope: Scope, most: int | None) -> Runner:
+    slots = _slots(scope, most)
+
+    def alone(place: int) -> tuple[Leaf, Runner]:
+        step, at = steps[place]
+        assert isinstance(step, Step)
+        return _short(step, scope, at, slots)
+
+    return InRow([step for step, _ in steps if isinstance(step, Step)], scope, slots, alone)
+
+
+def _together(behind: Behind, branches: list[Runner], names: tuple[str, ...] | None) -> Runner:
     async def run(value: Any) -> Any:
-        found = await join.all_of(branches, value)
+        found = await join.all_of(branches, value, behind)
         return tuple(found) if names is None else dict(zip(names, found, strict=True))
 
     return run
 
 
-def _pipeline(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> Runner:
-    runners = _stage_runners(steps, scope, limits)
+def _pipeline(steps: list[At], scope: Scope, limits: tuple[LimitState, ...], ending: Ending | None = None) -> Runner:
+    openers = _openers(steps, scope, limits)
     where = path_of_stage(*steps[0])
 
     async def run(value: Any) -> list[Any]:
-        async with aclosing(_stream(None, steps, runners, value, where)) as stream:
+        async with aclosing(_stream(None, steps, openers, value, where, ending)) as stream:
             return [item async for item in stream]
 
     return run
 
 
-def _stage_runners(steps: list[At], scope: Scope, limits: tuple[Limit, ...]) -> list[Runner | None]:
-    """Return the function that each stage calls on its items, sharing the stage's permits over the whole run."""
-    return [
-        _shared(compile_node(node.step, scope, path_of_stage(node, at), limits), Permits(node.concurrency))
-        if isinstance(node, Each)
-        else None
-        for node, at in steps
-    ]
+def _openers(steps: list[At], scope: Scope, limits: tuple[LimitState, ...]) -> list[Opener]:
+    """Return how each stage is opened; what it shares holds over the whole run."""
+    found: list[Opener] = []
+    for node, at in steps:
+        where, step = path_of_stage(node, at), None
+        if isinstance(node, Each):
+            scope.at_first_step = True
+            step = compile_node(node.step, scope, where, limits, node.concurrency)
+        scope.at_first_step = False
+        found.append(opener(node, where, scope, step))
+    return found
 
 
-def _shared(run: Runner, permits: Permits) -> Runner:
-    """Hold the stage's concurrency over all inputs that are in it at the same time."""
-
-    async def call(item: Any) -> Any:
-        if permits.free:
-            permits.free -= 1
-        else:
-            await permits.acquire()
+async def _named_value(stream: stages.Stream, value: Any) -> stages.Stream:
+    """Have what fails name the value that is streamed."""
+    async with aclosing(stream):
         try:
-            return await run(item)
-        finally:
-            permits.release()
-
-    return call
+            async for item in stream:
+                yield item
+        except Exception as error:
+            noted(error, 0, value, 1)
+            raise
 
 
 async def _stream(
-    head: Runner | None, steps: list[At], runners: list[Runner | None], value: Any, where: str
+    head: Runner | None,
+    steps: list[At],
+    openers: list[Opener],
+    value: Any,
+    where: str,
+    ending: Ending | None = None,
 ) -> stages.Stream:
     source: Any = value if head is None else await head(value)
-    if steps and isinstance(steps[0][0], Flatten):
-        source = [source]  # a plain value is a stream of one: one input, many outputs
-    else:
+    one = bool(steps) and isinstance(steps[0][0], Flatten)
+    if ending is not None or not one:
         stages.check_stream(source, where)
-    for (node, path), runner in zip(steps, runners, strict=True):
-        match node:
-            case Each(_, concurrency, ordered, adaptive):
-                assert runner is not None
-                source = stages.each(
-                    runner,
-                    source,
-                    concurrency=concurrency,
-                    ordered=ordered,
-                    name=path_of_stage(node, path),
-                    run_ahead=LEAST_AHEAD if adaptive else None,
-                )
-            case Batched(n, within):
-                source = stages.batched(source, n, within)
-            case _:
-                source = stages.flatten(source, path_of_stage(node, path))
+    if ending is not None and not steps:
+        if not ending.begins(None):
+            return
+    elif ending is not None and not isinstance(steps[0][0], Each):
+        source, ending = stages.until(source, ending), None
+    if one:
+        source = [source]  # a plain value is a stream of one: one input, many outputs
+    for opens in openers:
+        source, ending = opens(source, ending), None  # to end is the first one's
     async with aclosing(source if steps else stages.items(source)) as stream:
         async for item in stream:
             yield item
 
 
-# -- leaves -------------------------------------------------------------------------------------------------------
+# -- leaves and policies ------------------------------------------------------------------------------------------
 
 
-def _leaf(step: Step, scope: Scope, path: str, limits: tuple[Limit, ...]) -> Runner:
+def _leaf(step: Step, scope: Scope, path: str, limits: tuple[LimitState, ...], most: int | None) -> Runner:
     """Return one call of a step with its policies: attempts, each perhaps with a hedge, each call with its permits."""
-    permits = scope.permits
-    limits = Hold.in_order((*limits, *step.limits))
-    name = f"{name_of(step.fn)}()"
-    invoke = _timed(_invoker(step, scope), step.timeout, scope, name)
-    where = f"whilst: step {path} ({step.name or name_of(step.fn)})"
+    limits, slots = in_order((*limits, *step.limits)), _slots_of(step, scope, path, most)
+    if scope.watch.observers:
+        seen = step
+        if not step.elsewhere:
+            seen = replace(step, fn=scope.watch.wrap(step.fn, path, is_async=not step.on_thread))
+        return _with_policies(step, scope, path, limits, slots, invoker(seen, scope))
+    careful = step.retry is not None and (step.retry.total is not None or step.retry.on_value is not None)
+    if not (limits or step.hedge or careful):
+        return _short(step, scope, path, slots)[1]
+    return _with_policies(step, scope, path, limits, slots, invoker(step, scope))
 
-    async def leaf(value: Any, *hold: Hold) -> Any:
-        if permits.free:
-            permits.free -= 1
-        else:
-            await permits.acquire()
+
+def _slots(scope: Scope, most: int | None) -> Slots:
+    return scope.slots if most is None else Slots(most, scope.slots)
+
+
+def _slots_of(step: Step, scope: Scope, path: str, most: int | None) -> Slots:
+    """Return the places of a step; where its calls are made elsewhere, as many as can be made there at once."""
+    if not step.elsewhere:
+        return _slots(scope, most)
+    return scope.slots_at(step.executor, scope.most if path == "step" else most)
+
+
+def _short(step: Step, scope: Scope, path: str, slots: Slots) -> tuple[Leaf, Runner]:
+    invoke = invoker(step, scope)
+    leaf = _with_policies(step, scope, path, (), slots, invoke)
+    if step.on_thread and not step.is_generator:
+        invoke = partial(invoke, after=leaf.off_thread)
+    if step.timeout is not None and not step.elsewhere:
+        invoke = _timed(invoke, step.timeout, f"{name_of(step.fn)}()", scope, leaf)
+    return leaf, _plain(leaf, invoke, slots, retries=step.retry is not None)
+
+
+def _timed(invoke: Runner, timeout: float, name: str, scope: Scope, leaf: Leaf) -> Runner:
+    patience, clock, within = Patience(name, timeout, inf), scope.clock, scope.deadlines.within
+
+    async def run(value: Any) -> Any:
+        started = clock()
+        bound = leaf.bound(started + timeout, started)
         try:
-            return await invoke(value, *hold)
-        except Exception as error:
-            _note(error, where)
-            raise
+            return await within(bound, lambda: patience.error(started, clock()), invoke, value)
         finally:
-            permits.release()
+            if bound.gone:
+                raise GivenUp
 
-    run: Callable[..., Awaitable[Any]] = leaf
-    if limits:
-        run = _limited(leaf, limits, on_thread=step.on_thread)
-    elif step.retry is not None:
-        run = _pausable(leaf, scope, on_thread=step.on_thread)
-    if step.hedge:
-        run = Hedging(run, clock=scope.clock)
-        scope.hedges.append(run.hedge)
-    return _retried(run, step, scope, name, queues=bool(limits))
+    return run
 
 
-def _retried(
-    run: Callable[..., Awaitable[Any]], node: Step | Policed, scope: Scope, name: str, *, queues: bool = False
-) -> Runner:
-    retry: Retry | None = node.retry
-    if retry is None:
-        return run
-    inside = retries_of(node.fn) if isinstance(node, Step) else ""
-
-    def on_retry(error: Exception) -> None:
-        scope.retried += 1
-        by = inside or retried_inside(error)
-        if by:
-            scope.notes.setdefault(f"{name} is retried at two levels: by {by} inside it and by retry= here")
-
-    def on_open() -> None:
-        scope.opened += 1
-
-    return Retrying(
-        run,
-        retry,
-        name,
-        clock=scope.clock,
-        timeouts=scope.timeouts,
-        on_retry=on_retry,
-        on_open=on_open,
-        queues=queues,
+def _with_policies(
+    step: Step, scope: Scope, path: str, limits: tuple[LimitState, ...], slots: Slots, invoke: Runner
+) -> Leaf:
+    first, scope.at_first_step = scope.at_first_step, False
+    return Leaf(
+        scope,
+        invoke,
+        f"{name_of(step.fn)}()",
+        where=f"whilst: step {path} ({step.name or name_of(step.fn)})",
+        slots=slots,
+        limits=limits,
+        retry=step.retry,
+        timeout=None if step.elsewhere else step.timeout,  # there a call has its time from when it begins
+        hedge=step.hedge,
+        path=path,
+        alone=path == "step",  # the path of one that is the whole flow
+        on_thread=step.on_thread,
+        inside=retries_of(step.fn) if step.retry is not None else "",
+        first=first,
     )
 
 
-def _pausable(leaf: Callable[..., Awaitable[Any]], scope: Scope, *, on_thread: bool) -> Callable[..., Awaitable[Any]]:
-    """Make all calls of a step without limits pause when one is told to, from the first time on that this happens."""
-    limit: Limit | None = None
+def _plain(leaf: Leaf, invoke: Runner, slots: Slots, *, retries: bool) -> Runner:
+    """Return the short way of a step without limits, as long as its calls go well and nobody has told it to pause."""
+    clock = leaf.clock
+    outer = slots.outer or slots
+    step = 0 if outer is slots else 1  # what a call takes of the outer places, besides
+    named = leaf.naming(invoke)
 
-    async def run(value: Any) -> Any:
-        nonlocal limit
-        if limit is not None:
-            return await _limited(leaf, (limit,), on_thread=on_thread)(value)
-        try:
-            return await leaf(value)
-        except Exception as error:
-            report = report_of(error)
-            if report is not None and (report.retry_after is not None or report.rate is not None):
-                limit = Limit._unlimited() if limit is None else limit
-                Claim((limit,), value, loop=scope.loop, granted=lambda _: None).learn(0.0, report)
-            raise
+    def way(flags: Spent, short: Runner) -> Runner:  # given, as what refers to itself is never freed
+        async def run(value: Any) -> Any:
+            if flags.detours:
+                return await leaf.detour(value, short)
+            if slots.free > 0 and outer.free > 0:
+                slots.free -= 1
+                outer.free -= step
+            else:
+                await slots.acquire()
+                if leaf.gate is not None:  # it has come meanwhile, and may have everybody wait
+                    slots.release()
+                    return await leaf(value)
+            tries, started = None, clock() if retries else 0.0
+            leaf.begun += 1
+            try:
+                result = await (named(value) if wanted.is_asked else invoke(value))
+            except Exception as error:
+                if retries:
+                    tries = await leaf.failed_first(value, error, started, timed=flags is NO_DETOUR)
+                else:
+                    leaf.failed(leaf.plain(clock()), value, error)
+                if tries is None:
+                    raise
+            except GivenUp:  # what it held was given back then
+                raise
+            except BaseException:  # a cancellation says nothing of the other side
+                leaf.dropped(leaf.plain(started))
+                raise
+            else:
+                if leaf.gate is not None or slots.waiting or outer.waiting:
+                    leaf.went_well(leaf.plain(started or clock()), value)
+                else:
+                    leaf.over += 1
+                    slots.free += 1
+                    outer.free += step
+                return result
+            return await leaf.go_on(value, tries)
 
-    return run
-
-
-def _limited(
-    leaf: Callable[..., Awaitable[Any]], limits: tuple[Limit, ...], *, on_thread: bool
-) -> Callable[..., Awaitable[Any]]:
-    """Hold every limit during the call; a blocking call that is left behind keeps them until it returns."""
-
-    async def run(value: Any, *begin: Callable[[], None]) -> Any:
-        hold = Hold(limits, value)
-        await hold.take()
-        for told in begin:
-            told()
-        try:
-            result = await (leaf(value, hold) if on_thread else leaf(value))
-        except BaseException as error:  # a cancellation too: whatever ends the call gives its permits back
-            hold.end(report_of(error))
-            raise
-        hold.end(report_of(None))
-        return result
-
-    return run
-
-
-def _invoker(step: Step, scope: Scope) -> Callable[..., Awaitable[Any]]:
-    """Return what calls the function, in the way its colour wants."""
-    fn, use = step.fn, step.use
-    if is_generator_function(fn):
-        return _inline(step, scope, awaits=False)
-    if step.on_thread:
-        return _on_thread(step, scope)
-    if use:
-        return _inline(step, scope, awaits=True)
-    return fn if step.takes_value else _without_value(fn)
-
-
-def _without_value(fn: Callable[[], Awaitable[Any]]) -> Runner:
-    return lambda _: fn()
-
-
-def _inline(step: Step, scope: Scope, *, awaits: bool) -> Runner:
-    fn, args = step.fn, _args(step)
-
-    async def call(value: Any, *_: Hold) -> Any:
-        made = fn(*args(value), **await _for_run(step.use, scope))
-        return await made if awaits else made
-
-    return call
-
-
-def _on_thread(step: Step, scope: Scope) -> Callable[..., Awaitable[Any]]:
-    fn, args = step.fn, _args(step)
-    for_run = tuple((key, wanted) for key, wanted in step.use if wanted.per == "run")
-    per_thread = tuple((key, wanted) for key, wanted in step.use if wanted.per == "thread")
-
-    async def call(value: Any, *hold: Hold) -> Any:
-        target = fn
-        if step.use:
-            target = _with_resources(fn, await _for_run(for_run, scope), per_thread)
-        if hold:
-            result = await hold[0].during(scope.calls, target, *args(value))
-        else:
-            result = await scope.calls.call(target, *args(value))
-        return await result if has_method(result, "__await__") else result
-
-    return call
-
-
-def _with_resources(fn: Callable[..., Any], opened: dict[str, Any], per_thread: Uses) -> Callable[..., Any]:
-    @functools.wraps(fn, updated=())
-    def target(*args: Any) -> Any:
-        return fn(*args, **opened, **{key: for_thread(wanted) for key, wanted in per_thread})
-
-    return target
-
-
-def _args(step: Step) -> Callable[[Any], tuple[Any, ...]]:
-    return (lambda value: (value,)) if step.takes_value else (lambda _: ())
-
-
-async def _for_run(use: Uses, scope: Scope) -> dict[str, Any]:
-    return {key: await scope.resources.for_run(wanted) for key, wanted in use}
-
-
-def _timed(
-    run: Callable[..., Awaitable[Any]], timeout: float | None, scope: Scope, name: str
-) -> Callable[..., Awaitable[Any]]:
-    if timeout is None:
         return run
-    timeouts = scope.timeouts
 
-    def too_long() -> TimeoutError:
-        return TimeoutError(f"{name} took longer than its timeout of {timeout:g} s")
-
-    return lambda *args: timeouts.run(timeout, too_long, run, *args)
+    return way(leaf.spent, way(NO_DETOUR, leaf))  # which detours wherever there is a gate
 
 
-def _note(error: Exception, where: str) -> None:
-    try:
-        if not any(note.startswith("whilst: step ") for note in getattr(error, "__notes__", ())):
-            error.add_note(where)
-    except Exception:  # an exception class may forbid attributes; a missing note must not hide the error
-        pass
+def _inner(code: CodeType) -> CodeType:
+    return next(it for it in code.co_consts if isinstance(it, CodeType))
+
+
+SHORT_WAY: CodeType = _inner(_inner(_plain.__code__))
+"""By which the frame of a call is known that went the short way."""
+
+
+def _policed(node: Policed, run: Runner, scope: Scope, path: str) -> Runner:
+    """Return a part of a flow with its retry and timeout; it holds no slot, as its steps do."""
+    if node.timeout is None and node.retry is None:
+        return run
+    return Leaf(scope, run, path, slots=Slots(), retry=node.retry, timeout=node.timeout)
 
 
 def _under(path: str, key: str) -> str:

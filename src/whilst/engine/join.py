@@ -1,4 +1,4 @@
-"""Branches at the same time: all of them, or the first that succeeds; none outlives the join.
+"""Branches: all of them or the first that succeeds, at the same time or in turn; none outlives the join.
 
 The branches' own tasks are created and awaited here. A branch never raises out of its task, so nothing is "never
 retrieved", and a KeyboardInterrupt comes out of the join instead of tearing the loop down.
@@ -11,54 +11,90 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ..core.outcome import short
-from ..lanes.ending import ended
+from ..lanes.awaiting import ended
+from ..lanes.calling import seat
+from ..lanes.caught import trimmed
+from ..lanes.clock import clock_of
+from .spent import Behind
 
 Runner = Callable[[Any], Awaitable[Any]]
 
 
-async def all_of(branches: Sequence[Runner], value: Any) -> list[Any]:
+async def all_of(branches: Sequence[Runner], value: Any, behind: Behind | None = None) -> list[Any]:
     """Return every branch's value; at the first failure cancel the others, await them, and raise it.
 
     What else failed meanwhile stands in the notes of the raised exception.
     """
-    join = _Join(len(branches), until_success=False)
-    failed = await join.run(branches, value)
-    if failed is None:
-        return join.values
-    error = join.errors[failed]
-    assert error is not None
-    for place, other in enumerate(join.errors):
-        if other is not None and place != failed:
-            _note(error, f"whilst: meanwhile another branch failed: {short(other, 200)}")
-    raise error
+    join = _Join(len(branches), until_success=False, behind=behind)
+    try:
+        failed = await join.run(branches, value)
+        if failed is None:
+            return join.values
+        error = join.errors[failed]
+        assert error is not None
+        for place, other in enumerate(join.errors):
+            if other is not None and place != failed:
+                _note(error, f"whilst: meanwhile another branch failed: {short(other, 200)}")
+        raise error
+    finally:
+        join.errors.clear()  # the frames of a failure keep this one, and the join
+        error = other = None
 
 
 async def first_of(branches: Sequence[Runner], value: Any, path: str) -> Any:
     """Return the first success and cancel the other branches; raise an ExceptionGroup when all fail."""
     join = _Join(len(branches), until_success=True)
-    won = await join.run(branches, value)
-    if won is not None:
-        return join.values[won]
-    failures = [error for error in join.errors if isinstance(error, Exception)]
-    raise ExceptionGroup(f"all {len(branches)} branches of {path} failed", failures)
+    failures: list[Exception] = []
+    try:
+        won = await join.run(branches, value)
+        if won is not None:
+            return join.values[won]
+        failures += [error for error in join.errors if isinstance(error, Exception)]
+        raise ExceptionGroup(f"all {len(branches)} branches of {path} failed", failures)
+    finally:
+        join.errors.clear()  # as above
+        failures.clear()
+
+
+async def fallback(branches: Sequence[Runner], value: Any, path: str) -> Any:
+    """Return the value of the first branch that succeeds, one after another; raise an ExceptionGroup when all fail."""
+    failures: list[Exception] = []
+    try:
+        for branch in branches:
+            try:
+                return await branch(value)
+            except Exception as error:
+                failures.append(error)
+        raise ExceptionGroup(f"all {len(branches)} branches of {path} failed", failures)
+    finally:
+        failures.clear()  # the frames of a failure keep this one
 
 
 class _Join:
     """Branches in flight. Each writes down its own end, which saves a callback and a turn of the loop a branch."""
 
-    __slots__ = ("_ending", "_left", "_settled", "_until_success", "errors", "values")
+    __slots__ = (
+        "_before", "_behind", "_counted", "_ending", "_left", "_place", "_settled", "_until_success",
+        "errors", "values",
+    )  # fmt: skip
 
-    def __init__(self, count: int, *, until_success: bool) -> None:
+    def __init__(self, count: int, *, until_success: bool, behind: Behind | None = None) -> None:
         self.values: list[Any] = [None] * count
         self.errors: list[BaseException | None] = [None] * count
         self._left = count
+        self._place = seat.get()
+        self._counted = count  # branches that the place of the input knows of
         self._ending = False  # only then is a cancellation ours
         self._until_success = until_success
+        self._behind = behind
+        self._before = 0.0  # when the last branch but one ended
         self._settled: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     async def run(self, branches: Sequence[Runner], value: Any) -> int | None:
         """Run all until one settles the join; return which, once all have ended, or None if none did."""
         loop = asyncio.get_running_loop()
+        if self._place is not None:
+            self._place.fork(self._counted - 1)
         tasks = [loop.create_task(self._branch(place, branch, value)) for place, branch in enumerate(branches)]
         try:
             decisive = await self._settled
@@ -68,10 +104,28 @@ class _Join:
                 for task in tasks:
                     task.cancel()
                 await ended(tasks)
+            while self._counted > 1:
+                self._count_out()
         for error in self.errors:  # KeyboardInterrupt and SystemExit are nobody's to lose, whatever was decided
             if error is not None and not isinstance(error, Exception):
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error
         return decisive
+
+    def _note_last(self, place: int, behind: Behind) -> None:
+        now = clock_of(self._settled.get_loop())()
+        if not self._left and self._before:
+            behind.waited(place, now - self._before)
+        self._before = now
+
+    def _count_out(self) -> None:
+        """Have the place of the input know that a branch is over; the last one goes on as the input itself."""
+        if self._counted > 1:
+            self._counted -= 1
+            if self._place is not None:
+                self._place.rest()
 
     async def _branch(self, place: int, branch: Runner, value: Any) -> None:
         error: BaseException | None = None
@@ -81,16 +135,20 @@ class _Join:
             if self._ending:
                 raise
             error = RuntimeError("a step raised CancelledError of its own accord")
-            error.__cause__ = caught
+            error.__cause__ = trimmed(caught)
         except BaseException as caught:  # all of them: the join raises it in the task that waits
-            error = caught
+            error = trimmed(caught)
         self.errors[place] = error
         self._left -= 1
+        if self._behind is not None and self._left < 2:
+            self._note_last(place, self._behind)
+        self._count_out()
         if not self._settled.done():
             if (error is None) is self._until_success or not (error is None or isinstance(error, Exception)):
                 self._settled.set_result(place)
             elif not self._left:
                 self._settled.set_result(None)
+        del error
 
 
 def _note(error: BaseException, note: str) -> None:

@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
 from ..core.outcome import Record
 from ..core.plan import Plan
 from ..core.pushback import Pushback, pushback_of
-from ..core.transient import transient
-from .attempts import Attempts
+from .asking import Asking, told_of
+from .attempts import Waiting
+from .book import Book, Pair
 from .failing import Failures
-from .intake import Intake, Pair
 from .keeping import Keeping
+from .observer import Watch
 
 
 class Host(Protocol):
     """What this needs from the driver."""
 
     clock: Callable[[], float]
-    intake: Intake
-    horizon: float
-    """Inputs from this index on are not wanted any more."""
-    done: int
-    unwanted: int
-
-    def watch(self) -> None:
-        """Have every record pass by here from now on: there is a gate that wants to know of it."""
+    book: Book
+    watch: Watch
+    """Who sees the run."""
+    asking: Asking
 
     def give(self, record: Record) -> None:
         """Give an outcome to the consumer."""
 
     def stop(self, error: BaseException | None, horizon: int = 0) -> None:
         """Admit nothing more, and forget inputs from `horizon` on that are not in flight."""
+
+    def emit(self, record: Record, /) -> None:
+        """Take what became of a call."""
 
     def fatal(self, error: BaseException) -> None:
         """End the run now."""
@@ -46,22 +47,43 @@ class Judging:
     """The judge of one run's calls; every method is called on the loop."""
 
     def __init__(
-        self, host: Host, plan: Plan, attempts: Attempts | None, keeping: Keeping | None, *, fail_fast: bool
+        self,
+        host: Host,
+        plan: Plan,
+        attempts: Waiting | None,
+        keeping: Keeping | None,
+        *,
+        fail_fast: bool,
+        asks: bool = False,
     ) -> None:
         self.failures: Failures = Failures(plan)
-        self.uncalled: int = 0
-        """Inputs that have an outcome without a call: in the journal, or unfit for it."""
         self._host = host
         self._plan = plan
         self._attempts = attempts
         self._keeping = keeping
         self._fail_fast = fail_fast
+        self._asks = asks  # whether a judge of the user's is asked
+        self._unjudged: deque[Record] = deque()
+        self.wants: bool = plan.retry is not None and plan.retry.on_value is not None
+        """Whether values are judged, too."""
+        self._tell = told_of(plan.retry, host.asking)
+
+    def goes_by(self, plan: Plan) -> None:
+        """Go by another plan from here on."""
+        self._plan = plan
+        self.failures.goes_by(plan)
 
     def outcome_of(self, record: Record) -> Record | None:
         """Tell gate, retries and journal what became of a call; None if it is no outcome yet."""
-        attempts, keeping, gate = self._attempts, self._keeping, self._host.intake.gate
+        if self._asks and self._is_judged_later(record):
+            return None
+        attempts, keeping, gate = self._attempts, self._keeping, self._host.book.gate
         if attempts is not None and record[0] in attempts.tried:
             record = (*record[:6], attempts.number(record[0]))
+        if self.wants and record[3] is None and attempts is not None:
+            unwanted = attempts.attempts.unwanted(record[2])
+            if unwanted is not None:
+                record = (*record[:2], None, unwanted, *record[4:])
         if record[3] is None:
             if gate is not None:
                 gate.returned(record, None, slot=keeping is None or not keeping.strict)
@@ -69,29 +91,43 @@ class Judging:
             return None
         if attempts is not None:
             attempts.tried.pop(record[0], None)
-        return record if keeping is None or keeping.write(record, slot=True) else None
+        return record if keeping is None else keeping.write(record, slot=True)
 
     def failed(self, record: Record) -> bool:
         """Judge a failure; False if it is no outcome: it waits for another attempt, or is the end of the run."""
         host, index, error = self._host, record[0], record[3]
         assert error is not None
         if not isinstance(error, Exception):  # KeyboardInterrupt, SystemExit: the consumer's to raise
-            if host.intake.gate is not None:
-                host.intake.gate.dropped(index)
-            host.done += 1
-            host.unwanted += 1
+            if host.book.gate is not None:
+                host.book.gate.dropped(index)
+            host.book.lose(1)
             host.fatal(error)
             return False
         pushback = pushback_of(error, time.time())
-        ill = self._is_ill(error, pushback)
-        if host.intake.gate is None and (ill or (pushback is not None and pushback.pauses)):
-            host.watch()
-        again = self._is_worth_another(record, pushback)
-        if pushback is not None:
+        ill = self._attempts is not None and self._attempts.attempts.is_ill(error, pushback)
+        heeds = self._attempts is not None or not self._plan.composed  # the steps of a flow do it by themselves
+        if heeds and host.book.gate is None and (ill or (pushback is not None and pushback.pauses)):
+            host.book.add_gate()
+        wait = self._wait_for_another(record, pushback)
+        again = wait is not None
+        if wait is not None:
+            item, started, took, attempt = record[1], *record[4:]
+            host.watch.attempt_failed(
+                index,
+                item,
+                "",
+                attempt=attempt,
+                error=error,
+                wait=wait,
+                started=started,
+                took=took,
+                tell=self._tell,
+            )
+        if pushback is not None and not self._plan.composed:
             self.failures.pushed_back(pushback)
         self._tell_gate(record, pushback, ill=ill, again=again)
         if again:
-            host.intake.expect_retry()
+            host.book.expect_retry()
             if record[6] == 1:
                 self.failures.tried_again(error)
             return False
@@ -102,53 +138,64 @@ class Judging:
         """Count a failed outcome, of a call or none, and apply the policies that end a run."""
         host, error = self._host, record[3]
         assert error is not None
-        total, reached = self._plan.total, host.intake.reached
+        total, reached = self._plan.total, host.book.reached
         untouched = None if total is None else max(0, total - reached)
-        finished = host.done - host.unwanted + 1
-        stopped = self.failures.add(error, finished, finished - self.uncalled if called else None, untouched)
+        finished = host.book.done - host.book.unwanted + 1
+        stopped = self.failures.add(error, finished, finished - self._host.book.uncalled if called else None, untouched)
         if not self._fail_fast:
             if stopped is not None:
                 host.stop(stopped)
             return
         horizon = record[0] if self._plan.ordered else 0
-        if horizon < host.horizon:
+        if horizon < host.book.horizon:
             host.stop(None, horizon)
             host.drop(record[0] if self._plan.ordered else -1)
 
     def settle(self, record: Record, *, called: bool = True) -> None:
         """Take a failure that no call of this moment made."""
         self.count(record, called=called)
-        if self._keeping is None or self._keeping.write(record, slot=False):
-            self._host.give(record)
+        kept = record if self._keeping is None else self._keeping.write(record, slot=False)
+        if kept is not None:
+            self._host.give(kept)
 
     def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
         """Fail inputs that are not called, because a limit's `by` or `weight` raised for them."""
         for (index, item), error in found:
             before = self._attempts.unmade(index) if self._attempts is not None else None
-            self.uncalled += before is None
+            self._host.book.uncalled += before is None
             attempts = 0 if before is None else before[6]
             self.settle((index, item, None, error, self._host.clock(), 0.0, attempts), called=attempts > 0)
 
+    def judge_on(self) -> None:
+        """Judge what has waited for its turn on the loop."""
+        for _ in range(len(self._unjudged)):
+            self._host.emit(self._unjudged.popleft())
+
     # -- private, in order of use -----------------------------------------------------------------------------
 
-    def _is_ill(self, error: Exception, pushback: Pushback | None) -> bool:
-        """Whether a failure speaks of the other side's health to a breaker."""
-        if self._attempts is None or not self._attempts.retry.breaker:
-            return False
-        if pushback is not None and pushback.retry_after is not None:  # it is well: the pause is enough
-            return False
-        return transient(error)
-
-    def _is_worth_another(self, record: Record, pushback: Pushback | None) -> bool:
+    def _is_judged_later(self, record: Record) -> bool:
+        """Whether the user's judge of retries would hold the loop for too long."""
         host = self._host
-        if self._attempts is None or record[0] >= host.horizon:
+        if (
+            (record[3] is None and not self.wants)
+            or record[0] >= host.book.horizon
+            or host.asking.has_time(self.judge_on)
+        ):
             return False
-        return self._attempts.again(record, pushback, host.intake.reached - self.uncalled, host.clock())
+        self._unjudged.append(record)
+        return True
+
+    def _wait_for_another(self, record: Record, pushback: Pushback | None) -> float | None:
+        """Return how many seconds a failed input waits for another attempt; None if it has had its last."""
+        host = self._host
+        if self._attempts is None or record[0] >= host.book.horizon:
+            return None
+        return self._attempts.again(record, pushback, host.book.reached - self._host.book.uncalled, host.clock())
 
     def _tell_gate(self, record: Record, pushback: Pushback | None, *, ill: bool, again: bool) -> None:
-        gate, strict = self._host.intake.gate, self._keeping is not None and self._keeping.strict
+        gate, strict = self._host.book.gate, self._keeping is not None and self._keeping.strict
         if gate is None:
             return
-        if self._attempts is not None and self._attempts.retry.breaker:
+        if self._attempts is not None and self._attempts.attempts.breaks:
             gate.failed(record[0], ill=ill)
         gate.returned(record, pushback, slot=again or not strict)

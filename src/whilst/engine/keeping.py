@@ -1,31 +1,54 @@
 """When may an outcome be given to the consumer of a run that keeps a journal?
 
-At once, if the journal is buffered; once it is durable, if it is strict. The run ends when all of it is durable.
+At once, if the journal is buffered; once it is durable, if it is strict. The run ends when all of it is durable. What
+cannot be stored is never given as a value: it is the failure of its own input, and the run stops.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from ..core.grown import Grown
 from ..core.outcome import Record
-from .ledger import Ledger
+from ..errors import JournalError
+from ..lanes.caught import without_our_frames
+from .growing import Added, Additions, Growth
+from .open_journal import OpenJournal
 
 # Calls made or under way whose outcomes are not durable, besides one a lane: as many are made again after a crash.
 MOST_UNWRITTEN = 4096
 
+Pair = tuple[int, Any]
 
-class Keeper(Protocol):
+
+class Host(Protocol):
     """What this needs from the driver."""
 
     loop: asyncio.AbstractEventLoop
+    started: float
+    """When the run began, by its clock."""
+    additions: Additions
+    """What is added to it."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the consumer has been told that nothing more comes."""
+        ...
 
     def give(self, record: Record) -> None:
         """Give an outcome to the consumer."""
 
+    def count(self, record: Record) -> None:
+        """Count a failure that was a success when its call returned."""
+
     def durable(self, slots: int) -> None:
         """Go on: this many calls whose outcomes were held back have freed their lanes."""
+
+    def arrived(self) -> None:
+        """Go on: the journal has found what it was asked for, or the loop has had its turn."""
 
     def give_up(self, error: Exception) -> None:
         """Start nothing new, let what is in flight finish, then raise `error`."""
@@ -37,61 +60,154 @@ class Keeper(Protocol):
 class Keeping:
     """The journal of one run, between its calls and its consumer."""
 
-    def __init__(self, ledger: Ledger, keeper: Keeper, concurrency: int) -> None:
-        self.ledger: Ledger = ledger
-        self.strict: bool = ledger.strict
+    def __init__(self, journal: OpenJournal, host: Host, concurrency: int) -> None:
+        self.strict: bool = journal.strict
         """Whether outcomes are held back until they are durable."""
-        self._add = ledger.add
-        self._keeper = keeper
+        self.notices: tuple[str, ...] = journal.notices
+        """What was found wrong on opening and got over."""
+        self.run_id: bytes = journal.run_id
+        """What tells this journal from others."""
+        self._journal: OpenJournal | None = journal
+        self._add: Callable[[Record], None] = journal.add
+        self._host: Host | None = host
         self._most = MOST_UNWRITTEN + concurrency
         self._held: deque[tuple[Record, bool]] = deque()  # and whether a lane's slot is held with it
         self._flush: asyncio.Task[None] | None = None
-        ledger.attach(durable=self._durable, broken=self._broken)
+        self._slots = 0  # that are held back with them
+        self._going_on = False
+        journal.attach(settled=self._settled, broken=self._broken, found=self._go_on, started=host.started)
 
     @property
     def room(self) -> int:
         """How many more inputs may go to the lanes; more can after a commit."""
-        return max(0, self._most - self.ledger.unwritten)
+        return max(0, self._most - self._journal.unwritten) if self._journal is not None else 0
 
-    def write(self, record: Record, *, slot: bool = True) -> bool:
-        """Write an outcome down, which holds a lane's slot or not; return whether it may be given now."""
+    @property
+    def looking(self) -> int:
+        """How many inputs it has taken of which it is not known yet whether they are to be called."""
+        return self._journal.looking if self._journal is not None else 0
+
+    def identity(self, index: int) -> bytes | None:
+        """Return what the journal knows an input by that is to be called; None if it has been stored. Any thread."""
+        return self._journal.identity(index) if self._journal is not None else None
+
+    @property
+    def held_back(self) -> int:
+        """How many calls have returned and keep a lane's slot until their rows are durable."""
+        return self._slots
+
+    def admit(self, inbox: deque[Pair]) -> tuple[list[Pair], list[Record]]:
+        """Take some inputs, as many as hold the loop for a moment; return what is to be called, and what is done.
+
+        Once in a round of the loop, whoever asks; the host hears when the next one has come.
+        """
+        journal = self._journal
+        if self._going_on or journal is None or not ((inbox and self.room) or journal.has_found):
+            return [], []
+        pairs, records = journal.admit(inbox, self.room)
+        self._go_on_soon()
+        return pairs, [self._without_what_grew(record) if type(record[2]) is Grown else record for record in records]
+
+    def keeps_what_grows(self, growth: Growth, grow: Callable[[list[Added]], None]) -> None:
+        """Keep with a value from here on what its call has added, and have that `grow` then."""
+        self._add = growth.keeping(self._add, grow)
+
+    def write(self, record: Record, *, slot: bool = True) -> Record | None:
+        """Write an outcome down, which holds a lane's slot or not; return what may be given now, if anything."""
         try:
             self._add(record)
         except Exception as error:  # a value that cannot be stored: better to stop now than after the last call
-            self._keeper.give_up(error)
-            return True
+            record = self._refused(record, without_our_frames(error))
         if not self.strict:
-            return True
+            return record
         self._held.append((record, slot))
-        return False
+        self._slots += slot
+        return None
 
     def flush(self) -> None:
         """Have `all_kept` called when everything is durable."""
-        if self._flush is None:
-            self._flush = asyncio.Task(self._flushed(), loop=self._keeper.loop)
+        if self._flush is None and self._host is not None:
+            self._flush = asyncio.Task(self._flushed(), loop=self._host.loop)
+
+    async def close(self) -> None:
+        """Close the journal, and let go of it and of the run, which may be kept for its summary."""
+        if self._journal is not None:
+            await self._journal.close()
+        self._journal, self._host, self._flush, self._add = None, None, None, _closed
+        self._held.clear()
+
+    # -- private, in order of use -----------------------------------------------------------------------------
+
+    def _without_what_grew(self, record: Record) -> Record:
+        """Have the run grow by what a call of an earlier run has added, and return the record without it."""
+        grown: Grown = record[2]
+        if self._host is not None:
+            self._host.additions.add_all(grown.added)
+        return (*record[:2], grown.value, *record[3:])
+
+    def _go_on_soon(self) -> None:
+        if not self._going_on and self._host is not None:
+            self._going_on = True
+            self._host.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._going_on = False
+        if self._host is not None and not self._host.finished:
+            self._host.arrived()
+
+    def _refused(self, record: Record, error: Exception) -> Record:
+        """Make a failure of an outcome that cannot be stored, write that down, and have the run stop."""
+        failed = _failed(record, error)
+        self._add(failed)
+        if self._host is not None:
+            self._host.give_up(error)
+            self._host.count(failed)
+        return failed
 
     async def _flushed(self) -> None:
         error: Exception | None = None
         try:
-            await self.ledger.flush()
+            if self._journal is not None:
+                await self._journal.flush()
         except Exception as caught:  # the disk, mostly
-            error = caught
-        self._keeper.all_kept(error)
+            error = caught.with_traceback(None)  # which would keep this, and the run, alive
+        if self._host is not None:
+            self._host.all_kept(error)
 
-    def _durable(self, count: int) -> None:
-        self._keeper.durable(self._give(min(count, len(self._held))))
+    def _settled(self, count: int, lost: JournalError | None) -> None:
+        """Give what was held back the longest: it is durable, or else it is no value any more."""
+        host, slots = self._host, 0
+        if host is None:
+            return
+        for _ in range(min(count, len(self._held))):
+            record, slot = self._held.popleft()
+            self._slots -= slot
+            slots += slot
+            if lost is not None and record[3] is None:
+                record = _failed(record, _not_stored(lost))
+                host.count(record)
+            host.give(record)
+        host.durable(slots)
 
     def _broken(self, error: Exception) -> None:
-        """Give what was held back, as nothing will become durable any more, and stop."""
-        self.strict = False
-        self._keeper.give_up(error)
-        self._keeper.durable(self._give(len(self._held)))
+        """Stop. What is held back, and what is in flight, is given when it is known what became of it."""
+        if self._host is not None:
+            self._host.give_up(error)
 
-    def _give(self, count: int) -> int:
-        """Give what was held back the longest; return how many slots were held with it."""
-        slots = 0
-        for _ in range(count):
-            record, slot = self._held.popleft()
-            slots += slot
-            self._keeper.give(record)
-        return slots
+
+def _closed(record: Record) -> None:
+    """Drop the outcome of a call that came back when the run was over."""
+
+
+def _failed(record: Record, error: Exception) -> Record:
+    index, item, _, _, started, took, attempts = record
+    return index, item, None, error, started, took, attempts
+
+
+def _not_stored(why: JournalError) -> JournalError:
+    """Return the failure of an input whose call went well; each has its own, as notes name its input."""
+    return JournalError(
+        "the call returned, and its value could not be stored, so you do not get it either",
+        why.fact,
+        remedy=why.remedy,
+    )

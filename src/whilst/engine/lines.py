@@ -3,29 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from ..core.breaker import Breaker
-from ..limit import Claim, Limit, keys_of, unrest
+from ..core.costs import Cost
+from ..limit import Acquirer, Inside, LimitState, keys_of, unrest
+from ..limit.keys import KEPT, REMEMBERED, surplus
+from .asking import Asking, asked_of
+from .slots import Slots
 
-Pair = tuple[int, Any]
+Ended = tuple[Any, Any, Any, BaseException | None, float, float, int]  # a record of whoever it is of
+Pair = tuple[Any, Any]  # (who, input): the index of an input of a map, or a call of a step
 
-REMEMBERED = 1024  # lines; up to so many none is forgotten, as what a breaker has seen may still matter
+
+class Ahead:
+    """Inputs that stand in a queue before all others, as they have waited before: the first to come back first."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self) -> None:
+        self._pairs: deque[Pair] = deque()  # of which those that are still in the queue are its first
+
+    def put(self, queue: deque[Pair], pairs: Iterable[Pair], *, behind: int = 0) -> None:
+        """Put some there, behind its first ones of another kind. Others may take from the left meanwhile."""
+        self._forget_taken(queue, behind)
+        for pair in pairs:
+            queue.insert(behind + len(self._pairs), pair)
+            self._pairs.append(pair)
+
+    def put_first(self, queue: deque[Pair], pair: Pair, *, behind: int = 0) -> None:
+        """Put one that was let through and comes back to the very front."""
+        self._forget_taken(queue, behind)
+        self._pairs.appendleft(pair)
+        queue.insert(behind, pair)
+
+    def _forget_taken(self, queue: deque[Pair], behind: int) -> None:
+        try:
+            first = queue[behind]
+        except IndexError:
+            first = None
+        while self._pairs and self._pairs[0] is not first:
+            self._pairs.popleft()
 
 
 class Line:
     """The inputs that need the same permits, and the breaker for what answers them."""
 
     __slots__ = (
+        "acquirer",
+        "ahead",
         "back",
         "began",
         "breaker",
         "calm_at",
-        "claim",
         "counted",
         "in_flight",
+        "keys",
         "passed_on",
         "pending",
         "ready",
@@ -33,15 +69,17 @@ class Line:
         "told",
     )
 
-    def __init__(self, claim: Claim) -> None:
-        self.claim: Claim = claim
-        self.began: float = claim.clock()
+    def __init__(self, keys: tuple[Hashable, ...], acquirer: Acquirer) -> None:
+        self.keys: tuple[Hashable, ...] = keys  # one for each limit
+        self.acquirer: Acquirer = acquirer
+        self.began: float = acquirer.clock()
         self.pending: deque[Pair] = deque()
+        self.ahead: Ahead = Ahead()  # those of them that are to be tried again
         self.ready: bool = False  # whether it stands among those that shall ask for permits
         self.in_flight: int = 0  # let through and not returned
         self.back: int = 0  # permits of calls that have returned, to be used again or given back with the next look
         self.spare: int = 0  # permits that were taken for the calls of this moment
-        self.told: list[tuple[float, float, bool]] = []  # see `Claim.went_well`
+        self.told: list[tuple[float, float, bool]] = []  # see `Acquirer.went_well`
         self.counted: int = 0  # calls that have ended, but for those that are to be settled
         self.passed_on: int = 0  # permits that were used again, and the limits do not know of it yet
         self.breaker: Breaker | None = None
@@ -57,11 +95,17 @@ class Line:
         """Whether the breaker is open, or waits for its probe."""
         return self.breaker is not None and self.breaker.open_until is not None
 
+    def count_before(self, calls: int, began: float) -> None:
+        """Count calls that had ended before there was a line, the first of which began at that time."""
+        self.counted += calls
+        self.began = min(self.began, began)
+        self.acquirer.count_before(calls, began)
+
     def is_calm(self) -> bool:
-        """Whether permits may be used again as they come back: see `Claim.undisturbed`."""
+        """Whether permits may be used again as they come back: see `Acquirer.undisturbed`."""
         count = unrest.count
         if self.calm_at != count:
-            self.calm_at = count if not self.broken and self.claim.undisturbed() else -1
+            self.calm_at = count if not self.broken and self.acquirer.undisturbed() else -1
         return self.calm_at == count
 
     def settle(self) -> None:
@@ -69,24 +113,24 @@ class Line:
         self.counted = self.ended
         if self.told:
             told, self.told = self.told, []
-            self.claim.went_well(told)
+            self.acquirer.went_well(told)
             self.calm_at = -1  # a controller may think otherwise now
         if self.passed_on:
-            self.claim.passed_on(self.passed_on)
+            self.acquirer.passed_on(self.passed_on)
             self.passed_on = 0
         if self.back:
             back, self.back = self.back, 0
-            self.claim.give_back(back)
+            self.acquirer.give_back(back)
         if self.spare:
             spare, self.spare = self.spare, 0
-            self.claim.refund(spare)
+            self.acquirer.refund(spare)
 
     def look_again(self) -> None:
         """Settle, and let no permit be used again before a look at what has changed."""
         self.settle()
         self.calm_at = -1
 
-    def failed(self, index: int, now: float, *, ill: bool) -> bool:
+    def failed(self, index: Any, now: float, *, ill: bool) -> bool:
         """Take note of a failure, `ill` if it speaks of the other side's health; return whether the breaker opens."""
         if self.breaker is None:
             if not ill:
@@ -100,7 +144,7 @@ class Line:
         self.look_again()
         return True
 
-    def withdrawn(self, index: int) -> None:
+    def withdrawn(self, index: Any) -> None:
         """Take note that a call ended without a word on the other side's health."""
         if self.breaker is not None:
             self.breaker.withdrawn(index)
@@ -108,7 +152,7 @@ class Line:
     def idle(self, now: float) -> bool:
         """Whether a new one would do the same."""
         unsettled = self.back or self.spare or self.told or self.passed_on
-        if self.in_flight or self.pending or unsettled or self.claim.wanted:
+        if self.in_flight or self.pending or unsettled or self.acquirer.wanted:
             return False
         return self.breaker is None or self.breaker.idle(now)
 
@@ -123,7 +167,7 @@ def emptied(queue: deque[Pair]) -> list[Pair]:
         return taken
 
 
-def taken_from(queue: deque[Pair], unwanted: Callable[[int], bool]) -> list[Pair]:
+def taken_from(queue: deque[Pair], unwanted: Callable[[Any], bool]) -> list[Pair]:
     """Take the inputs that are unwanted, by their index, from a queue that others put some into or take some from."""
     taken = emptied(queue)
     queue.extend(pair for pair in taken if not unwanted(pair[0]))
@@ -136,35 +180,50 @@ class Lines:
     Args:
         limits: of the run.
         queue: where lanes take the inputs from that were let through.
+        slots: places for calls; who is let through has one.
         loop: the run's.
         clock: the loop's.
+        inside: those who hold permits and wait for the run.
         granted: told how many permits were taken for a line while it stood in the line of a limit.
+        stuck: told when a line would wait for a permit for ever.
+        asking: asks `by` and `weight`.
     """
 
     def __init__(
         self,
-        limits: tuple[Limit, ...],
+        limits: tuple[LimitState, ...],
         queue: deque[Pair],
+        slots: Slots,
         *,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
+        inside: Inside,
         granted: Callable[[Line, int], None],
+        stuck: Callable[[Exception], None],
+        asking: Asking,
     ) -> None:
         self.keyed: bool = any(limit.keyed for limit in limits)
+        self._weighted = any(limit.weighted for limit in limits)
         self.queue: deque[Pair] = queue
         self.ready: deque[Line] = deque()
         """Those that have inputs and shall ask for permits, once there are lanes."""
-        self.calls: dict[int, Line] = {}
-        """Of calls in flight, by their input, where there may be more than one line."""
-        self.taken: int = 0
-        """Slots that are taken: inputs let through whose lane is not free again."""
+        self.calls: dict[Any, Line] = {}
+        """Of calls in flight, by who they are of, where there may be more than one line."""
+        self.taken: dict[Any, tuple[list[Cost], float]] = {}
+        """What calls in flight count at each limit, and since when, by who they are of, where calls are weighed."""
+        self.slots: Slots = slots
         self._pending = 0  # where there may be more than one line
         self._limits = limits
         self._loop = loop
         self._clock = clock
+        self._inside = inside
         self._granted = granted
+        self._stuck = stuck
         self._lines: dict[Hashable, Line] = {}
         self._forget_at = REMEMBERED
+        self._asking = asking
+        self.asked: str = asked_of(limits) if self.keyed or self._weighted else ""
+        """The functions of the limits that are asked of each input, by name."""
 
     def __iter__(self) -> Iterator[Line]:
         return iter(self._lines.values())
@@ -182,41 +241,58 @@ class Lines:
 
     def of(self, item: Any) -> Line:
         """Return the line of an input, a new one if need be. What `by` or `weight` raise for it comes out here."""
-        key = keys_of(self._limits, item) if self.keyed else ()
+        key = self._asking.ask(self.asked, keys_of, self._limits, item) if self.keyed else ()
         line = self._lines.get(key)
         if line is None:
             if len(self._lines) >= self._forget_at:
                 self._forget()
-            line = self._lines[key] = self._new(item)
+            asks = any(limit.weighted or limit.terms.asks for limit in self._limits)
+            new = self._new if not asks else partial(self._asking.ask, self.asked, self._new)
+            line = self._lines[key] = new(key, item)
         return line
 
     def known(self, item: Any) -> Line | None:
         """Return the line of an input, if there is one already. From any thread."""
-        return self._lines.get(keys_of(self._limits, item) if self.keyed else ())
+        return self._lines.get(self._asking.ask(self.asked, keys_of, self._limits, item) if self.keyed else ())
 
-    def of_call(self, index: int) -> Line:
+    def of_call(self, index: Any) -> Line:
         """Return the line of a call in flight."""
         return self.calls[index] if self.keyed else self._lines[()]
 
-    def add(self, line: Line, pair: Pair, *, place: int | None = None) -> None:
-        """Have an input wait in a line: as the last, or at a place that counts from 0."""
-        if place is None:
-            line.pending.append(pair)
+    def known_of_call(self, index: Any) -> Line | None:
+        """Do the same; None if it is over. From any thread."""
+        return self.calls.get(index) if self.keyed else self._lines.get(())
+
+    def add(self, line: Line, pair: Pair, *, again: bool = False, first: bool = False) -> None:
+        """Have an input wait in a line: as the last; if it is tried again, before the others; or as the very first."""
+        behind = int(line.acquirer.wanted > 0 and self._weighted)  # it may ask for its first input
+        if again:
+            line.ahead.put(line.pending, (pair,), behind=behind)
+        elif first:
+            line.ahead.put_first(line.pending, pair, behind=behind)
         else:
-            line.pending.insert(place, pair)
+            line.pending.append(pair)
         self._pending += 1
         if not line.ready:
             self.get_ready(line)
 
-    def take_out(self, line: Line, unwanted: Callable[[int], bool]) -> list[Pair]:
+    def take_out(self, line: Line, unwanted: Callable[[Any], bool]) -> list[Pair]:
         """Take the inputs out of a line that are unwanted by their index."""
         out = taken_from(line.pending, unwanted)
         self._pending -= len(out)
         return out
 
+    def take_out_one(self, line: Line, pair: Pair) -> None:
+        """Take one out, if it waits there."""
+        try:
+            line.pending.remove(pair)
+        except ValueError:
+            return
+        self._pending -= 1
+
     def get_ready(self, line: Line) -> None:
         """Have a line ask for permits, if there is anything to ask for and it does not stand in line already."""
-        if line.pending and not line.ready and not line.claim.wanted:
+        if line.pending and not line.ready and not line.acquirer.wanted:
             line.ready = True
             self.ready.append(line)
 
@@ -235,35 +311,98 @@ class Lines:
             line.breaker.start(pairs[0][0])
         if self.keyed:
             self.calls.update([(index, line) for index, _ in pairs])
-        self.queue.extend(pairs)
+        if self._weighted:
+            now = self._clock()
+            self.taken.update([(index, (line.acquirer.set.costs(), now)) for index, _ in pairs])
         self._pending -= count
         line.in_flight += count
-        self.taken += count
+        self.slots.take(count)
+        self.queue.extend(pairs)
 
     def start_first(self, line: Line) -> None:
         """Let the first input through, where no breaker is open."""
         pair = line.pending.popleft()
         if self.keyed:
             self.calls[pair[0]] = line
-        self.queue.append(pair)
         self._pending -= 1
         line.in_flight += 1
-        self.taken += 1
+        self.slots.take()
+        self.queue.append(pair)
 
-    def end(self, index: int) -> Line:
+    def begin(self, line: Line, index: Any) -> None:
+        """Let a call through that did not wait."""
+        if self.keyed:
+            self.calls[index] = line
+        line.in_flight += 1
+        self.slots.take()
+
+    def end(self, index: Any) -> Line:
         """Take note that a call is not in flight any more, and return its line."""
         line = self.calls.pop(index) if self.keyed else self._lines[()]
         line.in_flight -= 1
+        if self._weighted:
+            self.taken.pop(index, None)
         return line
 
-    def _new(self, item: Any) -> Line:
-        line = Line(Claim(self._limits, item, loop=self._loop, granted=lambda count: self._granted(line, count)))
+    def let_go(self) -> None:
+        """Have none any more."""
+        for line in self:
+            line.acquirer.retire()
+        self._lines.clear()
+        self.calls.clear()
+        self.taken.clear()
+        self.ready.clear()
+        del self._granted, self._stuck
+
+    def _new(self, keys: tuple[Hashable, ...], item: Any) -> Line:
+        def wake() -> None:
+            try:
+                count = line.acquirer.collect()
+            except RuntimeError as error:
+                self._stuck(error)
+                return
+            if count:
+                self._granted(line, count)
+
+        known = keys if self.keyed else None
+        line = Line(keys, Acquirer(self._limits, item, loop=self._loop, wake=wake, inside=self._inside, keys=known))
         return line
 
     def _forget(self) -> None:
-        """Forget idle lines; so rarely that each new one pays for a look at two."""
+        """Forget idle lines, as a limit does keys; what a breaker of those that are kept has seen may still matter."""
         now = self._clock()
-        for key, line in tuple(self._lines.items()):
-            if line.idle(now):
-                del self._lines[key]
+        idle = [key for key, line in self._lines.items() if line.idle(now)]
+        for key in surplus(idle, len(self._lines), KEPT):
+            self._lines.pop(key).acquirer.retire()
         self._forget_at = max(REMEMBERED, 2 * len(self._lines))
+
+
+class Abandoned:
+    """The calls of one run that were given up, and the permits with them: those stay out until a thread comes home."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[Any] = Counter()
+        """Those of which nothing else is known yet, by their input."""
+        self._lines: dict[Any, list[Line]] = {}  # whose permits such calls hold
+
+    def add(self, index: Any, line: Line) -> None:
+        """Take note that the call of an input is given up."""
+        self.calls[index] += 1
+        self._lines.setdefault(index, []).append(line)
+
+    def ended(self, index: Any) -> bool:
+        """Whether what ended was given up; known once, as an input may be called again while its thread is stuck."""
+        count = self.calls.pop(index, 0)
+        if count > 1:
+            self.calls[index] = count - 1
+        return count > 0
+
+    def returned_late(self, index: Any) -> None:
+        """Give back the permit of such a call, now that it has returned; from any thread."""
+        lines = self._lines.pop(index, None)
+        if not lines:
+            return
+        line = lines.pop()
+        if lines:
+            self._lines[index] = lines
+        line.acquirer.give_back()

@@ -1,4 +1,4 @@
-"""Opens what calls need, once per run or once per thread, and closes it at the end."""
+"""What all calls of one run share: opened at the first, opened again if it broke, closed at the end."""
 
 from __future__ import annotations
 
@@ -7,23 +7,49 @@ import inspect
 import warnings
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
+from types import TracebackType
 from typing import Any
 
 from ..core.colour import has_method, is_async, name_of
+from ..core.connection import is_broken
 from ..core.resource import Resource
-from ..lanes.calls import Calls, current_member
+from ..core.tree import Uses
+from ..lanes.calls import Calls
+from ..lanes.caught import without_our_frames
 
 
-class _Held:
+class Opened:
     """One opened resource: the task that opens it, keeps it and closes it, and what it says to the calls."""
 
-    __slots__ = ("end", "on_thread", "opened", "task")
+    __slots__ = ("broken", "checking", "doubtful", "end", "on_thread", "opened", "task", "users", "wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Resource) -> None:
+        self.wanted: Resource = wanted
         self.opened: asyncio.Future[tuple[Any, BaseException | None]] = asyncio.get_running_loop().create_future()
-        self.end = asyncio.Event()
-        self.on_thread = False  # a blocking factory is at work, which cannot be stopped
+        self.end: asyncio.Event = asyncio.Event()
+        self.on_thread: bool = False
+        """Whether a blocking factory is at work, which cannot be stopped."""
         self.task: asyncio.Task[None] | None = None
+        self.users: int = 0
+        """Calls that have it."""
+        self.broken: bool = False
+        """Whether nobody gets it any more."""
+        self.doubtful: bool = False
+        """Whether it is to be checked before somebody gets it."""
+        self.checking: asyncio.Task[None] | None = None
+
+    def failed(self, error: BaseException) -> None:
+        """Take note of how a call has ended that had it."""
+        if not isinstance(error, (Exception, asyncio.CancelledError)):
+            return
+        value, _ = self.opened.result()
+        self.doubtful = self.doubtful or self.wanted.check is not None
+        self.broken = self.broken or (isinstance(error, Exception) and is_broken(self.wanted, value, error))
+
+    def end_if_unused(self) -> None:
+        """Have it closed, if it is broken and no call has it."""
+        if self.broken and not self.users:
+            self.end.set()
 
 
 class Resources:
@@ -31,42 +57,103 @@ class Resources:
 
     def __init__(self, calls: Callable[[], Calls]) -> None:
         self._calls = calls
-        self._held: dict[Resource, _Held] = {}
+        self._current: dict[Resource, Opened] = {}
+        self._all: dict[Opened, None] = {}  # in the order of their opening; also those that broke and are still used
         self._failures: list[tuple[Resource, Exception]] = []
 
-    async def for_run(self, wanted: Resource) -> Any:
-        """Return the run's own, opening it at the first call; a failed opening fails every call that needs it."""
-        held = self._held.get(wanted)
-        if held is None:
-            held = self._held[wanted] = _Held()
-            held.task = asyncio.get_running_loop().create_task(self._own(wanted, held))
-        value, error = await asyncio.shield(held.opened)
-        if error is not None:
+    @property
+    def opened(self) -> bool:
+        """Whether something is open."""
+        return bool(self._all)
+
+    def using(self, uses: Uses) -> Using:
+        """Return what gives a call its resources: `async with` it."""
+        return Using(self, uses)
+
+    async def get(self, wanted: Resource) -> tuple[Opened, Any]:
+        """Return the run's own, opening it at the first call, and again once it broke.
+
+        A failed opening fails every call that waits for it; the next call tries again, if it may go well then.
+        """
+        held = self._current.get(wanted)
+        if held is not None and held.doubtful and not held.broken:
+            await self._look_at(held)
+            held = self._current.get(wanted)  # another call may have opened it again meanwhile
+        if held is None or held.broken:
+            held = self._begin(wanted)
+        held.users += 1
+        try:
+            value, error = await asyncio.shield(held.opened)
+        except BaseException:  # a cancellation
+            self.release(held)
+            raise
+        if error is None:
+            return held, value
+        self.release(held)
+        del held  # the frames of a failure keep this one
+        try:
             raise error
-        return value
+        finally:
+            del error
+
+    def release(self, held: Opened) -> None:
+        """Take note that a call has it no more."""
+        held.users -= 1
+        held.end_if_unused()
 
     async def close(self) -> None:
         """Close what was opened for the run, the last first."""
-        while self._held:
-            _, held = self._held.popitem()
+        while self._all:
+            held, _ = self._all.popitem()
             assert held.task is not None
             held.end.set()
             if not (held.opened.done() or held.on_thread):
                 held.task.cancel()
             await asyncio.wait([held.task])
+        self._current.clear()
         while self._failures:
-            _report(*self._failures.pop())
+            report(*self._failures.pop())
 
-    async def _own(self, wanted: Resource, held: _Held) -> None:
+    # -- private, in order of use -----------------------------------------------------------------------------
+
+    async def _look_at(self, held: Opened) -> None:
+        """Have it checked, once for all calls that wait for that."""
+        if held.checking is None:
+            held.checking = asyncio.get_running_loop().create_task(self._check(held))
+        await asyncio.shield(held.checking)
+
+    async def _check(self, held: Opened) -> None:
+        check, (value, _) = held.wanted.check, held.opened.result()
+        assert check is not None
+        held.doubtful = False  # first: a call that fails meanwhile makes it so again
+        try:
+            well = await check(value) if is_async(check) else await self._calls().call(check, value)
+            if has_method(well, "__await__"):  # a lambda over something async
+                well = await well
+        except Exception:  # asked whether it is well, it breaks: it is not
+            well = False
+        held.checking = None
+        held.broken = held.broken or not well
+        held.end_if_unused()
+
+    def _begin(self, wanted: Resource) -> Opened:
+        held = self._current[wanted] = Opened(wanted)
+        self._all[held] = None
+        held.task = asyncio.get_running_loop().create_task(self._own(wanted, held))
+        return held
+
+    async def _own(self, wanted: Resource, held: Opened) -> None:
         """Open, wait for the end, close: in one task and one context, as task groups and context variables need it."""
         try:
             value, close = await self._open(wanted, held)
         except BaseException as caught:  # all of them: the calls that need it raise it
-            error = caught
+            error = without_our_frames(caught)
             if isinstance(caught, asyncio.CancelledError):
                 error = RuntimeError(f"opening {name_of(wanted.factory)}() was cancelled")
                 error.__cause__ = caught
+            held.broken = isinstance(error, Exception) and is_broken(wanted, None, error)
             held.opened.set_result((None, error))
+            self._all.pop(held, None)
             return
         held.opened.set_result((value, None))
         try:
@@ -75,9 +162,11 @@ class Resources:
             try:
                 await close()
             except Exception as error:
-                self._failures.append((wanted, error))
+                if not held.broken:  # or it is no news
+                    self._failures.append((wanted, error))
+            self._all.pop(held, None)
 
-    async def _open(self, wanted: Resource, held: _Held) -> tuple[Any, Callable[[], Awaitable[Any]]]:
+    async def _open(self, wanted: Resource, held: Opened) -> tuple[Any, Callable[[], Awaitable[Any]]]:
         context = copy_context()
 
         async def on_thread(fn: Callable[..., Any], *args: Any) -> Any:
@@ -93,12 +182,12 @@ class Resources:
             return value, lambda: made.__aexit__(None, None, None)
         if has_method(made, "__enter__"):
             value = await on_thread(made.__enter__)
-            return value, lambda: on_thread(_leave, made, value)
+            return value, lambda: on_thread(leave, made, value)
         if has_method(made, "aclose"):
             return made, made.aclose
         if inspect.iscoroutinefunction(getattr(made, "close", None)):
             return made, made.close
-        return made, lambda: on_thread(_leave, made, made)
+        return made, lambda: on_thread(leave, made, made)
 
     @staticmethod
     async def _make(factory: Callable[[], Any], on_thread: Callable[..., Awaitable[Any]]) -> Any:
@@ -117,26 +206,44 @@ class Resources:
         return await made if inspect.iscoroutine(made) else made
 
 
-def for_thread(wanted: Resource) -> Any:
-    """Return this thread's own, opening it at the thread's first call; it is closed when the thread ends."""
-    member = current_member()
-    assert member is not None, "a resource per thread is only for calls on a crew's thread"
-    opened: dict[Resource, Any] = member.state or {}
-    member.state = opened
-    if wanted not in opened:
-        context = copy_context()
-        made = context.run(wanted.factory)
-        if has_method(made, "__aenter__") and not has_method(made, "__enter__"):
-            raise TypeError(
-                f"{name_of(wanted.factory)}() is async and cannot be opened per thread"
-                f'\n  try: whilst.resource({name_of(wanted.factory)}, per="run")'
-            )
-        value = opened[wanted] = context.run(made.__enter__) if has_method(made, "__enter__") else made
-        member.at_end.append(lambda: context.run(_leave_reporting, wanted, made, value))
-    return opened[wanted]
+class Using:
+    """The resources that one call has, by keyword; what it fails of is looked at for what it says of them."""
+
+    __slots__ = ("_held", "_resources", "_uses")
+
+    def __init__(self, resources: Resources, uses: Uses) -> None:
+        self._resources = resources
+        self._uses = uses
+        self._held: list[Opened] = []
+
+    async def __aenter__(self) -> dict[str, Any]:
+        """Open what is not open yet."""
+        given: dict[str, Any] = {}
+        try:
+            for key, wanted in self._uses:
+                held, given[key] = await self._resources.get(wanted)
+                self._held.append(held)
+        except BaseException:  # a cancellation too: what it had already is free
+            self._release()
+            raise
+        return given
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of them."""
+        if error is not None:
+            for held in self._held:
+                held.failed(error)
+        self._release()
+
+    def _release(self) -> None:
+        for held in self._held:
+            self._resources.release(held)
+        self._held.clear()
 
 
-def _leave(made: Any, value: Any) -> None:
+def leave(made: Any, value: Any) -> None:
     """Leave a context manager; close what it is as well, since for some (sqlite3) leaving is only committing."""
     try:
         if has_method(made, "__exit__"):
@@ -147,14 +254,7 @@ def _leave(made: Any, value: Any) -> None:
             close()
 
 
-def _leave_reporting(wanted: Resource, made: Any, value: Any) -> None:
-    try:
-        _leave(made, value)
-    except Exception as error:
-        _report(wanted, error)
-
-
-def _report(wanted: Resource, error: Exception) -> None:
+def report(wanted: Resource, error: Exception) -> None:
     """Say that closing failed; the results are whole, so the run does not fail for it."""
     text = f"closing what {name_of(wanted.factory)}() opened failed: {type(error).__name__}: {error}"
     warnings.warn(text, RuntimeWarning, stacklevel=2)

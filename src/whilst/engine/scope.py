@@ -3,42 +3,249 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from contextvars import Context
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ..core.account import PAUSED, RETRIES, added
+from ..core.call import Step
+from ..core.colour import name_of
+from ..core.failures import kind_of
 from ..core.hedge import Hedge
-from ..lanes.calls import Calls
+from ..core.pushback import Pushback
+from ..core.still import Still
+from ..core.summary import kinds_of
+from ..lanes.calling import seat, wanted
+from ..lanes.calls import Calls, calls_of_loop
 from ..lanes.clock import clock_of
-from .permits import Permits
+from ..lanes.executor import THREADS
+from ..lanes.results import tell
+from ..limit import Inside, ask_around, inside_of
+from .accounting import Accounting, refusal
+from .asking import Asking
+from .deadlines import Deadlines
+from .ending import Ending
+from .gate import Gate
+from .growing import Additions, no_run_to_grow
+from .observer import Observer, Watch
 from .resources import Resources
-from .timeouts import Timeouts
+from .slots import Slots
+from .spent import Behind, Spent
+from .step_calls import place_and_identity
 
-MOST_THREADS = 4000
+if TYPE_CHECKING:
+    from ..remote.calls import RemoteCalls
+
+
+class Leaf(Protocol):
+    """A step of the flow, as far as it is told of; see `leaf`."""
+
+    gate: Gate | None
+    hedge: Hedge | None
+    spent: Spent
+    begun: int
+
+    @property
+    def retry_waits(self) -> dict[str, float]:
+        """Return the seconds that its inputs waited for another attempt, by what for."""
+        ...
+
+    @property
+    def paused(self) -> float:
+        """How many seconds all its calls are held up."""
+        ...
+
+    @property
+    def blocks(self) -> bool:
+        """Whether inputs wait for permits here, and others could do nothing but wait for the same."""
+        ...
+
+    def held_up(self, now: float) -> tuple[str, ...]:
+        """Say what holds its calls up."""
+        ...
+
+    def close(self) -> None:
+        """Let nothing more through, and give every permit back but those of calls that were left behind."""
+
+    def let_go(self) -> None:
+        """Refer to itself no more."""
+
+
+class Run(Protocol):
+    """The run whose belongings these are, as far as its calls are told apart by it."""
+
+    is_told_apart: bool
+    """Whether there may be several attempts of an input, or a journal that knows inputs by what they are."""
+
+    def run_id(self) -> bytes:
+        """Return what tells it from all others."""
+        ...
+
+    def told_apart(self, index: int) -> tuple[int, tuple[Any, ...]]:
+        """Return the attempt of an input, and what it is known by."""
+        ...
+
+    def add_later(self, index: int, by: object, item: Any, key: Any) -> None:
+        """Take one more input when the call of an input has ended well."""
+
+    additions: Additions
+    """What is added to it."""
 
 
 class Scope:
     """The belongings of one run of a flow, on one loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, calls_at_once: int) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        calls_at_once: int,
+        context: Context,
+        name: str = "",
+        *,
+        observers: tuple[Observer, ...] = (),
+        once: bool = False,
+    ) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
         self.clock: Callable[[], float] = clock_of(loop)
-        self.permits: Permits = Permits(calls_at_once)
-        self.timeouts: Timeouts = Timeouts(loop, self.clock)
-        self.hedges: list[Hedge] = []
+        self.watch: Watch = Watch(observers, self.clock, name)
+        """Who sees the run."""
+        self.run: Run | None = None
+        """The run that it is of; None if it is one value's."""
+        self._id: bytes | None = None
+        self.slots: Slots = Slots(calls_at_once)
+        self.deadlines: Deadlines = Deadlines(loop, self.clock)
+        self.inside: Inside = inside_of(context.run(ask_around, (), for_run=True))
+        """Who holds permits around the run."""
+        self.leaves: list[Leaf] = []
+        """The steps that have been called, or have policies."""
         self.retried: int = 0
         """Attempts of steps beyond their first ones."""
-        self.opened: int = 0
-        """How often breakers of steps have opened."""
+        self.waiting: int = 0
+        """Inputs of steps that wait for another attempt."""
+        self.rejected: int = 0
+        """Calls that were answered with "slower"."""
+        self.began: float = self.clock()
+        """When the run began, by the clock."""
         self.notes: dict[str, None] = {}
+        self.asking: Asking = Asking(loop, context)
+        self.asking.note = self.notes.setdefault
         self.resources: Resources = Resources(lambda: self.calls)
-        self._most = min(calls_at_once, MOST_THREADS)
+        self.still: Still = Still()
+        """When its calls stood still because somebody had paused it."""
+        self.follow: Callable[[], None] = _nobody
+        """Told when its limits move."""
+        self.ending: Ending | None = None
+        self.at_first_step: bool = True
+        """While a flow is compiled: whether the next step is the first that an input comes to, by whatever way."""
+        """The end of the pipeline that the run is, if it is one."""
+        self.last_stage: str = ""
+        """The path of the stage whose lanes are the run's, if it is one's."""
+        self._behind: list[Behind] = []
+        self._stages: dict[str, list[Accounting]] = {}
+        self._over: dict[str, dict[str, float]] = {}  # what stages have spent that have ended
+        self._gone_on: dict[str, dict[str, int]] = {}  # failures that ended nothing, by what became of them
+        self._name = name
+        self._paused_by = ""
+        self._once = once
+        self._most = calls_at_once
         self._calls: Calls | None = None
+        self._elsewhere: dict[Any, RemoteCalls] = {}
+        self._most_at: dict[Any, int] = {}
+
+    def tell(self, act: Callable[[], None]) -> None:
+        """Do something on the loop soon; from any thread."""
+        tell(self.loop, act)
+
+    def pushed_back(self, pushback: Pushback) -> None:
+        """Take note that the other side wants less."""
+        self.rejected += not pushback.timeout
+        if pushback.absurd:
+            self.notes.setdefault(pushback.absurd)
+
+    def went_on(self, what: str, error: BaseException) -> None:
+        """Count an item of a stage that failed and ended nothing; `what` says which stage, and what it did."""
+        kinds, kind = self._gone_on.setdefault(what, {}), kind_of(error)
+        kinds[kind] = kinds.get(kind, 0) + 1
+
+    def said(self) -> tuple[str, ...]:
+        """Return what a reader of the summary should know. From any thread."""
+        counts = [(what, dict(kinds)) for what, kinds in tuple(self._gone_on.items())]
+        gone_on = (
+            f"{what} {sum(kinds.values()):,} {'item' if sum(kinds.values()) == 1 else 'items'} that failed"
+            f" ({kinds_of(kinds)})"
+            for what, kinds in counts
+        )
+        return (*gone_on, *tuple(self.notes))
+
+    @property
+    def once(self) -> bool:
+        """Whether it is of one value through a flow, without a run around it."""
+        return self._once
 
     @property
     def calls(self) -> Calls:
-        """The threads, started with the first blocking call."""
+        """The threads for calls: those of the run, or for one value those of the loop, which need not be started."""
+        return calls_of_loop() if self._once and self._calls is None else self.own_calls
+
+    @property
+    def own_calls(self) -> Calls:
+        """The run's own threads, started with the first blocking call; they end with it, and close what they opened."""
         if self._calls is None:
-            self._calls = Calls(self.loop, self._most)
+            self._calls = THREADS.calls(self.loop, self._most, name=self._name)
+            self._calls.left = self._call_left
         return self._calls
+
+    def run_id(self) -> bytes:
+        """Return what tells the run from all others."""
+        if self.run is not None:
+            return self.run.run_id()
+        if self._id is None:
+            self._id = os.urandom(8)
+        return self._id
+
+    def add_later(self, index: int, by: object, item: Any, key: Any) -> None:
+        """Have the run take one more input."""
+        if self.run is None:
+            raise no_run_to_grow()
+        self.run.add_later(index, by, item, key)
+
+    def add_nothing(self, call: object, path: str) -> None:
+        """Forget what the call of a step has added: it failed."""
+        if self.run is not None and self.run.additions.aside:
+            place, identity, root = place_and_identity(self, seat.get())
+            self.run.additions.forget(root, Step(call, path, place, identity))
+
+    def _call_left(self, fn: Callable[..., Any]) -> None:
+        place = seat.get()
+        self.watch.call_abandoned(place.index if place is not None else 0, f"{name_of(fn)}()")
+
+    @property
+    def most(self) -> int:
+        """How many calls may be in flight at once."""
+        return self._most
+
+    def slots_at(self, place: Any, most: int | None) -> Slots:
+        """Return places for calls that are made elsewhere: as many as can be made at once there, or `most`."""
+        wanted.is_asked = True  # there, and nobody here would know
+        count = place.default if most is None else most
+        self._most_at[place] = max(count, self._most_at.get(place, 0))
+        return Slots(count, self.slots)
+
+    def calls_at(self, place: Any) -> RemoteCalls:
+        """Return what makes calls elsewhere: for one value the loop's own, as with threads."""
+        if self._once:
+            found: RemoteCalls = place.calls_of_loop()
+            return found
+        if place not in self._elsewhere:
+            self._elsewhere[place] = place.calls(self.loop, self._most_at[place], name=self._name)
+        return self._elsewhere[place]
+
+    @property
+    def holds_something(self) -> bool:
+        """Whether there is something to close that may take its time."""
+        return self._calls is not None or bool(self._elsewhere) or self.resources.opened
 
     @property
     def abandoned(self) -> int:
@@ -46,19 +253,135 @@ class Scope:
         return self._calls.abandoned if self._calls is not None else 0
 
     @property
+    def opened(self) -> int:
+        """How often breakers of steps have opened."""
+        return sum(leaf.gate.opened for leaf in self.leaves if leaf.gate is not None)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether more inputs would not help: all of them would wait for the same."""
+        return any(leaf.blocks for leaf in self.leaves)
+
+    @property
+    def retry_waits(self) -> dict[str, float]:
+        """Return the seconds that inputs of steps waited for another attempt, by what for."""
+        return added(leaf.retry_waits for leaf in self.leaves)
+
+    @property
+    def broken(self) -> list[str]:
+        """Name the keys that breakers of steps have paused."""
+        return [name for leaf in self.leaves if leaf.gate is not None for name in leaf.gate.pauses.held.broken if name]
+
+    def why(self, now: float) -> str:
+        """Return for what most of its inputs wait that hold no place: permits of a step, or another attempt."""
+        if self._paused_by:
+            return PAUSED
+        gates = [leaf.gate for leaf in self.leaves if leaf.gate is not None]
+        most = max(gates, key=lambda gate: gate.pending, default=None)
+        return refusal(most, now) if most is not None and most.pending > self.waiting else RETRIES
+
+    def behind(self, path: str, names: tuple[str, ...]) -> Behind:
+        """Return what is told for which branch of a `together` the others wait."""
+        self._behind.append(found := Behind(path, names))
+        return found
+
+    def opened_stage(self, path: str, accounting: Accounting) -> None:
+        """Take note of the account of a stage; the same stage may be there several times, for several inputs."""
+        there = self._stages.setdefault(path, [])
+        for ended in [it for it in there if it.over]:
+            there.remove(ended)
+            self._over[path] = added([self._over.get(path, {}), ended.account.seconds(-inf)])
+        there.append(accounting)
+
+    def look(self) -> None:
+        """Have each step time its next call."""
+        for leaf in self.leaves:
+            leaf.spent.detours = True
+
+    def step_time(self) -> dict[str, dict[str, float]]:
+        """Return the seconds that inputs spent at each step, by what on."""
+        return {leaf.spent.path: seconds for leaf in self.leaves if (seconds := leaf.spent.seconds(leaf.begun))}
+
+    def join_time(self) -> dict[str, dict[str, float]]:
+        """Return, for each `together`, how many seconds others waited for which branch."""
+        return {it.path: it.seconds.copy() for it in self._behind if it.seconds}
+
+    def stage_time(self, last: dict[str, float]) -> dict[str, dict[str, float]]:
+        """Return the account of each stage; that of the run is that of the last one, if it is a stage."""
+        now = self.clock()
+        found = {
+            path: added([self._over.get(path, {}), *(it.account.seconds(-inf if it.over else now) for it in there)])
+            for path, there in self._stages.items()
+        }
+        return {**found, self.last_stage: last} if self.last_stage else found
+
+    def held(self, now: float) -> tuple[str, ...]:
+        """Say what holds calls up."""
+        paused = [self._paused_by] if self._paused_by else []
+        return tuple(dict.fromkeys([*paused, *(text for leaf in self.leaves for text in leaf.held_up(now))]))
+
+    def correct(self, call: Any, cost: float) -> bool | None:
+        """Count what a call of a step cost indeed; see `Gate.correct`. From any thread."""
+        leaf = getattr(call, "leaf", None)  # a step without limits knows none
+        return False if leaf is None else leaf.correct(call, cost)
+
+    def hold(self, why: str) -> None:
+        """Start no call of any step, because the run was paused: `why`, in words; "" to go on."""
+        self._paused_by = why
+        if why:
+            self.watch.paused("", "", inf, why)
+        else:
+            self.watch.resumed("", "")
+        self.still.mark(self, self.clock(), on=bool(why))
+        self.slots.hold(on=bool(why))
+        for leaf in self.leaves:
+            if leaf.gate is not None:
+                if not why:
+                    leaf.gate.forget_saved()
+                leaf.gate.look_around()
+
+    @property
+    def paused(self) -> float:
+        """How many seconds the calls of all its steps are held up by pauses and breakers; 0.0 if some are not."""
+        return min((leaf.paused for leaf in self.leaves), default=0.0)
+
+    @property
     def hedged(self) -> int:
         """How many second calls were started beside late ones."""
-        return sum(hedge.made for hedge in self.hedges)
+        return sum(leaf.hedge.made for leaf in self.leaves if leaf.hedge is not None)
 
     def left_behind(self) -> tuple[str, ...]:
         """Name those calls."""
         return self._calls.left_behind() if self._calls is not None else ()
 
+    def drain(self) -> bool:
+        """End what a pipeline reads, so that the run ends when that has flown through; False if there is none."""
+        return self.ending is not None and self.ending.ask()
+
     async def close(self) -> None:
         """Close resources, then send the threads home, each of which closes its own."""
-        self.timeouts.close()
+        self.deadlines.close()
+        for leaf in self.leaves:
+            leaf.close()
         try:
             await self.resources.close()
         finally:
             if self._calls is not None:
                 await self._calls.close()
+            for calls in self._elsewhere.values():
+                await calls.close()
+
+    def let_go(self) -> None:
+        """Forget all but the calls that were left behind."""
+        for leaf in self.leaves:
+            leaf.let_go()
+        self.leaves.clear()
+        if self.run is not None:
+            self._id = self.run.run_id()
+        self.ending = self.run = None
+        self.follow = _nobody
+        del self.resources
+
+
+def _nobody() -> None:
+    pass

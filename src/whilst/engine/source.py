@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator, Sequence
 from contextvars import Context
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, Protocol
 
+from ..core.batches import InBatches
+from ..lanes.caught import trimmed
 from ..lanes.clock import announce
 
 Queue = deque[tuple[int, Any]]
@@ -27,7 +28,7 @@ CLOSING = 1.0  # seconds that it waits for the clean-up of one that did
 
 # Iterating these runs no code but the interpreter's own, so it cannot block.
 _VIEWS: list[Any] = [{}.keys(), {}.values(), {}.items()]
-_CONTAINERS: set[type] = {list, tuple, dict, set, frozenset, range, deque, *(type(view) for view in _VIEWS)}
+CONTAINERS: set[type] = {list, tuple, dict, set, frozenset, range, deque, repeat, *(type(view) for view in _VIEWS)}
 
 
 class Reader(Protocol):
@@ -69,6 +70,10 @@ class Source(Protocol):
         """Put inputs into another inbox from now on; return how many were admitted before."""
         ...
 
+    def rehome(self, reader: Reader, inbox: Queue) -> int:
+        """Do so, and tell another reader."""
+        ...
+
     def close(self) -> None:
         """Admit nothing more."""
 
@@ -76,25 +81,16 @@ class Source(Protocol):
         """Return, after `close`, when nothing reads any more and a generator is closed, or it takes too long."""
 
 
-class InBatches(Iterable[Any]):
-    """Inputs of our own that come many at a time, and are admitted so: no step of Python for each."""
-
-    @abstractmethod
-    def batches(self) -> Iterator[Sequence[Any]]:
-        """Give all inputs, as many at once as are there without waiting for more."""
-        ...
-
-
 def is_container(inputs: object) -> bool:
     """Whether iterating over it cannot block."""
-    return type(inputs) in _CONTAINERS
+    return type(inputs) in CONTAINERS
 
 
-def open_source(reader: Reader, inputs: Any, inbox: Queue) -> Source:
-    """Choose the way to read `inputs`."""
+def open_source(reader: Reader, inputs: Any, inbox: Queue, *, plain: bool = False) -> Source:
+    """Choose the way to read `inputs`; of two ways the one of the caller, who is `plain` code or a loop's."""
     if is_container(inputs):
         return Container(reader, inputs, inbox)
-    if isinstance(inputs, AsyncIterable):
+    if isinstance(inputs, AsyncIterable) and not (plain and isinstance(inputs, Iterable)):
         return AsyncFeeder(reader, inputs, inbox)  # pyright: ignore[reportUnknownArgumentType]
     return ThreadFeeder(reader, inputs, inbox)
 
@@ -130,6 +126,11 @@ class Container:
         """Switch."""
         self.inbox = inbox
         return self.admitted
+
+    def rehome(self, reader: Reader, inbox: Queue) -> int:
+        """Switch."""
+        self._reader = reader
+        return self.redirect(inbox)
 
     def close(self) -> None:
         """Let go of the container."""
@@ -193,6 +194,11 @@ class ThreadFeeder:
             self.inbox = inbox
             return self.admitted
 
+    def rehome(self, reader: Reader, inbox: Queue) -> int:
+        """Switch."""
+        self._reader = reader
+        return self.redirect(inbox)
+
     def close(self) -> None:
         """Admit nothing more; a thread inside `next()` is left behind and ends when that returns."""
         with self._guard:
@@ -226,8 +232,7 @@ class ThreadFeeder:
                         self._cleaning = True
                         inputs.close()
         except BaseException as caught:  # the source's own error, of any kind, belongs to the consumer
-            trace = caught.__traceback__
-            error = caught.with_traceback(trace.tb_next if trace is not None else None)
+            error = trimmed(caught, 2)
         self._tell(self._ended, error)
 
     def _ended(self, error: BaseException | None) -> None:
@@ -236,6 +241,10 @@ class ThreadFeeder:
             self._awaited.set_result(None)
         if not self._closed:
             self._reader.ended(error)
+        else:
+            del (
+                self._reader
+            )  # a run that left this behind, and is kept for its summary, would be freed with nobody else
 
     def _read_batches(self, batches: Iterator[Sequence[Any]]) -> None:
         index = 0
@@ -281,6 +290,8 @@ class ThreadFeeder:
 
     def _look(self) -> None:
         self._looking = False
+        if self._closed:
+            return
         self._hungry = True  # first: what is appended from here on rings again
         if self.inbox:
             self._reader.arrived()
@@ -331,6 +342,11 @@ class AsyncFeeder:
         self.inbox = inbox
         return self.admitted
 
+    def rehome(self, reader: Reader, inbox: Queue) -> int:
+        """Switch."""
+        self._reader = reader
+        return self.redirect(inbox)
+
     def close(self) -> None:
         """Cancel the task, wherever it waits."""
         if self._task is not None and not self._closed:  # once: the generator's own clean-up may take a while
@@ -349,11 +365,15 @@ class AsyncFeeder:
                 raise
             error = RuntimeError("the source raised CancelledError of its own accord")
         except BaseException as caught:  # the source's own error, of any kind, belongs to the consumer
-            error = caught.with_traceback(caught.__traceback__.tb_next if caught.__traceback__ else None)
+            error = trimmed(caught, 2)
         finally:
-            await self._close_generator(self._inputs)
+            try:
+                await self._close_generator(self._inputs)
+            finally:
+                self._task = None  # it keeps its cancellation, whose frames keep this
         if not self._closed:
             self._reader.ended(error)
+        del error  # some frames of it lead back to this one
 
     @staticmethod
     async def _close_generator(inputs: Any) -> None:
@@ -361,15 +381,14 @@ class AsyncFeeder:
             await inputs.aclose()
 
     async def _read(self) -> None:
-        reader = self._reader
         async for item in self._inputs:
             if self._closed:
                 return
             self.inbox.append((self.admitted, item))
             self.admitted += 1
             if len(self.inbox) == 1:
-                reader.arrived()
+                self._reader.arrived()
             while self.admitted >= self._limit:
                 self.full = True
-                self._room = reader.loop.create_future()
+                self._room = self._reader.loop.create_future()
                 await self._room

@@ -9,21 +9,41 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.colour import has_method
+from ..core.failures import StopAfter
 from ..core.outcome import short
 from ..core.plan import Plan
-from ..lanes.ending import ended
+from ..lanes.loop import LoopLanes
 from .consume import Unpack, consume, value_of
 from .driver import Driver
+from .ending import Ending
 from .handoff import LoopHandoff
+from .scope import Scope
+from .slots import Slots
 from .source import is_container
 
 Stream = AsyncGenerator[Any, None]
+
+NOTHING = object()  # what stands for a record of which nothing is given
+
+
+class Yields(NamedTuple):
+    """What a stage gives for each record of its run."""
+
+    unpack: Unpack = value_of
+    fail_fast: bool = True
+    leaves_out: bool = False
+    """Whether `unpack` returns NOTHING for some."""
+    stop_after: StopAfter | None = None
+    way_on: str = ""
+    """What one would write to go on although every call fails in the same way."""
+
+
+RAISING = Yields()
 
 
 def each(
@@ -34,8 +54,16 @@ def each(
     ordered: bool,
     name: str,
     run_ahead: int | None = None,
+    places: Slots | None = None,
+    ending: Ending | None = None,
+    scope: Scope | None = None,
+    yields: Yields = RAISING,
 ) -> Stream:
-    """Give `call(item)` for every item of `source`, at most `concurrency` at once; the first failure raises."""
+    """Give `call(item)` for every item of `source`, at most `concurrency` at once; the first failure raises.
+
+    `ending` has it start nothing new, and give what is in flight. `yields` may have it give something else, and
+    failures as data.
+    """
     plan = Plan(
         fn=call,
         inputs=source,
@@ -43,23 +71,41 @@ def each(
         timeout=None,
         deadline=None,
         ordered=ordered,
-        stop_after=None,
-        on_threads=False,
+        stop_after=yields.stop_after,
+        executor="loop",
         total=None,
         progress=False,
         name=name,
         context=contextvars.copy_context(),
         run_ahead=run_ahead,
+        composed=True,
     )
 
-    def begin() -> tuple[Driver, LoopHandoff, Unpack]:
+    async def begin() -> tuple[Driver, LoopHandoff, Unpack]:
         loop = asyncio.get_running_loop()
         handoff = LoopHandoff(loop)
-        driver = Driver(plan, loop, handoff, fail_fast=True)
-        driver.start()
-        return driver, handoff, value_of
+        driver = Driver(plan, loop, handoff, fail_fast=yields.fail_fast, looked=None if scope is None else scope.look)
+        driver.failures.way_on = yields.way_on
+        if isinstance(driver.lanes, LoopLanes):
+            driver.lanes.places = places
+        if scope is not None:
+            scope.opened_stage(name, driver.accounting)
+        if ending is None or ending.begins(driver.drain):
+            driver.start()
+        else:
+            driver.drain()
+        return driver, handoff, yields.unpack
 
-    return consume(begin, lambda: None)
+    records = consume(begin, lambda: None)
+    return _but(records) if yields.leaves_out else records
+
+
+async def _but(records: Stream) -> Stream:
+    """Leave out what is not to be given."""
+    async with aclosing(records):
+        async for given in records:
+            if given is not NOTHING:
+                yield given
 
 
 async def flatten(source: Any, path: str) -> Stream:
@@ -71,35 +117,6 @@ async def flatten(source: Any, path: str) -> Stream:
             async with aclosing(items(item)) as inside:
                 async for inner in inside:
                     yield inner  # pyright: ignore[reportUnknownVariableType]
-
-
-async def batched(source: Any, n: int, within: float | None) -> Stream:
-    """Give lists of at most `n` items: when full, when the first has waited `within` seconds, and at the end."""
-    if within is None:
-        batch: list[Any] = []
-        failure: Exception | None = None
-        async with aclosing(items(source)) as stream:
-            try:
-                async for item in stream:
-                    batch.append(item)
-                    if len(batch) == n:
-                        yield batch
-                        batch = []
-            except Exception as caught:  # what came before it goes out before it
-                failure = caught
-        if batch:
-            yield batch
-        if failure is not None:
-            raise failure
-        return
-    pump = _Pump(source, n)
-    try:
-        while batch := await pump.take(within):
-            yield batch
-    finally:
-        await pump.close()
-    if pump.error is not None:
-        raise pump.error
 
 
 async def items(source: Any) -> Stream:
@@ -121,6 +138,41 @@ async def items(source: Any) -> Stream:
                 yield item
 
 
+async def until(source: Any, ending: Ending) -> Stream:
+    """Give the items of anything iterable until the end is asked for, even if it comes to nothing while that waits."""
+    if not (is_container(source) or has_method(source, "__aiter__")):
+        async with aclosing(each(_same, source, concurrency=1, ordered=True, name="items", ending=ending)) as stream:
+            async for item in stream:
+                yield item
+        return
+    task, over, waits, cancelled = asyncio.current_task(), False, False, False
+
+    def end() -> None:
+        nonlocal over, cancelled
+        over = True
+        if waits and task is not None:
+            cancelled = task.cancel()
+
+    if not ending.begins(end):
+        return
+    async with aclosing(items(source)) as stream:
+        while not over:
+            waits = True
+            try:
+                item = await anext(stream)
+            except StopAsyncIteration:
+                return
+            except asyncio.CancelledError:
+                if not cancelled or (task is not None and task.cancelling() > 1):
+                    raise
+                return
+            finally:
+                waits = False
+                if cancelled and task is not None:
+                    task.uncancel()
+            yield item
+
+
 async def _same(item: Any) -> Any:
     return item
 
@@ -132,64 +184,3 @@ def check_stream(value: Any, path: str) -> None:
             f"{path} needs something to iterate over, got {short(value, 60)} ({type(value).__name__})\n"
             "  try: a step before it that returns a list, or a generator function for many outputs"
         )
-
-
-class _Pump:
-    """Reads a stream into a buffer of at most `n`, so that a batch can be taken by size or by time."""
-
-    def __init__(self, source: Any, n: int) -> None:
-        self.error: BaseException | None = None
-        self._n = n
-        self._buffer: deque[Any] = deque()
-        self._first_at = 0.0  # when the oldest item in the buffer came
-        self._ended = False
-        self._changed = asyncio.Event()
-        self._room = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._task = self._loop.create_task(self._read(source))
-
-    async def take(self, within: float) -> list[Any]:
-        """Return the next batch; an empty one means the end."""
-        while not self._ended and len(self._buffer) < self._n:
-            left = self._first_at + within - self._loop.time() if self._buffer else None
-            if left is not None and left <= 0:
-                break
-            self._changed.clear()
-            timer = None if left is None else self._loop.call_later(left, self._changed.set)
-            try:
-                await self._changed.wait()
-            finally:
-                if timer is not None:
-                    timer.cancel()
-        batch = list(self._buffer)
-        self._buffer.clear()
-        self._room.set()
-        return batch
-
-    async def close(self) -> None:
-        """End the reading, wherever it waits."""
-        self._task.cancel()
-        await ended([self._task])
-
-    async def _read(self, source: Any) -> None:
-        try:
-            async with aclosing(items(source)) as stream:
-                async for item in stream:
-                    while len(self._buffer) >= self._n:
-                        self._room.clear()
-                        await self._room.wait()
-                    if not self._buffer:
-                        self._first_at = self._loop.time()
-                    self._buffer.append(item)
-                    if len(self._buffer) in (1, self._n):
-                        self._changed.set()
-        except asyncio.CancelledError as caught:
-            if self._task.cancelling():
-                raise
-            self.error = RuntimeError("the source raised CancelledError of its own accord")
-            self.error.__cause__ = caught
-        except BaseException as caught:  # all of them: the consumer of the batches raises it
-            self.error = caught
-        finally:
-            self._ended = True
-            self._changed.set()

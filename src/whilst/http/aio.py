@@ -5,12 +5,20 @@ They work on any loop, and share one pool of connections in the process. Cancell
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from asyncio import sleep
+from asyncio import timeout as asyncio_timeout
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from .body import Data, encoded
 from .clients import TIMEOUT, async_client, ended
+from .errors import RequestTimeout
 from .exchange import FAILURES, Exchange, Response
+from .reading import FIRST, MAX_SIZE, NEXT, largest
+
+__all__ = ["get_bytes", "get_json", "get_text", "request"]
+
+STALLED = 60.0  # seconds without a byte, after which a body that is saved is given up
 
 
 async def request(
@@ -21,22 +29,40 @@ async def request(
     data: Data | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float | None = TIMEOUT,
+    max_size: int | None = MAX_SIZE,
 ) -> Response:
     """Send a request and return the whole answer; arguments and errors are those of `whilst.http.request`."""
     body, headers = encoded(json, data, headers)
-    return await completed(Exchange(async_client(), method, url, headers, body, timeout))
+    return await completed(Exchange(async_client(), method, url, headers, body, timeout, largest(max_size)))
 
 
-async def completed(exchange: Exchange) -> Response:
-    """Send what an exchange asks for until it has its answer."""
+Grow = Callable[[int], Awaitable[None]]
+
+
+async def completed(
+    exchange: Exchange, grow: Grow | None = None, save: Callable[[bytes], None] | None = None
+) -> Response:
+    """Send what an exchange asks for until it has its answer.
+
+    `grow` is asked before a large answer takes that many bytes in all. With `save` it gets the body, as it comes, and
+    the answer has none.
+    """
     while True:
         try:
-            raw = await exchange.builder().build().send()
-            content = (await raw.bytes()).to_bytes()
+            async with exchange.builder().build_streamed() as raw:
+                headers = raw.headers
+                if save is not None:
+                    content = await _saved(raw, exchange, save)
+                else:
+                    chunk = await raw.body_reader.read(FIRST)
+                    if exchange.is_whole(chunk, headers):  # most are
+                        content = chunk.to_bytes() if chunk is not None else b""
+                    else:
+                        content = await _read(raw, exchange, chunk, grow)
         except FAILURES as error:
             failure = exchange.failure(error)
         else:
-            if (answer := exchange.take(raw.status, raw.headers, content)) is not None:
+            if (answer := exchange.take(raw.status, headers, content)) is not None:
                 return answer
             continue
         finally:
@@ -44,7 +70,44 @@ async def completed(exchange: Exchange) -> Response:
         raise failure  # out here, so that the client's own error, which has the whole URL, is no part of it
 
 
-async def get_json(url: str, *, headers: Mapping[str, str] | None = None, timeout: float | None = TIMEOUT) -> Any:
+async def _read(raw: Any, exchange: Exchange, chunk: Any, grow: Grow | None) -> bytes:
+    """Read the rest of a body that is large, packed, or of a failure; return all of it."""
+    body, amount = exchange.body(raw.status, raw.headers), FIRST
+    while chunk is not None and body.take(chunk.to_bytes()) and len(chunk) == amount:
+        if body.is_packed:
+            await sleep(0)  # to unpack takes its time
+        amount = NEXT
+        if grow is not None:
+            await grow(body.size + amount)
+        chunk = await raw.body_reader.read(amount)
+    return body.whole()
+
+
+async def _saved(raw: Any, exchange: Exchange, save: Callable[[bytes], None]) -> bytes:
+    """Give the body of a success to `save` as it comes; return that of a failure."""
+    if not 200 <= raw.status < 300:
+        return await _read(raw, exchange, await raw.body_reader.read(FIRST), None)
+    body = exchange.body(raw.status, raw.headers)
+    while True:
+        try:
+            async with asyncio_timeout(STALLED):
+                chunk = await raw.body_reader.read_chunk()
+        except TimeoutError:
+            raise RequestTimeout(f"nothing came for {STALLED:g} s: {body.asked}") from None
+        if chunk is None:
+            body.end()
+            return b""
+        body.take(chunk.to_bytes())
+        save(body.taken())
+
+
+async def get_json(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    timeout: float | None = TIMEOUT,
+    max_size: int | None = MAX_SIZE,
+) -> Any:
     """GET a URL and return its JSON, decoded; the errors are those of `whilst.http.request`.
 
     >>> import asyncio
@@ -53,14 +116,26 @@ async def get_json(url: str, *, headers: Mapping[str, str] | None = None, timeou
     ...     asyncio.run(get_json(f"{api.url}/pokemon/pikachu"))["id"]
     25
     """
-    return (await request("GET", url, headers=headers, timeout=timeout)).json()
+    return (await request("GET", url, headers=headers, timeout=timeout, max_size=max_size)).json()
 
 
-async def get_text(url: str, *, headers: Mapping[str, str] | None = None, timeout: float | None = TIMEOUT) -> str:
+async def get_text(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    timeout: float | None = TIMEOUT,
+    max_size: int | None = MAX_SIZE,
+) -> str:
     """GET a URL and return its text, by the charset it says it has; the errors are those of `whilst.http.request`."""
-    return (await request("GET", url, headers=headers, timeout=timeout)).text
+    return (await request("GET", url, headers=headers, timeout=timeout, max_size=max_size)).text
 
 
-async def get_bytes(url: str, *, headers: Mapping[str, str] | None = None, timeout: float | None = TIMEOUT) -> bytes:
+async def get_bytes(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    timeout: float | None = TIMEOUT,
+    max_size: int | None = MAX_SIZE,
+) -> bytes:
     """GET a URL and return its bytes, decompressed; the errors are those of `whilst.http.request`."""
-    return (await request("GET", url, headers=headers, timeout=timeout)).body
+    return (await request("GET", url, headers=headers, timeout=timeout, max_size=max_size)).body

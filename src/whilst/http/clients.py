@@ -10,16 +10,36 @@ from datetime import timedelta
 from threading import Lock, Thread
 from typing import TypeVar
 
+import msgspec
 from pyreqwest.client import Client, ClientBuilder, SyncClient, SyncClientBuilder
+from pyreqwest.proxy import ProxyBuilder
+
+from ..lanes.clock import monotonic
 
 TIMEOUT = 60.0  # seconds for a whole answer, unless told otherwise: silence is a failure, not a reason to wait for ever
 CONNECT_TIMEOUT = timedelta(seconds=20)  # for a connection; a host that drops packets would take the whole timeout
 IDLE = timedelta(seconds=55)  # that a connection is kept; many servers and balancers close theirs after 60
 
+ACCEPTED = "gzip, deflate, br, zstd"
+
+_TOLD = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
+
 LETTING_GO = 0.05  # seconds that the thread of the async client needs at most to lay down an answer
 
 BuilderT = TypeVar("BuilderT", ClientBuilder, SyncClientBuilder)
 
+
+class Connecting(msgspec.Struct, frozen=True):
+    """How the clients of this process connect, where it is not as always."""
+
+    certificates: bytes | None = None
+    """Authorities to be trusted beside those of the system, as PEM."""
+    insecure: bool = False
+    """Whether any certificate is taken."""
+    proxy: str | None = None
+
+
+_connecting = Connecting()
 _clients: dict[str, Client | SyncClient] = {}
 _guard = Lock()
 _forked = False
@@ -36,7 +56,7 @@ def async_client() -> Client:
 def ended() -> None:
     """Take note that a request of the async client has ended, however it did."""
     global _ended
-    _ended = time.monotonic()
+    _ended = monotonic()
 
 
 def blocking_client() -> SyncClient:
@@ -44,6 +64,20 @@ def blocking_client() -> SyncClient:
     client = _clients.get("blocking") or _make("blocking")
     assert isinstance(client, SyncClient)
     return client
+
+
+def connect_by(connecting: Connecting) -> None:
+    """Have the clients of this process connect in a certain way; before one is made."""
+    global _connecting
+    assert not _clients
+    _connecting = connecting
+
+
+def proxy_for(url: str) -> str:
+    """Return the proxy that a URL is asked through, as messages show it, or nothing."""
+    from .proxies import proxy_of  # loaded when used: for a message
+
+    return proxy_of(url, _connecting.proxy)
 
 
 def make_ahead() -> None:
@@ -63,10 +97,11 @@ def _make(colour: str) -> Client | SyncClient:
     with _guard:
         if _forked:
             raise RuntimeError(
-                "whilst.http was used before this process was forked, and connections do not survive that\n"
-                '  try: multiprocessing.get_context("spawn"), or use whilst.http in the child alone'
+                "whilst.http was used before this process was forked, and connections do not work in the child\n"
+                '  try: multiprocessing.get_context("spawn"), or use whilst.http only in the child'
             )
         if colour not in _clients:
+            check_told()
             if colour == "async":
                 atexit.register(_let_go)
             _clients[colour] = (
@@ -77,16 +112,34 @@ def _make(colour: str) -> Client | SyncClient:
 
 def _configured(builder: BuilderT) -> BuilderT:
     """Say how requests are sent; redirects are followed by `Exchange`, which knows what must not follow."""
+    if _connecting.certificates is not None:
+        builder = builder.add_root_certificate_pem(_connecting.certificates)
+    if _connecting.insecure:
+        builder = builder.danger_accept_invalid_certs(True)
+    if _connecting.proxy is not None:
+        scheme = "" if "://" in _connecting.proxy else "http://"
+        builder = builder.proxy(ProxyBuilder.all(f"{scheme}{_connecting.proxy}"))
     return (
         builder.user_agent("whilst")
         .http2(True)
         .http2_adaptive_window(True)
         .follow_redirects(False)
         .referer(False)
+        .gzip(False)  # `reading` unpacks that: the client stops after the first member
+        .deflate(False)
+        .default_headers({"accept-encoding": ACCEPTED})
         .timeout(timedelta(seconds=TIMEOUT))
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE)
     )
+
+
+def check_told() -> None:
+    """Refuse variables that the client would pass over; most often there are none."""
+    if any(name.upper() in _TOLD for name in os.environ):
+        from .proxies import check_environment
+
+        check_environment()
 
 
 def _let_go() -> None:
@@ -95,7 +148,7 @@ def _let_go() -> None:
     It hands an answer to the loop, which may end the program before that thread has run again.
     """
     if "async" in _clients:  # not in a child
-        time.sleep(max(0.0, _ended + LETTING_GO - time.monotonic()))
+        time.sleep(max(0.0, _ended + LETTING_GO - monotonic()))
 
 
 def _after_fork() -> None:

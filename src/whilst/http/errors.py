@@ -7,7 +7,9 @@ the values of the request's own headers wherever the other side repeats one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+from .. import errors
 from ..core.evidence import described_status
 
 EXCERPT = 500  # characters of a body that an error keeps
@@ -49,6 +51,10 @@ class BadAnswer(HTTPError, ValueError):
     """The answer is complete and yet no answer: not HTTP, not what its headers say, or not the JSON that was meant."""
 
 
+class SizeExceeded(HTTPError, errors.SizeExceeded):
+    """The answer is larger than `max_size`, unpacked; trying again would not help."""
+
+
 class TooManyRedirects(HTTPError):
     """One redirect led to the next, over and over."""
 
@@ -77,13 +83,15 @@ class StatusError(HTTPError):
 class Headers(Mapping[str, str]):
     """Headers by name, in whatever case; what occurs several times is joined by commas.
 
+    A value with a byte above 127 that the client cannot read is left out.
+
     >>> Headers({"Retry-After": "7"})["retry-after"]
     '7'
     """
 
     def __init__(self, given: Mapping[str, str]) -> None:
         self._values: dict[str, str] = {}
-        for name, value in given.items():
+        for name, value in readable(given):
             name = name.lower()
             self._values[name] = f"{self._values[name]}, {value}" if name in self._values else value
 
@@ -98,6 +106,58 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"<Headers {', '.join(self._values)}>"  # a value may be a secret, as of Set-Cookie
+
+
+def readable(given: Any) -> Iterator[tuple[str, str]]:
+    """Give the headers of an answer that can be read; one that cannot is no reason to do without the others."""
+    try:
+        yield from list(given.items())
+        return
+    except ValueError:  # one of them has a byte above 127
+        pass
+    for name in dict.fromkeys(given):
+        try:
+            values = given.getall(name)
+        except ValueError:
+            continue
+        yield from ((name, value) for value in values)
+
+
+class Received(Mapping[str, str]):
+    """The headers of an answer, read when they are asked for; as `Headers` otherwise."""
+
+    __slots__ = ("_given", "_read")
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+        self._read: Headers | None = None
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return str(value)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a header, or the default."""
+        if name not in self._given:
+            return default
+        try:
+            values = self._given.getall(name)  # which costs a tenth of reading them all
+        except ValueError:
+            return default
+        return values[0] if len(values) == 1 else ", ".join(values)
+
+    def __iter__(self) -> Iterator[str]:
+        if self._read is None:
+            self._read = Headers(self._given)
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"<Headers {', '.join(self)}>"
 
 
 def masked(text: str, secrets: list[str]) -> str:

@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 from pyreqwest import exceptions as raw
+from pyreqwest.bytes import Bytes
 from pyreqwest.client import Client, SyncClient
 from pyreqwest.http import HeaderMap, Url
 from pyreqwest.request import RequestBuilder, SyncRequestBuilder
 
 from ..core.evidence import described_status
-from .address import host_of, secrets_of, shown_url
-from .clients import TIMEOUT
+from ..core.secrets import bounded
+from .address import host_of, parts_of, secrets_of, shown_url
+from .clients import TIMEOUT, proxy_for
 from .errors import (
     EXCERPT,
     BadAnswer,
@@ -25,6 +27,7 @@ from .errors import (
     ConnectError,
     HTTPError,
     InvalidURL,
+    Received,
     RequestTimeout,
     StatusError,
     TooManyRedirects,
@@ -33,13 +36,15 @@ from .errors import (
     masked,
 )
 from .pace import pass_on
+from .reading import FIRST, Body, Largest
 
 NO_TIMEOUT = 10 * 365 * 86400.0  # seconds; a client has no word for "none" once it has a default
 MOST_REDIRECTS = 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Headers that may follow a redirect to another host; any other may be a credential.
 HARMLESS = frozenset({"accept", "accept-language", "user-agent", "content-type"})
-FAILURES = (raw.PyreqwestError, ValueError)  # what sending raises; ValueError: a URL or a header that is none
+# What sending and reading raise; ValueError: a URL or a header that is none.
+FAILURES = (raw.PyreqwestError, HTTPError, ValueError)
 
 # How the resolvers of Linux, macOS and Windows say that a name does not exist; a resolver that fails says other things.
 # Patterns, which `re` compiles at their first use.
@@ -58,8 +63,15 @@ class Response(msgspec.Struct, frozen=True):
     body: bytes
     method: str = "GET"
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no body, and need not be any: 204, 205, or an answer to anything but GET."""
+        return not self.body and (self.status in (204, 205) or self.method != "GET")
+
     def json(self) -> Any:
-        """Return the body, decoded; BadAnswer if it is not JSON."""
+        """Return the body, decoded, or None where there need not be any (204, DELETE); BadAnswer if it is not JSON."""
+        if self.is_empty:
+            return None
         try:
             return msgspec.json.decode(self.body)
         except (ValueError, RecursionError) as error:
@@ -101,6 +113,7 @@ class Exchange:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         timeout: float | None = TIMEOUT,
+        largest: Largest = Largest(),  # noqa: B008 - it is frozen
     ) -> None:
         if type(url) is not str:
             raise TypeError(f"url must be a string, got {type(url).__name__}")
@@ -111,6 +124,8 @@ class Exchange:
         self._body = body
         self._timeout = _seconds(timeout)
         self._redirects = 0
+        self._largest = largest
+        self._least = FIRST if largest.size is None else min(FIRST, largest.size)
 
     def builder(self) -> Any:
         """Return what to send next; ValueError if it cannot be sent."""
@@ -121,18 +136,34 @@ class Exchange:
             made = made.headers(self._headers)
         return made.body_bytes(self._body) if self._body is not None else made
 
-    def take(self, status: int, headers: HeaderMap, body: bytes) -> Response | None:
+    def is_whole(self, chunk: Bytes | None, headers: HeaderMap) -> bool:
+        """Whether the first chunk is all of the body, and as it should be."""
+        return (chunk is None or len(chunk) < self._least) and "content-encoding" not in headers
+
+    def body(self, status: int, headers: HeaderMap) -> Body:
+        """Return what takes the body of an answer; SizeExceeded if it says that it is too large."""
+        try:
+            return Body(Received(headers), status, self._method, self._largest, self.asked)
+        except HTTPError as error:
+            raise self._named(error) from None
+
+    def take(self, status: int, given: HeaderMap, body: bytes) -> Response | None:
         """Return the answer, or None when it is a redirect and `builder` has the next request."""
-        pass_on(headers)
+        pass_on(given)
+        headers = Received(given)
         if 200 <= status < 300:
             return Response(status, headers, self._url, body, self._method)
-        if status in REDIRECTS and (target := headers.get("location")):
+        if status in REDIRECTS and "location" in given:
+            target = headers.get("location")
+            if target is None:
+                bad = BadAnswer(f"{described_status(status)}, but the location has bytes above 127: {self.asked}")
+                raise self._named(bad)
             self._redirect(status, target)
             return None
         # A page for people says nothing that the status does not.
         page = "html" in headers.get("content-type", "")
-        text = "" if page else body[: EXCERPT * 4].decode("utf-8", "replace")[:EXCERPT]
-        raise StatusError.of(status, headers, self.asked, shown_url(self._url), masked(text, self._secrets()))
+        text = "" if page else masked(body[: EXCERPT * 8].decode("utf-8", "replace"), self._secrets())
+        raise StatusError.of(status, headers, self.asked, shown_url(self._url), bounded(text, EXCERPT))
 
     @property
     def asked(self) -> str:
@@ -148,7 +179,7 @@ class Exchange:
             after = before.join(target)
         except ValueError:
             raise self._named(
-                BadAnswer(f"{described_status(status)}, but the location is no URL: {self.asked}")
+                BadAnswer(f"{described_status(status)}, but the location is not a URL: {self.asked}")
             ) from None
         if after.scheme not in ("http", "https"):
             raise self._named(BadAnswer(f"{described_status(status)} to a {after.scheme} URL: {self.asked}"))
@@ -161,7 +192,7 @@ class Exchange:
     def _secrets(self) -> list[str]:
         given = self._headers or {}
         values = [value for name, value in given.items() if name.lower() not in HARMLESS]
-        parts = [part for value in values for part in (value, *value.split())]  # `Bearer abc`: also abc alone
+        parts = [part for value in values for part in parts_of(value)]
         return [*secrets_of(self._url), *parts]
 
     def _named(self, error: HTTPError) -> HTTPError:
@@ -169,7 +200,9 @@ class Exchange:
         return error
 
     def failure(self, error: Exception) -> Exception:
-        """Turn what the client raised into an error of ours."""
+        """Turn what the client raised, or reading the body, into an error of ours."""
+        if isinstance(error, HTTPError):
+            return self._named(error)
         if isinstance(error, raw.PyreqwestError):
             return self._named(self._translated(error))
         if not Url.is_valid(self._url):
@@ -193,7 +226,7 @@ class Exchange:
         if "error reading a body from connection" in causes:
             return TruncatedError(f"the connection to {host} broke in the middle of the body: {last}: {self.asked}")
         if isinstance(error, raw.NetworkError):
-            return _unconnected(host, causes, cause, self.asked)
+            return _unconnected(host, causes, cause, self.asked, proxy_for(self._url))
         if isinstance(error, raw.DecodeError):
             return BadAnswer(f"{host} does not answer as it should: {last}: {self.asked}")
         return HTTPError(f"{last}: {self.asked}")
@@ -203,7 +236,9 @@ def _unsendable(error: Exception) -> ValueError:
     """Say what of a request cannot be sent; the client would repeat the value of a header, which may be a secret."""
     text = str(error)
     if "header value" in text:
-        return ValueError("a header cannot be sent: its value holds what no header may, such as a line end")
+        return ValueError(
+            "a header cannot be sent: its value contains something that is not allowed, such as a line end"
+        )
     return ValueError(f"the request cannot be sent: {text[:1].lower()}{text[1:]}")
 
 
@@ -234,9 +269,11 @@ def _charset(content_type: str) -> str:
         return "utf-8"
 
 
-def _unconnected(host: str, causes: list[str], cause: str, asked: str) -> HTTPError:
+def _unconnected(host: str, causes: list[str], cause: str, asked: str, proxy: str) -> HTTPError:
+    if proxy and "client error (Connect)" in causes:
+        host = f"the proxy {proxy}"
     if "dns error" in causes and re.search(NO_SUCH_NAME, cause):
-        return UnknownHost(f"there is no host {host}: {asked}")
+        return UnknownHost(f"there is no host {host}: {asked}" if not proxy else f"{host} is not a host: {asked}")
     what = "cannot be reached" if "client error (Connect)" in causes else "broke the connection"
     error = ConnectError(f"{host} {what}: {_plain(cause)}: {asked}")
     if number := re.search(OS_ERROR, cause):
@@ -253,7 +290,12 @@ def _plain(cause: str) -> str:
 def _certificate(cause: str) -> str:
     """Say what is wrong with a certificate, and what to do about it."""
     fact = cause.removeprefix("invalid peer certificate: ")
-    if fact == "UnknownIssuer" or "CaUsedAsEndEntity" in fact:
+    if "CaUsedAsEndEntity" in fact:
+        return (
+            "it is that of an authority, which must not be a server's own, even where it is trusted "
+            "(make the server's with: openssl req -x509 … -addext basicConstraints=critical,CA:FALSE)"
+        )
+    if fact == "UnknownIssuer":
         return "nobody known here signed it (if you trust who did: SSL_CERT_FILE=their-ca.pem)"
     if "not valid for name" in fact:
         others = ", ".join(part.partition('"')[0] for part in fact.split('DnsName("')[1:])

@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from dataclasses import dataclass
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -50,7 +53,9 @@ class Database:
         inspector = _sqlalchemy().inspect(self.engine)
         if not inspector.has_table(self.table, schema=self.schema or None):
             return {}
-        return {it["name"]: _type_name(it["type"]) for it in inspector.get_columns(self.table, self.schema or None)}
+        with unwarned():
+            columns = inspector.get_columns(self.table, self.schema or None)
+        return {it["name"]: _type_name(it["type"]) for it in columns}
 
     def clause(self, names: list[str]) -> Any:
         """Return the table as SQLAlchemy writes it, with columns whose values it leaves alone."""
@@ -70,23 +75,46 @@ class Database:
         """Return what the database says of an error, in one line and without the password."""
         return _said(error, self.engine.url.password)
 
+    def with_table(self, table: str) -> str:
+        """Return the name with another table."""
+        return re.sub(r"(?<=[?&]table=)[^&]*", lambda _: table, self.shown)
+
+    def with_key(self, key: str) -> str:
+        """Return the name with another key."""
+        return f"{re.sub(r'&key=[^&]*', '', self.shown)}&key={key}"
+
+    def other_case(self) -> str:
+        """Return the table that differs from this one only in upper and lower case, or nothing."""
+        inspector = _sqlalchemy().inspect(self.engine)
+        names: list[str] = inspector.get_table_names(self.schema or None)
+        return next((it for it in names if it != self.table and it.lower() == self.table.lower()), "")
+
     def missing_table(self) -> Refused:
         """Say that the table is not there, and which are."""
         inspector = _sqlalchemy().inspect(self.engine)
         tables: list[str] = sorted(inspector.get_table_names(self.schema or None))
         tables += inspector.get_view_names(self.schema or None)
         likely = closest(self.table, tables)
-        remedy = f"table={likely}" if likely else ""
+        remedy = self.with_table(likely) if likely else ""
         return Refused(f"{self.shown} has no such table", f"it has {listed(tables) or 'no tables'}", remedy=remedy)
 
 
+@contextmanager
+def unwarned() -> Generator[None]:
+    """Look at a table without SQLAlchemy's warnings of types and indexes that it does not know: nor need we."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", _sqlalchemy().exc.SAWarning)
+        yield
+
+
 def shown(name: str) -> str:
-    """Return a URL with its passwords masked.
+    """Return a URL with its passwords masked, and without the text of its query, which may hold anything.
 
     >>> shown("postgresql://me:secret@host/db?sslpassword=x&table=t")
     'postgresql://me:***@host/db?sslpassword=***&table=t'
     """
     reach = "[^/?#]*" if name.startswith("http") else "[^?#]*"  # a password may hold a slash that should be %2F
+    name = re.sub(r"(?s)([?&]query=).*", r"\1…", name)
     return _SECRET.sub(r"\1***", re.sub(rf"(://[^/?#@:]*):{reach}@", r"\1:***@", name))
 
 
@@ -103,7 +131,7 @@ def reach(name: str, *, create: bool = False) -> Database:
         url = None
     if url is None or "@" in (url.host or "") or "@" in (url.database or "" if url.host else ""):
         raise Refused(
-            f"{shown(name)} is no URL of a database",
+            f"{shown(name)} is not a URL of a database",
             "characters like @ or / in a password are written as %40, %2F",
             remedy="postgresql://user@host/database?table=NAME",
         ) from None
@@ -115,10 +143,18 @@ def reach(name: str, *, create: bool = False) -> Database:
     try:
         with engine.connect() as connection:
             if database.is_sqlite:  # which opens anything, and looks at it later
-                connection.exec_driver_sql("SELECT name FROM sqlite_master LIMIT 1").close()
+                found = _as_it_is_called(connection, table)
+                database = replace(database, table=found or table)
     except sa.exc.SQLAlchemyError as error:
         raise _unreachable(database, error) from None
     return database
+
+
+def _as_it_is_called(connection: Any, table: str) -> str | None:
+    """Return the name of a table of SQLite, for which Users is users."""
+    query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE"
+    found: str | None = connection.exec_driver_sql(query, (table,)).scalar()
+    return found
 
 
 def _type_name(type: Any) -> str:
@@ -175,7 +211,7 @@ def _server(sa: Any, url: Any, name: str) -> Any:
             f"{shown(name)} needs {driver}, which is not installed", remedy=f"pip install {install}"
         ) from None
     except sa.exc.NoSuchModuleError:
-        raise Refused(f"{url.drivername} is no driver that SQLAlchemy knows", remedy="postgresql://…") from None
+        raise Refused(f"{url.drivername} is not a driver that SQLAlchemy knows", remedy="postgresql://…") from None
 
 
 def _unreachable(database: Database, error: Exception) -> Refused:
@@ -190,7 +226,8 @@ def _unreachable(database: Database, error: Exception) -> Refused:
 
 
 def _said(error: Exception, password: str | None) -> str:
-    text = " ".join(str(getattr(error, "orig", None) or error).partition("\nMultiple")[0].split())
+    text = str(getattr(error, "orig", None) or error).partition("\nMultiple")[0]
+    text = " ".join(text.partition("\nDETAIL:  Failing row contains")[0].split())  # which has other columns' values
     return text.replace(str(password), "***") if password and len(password) > 3 else text
 
 

@@ -35,6 +35,7 @@ class Listing:
 
     def rows(self) -> Iterator[Row | Rejected]:
         """Give a row for each; one that cannot be opened, or a folder that cannot be listed, is rejected."""
+        number = 0
         for number, found in enumerate(matching(self._pattern), 1):
             self.consumed = number
             path, error = (found, None) if isinstance(found, str) else (str(found.filename), found)
@@ -48,6 +49,8 @@ class Listing:
                 yield Row(number, path, json_text(path))
             except ValueError:
                 yield rejected(number, "the name of the file is not UTF-8", raw)
+        if not number:
+            raise Refused(f"files:{self._pattern} names no file", remedy=_wider(self._pattern))
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
@@ -148,3 +151,9 @@ def _fixed_part(pattern: str) -> str:
             break
         fixed.append(part)
     return "/".join(fixed) or ("/" if pattern.startswith("/") else "")
+
+
+def _wider(pattern: str) -> str:
+    """Return a pattern that may name more."""
+    folder, base = os.path.split(pattern)
+    return f"'files:{os.path.join(folder, '**', base)}'" if "**" not in pattern else "ls, to see what is there"

@@ -19,8 +19,10 @@ from typing import Any, cast
 
 import msgspec
 
+from ..core.jsontext import JsonText
+from ..core.scalars import as_python
 from .lines import ByteStream, split_batches
-from .output import Output
+from .output import LARGE, Output
 from .rows import MAX_ROW, Overlong, Rejected, Row, Rows, bad_text, rejected, too_long
 from .sink import LineSink
 
@@ -76,20 +78,24 @@ class JsonlWriter:
         """Return what stands before the first row: nothing."""
         return b""
 
-    def prepare(self, value: object) -> bytes:
+    def prepare(self, value: object) -> Any:
         """Turn a value into text; called where the function was called, so that a bad value fails its own input."""
-        return json_text(value)
+        return value.shown if type(value) is JsonText else json_text(value)
 
     def value(self, row: Row, prepared: bytes) -> bytes:
         """Return the line of a success."""
         if self._values_only:
-            return prepared + b"\n"
+            return b"".join((prepared, b"\n"))
+        if len(prepared) > LARGE:  # `%` takes its size twice
+            return b"".join((b'{"input":', row.raw, b',"value":', prepared, b"}\n"))
         return b'{"input":%b,"value":%b}\n' % (row.raw, prepared)
 
     def values(self, rows: Sequence[Row], prepared: Sequence[bytes]) -> bytes:
         """Return the lines of successes."""
         if self._values_only:
             return b"\n".join([*prepared, b""])
+        if max(map(len, prepared)) > LARGE:
+            return b"".join(map(self.value, rows, prepared))
         lines = [row.raw + b',"value":' + made for row, made in zip(rows, prepared, strict=True)]
         return b'{"input":%b}\n' % b'}\n{"input":'.join(lines)
 
@@ -99,6 +105,24 @@ class JsonlWriter:
             text = _encode({"line": row.line, "error": row.reason, "input": row.excerpt})
             return text + b"\n"
         return b'{"input":%b,"error":%b,"attempts":%d}\n' % (row.raw, _encode(_valid(error)), attempts)
+
+
+def rows_of(first: int, elements: list[bytes | Overlong], limit: int) -> list[Row | Rejected]:
+    """Read the elements of an array as lines are; one that spans lines is written on one."""
+    rows: list[Row | Rejected] = []
+    for start in range(0, len(elements), TOGETHER):
+        some = [_on_one_line(it) for it in elements[start : start + TOGETHER]]
+        rows += _plain_rows(first + start, some) or [*_any_rows(first + start, some, limit, blank="nothing is there")]
+    return rows
+
+
+def _on_one_line(element: bytes | Overlong) -> bytes | Overlong:
+    if isinstance(element, Overlong) or not (b"\n" in element or b"\r" in element):
+        return element
+    try:
+        return msgspec.json.format(element, indent=-1)
+    except (ValueError, RecursionError):
+        return element.replace(b"\n", b" ").replace(b"\r", b" ")  # it is rejected for what it is
 
 
 def _batches(source: ByteStream, limit: int) -> Iterator[Sequence[Row | Rejected]]:
@@ -137,13 +161,15 @@ def _has_all_keys(text: bytes, keys: int) -> bool:
     return text.count(b":") == keys or (text.count(b'":') == keys and not _SPACED_COLON.search(text))
 
 
-def _any_rows(first: int, lines: list[bytes | Overlong], limit: int) -> Iterator[Row | Rejected]:
-    """Read lines one by one."""
+def _any_rows(first: int, lines: list[bytes | Overlong], limit: int, blank: str = "") -> Iterator[Row | Rejected]:
+    """Read lines one by one; an empty one is skipped, or rejected where `blank` says why."""
     for number, line in enumerate(lines, first):
         if isinstance(line, Overlong):
             yield too_long(number, line, limit)
         elif line := line.strip():
             yield _row(number, line)
+        elif blank:
+            yield rejected(number, f"not JSON: {blank}", b"")
 
 
 def _row(number: int, line: bytes) -> Row | Rejected:
@@ -198,7 +224,7 @@ def _rejected(number: int, error: Exception, line: bytes) -> Rejected:
     if not isinstance(error, msgspec.DecodeError):
         return rejected(number, str(error), line)
     if found := re.search(_NOT_A_NUMBER, line):
-        return rejected(number, f"not JSON: {found[1].decode()} is no JSON value; null is", line)
+        return rejected(number, f"not JSON: {found[1].decode()} is not a JSON value; null is", line)
     if half := _half_character(line):
         return rejected(number, f"not JSON: {half} is half a character, and its other half is not there", line)
     text = str(error).removeprefix("JSON is malformed: ")
@@ -235,6 +261,11 @@ def plain(value: Any) -> Any:
     known: Any = value  # the checkers disagree about what isinstance leaves
     if isinstance(value, deque):
         return list(known)
+    scalar = as_python(known)
+    if scalar is not None:
+        return scalar[0]
+    if type(known).__name__ in ("datetime64", "Timestamp"):  # with nanoseconds, or a year before the first
+        return str(known).replace(" ", "T")
     for method, arguments in (("tolist", {}), ("model_dump", {"mode": "json"})):  # NumPy, Pydantic
         if hasattr(known, method) and not isinstance(known, type):
             return getattr(known, method)(**arguments)

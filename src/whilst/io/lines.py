@@ -69,7 +69,7 @@ class ByteSource:
     def file(self) -> Any:
         """Return a file that can be read anywhere; Refused for a pipe."""
         if self._descriptor is None or not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            raise Refused(f"{self.name} is no file, and its format is read from the end", remedy="a file's name")
+            raise Refused(f"{self.name} is not a file, and its format is read from the end", remedy="a file's name")
         return os.fdopen(self._descriptor, "rb", closefd=False)
 
     def close(self) -> None:
@@ -95,15 +95,17 @@ def split_lines(chunks: Iterable[bytes], limit: int = MAX_ROW) -> Iterator[tuple
         yield from enumerate(lines, number)
 
 
-def split_batches(chunks: Iterable[bytes], limit: int = MAX_ROW) -> Iterator[tuple[int, list[bytes | Overlong]]]:
+def split_batches(
+    chunks: Iterable[bytes], limit: int = MAX_ROW, end: bytes = b"\n"
+) -> Iterator[tuple[int, list[bytes | Overlong]]]:
     """Give what `split_lines` gives, all lines that end in a chunk at once, with the number of the first.
 
-    One call a line costs as much as the line itself.
+    One call a line costs as much as the line itself. `end` is the byte that ends a line.
     """
     number = 1
     pending = _Pending(limit)
     for chunk in chunks:
-        lines: list[bytes | Overlong] = [*chunk.split(b"\n")]
+        lines: list[bytes | Overlong] = [*chunk.split(end)]
         rest = lines.pop()
         assert isinstance(rest, bytes)
         if lines:

@@ -6,16 +6,20 @@ ending how they are written (`FORMATS`) and packed. What a kind needs is importe
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import msgspec
 
+from ..files import planted
 from . import compression
+from .device import open_device
+from .endings import has_pattern, refuse_ending
 from .lines import ByteSource, ByteStream
 from .output import Descriptor, Output, Place, UnfinishedFile
 from .refusal import Refused, closest, listed
@@ -32,23 +36,26 @@ class Format(msgspec.Struct, frozen=True):
         read: a function of a `ByteStream` that gives rows.
         sink: a function of an `Output` that returns a `Sink`; empty where the format is read only.
         is_table: whether rows are dicts of the same columns.
-        packable: whether it makes sense inside gzip or Zstandard.
+        is_text: whether it may be in another encoding, and packed.
+        has_delimiter: whether `read` takes what stands between fields.
     """
 
     endings: tuple[str, ...]
     read: str
     sink: str = ""
     is_table: bool = False
-    packable: bool = True
+    is_text: bool = True
+    has_delimiter: bool = False
 
 
 FORMATS: Mapping[str, Format] = {
     "text": Format((".txt",), "text:read_text"),
+    "nul": Format((), "text:read_nul"),
     "jsonl": Format((".jsonl", ".ndjson"), "jsonl:read_jsonl", "jsonl:jsonl_sink"),
-    "csv": Format((".csv",), "csv:read_csv", "csv:csv_sink", is_table=True),
-    "parquet": Format(
-        (".parquet",), "parquet:read_parquet", "parquet_sink:parquet_sink", is_table=True, packable=False
-    ),
+    "json": Format((".json",), "json_array:read_json"),
+    "csv": Format((".csv",), "csv:read_csv", "csv_sink:csv_sink", is_table=True, has_delimiter=True),
+    "tsv": Format((".tsv", ".tab"), "csv:read_tsv", "csv_sink:tsv_sink", is_table=True, has_delimiter=True),
+    "parquet": Format((".parquet",), "parquet:read_parquet", "parquet_sink:parquet_sink", is_table=True, is_text=False),
 }
 
 # Modules that open a URL: `open_rows` and `open_sink` where it names rows, `open_stream` and `open_place` where it
@@ -95,6 +102,7 @@ class Input(msgspec.Struct, frozen=True):
     Attributes:
         name: how messages call it, with passwords masked.
         is_table: whether its rows are dicts of the same columns.
+        notes: what a user should know of how it is read; they come with the first row.
     """
 
     name: str
@@ -102,32 +110,63 @@ class Input(msgspec.Struct, frozen=True):
     source: Progress
     read: Callable[[], Iterator[Row | Rejected]]
     is_table: bool = False
+    notes: list[str] = []
 
     def rows(self) -> Iterator[Row | Rejected]:
         """Give the rows, once; ValueError if the whole cannot be of this format, OSError where it breaks off."""
         return self.read()
 
 
-def open_input(name: str, format: str | None = None) -> Input:
-    """Open an input by its name; `-` is standard input, which is text unless `format` says otherwise.
+class Manner(msgspec.Struct, frozen=True):
+    """How the user wants an input read: what stands between fields, in which encoding; None: as it says itself."""
 
-    OSError if it cannot be read, Refused if the name says too little (UnknownKind) or cannot be meant.
+    delimiter: str | None = None
+    encoding: str | None = None
+
+
+AS_IT_SAYS = Manner()
+
+
+def open_input(name: str, format: str | None = None, manner: Manner = AS_IT_SAYS, *, stdin: int = STDIN) -> Input:
+    """Open an input by its name; `-` is the descriptor `stdin`, which is text unless `format` says otherwise.
+
+    A local file whose ending says nothing is lines of text, unless its first bytes say otherwise. OSError if it cannot
+    be read, Refused if the name says too little (UnknownKind) or cannot be meant.
     """
     if name == "-":
-        return _formatted(ByteSource(STDIN, "standard input", owned=False), format or "text")
+        return _formatted(ByteSource(stdin, "standard input", owned=False), format or "text", "", manner)
     if opener := _opener(name):
         if hasattr(opener, "open_rows"):
             opened: Input = opener.open_rows(name)
             return opened
         kind, packing = _kind(name, format, output=False)
-        return _formatted(opener.open_stream(name), kind, packing)
+        return _formatted(opener.open_stream(name), kind, packing, manner)
     name = local_path(name)
     if format is None and not os.path.exists(name):
+        if has_pattern(name):
+            raise Refused(f"there is no file {name}, and it is not a list of files", remedy=f"'files:{name}'")
         raise FileNotFoundError(2, "No such file or directory", name)
     if format is None and os.path.isdir(name):
         raise IsADirectoryError(21, "Is a directory", name)
-    kind, packing = _kind(name, format, output=False)
-    return _formatted(_file(name), kind, packing)
+    try:
+        kind, packing = _kind(name, format, output=False)
+    except UnknownKind:
+        stem, ending = os.path.splitext(name)
+        packing = compression.ENDINGS.get(ending.lower(), "")
+        inner = stem if packing else name
+        if os.path.splitext(inner)[1].lower() in _endings(output=False):
+            raise  # a known kind that cannot be packed
+        refuse_ending(inner, _endings(output=False))
+        return _formatted(_file(name), "text", packing, manner, guessed=True)
+    return _formatted(_file(name), kind, packing, manner)
+
+
+def given_input(values: Sequence[str]) -> Input:
+    """Return an input of texts that are there already, such as arguments after `:::`."""
+    from .text import Arguments
+
+    arguments = Arguments(values)
+    return Input("the arguments", "text", arguments, arguments.rows)
 
 
 def output_format(name: str) -> str:
@@ -144,14 +183,16 @@ def output_format(name: str) -> str:
     return _kind(name, None, output=True)[0]
 
 
-def open_output(name: str, *, overwrite: bool = False, run: str | None = None) -> Sink:
+def open_output(name: str, *, overwrite: bool = False, run: str | None = None, place: Place | None = None) -> Sink:
     """Open an output by its name; a file is written under a name of its own until it is finished.
+
+    `place` is where its bytes go, if that is open already; then the name says only how they are written.
 
     `run` names a run that can be resumed, and what it leaves unfinished when it is killed. FileExistsError if the
     output is there and not to be overwritten, OSError if it cannot be written, Refused if it cannot be meant.
     """
     if name == "-":
-        return _sink(Output(Descriptor(STDOUT), "standard output"), "jsonl")
+        return _sink(Output(place or Descriptor(STDOUT), "standard output"), "jsonl")
     opener = _opener(name)
     if opener is not None and hasattr(opener, "open_rows"):
         if not hasattr(opener, "open_sink"):
@@ -160,21 +201,23 @@ def open_output(name: str, *, overwrite: bool = False, run: str | None = None) -
         return opened
     format, packing = ("jsonl", "") if _is_device(name) else _kind(name, None, output=True)
     compressor = compression.compressor(packing) if packing else None
-    if opener is not None:
-        place: Place = opener.open_place(name, overwrite=overwrite)
+    if place is not None:
+        target = place
+    elif opener is not None:
+        target = cast("Place", opener.open_place(name, overwrite=overwrite))
     else:
         name = local_path(name)
-        place = _local_place(name, overwrite=overwrite, run=run)
+        target = _local_place(name, overwrite=overwrite, run=run)
     try:
-        return _sink(Output(place, name, compressor=compressor), format)
+        return _sink(Output(target, name, compressor=compressor), format)
     except BaseException:  # a package is missing: nothing is left behind
-        place.discard()
+        target.discard()
         raise
 
 
-def standard_error() -> Sink:
+def standard_error(place: Place | None = None) -> Sink:
     """Return JSON lines on standard error."""
-    return _sink(Output(Descriptor(2), "standard error"), "jsonl")
+    return _sink(Output(place or Descriptor(2), "standard error"), "jsonl")
 
 
 def known_endings(output: bool = False) -> str:
@@ -215,7 +258,7 @@ def _opener(name: str) -> Any:
         rest = name.partition("://")[2]
         likely = closest(scheme.lower(), SCHEMES)
         known = f"known schemes: {listed([*dict.fromkeys(SCHEMES), 'file'], most=20)}"
-        raise Refused(f"{scheme}:// is no known scheme", known, remedy=f"{likely}://{rest}" if likely else "")
+        raise Refused(f"{scheme}:// is not a known scheme", known, remedy=f"{likely}://{rest}" if likely else "")
     return importlib.import_module(f".{module}", __package__)
 
 
@@ -227,7 +270,7 @@ def _kind(name: str, format: str | None, *, output: bool) -> tuple[str, str]:
     if packing:
         ending = os.path.splitext(stem)[1]
     kind = format or _endings(output=output).get(ending.lower(), "")
-    if not kind or (packing and not FORMATS[kind].packable):
+    if not kind or (packing and not FORMATS[kind].is_text):
         raise UnknownKind(name, output=output)
     return kind, packing
 
@@ -236,16 +279,30 @@ def _endings(*, output: bool) -> dict[str, str]:
     return {end: kind for kind, it in FORMATS.items() if it.sink or not output for end in it.endings}
 
 
-def _formatted(stream: ByteStream, kind: str, packing: str = "") -> Input:
+def _formatted(stream: ByteStream, kind: str, packing: str, manner: Manner, *, guessed: bool = False) -> Input:
+    format, notes = FORMATS[kind], list[str]()
+    given: dict[str, Any] = {}
     try:
-        if packing:
-            stream = compression.Unpacked(stream, packing)
-        format = FORMATS[kind]
+        if format.is_text:
+            from .content import Recognised
+
+            if packing:
+                compression.load_unpacker(packing)
+            encoding = None if manner.encoding is None else _load("content:checked_encoding")(manner.encoding)
+            stream = Recognised(stream, kind, packing, encoding, guessed=guessed, notes=notes)
+        elif manner.encoding is not None:
+            raise Refused(f"{stream.name} is {kind}, which has no encoding of its own", remedy="leave out --encoding")
+        if format.has_delimiter:
+            delimiter = None if manner.delimiter is None else _load("csv:checked_delimiter")(manner.delimiter)
+            given = {"delimiter": delimiter, "notes": notes}
+        elif manner.delimiter is not None:
+            remedy = "leave out --delimiter, or --format csv"
+            raise Refused(f"{stream.name} is {kind}, which has no delimiter", remedy=remedy)
         read = _load(format.read)
     except BaseException:  # a package is missing: nothing stays open
         stream.close()
         raise
-    return Input(stream.name, kind, stream, lambda: read(stream), format.is_table)
+    return Input(stream.name, kind, stream, lambda: read(stream, **given), format.is_table, notes)
 
 
 def _sink(output: Output, kind: str) -> Sink:
@@ -269,8 +326,12 @@ def _file(name: str) -> ByteSource:
 
 
 def _local_place(name: str, *, overwrite: bool, run: str | None) -> Place:
+    if (open_already := descriptor_of(name)) is not None:
+        return Descriptor(os.dup(open_already), owned=True)
+    if what := planted(name):
+        raise OSError(errno.EPERM, f"it is {what} that somebody else made, in a folder where anybody can", name)
     if _is_device(name):
-        return Descriptor(os.open(name, os.O_WRONLY), owned=True)
+        return Descriptor(open_device(name), owned=True)
     if os.path.isdir(name):
         raise IsADirectoryError(21, "Is a directory", name)
     if os.path.exists(name) and not overwrite:
@@ -278,7 +339,21 @@ def _local_place(name: str, *, overwrite: bool, run: str | None) -> Place:
     return UnfinishedFile(name, overwrite=overwrite, run=run).open()
 
 
+def descriptor_of(name: str) -> int | None:
+    """Return which descriptor of this process a name stands for; it is written to as it is, whatever it leads to.
+
+    >>> descriptor_of("/dev/stdout"), descriptor_of("/dev/fd/7"), descriptor_of("out.jsonl")
+    (1, 7, None)
+    """
+    found = re.fullmatch(r"/dev/(?:std(out|err)|fd/(\d{1,9}))|/proc/self/fd/(\d{1,9})", name)
+    if found is None:
+        return None
+    return {"out": 1, "err": 2}.get(found[1] or "") or int(found[2] or found[3])
+
+
 def _is_device(name: str) -> bool:
+    if descriptor_of(name) is not None:
+        return True
     try:
         mode = os.stat(name).st_mode
     except (OSError, ValueError):

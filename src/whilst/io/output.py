@@ -13,14 +13,16 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
+from ..files import create_beside
 from .compression import Compressor
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 BATCH = 64 * 1024  # bytes gathered before they are written at once
+LARGE = 1024 * 1024  # bytes of a line that is written alone
 
 
 class Place(Protocol):
@@ -56,6 +58,9 @@ class Output:
 
     def write(self, line: bytes) -> None:
         """Take a line; OSError if the other side is gone or full."""
+        if len(line) >= LARGE:
+            self._write_large(line)
+            return
         self._taken.extend(line)
         if len(self._taken) >= BATCH:
             self.flush()
@@ -65,7 +70,11 @@ class Output:
         taken, take = self._taken, self._taken.extend
 
         def write(one: A, other: B) -> None:
-            take(line_of(one, other))
+            line = line_of(one, other)
+            if len(line) >= LARGE:
+                self._write_large(line)
+                return
+            take(line)
             if len(taken) >= BATCH:
                 self.flush()
 
@@ -81,10 +90,28 @@ class Output:
             if batch:
                 self._send(self._compressor.compress(batch) if self._compressor is not None else batch)
 
+    def _write_large(self, line: bytes) -> None:
+        """Write a large line as it is: to gather it first would take its size twice more."""
+        self.flush()
+        with self._guard:
+            self._send(self._compressor.compress(line) if self._compressor is not None else line)
+
     @property
     def waiting(self) -> bool:
         """Whether lines have been taken that are not written yet."""
         return bool(self._taken)
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether what was written can be read again and written anew."""
+        return isinstance(self._place, UnfinishedFile)
+
+    def restart(self) -> BinaryIO:
+        """Return what was written, as a file without a name, and begin anew; where `can_restart`."""
+        assert isinstance(self._place, UnfinishedFile)
+        self.flush()
+        with self._guard:
+            return self._place.restart()
 
     def finish(self) -> str | None:
         """Write the rest and give the file its name; return another if that one is taken, or not all could be written.
@@ -139,34 +166,36 @@ class Descriptor:
 
 
 class UnfinishedFile:
-    """A file under a name of its own until it is finished: that of the process, and of the run if it can be resumed.
+    """A file under a name of its own until it is finished: that of the process, something random, and that of the run.
 
-    What a killed run left is removed by the same run when it goes on (see `sweep`), since that writes all again.
+    A run that can be resumed removes what it left when it was killed (see `sweep`), since it writes all again.
     """
 
     def __init__(self, path: str, *, overwrite: bool, run: str | None = None) -> None:
         self._path = os.path.realpath(path)  # a symbolic link stays one
         self._overwrite = overwrite
-        self._can_be_resumed = run is not None
-        self.part: str = f"{self._path}.{os.getpid()}{'' if run is None else '.' + run}.part"
+        self._ending = ".part" if run is None else f".{run}.part"
+        self.part: str = ""
         """Its name until then."""
         self._descriptor = -1
         self._broken = False
 
     def open(self) -> UnfinishedFile:
         """Create it; OSError if the folder is missing or closed to us."""
-        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        while self._descriptor < 0:
-            try:
-                # In containers one process after the other has the same number.
-                self._descriptor = os.open(
-                    self.part, flags | (os.O_TRUNC if self._can_be_resumed else os.O_EXCL), 0o666
-                )
-            except FileExistsError:  # all that is left of a run that was killed
-                self.part = f"{self.part.removesuffix('.part')}_.part"
+        start = f"{self._path}.{os.getpid()}"
+        self._descriptor, self.part = create_beside(start, self._ending, mode=0o666)
         with suppress(OSError):
             os.fchmod(self._descriptor, stat.S_IMODE(os.stat(self._path).st_mode))  # the replaced file's
         return self
+
+    def restart(self) -> BinaryIO:
+        """Return what was written, as a file that has lost its name, and begin anew."""
+        written, name = os.open(self.part, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)), self.part
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self.open()
+        os.unlink(name)
+        return os.fdopen(written, "rb")
 
     def write(self, data: bytes) -> None:
         """Write all of it."""
@@ -200,6 +229,10 @@ class UnfinishedFile:
         os.unlink(self.part)
         return None
 
+    def give_up(self) -> None:
+        """Have it keep the name that it has now: it is not what was meant to have the final one."""
+        self._broken = True
+
     def discard(self) -> None:
         """Remove it."""
         os.close(self._descriptor)
@@ -224,8 +257,8 @@ def _parts(path: str, ending: str) -> Iterator[str]:
 
     path = os.path.realpath(path)
     for part in glob.glob(f"{glob.escape(path)}.*{glob.escape(ending)}"):
-        number = part[len(path) + 1 : -len(ending)].rstrip("_")
-        if number.isdigit() and not _is_alive(int(number)):
+        number, _, random = part[len(path) + 1 : -len(ending)].partition(".")
+        if number.isdigit() and random.isalnum() and not _is_alive(int(number)):
             yield part
 
 

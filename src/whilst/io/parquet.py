@@ -12,7 +12,7 @@ from typing import Any
 
 from .jsonl import json_text
 from .lines import ByteStream
-from .refusal import BrokenInput, load_extra
+from .refusal import BrokenInput, load_extra, twice_in
 from .rows import MAX_ROW, Rejected, Row, rejected
 
 BATCH_BYTES = 4 * 1024 * 1024  # of decoded rows held at once, as far as the first rows of a group tell
@@ -39,8 +39,8 @@ def read_parquet(source: ByteStream, limit: int = MAX_ROW) -> Iterator[Row | Rej
                 raise
             raise BrokenInput(_first_line(error)) from None  # pyarrow's own, which has a text alone
         names: list[str] = file.schema_arrow.names
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"it names the column {twice[0]!r} twice")
+        if (twice := twice_in(names)) is not None:
+            raise ValueError(f"it names the column {twice!r} twice")
         number = 1
         try:
             for batch in _batches(file):

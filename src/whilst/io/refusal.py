@@ -61,8 +61,15 @@ def load_extra(module: str, extra: str, wanted_for: str) -> Any:
 def closest(name: str, names: Iterable[str]) -> str:
     """Return which of `names` was likely meant, or nothing."""
     import difflib
+    from itertools import takewhile
 
-    return next(iter(difflib.get_close_matches(name, [it for it in names if it != name], n=1)), "")
+    close = difflib.get_close_matches(name, [it for it in names if it != name], n=3)  # the likest first
+
+    def alike(other: str) -> int:
+        """Return how many characters it begins with that the name has, too: most begin with what is meant."""
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(other, name, strict=False)))
+
+    return max(close, key=alike, default="")
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
@@ -74,3 +81,17 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     every = list(names)
     more = f" and {len(every) - most:,} more" if len(every) > most else ""
     return ", ".join(every[:most]) + more
+
+
+def twice_in(names: Iterable[str]) -> str | None:
+    """Return the first name that was there before, if one was; of any number of names, in one pass.
+
+    >>> twice_in(["a", "b", "a"]), twice_in(["a", "b"])
+    ('a', None)
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

@@ -28,6 +28,10 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     value: Any
     raw: bytes
 
+    def __repr__(self) -> str:
+        """Show the value, which is what messages are about."""
+        return repr(self.value)
+
 
 class Rejected(msgspec.Struct, frozen=True):
     """A row that is no input: the line it began on, why not, and its first bytes."""

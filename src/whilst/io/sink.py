@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -20,15 +21,29 @@ class Shape(msgspec.Struct, frozen=True):
         columns: the names of an input that is a table, whose rows keep their columns; else None.
         values_only: values without their inputs.
         failures_here: whether failures go to the same output.
+        items: whether an input gives many values, so that each is known by its own fields.
     """
 
     columns: list[str] | None = None
     values_only: bool = False
     failures_here: bool = True
+    items: bool = False
 
 
 class Unfit(ValueError):
     """A value that this output has no place for; nothing was written, and the next one may well fit."""
+
+
+class Misfit(Unfit):
+    """A value that has no place here, and no other of the same function will have: the run should end."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A success that was taken, and then refused by what it was written to, which had kept so many rows before."""
+
+    row: Row
+    error: Unfit
+    kept: int = 0
 
 
 class Sink(Protocol):
@@ -41,6 +56,8 @@ class Sink(Protocol):
     """How messages call it; passwords are masked."""
     broken: OSError | None
     """What ended it; nothing is written after that."""
+    refusals: deque[Refusal]
+    """What was taken and refused later, for whoever delivers to take out; a failure of its own input."""
 
     @property
     def waiting(self) -> bool:
@@ -61,7 +78,7 @@ class Sink(Protocol):
 
     @property
     def write_all(self) -> Callable[[Sequence[Row], Sequence[Any]], None] | None:
-        """Do as `write` for many at once; None where a single value may be Unfit."""
+        """Do as `write` for many at once: Unfit, and none is taken, if one is; None where each goes alone."""
         ...
 
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
@@ -110,10 +127,12 @@ class LineSink:
 
     def __init__(self, output: Output, make_writer: Callable[[Shape], Writer]) -> None:
         self.name: str = output.name
+        self.refusals: deque[Refusal] = deque()
         self._output = output
         self._make_writer = make_writer
         self._writer: Writer = make_writer(Shape())
         self.write: Callable[[Row, Any], None] = output.writing(self._writer.value)
+        self.write_all: Callable[[Sequence[Row], Sequence[Any]], None] | None = self._write_all
         self.prepare: Callable[[object], Any] = self._writer.prepare
         self.flush: Callable[[], None] = output.flush
         self.finish: Callable[[], str | None] = output.finish
@@ -136,7 +155,7 @@ class LineSink:
             self._output.write(head)
         self.write, self.prepare = self._output.writing(writer.value), writer.prepare  # no call of ours in between
 
-    def write_all(self, rows: Sequence[Row], prepared: Sequence[Any]) -> None:
+    def _write_all(self, rows: Sequence[Row], prepared: Sequence[Any]) -> None:
         """Take the lines of successes."""
         values, write = self._writer.values, self._output.write
         for at in range(0, len(rows), TOGETHER):

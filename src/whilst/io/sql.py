@@ -8,14 +8,16 @@ server, in one read-only transaction. Values are what the driver gives.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .database import Database, reach
+from .database import Database, reach, unwarned
 from .jsonl import plain
-from .refusal import BrokenInput, Refused, load_extra
+from .refusal import BrokenInput, Refused, load_extra, twice_in
 from .rows import MAX_ROW, Rejected, Row, rejected
+from .sql_errors import persist
 
 if TYPE_CHECKING:
     from .open import Input
@@ -80,7 +82,8 @@ class _Query:
         inspector = self._sa.inspect(database.engine)
         keys: list[str] = inspector.get_pk_constraint(database.table, database.schema or None)["constrained_columns"]
         if database.is_sqlite:
-            columns = {it["name"]: it for it in inspector.get_columns(database.table)}
+            with unwarned():
+                columns = {it["name"]: it for it in inspector.get_columns(database.table)}
             if len(keys) == 1 and str(columns[keys[0]]["type"]).upper() == "INTEGER":
                 return keys
             return keys if keys and all(not columns[key]["nullable"] for key in keys) else []
@@ -100,8 +103,7 @@ class _Query:
                 given = [sa.bindparam(None, value, type_=sa.types.NullType()) for value in last]
                 after = sa.tuple_(*order) > sa.tuple_(*given) if len(keys) > 1 else order[0] > given[0]
                 query = query.where(after)
-            with self._database.engine.connect() as connection:
-                rows = connection.execute(query).fetchall()
+            rows: list[Any] = persist(self._database.engine, partial(_fetched, query))
             yield from ((names, row) for row in rows)
             if len(rows) < size:
                 return
@@ -119,12 +121,17 @@ class _Query:
             if not result.returns_rows:
                 raise Refused(f"the query of {database.shown} gives no rows", remedy="query=SELECT …")
             names = list(result.keys())
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"it names the column {twice[0]!r} twice")
+            if (twice := twice_in(names)) is not None:
+                raise ValueError(f"it names the column {twice!r} twice")
             size = FIRST
             while rows := result.fetchmany(size):
                 yield from ((names, row) for row in rows)
                 size = _next_size(size, rows)
+
+
+def _fetched(query: Any, connection: Any) -> list[Any]:
+    rows: list[Any] = connection.execute(query).fetchall()
+    return rows
 
 
 def _next_size(size: int, rows: Any) -> int:

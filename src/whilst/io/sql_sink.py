@@ -1,7 +1,7 @@
 """How are outcomes written to a table, so that writing them again changes nothing?
 
-Each is one row, found by its key: what `key=` names in the input, else a digest of the input. Rows are upserted in
-batches, one transaction each; which columns the table has is the business of `sql_table.py`.
+Each is one row, found by its key: what `key=` names in the input (in the value, where an input gives many), else a
+digest. Which columns the table has is the business of `sql_table.py`, how they are written that of `sql_batch.py`.
 """
 
 from __future__ import annotations
@@ -9,22 +9,27 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
-from .csv import unused
 from .database import Database, reach
 from .jsonl import json_text
-from .kinds import simplified
-from .refusal import BrokenOutput, Refused, closest, listed, load_extra
+from .kinds import simplified, weight_of
+from .refusal import BrokenOutput, Refused, closest, listed
 from .rows import Rejected, Row
-from .sink import Shape, Unfit
+from .sink import Misfit, Refusal, Shape, Unfit
+from .sql_batch import BatchWriter, Taken
 from .sql_table import OURS, Table
 
-BATCH = 1000
+T = TypeVar("T")
+
+BATCH = 10_000  # a commit takes as long as thousands of rows
 BATCH_BYTES = 4 * 1024 * 1024
+SAMPLE = 16  # one value in so many is weighed, for those after it too
 
 
 def open_table(name: str, *, overwrite: bool) -> SqlSink:
@@ -35,6 +40,9 @@ def open_table(name: str, *, overwrite: bool) -> SqlSink:
     if database.engine.dialect.name not in ("sqlite", "postgresql"):
         raise Refused(f"{database.shown} can be read, but not written to", "known: SQLite, PostgreSQL")
     columns = database.columns()
+    if not columns and (other := database.other_case()):
+        fact = f"{database.shown}: there is no table {database.table!r}, but one that is called {other!r}"
+        raise Refused(fact, remedy=database.with_table(other))
     if columns and not overwrite:
         _refuse_to_replace(database)
     return SqlSink(database, columns)
@@ -48,13 +56,16 @@ class SqlSink:
         self.broken: OSError | None = None
         self._database = database
         self._table = Table(database, columns)
+        self._writer = BatchWriter(database, self._table)
         self._shape = Shape()
         self._key = self._table.key
-        self._batch: list[dict[str, Any]] = []
-        self._size = 0
+        self._batch: list[Taken] = []
+        self._size = self._kept = 0
+        self._weight = 0  # bytes of a value, about
+        self._is_tried = False  # whether a row was written: what is wrong for all shows with the first
         self._guard = threading.Lock()
+        self.refusals: deque[Refusal] = deque()
         self.write_all: None = None
-        self._sa: Any = load_extra("sqlalchemy", "sql", "a database")
 
     @property
     def waiting(self) -> bool:
@@ -65,13 +76,14 @@ class SqlSink:
         """Look whether key and columns are there; Refused if not."""
         self._shape = shape
         key = self._database.key
-        if key and shape.columns is not None and key not in shape.columns:
+        if key and not shape.items and shape.columns is not None and key not in shape.columns:
             likely = closest(key, shape.columns)
             raise Refused(
-                f"key={key} names no column of the input",
+                f"{key!r}, the key of {self._database.shown}, is not a column of the input",
                 f"it has {listed(shape.columns)}",
-                remedy=f"key={likely}" if likely else "",
+                remedy=self._database.with_key(likely) if likely else "",
             )
+        self._table.check_rights()
         if not self._table.exists:
             return
         self._table.check_key()
@@ -89,24 +101,33 @@ class SqlSink:
         return simplified(value)
 
     def write(self, row: Row, prepared: Any) -> None:
-        """Take a success; Unfit if its input has no key, or somebody else's table no column for it."""
-        self._take({**self._given(row), **self._value(prepared), "error": None, "attempts": None}, row)
+        """Take a success; Unfit if it has no key, or somebody else's table no place for it (Misfit: for any)."""
+        record = self._given(row, prepared)
+        self._add_value(record, prepared)
+        if self._table.ours:
+            record["error"] = record["attempts"] = None
+        else:
+            self._check_place(record)
+        if not len(self._batch) % SAMPLE:
+            self._weight = weight_of(prepared)
+        self._take(Taken(record, row), len(row.raw) + self._weight)
 
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
         """Take a failure; one that has no key has NULL there."""
         error = error.encode("utf-8", "replace").decode()
         if isinstance(row, Rejected):
             told = {self._key: None, "input": json_text(row.excerpt).decode(), "attempts": None}
-            self._take({**told, "error": f"line {row.line}: {row.reason}"}, None)
+            self._take(Taken({**told, "error": _storable(f"line {row.line}: {row.reason}")}, None), len(row.excerpt))
             return
         try:
-            given = self._given(row)
+            given = self._given(row, None)
         except Unfit:
             given = {self._key: None, "input": row.raw.decode()}
-        self._take({**given, "error": error, "attempts": attempts}, row)
+        given[self._key] = _storable(given[self._key])
+        self._take(Taken({**given, "error": _storable(error), "attempts": attempts}, None), len(row.raw))
 
     def flush(self) -> None:
-        """Write what has been taken, in one transaction."""
+        """Write what has been taken, in one transaction; what is refused is in `refusals` then."""
         with self._guard:
             if self.broken is not None:
                 raise self.broken
@@ -117,8 +138,9 @@ class SqlSink:
     def finish(self) -> None:
         """Write the rest."""
         self.flush()
-
-    keep = finish
+        with self._guard:
+            if self.broken is None and self._table.unknown:
+                self._or_broken(self._writer.settle)
 
     def discard(self) -> None:
         """Forget everything."""
@@ -128,89 +150,109 @@ class SqlSink:
 
     # -- one outcome ------------------------------------------------------------------------------------------
 
-    def _given(self, row: Row) -> dict[str, Any]:
+    def _given(self, row: Row, prepared: Any) -> dict[str, Any]:
         """Return the key and the input, as columns."""
-        field = self._database.key
-        read: Any = msgspec.json.decode(row.raw)  # as it came: the function may have changed `row.value`
-        if not field:
-            content = msgspec.json.encode(read, order="sorted")
-            key: Any = hashlib.blake2b(content, digest_size=16).hexdigest()
-        elif type(read) is dict and (named := cast("dict[str, Any]", read)).get(field) is not None:
-            key = named[field]
-        else:
-            raise Unfit(f"the input has no {field!r}, which is its key in {self._database.table}")
-        given: dict[str, Any] = {self._key: key}
+        given: dict[str, Any] = {self._key: self._key_of(row, prepared)}
         if not self._shape.values_only:
             given["input"] = row.raw.decode()
         return given
 
-    def _value(self, prepared: Any) -> dict[str, Any]:
-        if type(prepared) is not dict:
-            return {"value": prepared}
-        taken = (self._key, *OURS) if self._table.ours else (self._key,)
-        return {unused(name, taken): value for name, value in cast("dict[str, Any]", prepared).items()}
+    def _key_of(self, row: Row, prepared: Any) -> Any:
+        field = self._database.key
+        of_value = self._shape.items and prepared is not None
+        page = getattr(row.value, "known_by", None)  # a further page of an input
+        if page is not None and field and not self._shape.items:
+            raise Unfit(
+                f"a further page has the {field!r} of the first, which would be replaced; --items tells them apart"
+            )
+        # An input as it came: the function may have changed `row.value`.
+        known: Any = prepared if of_value else page or _decode(row.raw)
+        if not field:
+            content = msgspec.json.encode(known, order="sorted")
+            return hashlib.blake2b(content, digest_size=16).hexdigest()
+        key = cast("dict[str, Any]", known).get(field) if type(known) is dict else None
+        if key is None or (self._shape.items and not of_value):
+            what = "value" if self._shape.items else "input"
+            raise Unfit(f"the {what} has no {field!r}, which is its key in {self._database.table}")
+        return json_text(cast("object", key)).decode() if isinstance(key, dict | list) else key
 
-    def _take(self, record: dict[str, Any], row: Row | None) -> None:
-        if not self._table.ours:
-            record = {name: value for name, value in record.items() if name in self._table.columns or name not in OURS}
-            if unknown := [name for name in record if name not in self._table.columns]:
-                likely = closest(unknown[0], self._table.columns)
-                more = f"; {likely!r} is" if likely else f", which has {listed(self._table.columns)}"
-                raise Unfit(f"{unknown[0]!r} is no column of {self._database.table}{more}")
+    def _add_value(self, record: dict[str, Any], prepared: Any) -> None:
+        """Add the columns of a value; a field that is the key, with the same content, is that column."""
+        if type(prepared) is not dict:
+            record["value"] = prepared
+            return
+        fields = cast("dict[str, Any]", prepared)
+        names, key = tuple(fields), self._key
+        named, known = self._table.names_of(names), record[key]
+        record.update(fields if named == names else zip(named, fields.values(), strict=True))
+        if (value := record[key]) is not known:
+            record[key] = known
+            if value != known and not _same(value, known):
+                record[self._table.beside(key)] = value
+
+    def _check_place(self, record: dict[str, Any]) -> None:
+        """Raise Unfit if somebody else's table has no place for a record; Misfit if it is the first."""
+        table, columns = self._database.table, self._table.columns
+        if "input" in record and "input" not in columns:
+            del record["input"]
+        kind = Unfit if self._is_tried else Misfit
+        for name in record:
+            if name not in columns:
+                likely = closest(name, columns)
+                more = f"; {likely!r} is" if likely else f", which has {listed(columns)}"
+                raise kind(f"{name!r} is not a column of {table}{more}; {_shown(record, self._key)}")
+        if self._table.is_empty and (lacking := [name for name in self._table.required if name not in record]):
+            wants = f"{table} wants a value for {listed(lacking)}, which the function does not return"
+            raise kind(f"{wants}; {_shown(record, self._key)}")
+
+    def _take(self, taken: Taken, size: int) -> None:
         with self._guard:
-            self._batch.append(record)
-            self._size += len(row.raw) if row is not None else 0
+            self._batch.append(taken)
+            self._size += size
             full = len(self._batch) >= BATCH or self._size >= BATCH_BYTES
-        if full:
+            first = not self._is_tried and not self._table.ours
+            self._is_tried = True
+        if full or first:
             self.flush()
 
     # -- one batch --------------------------------------------------------------------------------------------
 
-    def _write(self, batch: list[dict[str, Any]]) -> None:
-        """Write a batch; where the database refuses it, each row on its own, so that one costs itself only."""
-        last = {record[self._key]: record for record in batch if record[self._key] is not None}  # PostgreSQL refuses
-        records = [*last.values(), *(record for record in batch if record[self._key] is None)]  # a key twice at once
-        before = dict(self._table.columns), self._table.exists
+    def _or_broken(self, write: Callable[[], T]) -> T:
         try:
-            try:
-                with self._database.engine.begin() as connection:
-                    self._table.make_room(connection, records, with_inputs=not self._shape.values_only)
-                    self._table.upsert(connection, records)
-            except (self._sa.exc.DataError, self._sa.exc.IntegrityError, self._sa.exc.ProgrammingError):
-                self._table.columns, self._table.exists = before  # what was altered is not so any more
-                self._write_each(records)
-        except self._sa.exc.SQLAlchemyError as error:
+            return write()
+        except Exception as error:
             self.broken = BrokenOutput(self._database.said(error))
             raise self.broken from None
 
-    def _write_each(self, records: list[dict[str, Any]]) -> None:
-        refused: list[tuple[dict[str, Any], Exception]] = []
-        with self._database.engine.begin() as connection:
-            self._table.make_room(connection, records, with_inputs=not self._shape.values_only)
-            for record in records:
-                try:
-                    with connection.begin_nested():
-                        self._table.upsert(connection, [record])
-                except self._sa.exc.DBAPIError as error:
-                    refused.append((record, error))
-            if self._table.ours and refused:
-                self._table.upsert(connection, [self._as_failure(record, error) for record, error in refused])
-        if refused and not self._table.ours:
-            record, first = refused[0]
-            key = json_text(record[self._key]).decode()
-            text = f"{self._database.said(first)} ({len(refused)} of {len(records)} rows, first {self._key} {key})"
-            self.broken = BrokenOutput(text)
-            raise self.broken
-
-    def _as_failure(self, record: dict[str, Any], error: Exception) -> dict[str, Any]:
-        value = {name: it for name, it in record.items() if name not in (self._key, *OURS)}
-        key = record[self._key]
-        key = key.replace("\0", "\\u0000") if isinstance(key, str) else key
-        text = f"the database refused the value: {self._database.said(error)}; {json_text(value).decode()}"
-        return {self._key: key, "input": record.get("input"), "error": text.replace("\0", ""), "attempts": 1}
+    def _write(self, batch: list[Taken]) -> None:
+        refused = self._or_broken(lambda: self._writer.write(batch, with_inputs=not self._shape.values_only))
+        self._kept += len(batch) - len(refused)
+        for taken, reason in refused:
+            said = self._database.said(reason)
+            if taken.row is None:  # a failure that cannot be kept must not go unseen
+                lost = str(taken.record.get("error"))[:500]
+                self.broken = BrokenOutput(f"{said}; so this failure is kept nowhere: {lost}")
+                raise self.broken
+            text = f"the database refused the value: {said}; {_shown(taken.record, self._key)}"
+            self.refusals.append(Refusal(taken.row, Unfit(text), self._kept))
 
     def __repr__(self) -> str:
         return f"<SqlSink {self.name}, {len(self._batch)} rows waiting>"
+
+
+def _storable(text: Any) -> Any:
+    """Return a text without NUL, which PostgreSQL has no place for."""
+    return text.replace("\0", "\\u0000") if isinstance(text, str) else text
+
+
+def _shown(record: dict[str, Any], key: str) -> str:
+    """Return the value in a record as JSON, for a message: it may be nowhere else."""
+    return json_text({name: it for name, it in record.items() if name not in (key, *OURS)}).decode()
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether a field of a value is the key: what was read from CSV is text, whatever the function made of it."""
+    return bool(one == other) or str(one) == str(other)
 
 
 def _refuse_to_replace(database: Database) -> None:
@@ -222,3 +264,6 @@ def _refuse_to_replace(database: Database) -> None:
             "those with the key of an input would be replaced, the others kept",
             remedy="--overwrite",
         )
+
+
+_decode = msgspec.json.Decoder().decode

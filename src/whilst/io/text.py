@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -16,6 +17,49 @@ def read_text(source: ByteStream, limit: int = MAX_ROW) -> Rows:
     A line that is not UTF-8, has a NUL or is over `limit` bytes is rejected; the lines after it are read.
     """
     return Rows([*_rows(first, lines, limit)] for first, lines in split_batches(source.chunks(), limit))
+
+
+def read_nul(source: ByteStream, limit: int = MAX_ROW) -> Rows:
+    """Give each text that a NUL ends, as `find -print0` writes them; a line end is a part of it.
+
+    Empty ones are skipped. A text that is not UTF-8 or is over `limit` bytes is rejected.
+    """
+    batches = split_batches(source.chunks(), limit, b"\0")
+    return Rows([*_texts(first, texts, limit)] for first, texts in batches)
+
+
+def _texts(first: int, texts: list[bytes | Overlong], limit: int) -> Iterator[Row | Rejected]:
+    for number, text in enumerate(texts, first):
+        if isinstance(text, Overlong):
+            yield too_long(number, text, limit)
+        elif text:
+            try:
+                value = text.decode()
+            except UnicodeDecodeError as error:
+                yield bad_text(number, error, text)
+            else:
+                yield Row(number, value, _encode(value))
+
+
+class Arguments:
+    """Inputs that are given one by one, `::: a b c`; a source of their own."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        self.size: int | None = len(values)
+        self.consumed: int = 0
+        self._values = values
+
+    def rows(self) -> Iterator[Row | Rejected]:
+        """Give a row for each; one that is not text (a name of a file in another encoding) is rejected."""
+        for number, value in enumerate(self._values, 1):
+            self.consumed = number
+            try:
+                yield Row(number, value, _encode(value))
+            except UnicodeEncodeError:
+                yield rejected(number, "the argument is not UTF-8", os.fsencode(value))
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
 
 
 def _rows(first: int, lines: list[bytes | Overlong], limit: int) -> Iterator[Row | Rejected]:

@@ -16,12 +16,21 @@ from typing import Any, Protocol, cast
 
 import msgspec
 
+from ..core.grown import Grown
+from ..core.jsontext import BYTES_HEAD, JsonText
 from ..core.outcome import short
 from ..errors import Unstorable
 from .identity import canonical
 from .returns import has_classes, is_class_of_data, returned_by
-from .tagged import MARK, TYPED_HEAD, NoTagError, decode, encode, json_of, parsed
+from .tagged import ADDED_HEAD, ADDED_PART, MARK, TYPED_HEAD, NoTagError, decode, encode, json_of, parsed
 
+# What has such a method is a table or an array: the line that makes plain values of it.
+_TABLES = {
+    "iterrows": '.to_dict("records")',
+    "iter_rows": ".to_dicts()",
+    "tolist": ".tolist()",
+    "to_list": ".to_list()",
+}
 MOST_BYTES = 256 * 1024 * 1024  # of one value; SQLite's own limit is near a gigabyte a row
 
 
@@ -44,6 +53,7 @@ class Values:
         self._name = name
         self._annotated = "an annotation of its last step, f" if hasattr(fn, "node") else f"an annotation, {name}"
         self._own: Codec | None = None
+        self._as_text: bool = getattr(codec, "as_text", False)  # whether JSON stays text for who asked for the values
         self._write: Callable[[Any], bytes] | None = None
         self._read: Callable[[Any], Any] | None = None
         if codec is not None and _is_codec(codec):
@@ -57,11 +67,20 @@ class Values:
         return self._own is not None
 
     def encode(self, value: Any) -> bytes:
-        """Write a value; Unstorable if it would not come back as it is."""
+        """Write a value, and the inputs that its call added; Unstorable if either would not come back as it is."""
+        if type(value) is JsonText:
+            if value.is_bytes or value.stored.find(MARK) < 0:
+                return self._checked(value.stored)
+            value = parsed(value.stored)  # what looks like a tag is the other side's
+        if type(value) is Grown:
+            return ADDED_HEAD + self.encode(value.value) + ADDED_PART + self._added(value) + b"}"
         try:
             text = self._text(value)
         except (NoTagError, RecursionError) as error:
             raise self._refused(value, error) from None
+        return self._checked(text)
+
+    def _checked(self, text: bytes) -> bytes:
         if len(text) > MOST_BYTES:
             raise Unstorable(
                 f"{self._name}() returned a value of {len(text):,} bytes",
@@ -72,8 +91,16 @@ class Values:
 
     def decode(self, text: bytes) -> Any:
         """Read what `encode` wrote, now or in an earlier run; ValueError or TypeError if it does not fit any more."""
+        if self._as_text:
+            if text.startswith(BYTES_HEAD):
+                return JsonText(text, is_bytes=True)
+            if text.find(MARK) < 0:
+                return JsonText(text)
         if self._own is None and text.find(MARK) < 0:
             return parsed(text)
+        if text.startswith(ADDED_HEAD):
+            parts = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+            return Grown(self.decode(bytes(parts["v"])), decode(bytes(parts["added"])))
         if text.startswith(TYPED_HEAD):
             made = text[len(TYPED_HEAD) : -1]
             if self._read is None:
@@ -90,6 +117,17 @@ class Values:
                 values: list[Any] = parsed(text)
                 return values
         return list(map(self.decode, texts))
+
+    def _added(self, grown: Grown) -> bytes:
+        try:
+            return encode(grown.added)
+        except (NoTagError, RecursionError) as error:
+            part = error.part if isinstance(error, NoTagError) else grown.added
+            raise Unstorable(
+                f"a call of {self._name}() added an input that the journal cannot store: {short(part, 60)}",
+                f"its type is {_class_of(part).__qualname__}",
+                remedy="add something that JSON has a type for, such as its id or URL",
+            ) from None
 
     def _type(self, given: Any, fn: Any) -> None:
         hint = given if given is not None else returned_by(fn)
@@ -124,7 +162,7 @@ class Values:
         kind: str = _class_of(part).__qualname__
         what = f"{self._name}() returned what the journal cannot store: {short(value, 60)}"
         if isinstance(error, RecursionError):
-            return Unstorable(what, "it is nested too deep, or contains itself", remedy="return what JSON can hold")
+            return Unstorable(what, "it is nested too deep, or contains itself", remedy="return a type that JSON has")
         where = f"its type is {kind}" if part is value else f"a {kind} is in it: {short(part, 60)}"
         if self._write is not None:
             return Unstorable(
@@ -135,8 +173,11 @@ class Values:
             )
         if is_class_of_data(_class_of(part)):
             return Unstorable(what, where, remedy=f"{self._annotated}(…) -> {kind}, or Journal(…, codec={kind})")
+        for method, line in _TABLES.items():
+            if hasattr(_class_of(part), method):
+                return Unstorable(what, where, remedy=f"return a type that JSON has: value{line}")
         return Unstorable(
-            what, where, remedy="return what JSON can hold, or Journal(…, codec=…) with an encode and a decode"
+            what, where, remedy="return a type that JSON has, or Journal(…, codec=…) with an encode and a decode"
         )
 
 

@@ -1,8 +1,9 @@
 """Is this still the function that the journal was written by?
 
-A fingerprint has two parts: the code (the syntax tree of the source, without positions, comments and docstrings) and
-what is bound to it (arguments of partials, the cells of closures, defaults). Of a flow it is every step and how the
-steps are put together, but not their policies. What a function calls by a global name is not looked into.
+A fingerprint has the digests of the parts that the function depends on, by name (see `parts`), so that what changed can
+be named. Journals of 0.1 have two digests for all, which are kept for them: the code (the syntax tree of the source,
+without positions, comments and docstrings) and what is bound to it (arguments of partials, the cells of closures,
+defaults). Of a flow it is every step and how the steps are put together, but not their policies.
 
 Builtins and C functions count by name; a function without source by what its compiled code says that does not depend
 on the version of Python: names, constants, signature.
@@ -10,33 +11,55 @@ on the version of Python: names, constants, signature.
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
 import types
-from collections.abc import Iterator
+from collections.abc import Collection
 from typing import Any, cast
 
 import msgspec
 
-from ..core.tree import Batched, Each, First, Policed, Sequence, Step, Together, children
+from ..core.tree import Batched, Each, Flatten, Step, Together, children
 from .identity import canonical, digest_of
+from .parts import Parts, is_ignored, is_node, words_of_stage
+from .sources import class_tree, source_tree
 from .tagged import NoTagError
 
-_NODES = (Step, Sequence, Together, First, Policed, Each, Batched)
 _DEEPEST = 20
 _MOST_PARTS = 1000  # of a container that has no content of its own
 
 
-class Fingerprint(msgspec.Struct, frozen=True):
-    """Digests of a function's code and of what is bound to it."""
+class Fingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Digests of a function's code, of what is bound to it, and of each part by name; the names of what is no part."""
 
     code: str
     bound: str
+    parts: dict[str, str] = {}
+    unseen: tuple[str, ...] = ()
+
+    def changed_since(self, before: Fingerprint, ignore: Collection[str] = ()) -> tuple[str, ...] | None:
+        """Return the names of the parts that are not what they were; None if nothing changed.
+
+        A part that was not there before is no change: an earlier version did not know of it. A function that moved is
+        none either. Of a journal of 0.1 no part can be named.
+        """
+        if not before.parts:
+            return None if (before.code, before.bound) == (self.code, self.bound) else ()
+        added = {digest for name, digest in self.parts.items() if name not in before.parts}
+        differ = [
+            name
+            for name, digest in before.parts.items()
+            if self.parts.get(name) != digest and not is_ignored(name, ignore)
+        ]
+        changed = [name for name in differ if name in self.parts]
+        gone = [name for name in differ if name not in self.parts and before.parts[name] not in added]
+        return tuple(changed or gone) or None  # what is gone is mostly what a changed function named
 
 
-def fingerprint(fn: Any) -> Fingerprint:
-    """Return the fingerprint of a function, or of a flow or its node.
+def fingerprint(fn: Any, parts: Parts | None = None, *, as_0_1: bool = False) -> Fingerprint:
+    """Return the fingerprint of a function, or of a flow or its node; with its parts, if they are given.
+
+    `as_0_1` gives the one that whilst 0.1 made before Python 3.13, where that differs (see `sources`).
 
     >>> import functools
     >>> def scaled(x, by): return x * by
@@ -46,39 +69,46 @@ def fingerprint(fn: Any) -> Fingerprint:
     """
     code: list[Any] = []
     bound: list[Any] = []
-    node = fn if isinstance(fn, _NODES) else getattr(fn, "node", None)
-    if isinstance(node, _NODES) or type(node).__name__ == "Flatten":
-        _add_node(node, code, bound)
+    node = fn if is_node(fn) else getattr(fn, "node", None)
+    if is_node(node):
+        _add_node(node, code, bound, as_0_1)
     else:
-        _Reader(code, bound).add(fn)
-    return Fingerprint(_digest(code), _digest(bound))
+        _Reader(code, bound, as_0_1).add(fn)
+    if parts is None:
+        return Fingerprint(_digest(code), _digest(bound))
+    return Fingerprint(_digest(code), _digest(bound), parts.digests, tuple(parts.unseen))
 
 
-def _add_node(node: Any, code: list[Any], bound: list[Any]) -> None:
+def _add_node(node: Any, code: list[Any], bound: list[Any], as_0_1: bool) -> None:
     """Describe a node: its kind, what about it changes values, its function, and what is below."""
     code.append(type(node).__name__)
     match node:
         case Step():
             code += [node.takes_value, [keyword for keyword, _ in node.use]]
-            _Reader(code, bound).add(node.fn)
+            _Reader(code, bound, as_0_1).add(node.fn)
         case Together():
             code.append(list(node.names or ()))
         case Each():
-            code.append(node.ordered)
+            code += [node.ordered, *words_of_stage(node)]
         case Batched():
             code.append(node.n)
+            if node.by is not None:
+                _Reader(code, bound, as_0_1).add(node.by)
+        case Flatten():
+            code += words_of_stage(node)
         case _:
             pass
     below = children(node)
     code.append(len(below))
     for _, child in below:
-        _add_node(child, code, bound)
+        _add_node(child, code, bound, as_0_1)
 
 
 class _Reader:
     """Takes a function apart, and what it is made of."""
 
-    def __init__(self, code: list[Any], bound: list[Any]) -> None:
+    def __init__(self, code: list[Any], bound: list[Any], as_0_1: bool) -> None:
+        self._as_0_1 = as_0_1
         self._code = code
         self._bound = bound
         self._seen: set[int] = set()
@@ -104,7 +134,7 @@ class _Reader:
             self._object(fn)
 
     def _function(self, fn: types.FunctionType) -> None:
-        self._code.append(source_tree(fn))
+        self._code.append(source_tree(fn, as_0_1=self._as_0_1))
         self._bind("defaults", fn.__defaults__ or ())
         self._bind("keyword defaults", fn.__kwdefaults__ or {})
         cells = zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=False)
@@ -121,10 +151,12 @@ class _Reader:
         self._code.append(f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}")
         if isinstance(thing, type):
             try:
-                self._code.append(_shape(ast.parse(_whole(inspect.getsource(thing)))))
+                self._code.append(class_tree(thing))
             except (OSError, TypeError, SyntaxError):  # a class of C, or one whose module is not to be found
                 methods = ((name, each) for name, each in vars(thing).items() if isinstance(each, types.FunctionType))
-                self._code += [[name, source_tree(each)] for name, each in sorted(methods, key=_first)]
+                self._code += [
+                    [name, source_tree(each, as_0_1=self._as_0_1)] for name, each in sorted(methods, key=_first)
+                ]
         elif getattr(thing, "__self__", None) is not None and not isinstance(thing.__self__, types.ModuleType):
             self._bind("self", thing.__self__)  # `{...}.get`
 
@@ -169,87 +201,6 @@ def _parts(value: Any) -> list[tuple[str, Any]] | None:
     return parts if len(parts) <= _MOST_PARTS else None
 
 
-def source_tree(fn: types.FunctionType) -> Any:
-    """Return the syntax tree of a function as plain lists, or what its compiled code says if there is no source."""
-    return _tree_of(fn.__code__)
-
-
-@functools.lru_cache(maxsize=64)
-def _tree_of(code: types.CodeType) -> Any:
-    try:
-        lines, _ = inspect.findsource(code)
-        tree = _parsed("".join(lines))
-    except (OSError, SyntaxError, TypeError, ValueError, IndexError):
-        return _compiled(code)
-    if code.co_name == "<lambda>":
-        found: list[Any] = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda) and _is_of(node, code)][-1:]
-    else:
-        found = [node for node in ast.walk(tree) if _defines(node, code)]
-    return _shape(found[0]) if len(found) == 1 else _compiled(code)
-
-
-@functools.lru_cache(maxsize=4)
-def _parsed(source: str) -> ast.Module:
-    return ast.parse(source)
-
-
-def _defines(node: ast.AST, code: types.CodeType) -> bool:
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name != code.co_name:
-        return False
-    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-    return first == code.co_firstlineno
-
-
-def _is_of(node: ast.Lambda, code: types.CodeType) -> bool:
-    """Whether compiled code is that of this lambda or of one inside it: its instructions lie in the body."""
-    body = node.body
-    begin, end = (body.lineno, body.col_offset), (body.end_lineno or 0, body.end_col_offset or 0)
-    places = [(line, column) for line, _, column, _ in code.co_positions() if line and column is not None]
-    inside = [place for place in places if begin <= place < end]
-    return bool(inside) and min(places[1:] or places) >= begin and max(inside) == max(places)
-
-
-def _shape(node: Any) -> Any:
-    """Return a syntax tree as lists, the same in every version of Python: fields that are empty are left out."""
-    if isinstance(node, list):
-        return [_shape(each) for each in node]  # pyright: ignore[reportUnknownVariableType]
-    if not isinstance(node, ast.AST):
-        return node if isinstance(node, (str, int, float, bool, type(None))) else repr(node)
-    shape: list[Any] = [type(node).__name__]
-    for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            value = _without_docstring(value)
-        if value is None and not isinstance(node, ast.Constant):
-            continue
-        if value == [] or name in ("ctx", "kind", "type_comment", "type_ignores"):
-            continue
-        shape.append([name, _shape(value)])
-    return shape
-
-
-def _without_docstring(body: list[Any]) -> list[Any]:
-    first = body[0] if body else None
-    is_text = (
-        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
-    )
-    return body[1:] if is_text else body
-
-
-def _compiled(code: types.CodeType) -> list[Any]:
-    constants = [_compiled(each) if isinstance(each, types.CodeType) else repr(each) for each in _constants(code)]
-    counts = [code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount]
-    return ["code", code.co_name, counts, list(code.co_names), list(code.co_varnames), constants]
-
-
-def _constants(code: types.CodeType) -> Iterator[Any]:
-    """Give the constants in an order that does not depend on the compiler, without sets, whose repr is unordered."""
-    return iter(sorted((each for each in code.co_consts if not isinstance(each, frozenset)), key=_constant_key))
-
-
-def _constant_key(constant: Any) -> str:
-    return constant.co_name if isinstance(constant, types.CodeType) else repr(constant)
-
-
 def _first(pair: tuple[str, Any]) -> str:
     return pair[0]
 
@@ -259,11 +210,6 @@ def _content(value: Any) -> str:
         return digest_of(canonical(value)).hex()
     except (NoTagError, RecursionError, ValueError):
         return ""
-
-
-def _whole(source: str) -> str:
-    """Return source that can be parsed, whatever it was indented by; multi-line strings stay as they are."""
-    return f"if True:\n{source}" if source[:1].isspace() else source
 
 
 def _digest(parts: list[Any]) -> str:

@@ -3,7 +3,7 @@
 A frame holds up to some thousands of outcomes, column by column, so that digests can be loaded without touching
 values and one value can be read without the others. Frames are numbered and chained: each tells how many outcomes
 there are up to it and the CRC of the one before. The head has a magic number, so that frames can be found in the
-bytes of a file that SQLite cannot read any more (see `salvage`).
+bytes of a file that SQLite cannot read any more (see `scan`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, repeat
 from struct import Struct, pack
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -30,6 +30,8 @@ HEAD_SIZE = _HEAD.size
 _NO_COMMA = frozenset({int, bool, float, type(None)})  # what has no comma in its JSON
 _COLUMNS = 8 + 8 + 4 + 4 + 4 + 4  # bytes an outcome: key, rest, started, took, ends of input and value
 
+LARGE = 4 * 1024 * 1024  # bytes of values that are written as they are: each copy is as large
+
 # More at once, and zlib lets go of the interpreter's lock, which a busy loop gives back 5 ms later: 2 µs of work.
 _SMALL = 4096
 
@@ -46,6 +48,8 @@ class Item(NamedTuple):
     attempts: int
     started: float
     took: float
+    began: float = 0.0
+    """When its run began, in seconds since the epoch; 0: whoever wrote it did not say, and `started` says nothing."""
 
 
 class Batch(NamedTuple):
@@ -58,15 +62,17 @@ class Batch(NamedTuple):
     attempts: Sequence[int]
     started: Sequence[float]
     took: Sequence[float]
+    began: float = 0.0
+    """Of the run that all of them are of."""
 
     @classmethod
     def of(cls, items: Sequence[Item]) -> Batch:
-        """Make one of at least one item."""
-        return cls(*zip(*items, strict=True))
+        """Make one of at least one item of one run."""
+        return cls(*list(zip(*items, strict=True))[:-1], began=items[0].began)  # type: ignore[arg-type,misc]
 
     def items(self) -> list[Item]:
         """Return them one by one."""
-        return list(map(Item, *self))
+        return list(map(Item, *self[:-1], repeat(self.began)))
 
     def parts(self, most: int) -> list[Batch]:
         """Return it in parts whose inputs and values have about `most` bytes, or one outcome each if that has more."""
@@ -79,7 +85,7 @@ class Batch(NamedTuple):
 
     def _cut(self, side: slice) -> Batch:
         first = self.keys[side], self.rests[side], self.inputs[side], self.values[side]
-        return Batch(*first, self.attempts[side], self.started[side], self.took[side])
+        return Batch(*first, self.attempts[side], self.started[side], self.took[side], self.began)
 
 
 class Last(NamedTuple):
@@ -112,6 +118,7 @@ class Head:
 class _Extras(msgspec.Struct, array_like=True):
     failures: list[tuple[int, Failure]] = []
     attempts: list[tuple[int, int]] = []
+    began: float = 0.0
 
 
 _extras_of = msgspec.json.Decoder(_Extras).decode
@@ -130,20 +137,20 @@ def checked(data: bytes | memoryview, journal: bytes | None = None) -> Head | No
     head = head_of(data)
     if head is None or len(data) != HEAD_SIZE + head.size or (journal is not None and head.journal != journal):
         return None
-    return head if _crc(data[: HEAD_SIZE - 4], data[HEAD_SIZE:]) == head.crc else None
+    return head if _crc(data[: HEAD_SIZE - 4], memoryview(data)[HEAD_SIZE:]) == head.crc else None
 
 
-def framed(journal: bytes, last: Last, kind: int, count: int, body: bytes) -> tuple[bytes, Last]:
-    """Put a head on a body; return the frame and the end of the chain with it."""
+def framed(journal: bytes, last: Last, kind: int, count: int, body: Sequence[bytes]) -> tuple[list[bytes], Last]:
+    """Put a head on the pieces of a body; return the frame, in pieces, and the end of the chain with it."""
     n, total = last.n + 1, last.total + count
-    bare = _HEAD.pack(MAGIC, journal, n, total, count, len(body), last.crc, kind, 0)
-    crc = _crc(bare[:-4], body)
-    return b"".join((bare[:-4], crc.to_bytes(4, "little"), body)), Last(n, total, crc)
+    bare = _HEAD.pack(MAGIC, journal, n, total, count, sum(map(len, body)), last.crc, kind, 0)
+    crc = _crc(bare[:-4], *body)
+    return [bare[:-4], crc.to_bytes(4, "little"), *body], Last(n, total, crc)
 
 
-def packed(batch: Batch) -> bytes:
-    """Pack outcomes into the body of a frame."""
-    extras, values, kinds = _Extras(), batch.values, set(map(type, batch.values))
+def packed(batch: Batch) -> Sequence[bytes]:
+    """Pack outcomes into the body of a frame: one piece, or many if it is large, which are not to be copied."""
+    extras, values, kinds = _Extras(began=batch.began), batch.values, set(map(type, batch.values))
     if Failure in kinds:
         extras.failures = [(place, value) for place, value in enumerate(values) if type(value) is Failure]
         values = [b"null" if type(value) is Failure else value for value in values]
@@ -153,19 +160,19 @@ def packed(batch: Batch) -> bytes:
         texts = json_of(values)[1:-1].split(b",")  # in one go: 0.04 µs each where one by one costs 0.15
     else:
         texts = [value if type(value) is bytes else json_of(value) for value in values]
-    return b"".join(
-        (
-            _column("Q", batch.keys),
-            _column("Q", batch.rests),
-            pack(f"<{len(batch.started)}f", *batch.started),  # an array of floats takes twice as long
-            pack(f"<{len(batch.took)}f", *batch.took),
-            _column("I", tuple(accumulate(map(len, batch.inputs)))),
-            _column("I", tuple(accumulate(map(len, texts)))),
-            *batch.inputs,
-            *texts,
-            json_of(extras),
-        )
+    ends = tuple(accumulate(map(len, texts)))
+    pieces = (
+        _column("Q", batch.keys),
+        _column("Q", batch.rests),
+        pack(f"<{len(batch.started)}f", *batch.started),  # an array of floats takes twice as long
+        pack(f"<{len(batch.took)}f", *batch.took),
+        _column("I", tuple(accumulate(map(len, batch.inputs)))),
+        _column("I", ends),
+        *batch.inputs,
+        *texts,
+        json_of(extras),
     )
+    return pieces if ends[-1] > LARGE else [b"".join(pieces)]
 
 
 class Columns:
@@ -199,7 +206,7 @@ class Columns:
         self._value_ends = self._read("I", 28)
         self._start = _COLUMNS * head.count
         self._values_at = self._start + (self._input_ends[-1] if head.count else 0)
-        self._extras: tuple[dict[int, Failure], dict[int, int]] | None = None
+        self._extras: tuple[dict[int, Failure], dict[int, int], float] | None = None
 
     @property
     def failures(self) -> dict[int, Failure]:
@@ -237,21 +244,29 @@ class Columns:
         ends = [at + end for end in self._value_ends]
         return [frame[begin:end] for begin, end in zip([at, *ends], ends, strict=False)]
 
-    def times(self, place: int) -> tuple[float, float]:
-        """Return when the last call started, in seconds from the start of its run, and how long it took."""
-        return self._read("f", 16)[place], self._read("f", 20)[place]
+    @property
+    def began(self) -> float:
+        """When the run began that made them, in seconds since the epoch; 0 if that was not written down."""
+        return self._more()[2]
 
-    def item(self, place: int) -> Item:
-        """Return everything about one outcome."""
-        value = self.failures.get(place) or self.value(place)
-        times = self.times(place)
-        return Item(self.keys[place], self.rests[place], self.input(place), value, self.attempts.get(place, 1), *times)
+    def started(self, place: int) -> float | None:
+        """Return when the last call started, in seconds from the start of its run; None if that is not known."""
+        return float(self._read("f", 16)[place]) if self.began else None
 
-    def _more(self) -> tuple[dict[int, Failure], dict[int, int]]:
+    def took(self) -> list[float]:
+        """Return how long the last calls took, in seconds."""
+        column: list[float] = self._read("f", 20).tolist()
+        return column
+
+    def took_by(self, place: int) -> float:
+        """Return how long one of them took."""
+        return float(self._read("f", 20)[place])
+
+    def _more(self) -> tuple[dict[int, Failure], dict[int, int], float]:
         if self._extras is None:
             begin = self._values_at + (self._value_ends[-1] if self.count else 0)
             found = _extras_of(self._body[begin:])
-            self._extras = dict(found.failures), dict(found.attempts)
+            self._extras = dict(found.failures), dict(found.attempts), found.began
         return self._extras
 
     def _read(self, code: str, at: int) -> Any:
@@ -272,8 +287,10 @@ def _column(code: str, numbers: Sequence[Any]) -> bytes:
     return column.tobytes()
 
 
-def _crc(head: bytes | memoryview, body: bytes | memoryview) -> int:
-    crc, view = crc32(head), memoryview(body)
-    for at in range(0, len(view), _SMALL):
-        crc = crc32(view[at : at + _SMALL], crc)
+def _crc(head: bytes | memoryview, *body: bytes | memoryview) -> int:
+    crc = crc32(head)
+    for piece in body:
+        view = memoryview(piece)
+        for at in range(0, len(view), _SMALL):
+            crc = crc32(view[at : at + _SMALL], crc)
     return crc

@@ -13,6 +13,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import sys
+import time
+import warnings
 from _blake2 import blake2b  # hashlib is that and OpenSSL, which takes 5 ms to load
 from array import array
 from collections.abc import Callable, Sequence
@@ -20,10 +22,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..core.colour import name_of
 from ..core.outcome import short
 from ..errors import Unstorable
 from .tagged import NoTagError, encode, is_plain, json_of, says_all, sorted_json_of
 
+MOMENT = 0.004  # seconds after which no further input is identified in this round of the loop
+SLOW_KEY, ENOUGH = 0.001, 16  # seconds; how many such calls, of at most twice as many, are worth a warning
 DIGEST = 16  # bytes; of these 124 bits are kept
 KEY_MASK = (1 << 60) - 1  # a Python int of 60 bits takes 32 bytes, one of 64 takes 48
 INT_REST = int.from_bytes(b"whilst:i", "little")  # the rest of an int that is its own key
@@ -35,7 +40,7 @@ _BASES = (str, int, float, bytes, list, dict)
 class Known(NamedTuple):
     """What inputs are known by and what they are as JSON, column by column, and the errors of those that are not.
 
-    The columns leave out what failed; `failed` is by place among all.
+    The columns leave out what failed; `failed` is by place among those that were looked at: the first so many.
     """
 
     keys: list[int]
@@ -70,9 +75,10 @@ class Identity:
     def __init__(self, key: Callable[[Any], Any] | None = None, view: Callable[[Any], Any] | None = None) -> None:
         self._key = key
         self._view = view
+        self._calls = self._slow = 0  # of `key`
 
-    def of_all(self, items: list[Any]) -> Known:
-        """Identify inputs, before their occurrence is counted in.
+    def of_some(self, items: list[Any]) -> Known:
+        """Identify inputs, before their occurrence is counted in; of those that are slow, the first few.
 
         Some may fail: for want of a canonical form (Unstorable), or because `key` did.
         """
@@ -80,8 +86,10 @@ class Identity:
         return known if known is not None else self._one_by_one(items)
 
     def _one_by_one(self, items: Sequence[Any]) -> Known:
-        found = Known([], [], [], {})
+        found, until = Known([], [], [], {}), time.perf_counter() + MOMENT
         for place, item in enumerate(items):
+            if time.perf_counter() > until:
+                break
             try:
                 (key, rest), text = self._of(item)
             except Exception as error:  # `key` and the input's own methods are code of the user's
@@ -97,10 +105,25 @@ class Identity:
         if self._view is not None:
             item = self._view(item)
         if self._key is not None:
+            began = time.perf_counter()
             key = self._key(item)
+            self._watch(time.perf_counter() - began)
             return _known_by(key, _canonical_or_refused(key, "key", item)), _as_text(item)
         form = _canonical_or_refused(item, "input", item)
         return _known_by(item, form), encode(item, opaque=_object) if type(item) in (dict, list) else form
+
+    def _watch(self, seconds: float) -> None:
+        """Warn once of a key that takes long every time: the loop stands still for it."""
+        self._calls += 1
+        self._slow += seconds > SLOW_KEY
+        if self._slow == ENOUGH and self._calls <= 2 * ENOUGH and self._key is not None:
+            warnings.warn(
+                f"Journal(key={name_of(self._key)}) takes {seconds * 1000:.0f} ms an input, and runs on the event "
+                "loop, which stands still meanwhile\n"
+                "  try: a key that only looks at the input; move slow work into the function",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def _at_once(items: list[Any]) -> Known | None:

@@ -5,48 +5,52 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..core.check import flag
 from ..core.colour import name_of, place_of
+from ..core.judge import check_judge
 from ..core.outcome import short
-from .codec import Values
-from .ledger import Ledger
-from .opening import Terms, open_ledger
+from .beside import GoingOn, opened_beside
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
 
 Commit = Literal["buffered", "strict"]
 Accept = Literal["old", "fresh"]
 
 
 class Journal:
-    """Where outcomes are kept; cheap to make, and nothing is opened before a run begins.
+    """A file that keeps the outcomes of a run. Nothing is opened before a run begins.
 
-    A run over the same inputs goes on where an earlier one ended, however that ended: what is done comes from the
-    file, in its place; failures are tried again. Inputs are recognised by their content, so they may come in another
-    order, with more of them or fewer. A function that has changed since is noticed.
+    A run over the same inputs continues where an earlier one ended, even after a kill: finished results come from the
+    file, at their position; failed inputs are tried again. Inputs are recognised by their content, so they may come in
+    another order, and there may be more or fewer. If the function has changed, the run stops and says so.
 
-    Values, inputs and the words of failures are in the file, because that is its job; it can be read by its owner only.
+    The file contains values, inputs and the text of failures. Only its owner can read it.
 
     Args:
-        path: the file, an SQLite database; beside it are its lock, its status and the count that shows losses.
-        commit: "buffered": outcomes are given at once and written at 2,048 or every 50 ms, so a killed process calls
-            at most as many again as that and its concurrency. "strict": each outcome is given only once it is on the
-            disk, and at most `concurrency` calls are made again.
-        key: what an input is known by (`lambda row: row["id"]`); a string, a number, or anything of JSON's types.
-            None: its whole content. Inputs that are equal are told apart by their order.
-        accept: what to do if the function has changed: "old" keeps the results there are, "fresh" moves the file to
-            `path.old-1` and starts a new one. None: `JournalChanged` is raised.
-        retry_failed: whether inputs that failed in an earlier run are called again; if not, they fail with a
-            `Recorded` exception that has the words of the first.
-        codec: the type of the values (a dataclass, a msgspec Struct, `list[Place]`), if the function has no
-            annotation that says it; or an object whose `encode` makes something storable of a value, and whose
-            `decode` makes the value of it again. Without one, values must be of JSON's types, tuples, sets, bytes,
-            dates, times, Decimals, UUIDs, complex numbers: those come back as what they were.
+        path: the file, an SQLite database. Beside it are its lock, its status, and a count that shows lost rows.
+        commit: "buffered": outcomes are given to you at once, and written every 50 ms or 2,048 outcomes. After a kill,
+            at most 4,096 calls and those in flight are made again. "strict": an outcome is given to you only when it is
+            on the disk, and at most `concurrency` calls are made again.
+        key: a function that returns what identifies an input (`lambda row: row["id"]`): a string, a number, or another
+            type of JSON. None: the whole content of the input. Equal inputs are numbered in their order.
+        accept: "old" keeps the old results if the function has changed. "fresh" moves the file to `path.old-1` and
+            starts a new one, even if nothing has changed. None: a change raises `JournalChanged`.
+        ignore: names of parts that may change: an attribute (`"started_at"`), an argument, a constant, a helper.
+        retry_failed: whether inputs that failed in an earlier run are called again. If not, they fail with a `Recorded`
+            exception, which has the text of the first failure.
+        codec: the type of the values (a dataclass, a msgspec Struct, `list[Place]`), if the function has no return
+            annotation; or an object with `encode`, which turns a value into something storable, and `decode`, which
+            turns it back. Without a codec, values must be of JSON's types, or tuples, sets, bytes, dates, times,
+            Decimals, UUIDs, complex numbers: these come back as they were.
 
     Raises:
-        TypeError, ValueError: when an argument cannot be meant.
-        JournalError: by the run, when the file cannot be used.
+        TypeError, ValueError: if an argument is wrong.
+        JournalError: from the run, if the file cannot be used.
 
     >>> import tempfile, whilst
     >>> with tempfile.TemporaryDirectory() as directory:
@@ -62,6 +66,7 @@ class Journal:
         commit: Commit = "buffered",
         key: Callable[[Any], Any] | None = None,
         accept: Accept | None = None,
+        ignore: Iterable[str] = (),
         retry_failed: bool = True,
         codec: Any = None,
     ) -> None:
@@ -76,10 +81,13 @@ class Journal:
             raise ValueError(f'accept must be "old", "fresh" or None, got {accept!r}')
         if key is not None and not callable(key):
             raise TypeError(f"key must be callable, got {short(key)}\n  try: key=lambda item: item[{short(key)}]")
+        if key is not None:
+            check_judge("key", key, of="item")
         self.path: str = given
         self.commit: Commit = commit
         self.key: Callable[[Any], Any] | None = key
         self.accept: Accept | None = accept
+        self.ignore: tuple[str, ...] = _names("ignore", ignore)
         self.retry_failed: bool = flag("retry_failed", retry_failed)
         self.codec: Any = codec
         self._view: Callable[[Any], Any] | None = None
@@ -92,7 +100,10 @@ class Journal:
         """Whether the file is put aside even if the function is the same."""
         self._opened: Callable[[Ledger], None] | None = None
         """Told of each ledger that was opened."""
-        Values(codec, None, "fn")
+        if codec is not None:
+            from .codec import Values
+
+            Values(codec, None, "fn")
 
     @property
     def strict(self) -> bool:
@@ -100,10 +111,23 @@ class Journal:
         return self.commit == "strict"
 
     def open(self, fn: Any, *, name: str, loop: asyncio.AbstractEventLoop) -> Ledger:
-        """Open the file for one run of `fn` on `loop`, from any thread; JournalError if that cannot be.
+        """Open the file for one run of `fn` on `loop`, from any thread; JournalError if that is not possible.
 
-        For the run. What is done is loaded here: 1 s for a million outcomes.
+        For the run itself. It loads what is done, which takes 1 s for a million outcomes; so async code uses `aopen`.
         """
+        __tracebackhide__ = True
+        return self._open(fn, name, loop, None)
+
+    async def aopen(self, fn: Any, *, name: str) -> Ledger:
+        """Do the same on a thread, for a run on the running loop. If it is cancelled, nothing is left open."""
+        __tracebackhide__ = True
+        loop = asyncio.get_running_loop()
+        return await opened_beside(partial(self._open, fn, name, loop), loop)
+
+    def _open(self, fn: Any, name: str, loop: asyncio.AbstractEventLoop, going_on: GoingOn | None) -> Ledger:
+        __tracebackhide__ = True
+        from .opening import Terms, open_ledger  # here, so that a thread loads it where a loop would wait
+
         fn = fn if self._subject is None else self._subject
         terms = Terms(
             path=os.path.realpath(self.path),
@@ -116,11 +140,12 @@ class Journal:
             view=self._view,
             command=self._command,
             accept=self.accept,
-            afresh=self._afresh,
+            afresh=self._afresh or self.accept == "fresh",
+            ignore=self.ignore,
             retry_failed=self.retry_failed,
             codec=self.codec,
         )
-        ledger = open_ledger(terms, loop)
+        ledger = open_ledger(terms, loop, going_on)
         if self._opened is not None:
             self._opened(ledger)
         return ledger
@@ -131,8 +156,19 @@ class Journal:
             for given, text in (
                 (self.key, f"key={name_of(self.key) if self.key else ''}"),
                 (self.accept, f'accept="{self.accept}"'),
+                (self.ignore, f"ignore={self.ignore}"),
                 (not self.retry_failed, "retry_failed=False"),
             )
             if given
         )
         return f"<Journal {shlex.quote(self.path)}, {self.commit}{more}>"
+
+
+def _names(parameter: str, given: Any) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise TypeError(f"{parameter} must be names, got one text\n  try: {parameter}=({given!r},)")
+    names = tuple(given)
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f'{parameter} must be names such as "started_at", got {short(name)}')
+    return names

@@ -1,6 +1,7 @@
 """What is done, and what is to be called? The journal of one run, open.
 
-Everything here happens on the run's loop, but for opening, and `close_now` at the end of the program.
+Everything here happens on the run's loop, but for opening, `close_now` at the end of the program, and what the writer
+says; and nothing here touches the disk or holds the loop for long: that is the writer's.
 """
 
 from __future__ import annotations
@@ -8,26 +9,27 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import time
 import weakref
-from collections.abc import Callable, Sequence
-from itertools import compress
+from collections import deque
+from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
 from ..core.outcome import Record
 from ..errors import JournalError
-from ..lanes.clock import announce
-from ..lanes.slab import tell
+from ..lanes.clock import announce, clock_of
+from ..lanes.results import tell
+from .admission import Admission
 from .codec import Values
-from .failure import Failure
+from .counts import Counts
+from .failure import caught
 from .frame import Last
 from .identity import Identity
-from .index import NOWHERE, Index
+from .index import Index, Kept
 from .lock import Lock
-from .recall import Recall
-from .store import Store
-from .tally import Tally
-from .writer import Writer
+from .lookup import Inputs, Pair
+from .writer import Beginning, Writer
 
 HEAVY = 1024  # bytes of a value from which on it is weighed
 HEAVY_SHIFT = 15  # 32 KiB each, so that the 4,096 that may be unwritten at once are 128 MiB at most
@@ -51,10 +53,9 @@ class Ledger:
         *,
         loop: asyncio.AbstractEventLoop,
         lock: Lock,
-        store: Store,
         writer: Writer,
         index: Index,
-        tally: Tally,
+        counts: Counts,
         identity: Identity,
         values: Values,
         journal: bytes,
@@ -62,26 +63,30 @@ class Ledger:
         strict: bool,
         notices: tuple[str, ...],
     ) -> None:
+        self.run_id: bytes = journal
+        """What tells this journal from all others."""
         self.strict: bool = strict
-        self.done: int = tally.done
-        self.failed: int = tally.failed
+        self.done: int = counts.done
+        self.failed: int = counts.failed
         self.notices: tuple[str, ...] = notices
         self._loop = loop
         self._lock = lock
         self._writer = writer
         self._queue = writer.queue
-        self._index = index
-        self._identify = identity.of_all
+        self._admission = Admission(index, writer.blocks, identity, values, writer, clock_of(loop))
+        self.admit: Callable[[deque[Pair], int], tuple[list[Pair], list[Record]]] = self._admission.admit
+        """Take inputs; see `engine.open_journal`."""
         self._as_is: frozenset[Any] = frozenset() if values.own else _SCALARS
         self._values = values
-        self._recall = Recall(index, store, values, journal)
         self._journal = journal
         self._last = last
-        self._called = self._added = self._durable = self._heavy = 0
-        self._on_durable: Callable[[int], None] = _nobody
+        self._added = self._settled = self._heavy = 0
+        self._on_settled: Callable[[int, JournalError | None], None] = _nobody
         self._on_broken: Callable[[Exception], None] = _nobody
+        self._on_found: Callable[[], None] = _nothing
         self._broken: JournalError | None = None
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []
+        self._closing = False
         self._gone: asyncio.Event = asyncio.Event()
         self._pid = os.getpid()
         _open.add(self)
@@ -98,32 +103,35 @@ class Ledger:
     @property
     def unwritten(self) -> int:
         """How many inputs were to be called and have no durable outcome yet; large values count for more."""
-        return max(self._called - self._durable, self._heavy >> HEAVY_SHIFT)
+        return max(self._admission.called - self._settled, self._heavy >> HEAVY_SHIFT)
 
-    def attach(self, *, durable: Callable[[int], None], broken: Callable[[Exception], None]) -> None:
-        """Call `durable(count)` after each commit, `broken(error)` once if writing fails."""
-        self._on_durable, self._on_broken = durable, broken
-        self._start()
+    def identity(self, index: int) -> bytes | None:
+        """Return what an input is known by that is to be called; None if its outcome is durable. From any thread."""
+        known = self._writer.pending.get(index)
+        return None if known is None else known[0].to_bytes(8, "little") + known[1].to_bytes(8, "little")
+
+    def attach(
+        self,
+        *,
+        settled: Callable[[int, JournalError | None], None],
+        broken: Callable[[Exception], None],
+        found: Callable[[], None],
+        started: float,
+    ) -> None:
+        """Begin for a run that began at `started`, by its clock; see `engine.open_journal`."""
+        self._on_settled, self._on_broken, self._on_found = settled, broken, found
+        self._start(started)
         announce(self, self._loop)
 
-    def admit(self, pairs: Sequence[tuple[int, Any]]) -> tuple[list[tuple[int, Any]], list[Record]]:
-        """Identify inputs, in the order of the source; return those to call, and records of those already done."""
-        pairs = list(pairs)
-        keys, rests, texts, failed = self._identify([item for _, item in pairs])
-        records: list[Record] = []
-        if failed:  # no canonical form, or `key` raised: these fail, the others go on
-            records = [(*pairs[place], None, error, 0.0, 0.0, 0) for place, error in failed.items()]
-            pairs = [pair for place, pair in enumerate(pairs) if place not in failed]
-        blocks = self._index.look_up(keys, rests)
-        if blocks.count(NOWHERE) < len(blocks):
-            again = self._recall.outcomes(pairs, keys, rests, blocks, records)
-            pairs, texts = list(compress(pairs, again)), list(compress(texts, again))
-            keys, rests = list(compress(keys, again)), list(compress(rests, again))
-        self._writer.pending.update(
-            zip([index for index, _ in pairs], zip(keys, rests, texts, strict=True), strict=True)
-        )
-        self._called += len(pairs)
-        return pairs, records
+    @property
+    def looking(self) -> int:
+        """How many inputs were taken of which it is not known yet whether they are to be called."""
+        return self._admission.looking
+
+    @property
+    def has_found(self) -> bool:
+        """Whether the next `admit` gives something, even if it takes nothing."""
+        return self._admission.has_found
 
     def add(self, record: Record) -> None:
         """Write an outcome down; Unstorable if its value would not come back as it is."""
@@ -136,8 +144,8 @@ class Ledger:
             self._writer.ring()
 
     async def flush(self) -> None:
-        """Return when everything added is durable; the error if writing has failed."""
-        if self._broken is None and self._durable < self._added:
+        """Return when everything added is durable; the error if writing has failed, when it was saved or is lost."""
+        if self._settled < self._added:
             future = self._loop.create_future()
             self._flushes.append((self._added, future))
             self._writer.hurry(self._added)
@@ -152,34 +160,63 @@ class Ledger:
         """
         if os.getpid() != self._pid:
             return
-        self._start()
-        self._writer.stop()
+        self._closing = True
+        self._end()
         await self._gone.wait()
-        self._writer.join()
+        while self._writer.is_alive:  # noqa: ASYNC110 - its thread is about to end; to join it would hold the loop
+            await asyncio.sleep(0)
+        self._on_settled, self._on_broken, self._on_found = _nobody, _nobody, _nothing
+        self._broken = self._writer.error = None  # its traceback holds frames that hold this
 
     def close_now(self, timeout: float | None = 30.0) -> None:
         """Do as `close` does, waiting for it on this thread: at the end of the program, or without a loop."""
         if os.getpid() != self._pid:
             return  # the parent's
-        self._start()
-        self._writer.stop()
+        self._end()
         self._writer.join(timeout)
 
     def at_work(self) -> bool:
         """Whether the writer is about to tell the loop something; see `whilst.testing`."""
-        return self._durable < self._added
+        is_closing = self._closing and not self._gone.is_set()
+        return is_closing or self._settled < self._added or self._admission.asked > 0
+
+    # -- what the writer says, on its thread: see `Listener` ---------------------------------------------------
+
+    def settled(self, count: int, error: JournalError | None, *, saved: bool) -> None:
+        """Tell the loop."""
+        tell(self._loop, self._committed, count, error, saved)
+
+    def answered(self, inputs: Inputs, kept: Kept) -> None:
+        """Tell the loop."""
+        tell(self._loop, self._looked_up, inputs, kept)
+
+    def ended(self) -> None:
+        """Let go of the file, and tell the loop."""
+        self._lock.release()
+        _open.discard(self)
+        tell(self._loop, self._closed)
 
     # -- private, in order of use -----------------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self, started: float | None = None) -> None:
         if not self._writer.started:
-            self._writer.start(self._journal, self._last, self._told, self._ended)
+            now = clock_of(self._loop)()
+            started = now if started is None else started
+            wall = time.time() - (now - started)
+            self._writer.start(Beginning(self._journal, self._last, wall, started), listener=self)
+
+    def _end(self) -> None:
+        self._writer.stop()
+        try:
+            self._start()
+        except RuntimeError:  # no thread to be had: that ended the run, before anything was added
+            self._writer.run()
 
     def _storable(self, record: Record) -> Record:
         """Return a record with what is written of its value: JSON, made now, unless it is text that cannot change."""
         index, _, value, error, started, took, attempts = record
         if error is not None:
-            return index, None, Failure.of(error), None, started, took, attempts
+            return index, None, caught(error), None, started, took, attempts
         kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
         if not self._values.own and (
             (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
@@ -195,34 +232,39 @@ class Ledger:
         if self._heavy > HEAVY_COMMIT:
             self._writer.ring()
 
-    def _told(self, count: int, error: JournalError | None) -> None:
-        tell(self._loop, self._committed, count, error)
+    def _looked_up(self, inputs: Inputs, kept: Kept) -> None:
+        self._admission.answer(inputs, kept)
+        self._on_found()
 
-    def _committed(self, count: int, error: JournalError | None) -> None:
-        """Take note, on the loop, that outcomes are durable, or that writing has failed."""
-        self._durable += count
-        if self._durable == self._added:
+    def _committed(self, count: int, error: JournalError | None, saved: bool) -> None:
+        """Take note, on the loop, of what became of outcomes, and that writing has failed."""
+        self._settled += count
+        if self._settled == self._added:
             self._heavy = 0
-        if error is None:
-            self._on_durable(count)
-        elif self._broken is None:
+        if error is not None and self._broken is None:
             self._broken = error
             self._on_broken(error)
+        self._on_settled(count, None if saved else error)
         waiting, self._flushes = self._flushes, []
         for until, future in waiting:
-            if self._durable < until and self._broken is None:
+            if self._settled < until:
                 self._flushes.append((until, future))
             elif not future.done():
                 future.set_result(None)
 
-    def _ended(self) -> None:
-        """Let go of the file, on the writer's thread, as the last thing."""
-        self._lock.release()
-        _open.discard(self)
-        tell(self._loop, self._gone.set)
+    def _closed(self) -> None:
+        """Take note, on the loop, that the writer has ended."""
+        if self._settled < self._added:  # it ended by a defect, and whoever waits must hear of it
+            error = self._broken or JournalError("the journal's writer has ended", remedy="run it again")
+            self._committed(self._added - self._settled, error, False)
+        self._gone.set()
 
 
-def _nobody(_: Any) -> None:
+def _nobody(*_: Any) -> None:
+    pass
+
+
+def _nothing() -> None:
     pass
 
 

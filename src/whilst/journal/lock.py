@@ -13,12 +13,15 @@ import weakref
 import msgspec
 
 from ..errors import JournalLocked
-from .place import cannot
+from ..files import open_regular
+from .place import cannot_beside
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+LAST_MOMENT = 253_000_000_000.0  # seconds since the epoch: in the year 9987
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
@@ -43,9 +46,9 @@ class Lock:
         """Take it; JournalLocked names who has it."""
         while True:
             try:
-                fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+                fd = open_regular(self._path, os.O_RDWR | os.O_CREAT)
             except OSError as error:
-                cannot(self._journal, error)
+                cannot_beside(self._journal, self._path, error)
             if not _lock(fd):
                 os.close(fd)
                 raise self._refused()
@@ -105,10 +108,21 @@ def host_name() -> str:
 def holder_of(path: str) -> Holder | None:
     """Return who took the lock of a journal last and has not let go of it; it may have died since."""
     try:
-        with open(f"{path}.lock", "rb") as file:
-            return msgspec.json.decode(file.read(4096), type=Holder)
-    except (OSError, msgspec.DecodeError):
+        with open(open_regular(f"{path}.lock"), "rb") as file:
+            found = msgspec.json.decode(file.read(4096), type=Holder)
+    except (OSError, ValueError, RecursionError):  # none, or nonsense
         return None
+    return found if is_pid(found.pid) and is_moment(found.since) else None
+
+
+def is_pid(number: int) -> bool:
+    """Whether a number can be that of a process: 0 and less mean groups of them, to the system."""
+    return 0 < number < 1 << 31
+
+
+def is_moment(seconds: float) -> bool:
+    """Whether seconds since the epoch are a time that a clock can show."""
+    return 0 <= seconds < LAST_MOMENT
 
 
 def is_alive(holder: Holder) -> bool:

@@ -1,4 +1,7 @@
-"""How is a journal opened? Place, lock, file, what is in it, whether it is of this function; undone if one fails."""
+"""How is a journal opened? Place, lock, file, what is in it, whether it is of this function; undone if one fails.
+
+All of that is a matter of the disk and of the size of the file, so for a run on a caller's loop a thread does it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,17 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
-from ..errors import JournalChanged, JournalError
+from ..errors import JournalError
+from .beside import GoingOn
+from .changes import changed, listed, same_function, unknown, unseen_notice
 from .codec import Values
+from .counts import Counts
 from .fingerprint import fingerprint
 from .frame import HEADER, OUTCOMES, Batch, Last, checked, framed, packed
 from .header import Header, command_of
@@ -21,14 +29,17 @@ from .identity import Identity
 from .index import Index
 from .ledger import Ledger
 from .lock import Lock
+from .lookup import Blocks
+from .overflow import Overflow
+from .parts import Parts
 from .place import checked_place
 from .recovery import Found, recover
-from .spill import Spill
 from .status import Snapshots, snapshot
-from .store import Store
+from .store import Store, told
 from .tail import Tail
-from .tally import Tally
 from .writer import COMMIT, Writer
+
+_began = attrgetter("began")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,42 +57,48 @@ class Terms:
     command: tuple[Sequence[str], str] | None
     accept: str | None
     afresh: bool
+    ignore: tuple[str, ...]
     retry_failed: bool
     codec: Any
 
 
-def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop) -> Ledger:
+def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop, going_on: GoingOn | None = None) -> Ledger:
     """Open a journal for one run; JournalError, with everything let go of, if that cannot be."""
+    __tracebackhide__ = True
+    going_on = going_on or GoingOn()
     values = Values(terms.codec, terms.fn, terms.name)
-    exists = checked_place(terms.path)
+    exists = checked_place(terms.path, terms.given)
     with contextlib.ExitStack() as undo:
         lock = Lock(terms.path)
         lock.take()
         undo.callback(lock.release)
         exists = exists and os.path.exists(terms.path)  # whoever held the lock may have moved it
-        store, index, found = _opened(terms, exists)
+        store, index, found = _opened(terms, exists, going_on)
         undo.callback(lambda: store.close())
-        header = _header(terms, found)
-        if _is_to_be_put_aside(terms, found, header, index):
+        parts = Parts(terms.fn, terms.ignore)
+        header = _header(terms, found, parts)
+        if _is_to_be_put_aside(terms, found, header, parts, index):
             store.close()
             _put_aside(terms.path)
-            store, index, found = _opened(terms, exists=False)
-            header = _header(terms, found)
-        tail, spill = Tail(terms.path), Spill(terms.path, found.journal)
+            store, index, found = _opened(terms, exists=False, going_on=going_on)
+            header = _header(terms, found, parts)
+        _say_what_is_unseen(terms, found, header, parts)
+        tail, overflow = Tail(terms.path), Overflow(terms.path, found.journal)
         _begin(store, tail, found, header)
-        _take_in(store, tail, spill, index, found)
+        _take_in(store, tail, overflow, index, found)
         before = snapshot(terms.path)
-        tally = Tally(len(index) - len(index.failed), index.failed, before.kinds if before is not None else {})
+        counts = Counts(len(index) - len(index.failed), index.failed, before.kinds if before is not None else {})
         if terms.retry_failed:
             index.forget_failed()
-        snapshots = Snapshots(terms.path, header, tally, tally.done, tuple(found.notices))
+        snapshots = Snapshots(terms.path, header, counts, counts.done, tuple(found.notices))
         ledger = Ledger(
             loop=loop,
             lock=lock,
-            store=store,
-            writer=Writer(store, tail, spill, snapshots, tally, strict=terms.strict),
+            writer=Writer(
+                store, Blocks(index, store, found.journal), tail, overflow, snapshots, counts, strict=terms.strict
+            ),
             index=index,
-            tally=tally,
+            counts=counts,
             identity=Identity(terms.key, terms.view),
             values=values,
             journal=found.journal,
@@ -94,13 +111,13 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop) -> Ledger:
     return ledger
 
 
-def _opened(terms: Terms, exists: bool) -> tuple[Store, Index, Found]:
+def _opened(terms: Terms, exists: bool, going_on: GoingOn) -> tuple[Store, Index, Found]:
     store = Store(terms.path, exists=exists)
     tail, index = Tail(terms.path), Index()
     if not exists:
         tail.forget()
     try:
-        found = recover(store, tail, index)
+        found = recover(store, tail, index, going_on.check)
     except BaseException:  # an interrupt while a large file is read; it goes on
         store.close()
         raise
@@ -109,12 +126,12 @@ def _opened(terms: Terms, exists: bool) -> tuple[Store, Index, Found]:
     return store, index, found
 
 
-def _header(terms: Terms, found: Found) -> Header:
-    key = None if terms.key is None else fingerprint(terms.key)
+def _header(terms: Terms, found: Found, parts: Parts, *, as_0_1: bool = False) -> Header:
+    key = None if terms.key is None else fingerprint(terms.key, as_0_1=as_0_1)
     return Header(
         name=terms.name,
         place=terms.place,
-        fingerprint=fingerprint(terms.fn),
+        fingerprint=fingerprint(terms.fn, parts, as_0_1=as_0_1),
         key="" if key is None else f"{key.code}{key.bound}",
         command=None if terms.command is None else command_of(*terms.command),
         created=time.time(),
@@ -123,52 +140,30 @@ def _header(terms: Terms, found: Found) -> Header:
     )
 
 
-def _is_to_be_put_aside(terms: Terms, found: Found, now: Header, index: Index) -> bool:
+def _is_to_be_put_aside(terms: Terms, found: Found, now: Header, parts: Parts, index: Index) -> bool:
     """Whether to start anew; JournalChanged if that is for the user to say."""
+    __tracebackhide__ = True
     before = found.header
-    if terms.afresh or (before is None and not len(index)) or (before is not None and _is_same(before, now)):
+    if terms.afresh or (before is None and not len(index)):
         return terms.afresh and (before is not None or len(index) > 0)
+    if before is not None and (
+        same_function(before, now, parts.ignore)
+        or same_function(before, _header(terms, found, parts, as_0_1=True), parts.ignore)
+    ):
+        return False
     if terms.accept is None:
-        raise _unknown(terms, len(index)) if before is None else _changed(terms, before, now, len(index))
-    return terms.accept == "fresh"
+        if before is None:
+            raise unknown(terms.path, terms.given, len(index))
+        raise changed(terms.path, terms.given, before, now, parts, len(index))
+    return False
 
 
-def _is_same(before: Header, now: Header) -> bool:
-    return before.fingerprint == now.fingerprint and before.key == now.key
-
-
-def _changed(terms: Terms, before: Header, now: Header, results: int) -> JournalChanged:
-    """Return the error that says what has changed, what is at stake, and the two ways on."""
-    name = os.path.basename(terms.path)
-    where = f" ({now.place})" if now.place else ""
-    if before.fingerprint == now.fingerprint:
-        what = "with a key" if before.key else "by their content"
-        fact = f"{name} tells inputs apart {what}, this run does it otherwise (key=)"
-    elif before.name != now.name:
-        fact = f"{name} is the journal of {before.name}(), this run is of {now.name}(){where}"
-    elif before.fingerprint.code == now.fingerprint.code:
-        fact = f"{now.name}() is bound to other arguments than when {name} was written{where}"
-    else:
-        fact = f"{now.name}() changed since {name} was written{where}"
-    count = f"{results:,} results are" if results != 1 else "1 result is"
-    whose = "from the old version" if before.name == now.name else f"of {before.name}()"
-    return JournalChanged(fact, f"{count} {whose}", remedy=_ways(terms, before.name != now.name), results=results)
-
-
-def _unknown(terms: Terms, results: int) -> JournalChanged:
-    return JournalChanged(
-        f"{os.path.basename(terms.path)} does not say any more which function its {results:,} results are from",
-        "the row that said it is damaged",
-        remedy=_ways(terms),
-        results=results,
-    )
-
-
-def _ways(terms: Terms, another: bool = False) -> str:
-    return (
-        ("another path; or " if another else "") + f'Journal({terms.given!r}, accept="old") keeps them, '
-        f'Journal({terms.given!r}, accept="fresh") puts them aside and starts afresh'
-    )
+def _say_what_is_unseen(terms: Terms, found: Found, header: Header, parts: Parts) -> None:
+    notice = unseen_notice(found.header, header)
+    if notice:
+        found.notices.append(notice)
+    if more := [name for name in terms.ignore if name not in parts.ignored]:
+        found.notices.append(f"ignore= names nothing that {terms.name}() depends on: {listed(more)}")
 
 
 def _put_aside(path: str) -> str:
@@ -191,33 +186,33 @@ def _begin(store: Store, tail: Tail, found: Found, header: Header) -> None:
     """Write the header, if this run differs from the one before."""
     if found.header is not None and header.same_run(found.header):
         return
-    _append(store, tail, found, HEADER, 0, msgspec.json.encode(header))
+    _append(store, tail, found, HEADER, 0, [msgspec.json.encode(header)])
     found.header = header
 
 
-def _take_in(store: Store, tail: Tail, spill: Spill, index: Index, found: Found) -> None:
+def _take_in(store: Store, tail: Tail, overflow: Overflow, index: Index, found: Found) -> None:
     """Write what earlier runs could only save beside the journal."""
-    items = list(spill.read())
-    for place in range(0, len(items), COMMIT):
-        part = items[place : place + COMMIT]
-        frame = _append(store, tail, found, OUTCOMES, len(part), packed(Batch.of(part)))
-        head = checked(frame)
-        assert head is not None
-        index.load(found.last.n, frame, head)
+    items = list(overflow.read())
+    for _, of_a_run in groupby(items, _began):
+        run = list(of_a_run)
+        for place in range(0, len(run), COMMIT):
+            part = run[place : place + COMMIT]
+            frame = _append(store, tail, found, OUTCOMES, len(part), packed(Batch.of(part)))
+            head = checked(frame)
+            assert head is not None
+            index.load(found.last.n, frame, head)
     if items:
-        spill.remove()
+        overflow.remove()
         found.notices.append(f"{len(items):,} outcomes came from a rescue file into {store.path}")
 
 
-def _append(store: Store, tail: Tail, found: Found, kind: int, count: int, body: bytes) -> bytes:
+def _append(store: Store, tail: Tail, found: Found, kind: int, count: int, body: Sequence[bytes]) -> bytes:
     frame, last = framed(found.journal, found.last, kind, count, body)
     try:
         store.append(last.n, frame)
         tail.write(found.journal, last)
         tail.close()
     except Exception as error:  # SQLite's or the system's
-        raise JournalError(
-            f"{store.path} cannot be written: {error}", remedy="make room on the disk, or another path"
-        ) from None
+        raise told(error, store.path) from None
     found.last = Last(*last)
-    return frame
+    return b"".join(frame)

@@ -10,6 +10,7 @@ import sys
 from typing import NoReturn
 
 from ..errors import JournalDamaged, JournalError
+from ..files import open_regular, planted
 from .frame import MAGIC
 
 # File systems that other machines may write to as well: locks and syncs mean less there than a journal needs. 9p is
@@ -25,14 +26,18 @@ SQLITE_HEAD = b"SQLite format 3\x00"
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-def checked_place(path: str) -> bool:
+def checked_place(path: str, given: str = "") -> bool:
     """Check that a journal can be at an absolute path; return whether one is there (or something that may be one).
+
+    `given` is how it was named, before links were resolved.
 
     Raises:
         JournalError: a directory that is missing or cannot be written, a file system of the network, a foreign file.
         JournalDamaged: there was a journal, and SQLite cannot open it.
     """
     directory = os.path.dirname(path)
+    if given and (found := planted(given)):
+        raise JournalError(f"{given} cannot be a journal: {found}", remedy="another path")
     if not os.path.isdir(directory):
         raise JournalError(
             f"{path} cannot be a journal: its directory does not exist", remedy=f"mkdir -p {shlex.quote(directory)}"
@@ -40,8 +45,8 @@ def checked_place(path: str) -> bool:
     if kind := network_filesystem(directory):
         raise JournalError(
             f"{path} cannot be a journal: it is on a network file system",
-            f"{kind}, where a lock and a sync do not hold what a journal promises",
-            remedy="a path on a disk of this machine, copied when the run has ended",
+            f"{kind}, where locks and syncs are not reliable",
+            remedy="a path on a disk of this machine, and copy it when the run has ended",
         )
     if os.path.isdir(path):
         raise JournalError(
@@ -92,14 +97,25 @@ def cannot(path: str, error: OSError) -> NoReturn:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     raise JournalError(
         f"{path} cannot be a journal: {error.strerror or error}",
-        remedy="make room on the disk, or another path" if full else "another path",
+        remedy="free some space on the disk, or use another path" if full else "another path",
+    ) from None
+
+
+def cannot_beside(path: str, beside: str, error: OSError) -> NoReturn:
+    """Raise what an OSError means for a file that a journal needs beside it, where somebody may have put something."""
+    if error.errno not in (errno.ELOOP, errno.EMLINK, errno.EINVAL, errno.EISDIR):
+        cannot(path, error)
+    raise JournalError(
+        f"{path} cannot be a journal: {beside} is needed beside it, and cannot be used",
+        error.strerror or str(error),
+        remedy=f"ls -l {shlex.quote(beside)}, and remove it if nobody needs it; or another path",
     ) from None
 
 
 def _holds_something(path: str) -> bool:
     """Whether the file is an SQLite database; an empty file is like none."""
     try:
-        with open(path, "rb") as file:
+        with open(open_regular(path), "rb") as file:
             head = file.read(100)
             if not head:
                 return False
@@ -111,7 +127,7 @@ def _holds_something(path: str) -> bool:
     if ours or head[68:72] == b"whil":
         raise damaged(path, "its first bytes are not those of an SQLite database any more")
     raise JournalError(
-        f"{path} is no journal, and is not touched", f"it starts with {head[:24]!r}", remedy="another path"
+        f"{path} is not a journal, and is not changed", f"it starts with {head[:24]!r}", remedy="another path"
     )
 
 

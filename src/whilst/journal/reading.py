@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 
 from ..errors import JournalError, JournalLocked
+from .counts import Counts
 from .failure import Failure
 from .frame import HEADER, OUTCOMES, Columns, Head, checked
 from .header import Header
@@ -19,7 +21,6 @@ from .status import Status, no_journal, snapshot
 from .store import Store
 from .tagged import natural
 from .tail import Tail
-from .tally import Tally
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -29,15 +30,25 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         input, value: JSON as other programs expect it; `value` is None for a failure.
         error: the failure in words (`kind`, `class_name`, `message`, `notes`, `traceback`), or None.
         attempts: how many times the function was called for it.
-        started, took: seconds from the start of its run to the last call, and those it took.
+        began: when its run began, in seconds since the epoch; None in journals of whilst 0.1, which do not say.
+        started: seconds from there to the last call; None likewise.
+        took: seconds that call took.
     """
 
     input: bytes
     value: bytes | None
     error: Failure | None
     attempts: int
-    started: float
+    began: float | None
+    started: float | None
     took: float
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the last call started, in UTC, by the machine's clock as it was when the run began; None if unknown."""
+        if self.began is None or self.started is None:
+            return None
+        return datetime.fromtimestamp(self.began + self.started, UTC)
 
 
 class NoHeader(JournalError):
@@ -74,9 +85,22 @@ def read_outcomes(path: str | os.PathLike[str]) -> Iterator[Stored]:
         for n, columns in reader.outcomes():
             last.update((key, (n, place)) for place, key in enumerate(columns.keys))
         for n, columns in reader.outcomes():
-            for place, key in enumerate(columns.keys):
+            for place, (key, took) in enumerate(zip(columns.keys, columns.took(), strict=True)):
                 if last[key] == (n, place):
-                    yield _stored(columns, place)
+                    yield _stored(columns, place, took)
+
+
+def read_all_outcomes(path: str | os.PathLike[str]) -> Iterator[Stored]:
+    """Give every outcome in the order in which they were written, those as well that a later one has replaced.
+
+    Raises:
+        JournalError: there is no journal, or it cannot be read.
+        JournalLocked: a run uses it.
+    """
+    with _Reader(path) as reader:
+        for _, columns in reader.outcomes():
+            for place, took in enumerate(columns.took()):
+                yield _stored(columns, place, took)
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -97,6 +121,9 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 
 class _NoIndex(Index):
     """Takes nothing in: who asks for the header need not wait for a million digests."""
+
+    def expect(self, count: int) -> None:
+        """Make no room."""
 
     def load(self, n: int, frame: bytes, head: Head) -> None:
         """Leave it."""
@@ -134,15 +161,15 @@ class _Reader:
                     yield n, Columns(frame, head)
 
 
-def _stored(columns: Columns, place: int) -> Stored:
+def _stored(columns: Columns, place: int, took: float) -> Stored:
     failure = columns.failures.get(place)
-    started, took = columns.times(place)
     return Stored(
         input=natural(columns.input(place)),
         value=None if failure is not None else natural(columns.value(place)),
         error=failure,
         attempts=columns.attempts.get(place, 1),
-        started=started,
+        began=columns.began or None,
+        started=columns.started(place),
         took=took,
     )
 
@@ -165,10 +192,10 @@ def _counted(path: str, before: Status | None) -> Status:
     with _Reader(path) as reader:
         index = Index()
         found = recover(reader.store, Tail(path), index)
-        tally = Tally(len(index) - len(index.failed), index.failed)
+        counts = Counts(len(index) - len(index.failed), index.failed)
         for _, columns in reader.outcomes():
             for place, failure in columns.failures.items():
-                tally.show(columns.input(place), failure)
+                counts.show(columns.input(place), failure)
     header = found.header
     return Status(
         path=path,
@@ -181,10 +208,10 @@ def _counted(path: str, before: Status | None) -> Status:
         updated=os.stat(path).st_mtime,
         running=False,
         ended=before is None or before.ended,
-        done=tally.done,
-        failed=tally.failed,
-        found=tally.done,
-        kinds=tally.kinds(),
+        done=counts.done,
+        failed=counts.failed,
+        found=counts.done,
+        kinds=counts.kinds(),
         total=None if before is None else before.total,
         notices=tuple(found.notices),
     )

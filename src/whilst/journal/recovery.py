@@ -7,6 +7,7 @@ what should be behind them; what a damaged write-ahead log hides from SQLite is 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,7 +16,7 @@ from .frame import HEAD_SIZE, HEADER, OUTCOMES, Head, Last, checked, framed
 from .header import Header, header_of
 from .index import Index
 from .place import damaged
-from .salvage import frames_in
+from .scan import frames_in
 from .store import DAMAGE, Store
 from .tail import Tail
 
@@ -34,8 +35,8 @@ class Found:
     notices: list[str] = field(default_factory=list[str])
 
 
-def recover(store: Store, tail: Tail, index: Index) -> Found:
-    """Load the index; report losses that no earlier run has reported.
+def recover(store: Store, tail: Tail, index: Index, check: Callable[[], None] = lambda: None) -> Found:
+    """Load the index; report losses that no earlier run has reported. `check` may end it between two rows.
 
     Raises:
         JournalDamaged: SQLite cannot read the file on.
@@ -43,11 +44,14 @@ def recover(store: Store, tail: Tail, index: Index) -> Found:
     found = Found()
     highest = 0
     for n, frame in store.frames():
+        check()
         highest = max(highest, n)
         head = checked(frame, found.journal or None)
         if head is None or head.n != n:  # a number that was hit makes the row unreachable, whole as it is
             found.broken += 1
             continue
+        if not found.journal and (told := tail.read(head.journal)) is not None:
+            index.expect(told[1].total)
         found.journal = head.journal
         found.lost += max(0, head.total - head.count - found.last.total)
         found.last = max(found.last, head.last)
@@ -83,15 +87,18 @@ def _look_behind(found: Found, store: Store, told: Last, index: Index, highest: 
 def _append_again(found: Found, store: Store, index: Index, frame: bytes) -> None:
     old = checked(frame)
     assert old is not None
-    again, last = framed(found.journal, found.last, old.kind, old.count, frame[HEAD_SIZE:])
+    pieces, last = framed(found.journal, found.last, old.kind, old.count, [frame[HEAD_SIZE:]])
+    again = b"".join(pieces)
     head = checked(again)
     assert head is not None
     try:
-        store.append(last.n, again)
+        store.append(last.n, pieces)
     except DAMAGE as error:
         raise damaged(store.path, f"SQLite says: {error}") from None
     if head.kind == OUTCOMES:
         index.load(last.n, again, head)
+    elif head.kind == HEADER:
+        found.header = _header(again) or found.header
     found.last = last
 
 

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import msgspec
 
-from ..core.tree import Batched, Each, First, Flatten, Node, Policed, Sequence, Step, Together, flat_steps
+from ..core.tree import Batched, Each, Fallback, First, Flatten, Node, Policed, Sequence, Step, Together, flat_steps
 
-_NODES = (Step, Sequence, Together, First, Policed, Each, Batched, Flatten)
+_NODES = (Step, Sequence, Together, First, Fallback, Policed, Each, Batched, Flatten)
 
 
 def returned_by(fn: Any) -> Any:
@@ -54,9 +54,11 @@ def _of_node(node: Node) -> Any:
             return _of_node(inner)
         case Sequence():
             return _of_node([step for step, _ in flat_steps(node)][-1])
+        case Each(keeps=True) | Each(failures="pass"):
+            return None
         case Each(step=step):  # a flow that ends in a stage gives the list when it is called
             return _made(list, [_of_node(step)])
-        case First(branches=branches):
+        case First(branches=branches) | Fallback(branches=branches):
             hints = [_of_node(branch) for branch in branches]
             return None if None in hints else _made(typing.Union, hints)
         case Together(branches=branches, names=names):

@@ -9,12 +9,17 @@ from collections import deque
 
 import msgspec
 
+from ..core.secrets import without_secrets, without_secrets_in
 from ..errors import JournalError
+from ..files import open_regular, replace_file
+from ..lanes.clock import monotonic
+from .counts import Counts, Example, Kind
 from .header import Command, Header
-from .lock import holder_of, host_name, is_alive
-from .tally import Kind, Tally
+from .lock import holder_of, host_name, is_alive, is_moment, is_pid
 
 EVERY = 1.0  # seconds between two snapshots
+MOST_BYTES = 1 << 22  # of a snapshot; 50 kinds with an example have a hundredth of that
+MOST_COUNT = 1 << 60
 RATE_OVER = 30.0  # seconds that the rate is an average of
 
 
@@ -54,39 +59,68 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     notices: tuple[str, ...] = ()
 
+    def makes_sense(self) -> bool:
+        """Whether its numbers are such as a run has: the file may be damaged, or somebody else's."""
+        counts = (self.done, self.failed, self.found, self.backlog, self.total or 0)
+        return (
+            is_moment(self.started)
+            and is_moment(self.updated)
+            and (is_pid(self.pid) or self.pid == 0)
+            and all(0 <= count < MOST_COUNT for count in (*counts, *(kind.count for kind in self.kinds.values())))
+            and 0 <= self.rate < MOST_COUNT
+        )
+
+    def shown(self) -> Status:
+        """Return it without secrets, as it may be read by anybody who looks."""
+        command = self.command
+        return msgspec.structs.replace(
+            self,
+            command=None if command is None else Command(without_secrets_in(command.argv), command.cwd),
+            problem=without_secrets(self.problem),
+            notices=tuple(map(without_secrets, self.notices)),
+            kinds={name: _shown(kind) for name, kind in self.kinds.items()},
+        )
+
+
+def _shown(kind: Kind) -> Kind:
+    seen = kind.example
+    if seen is None:
+        return kind
+    return Kind(kind.count, Example(without_secrets(seen.input), without_secrets(seen.message)))
+
 
 class Snapshots:
     """Writes a snapshot now and then; used by the writer's thread."""
 
-    def __init__(self, path: str, header: Header, tally: Tally, found: int, notices: tuple[str, ...]) -> None:
+    def __init__(self, path: str, header: Header, counts: Counts, found: int, notices: tuple[str, ...]) -> None:
         self.total: int | None = None
         self._path = path
         self._header = header
-        self._tally = tally
+        self._counts = counts
         self._found = found
         self._notices = notices
         self._started = time.time()
-        self._due = time.monotonic()
+        self._due = monotonic()
         self._shown = -1
-        self._history: deque[tuple[float, int]] = deque([(time.monotonic(), tally.added)])
+        self._history: deque[tuple[float, int]] = deque([(monotonic(), counts.added)])
 
     @property
     def wait(self) -> float | None:
         """Seconds until the next snapshot is due; None if there is nothing new to show."""
-        return max(0.0, self._due - time.monotonic()) if self._shown != self._tally.added else None
+        return max(0.0, self._due - monotonic()) if self._shown != self._counts.added else None
 
     def write(self, backlog: int, *, running: bool = True, problem: str = "") -> None:
         """Write a snapshot, if one is due; the last one of a run always is. What cannot be written is left out."""
-        now = time.monotonic()
+        now = monotonic()
         if running and now < self._due:
             return
-        self._due, self._shown = now + EVERY, self._tally.added
-        self._history.append((now, self._tally.added))
+        self._due, self._shown = now + EVERY, self._counts.added
+        self._history.append((now, self._counts.added))
         while len(self._history) > 2 and now - self._history[0][0] > RATE_OVER:
             self._history.popleft()
-        data = msgspec.json.encode(self._now(backlog, running, problem))
+        data = msgspec.json.encode(self._now(backlog, running, problem).shown())
         with contextlib.suppress(OSError):
-            replace(status_path(self._path), data)
+            replace_file(status_path(self._path), data)
 
     def _now(self, backlog: int, running: bool, problem: str) -> Status:
         (since, before), (now, added) = self._history[0], self._history[-1]
@@ -101,10 +135,10 @@ class Snapshots:
             updated=time.time(),
             running=running,
             ended=not running,
-            done=self._tally.done,
-            failed=self._tally.failed,
+            done=self._counts.done,
+            failed=self._counts.failed,
             found=self._found,
-            kinds=self._tally.kinds(),
+            kinds=self._counts.kinds(),
             rate=round((added - before) / (now - since), 3) if now > since else 0.0,
             backlog=backlog,
             total=self.total,
@@ -124,9 +158,11 @@ def snapshot(path: str) -> Status | None:
     The journal itself is not opened. Whether the run still goes on is looked up: it may have been killed.
     """
     try:
-        with open(status_path(path), "rb") as file:
-            found = msgspec.json.decode(file.read(), type=Status)
-    except (OSError, msgspec.DecodeError):
+        with open(open_regular(status_path(path)), "rb") as file:
+            found = msgspec.json.decode(file.read(MOST_BYTES), type=Status)
+    except (OSError, ValueError, RecursionError):  # none, or nonsense
+        return None
+    if not found.makes_sense():
         return None
     holder = holder_of(path)
     running = found.running and holder is not None and holder.pid == found.pid and is_alive(holder)
@@ -135,15 +171,4 @@ def snapshot(path: str) -> Status | None:
 
 def no_journal(path: str) -> JournalError:
     """Return the error for a path where nothing is."""
-    return JournalError(f"there is no journal at {path}", remedy="the path that was given to journal= or --journal")
-
-
-def replace(path: str, data: bytes) -> None:
-    """Write a file beside and move it over, so that who reads it never sees half of it."""
-    beside = f"{path}.new"
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(fd, data)
-    finally:
-        os.close(fd)
-    os.replace(beside, path)
+    return JournalError(f"there is no journal at {path}", remedy="the path of your journal= or --journal")

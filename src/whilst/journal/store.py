@@ -6,15 +6,17 @@ import contextlib
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import JournalError
-from .frame import FORMAT
+from ..files import open_regular
+from .frame import FORMAT, LARGE
 from .place import cannot, damaged
 
-PAGE = 4096  # fixed, so that `salvage` need not ask a damaged file
+PAGE = 4096  # fixed, so that `scan` need not ask a damaged file
 APPLICATION = int.from_bytes(b"whil", "big")
+PIECE = 256 * 1024  # bytes of a large row that are written at once
 CHECKPOINT = 4000  # pages in the write-ahead log before they move to the file: each move syncs twice more
 
 # What sqlite3 raises over a damaged file: also text that is no text, numbers that are none, sizes that cannot be.
@@ -29,11 +31,10 @@ class Store:
     def __init__(self, path: str, *, exists: bool) -> None:
         self.path = path
         try:
-            if not exists:
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            _make_private(path, create=not exists)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         except (OSError, *DAMAGE) as error:
-            raise _told(error, path) from None
+            raise told(error, path) from None
         try:
             self._prepare()
         except JournalError:
@@ -41,25 +42,48 @@ class Store:
             raise
         except DAMAGE as error:
             self._connection.close()
-            raise _told(error, path) from None
+            raise told(error, path) from None
         _open.add(self)
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """Give every row, in order; JournalDamaged where SQLite cannot go on."""
         try:
             for n, frame in self._connection.execute("SELECT n, frame FROM log ORDER BY n"):
+                if type(n) is not int:  # a flip in the row of the schema: what was the key is a column like others
+                    raise damaged(self.path, f"a row of it has no number: {n!r}")
                 yield n, frame if type(frame) is bytes else b""  # a flip can change the type of a column
         except DAMAGE as error:
-            raise _told(error, self.path) from None
+            raise told(error, self.path) from None
 
     def between(self, first: int, last: int) -> list[bytes]:
         """Return the frames of some rows."""
         rows = self._connection.execute("SELECT frame FROM log WHERE n BETWEEN ? AND ? ORDER BY n", (first, last))
         return [frame for (frame,) in rows.fetchall() if type(frame) is bytes]
 
-    def append(self, n: int, frame: bytes) -> None:
-        """Add a row and return when it is durable; sqlite3.Error if that fails, and then there is no such row."""
-        self._connection.execute("INSERT INTO log(n, frame) VALUES (?, ?)", (n, frame))
+    def append(self, n: int, frame: Sequence[bytes]) -> None:
+        """Add a row and return when it is durable; sqlite3.Error if that fails, and then there is no such row.
+
+        What is large is written piece by piece, for SQLite copies twice what it is given at once.
+        """
+        if (size := sum(map(len, frame))) > LARGE:
+            self._append_large(n, frame, size)
+        else:
+            self._connection.execute("INSERT INTO log(n, frame) VALUES (?, ?)", (n, b"".join(frame)))
+
+    def _append_large(self, n: int, frame: Sequence[bytes], size: int) -> None:
+        run = self._connection.execute
+        run("BEGIN IMMEDIATE")
+        try:
+            run("INSERT INTO log(n, frame) VALUES (?, zeroblob(?))", (n, size))
+            with self._connection.blobopen("log", "frame", n) as blob:
+                for piece in frame:
+                    for at in range(0, len(piece), PIECE):
+                        blob.write(memoryview(piece)[at : at + PIECE])
+            run("COMMIT")
+        except BaseException:  # whatever it is, there is no half of a row
+            with contextlib.suppress(sqlite3.Error):  # SQLite has done so itself, when the disk is full
+                run("ROLLBACK")
+            raise
 
     def is_sound(self) -> bool:
         """Whether SQLite finds its own structures whole."""
@@ -91,8 +115,8 @@ class Store:
             self._create()
         elif made_by != APPLICATION:
             raise JournalError(
-                f"{self.path} is no journal, and is not touched",
-                f"it is an SQLite database of something else, with {tables} tables and indexes",
+                f"{self.path} is not a journal, and is not changed",
+                f"it is another SQLite database, with {tables} tables and indexes",
                 remedy="another path",
             )
         elif version > FORMAT:
@@ -103,6 +127,8 @@ class Store:
             )
         elif version != FORMAT or run("SELECT count(*) FROM sqlite_master WHERE name = 'log'").fetchone()[0] != 1:
             raise damaged(self.path, "the table with its outcomes cannot be found")
+        if run("PRAGMA freelist_count").fetchone()[0] or run("PRAGMA auto_vacuum").fetchone()[0]:
+            raise damaged(self.path, "its head tells of free pages, and a journal never has one")
         run("PRAGMA locking_mode = EXCLUSIVE")
         if run("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise damaged(self.path, "SQLite cannot open its write-ahead log")
@@ -118,25 +144,41 @@ class Store:
         run(f"PRAGMA user_version = {FORMAT}")
         run("CREATE TABLE log(n INTEGER PRIMARY KEY, frame BLOB NOT NULL)")
         run("COMMIT")
-        _sync_directory(os.path.dirname(self.path))
+        sync_directory(os.path.dirname(self.path))
 
 
-def _told(error: Exception, path: str) -> JournalError:
+def _make_private(path: str, *, create: bool) -> None:
+    """See to it that the file is readable by its owner only, whoever made it; its log takes that over.
+
+    The lock is held, so no connection of this process is open, whose locks would go with this descriptor.
+    """
+    fd = open_regular(path, os.O_RDONLY | (os.O_CREAT if create else 0))
+    try:
+        if os.name == "posix" and os.fstat(fd).st_mode & 0o077:
+            with contextlib.suppress(PermissionError):  # another's file
+                os.fchmod(fd, 0o600)
+    finally:
+        os.close(fd)
+
+
+def told(error: Exception, path: str) -> JournalError:
     """Return the journal's error for what SQLite or the system said."""
     if isinstance(error, OSError):
         try:
             cannot(path, error)
-        except JournalError as told:
-            return told
+        except JournalError as made:
+            return made
     text = str(error)
     if "locked" in text or "busy" in text:
         return JournalError(f"{path} is in use by another program", f"SQLite says: {text}", remedy="close that program")
     if "full" in text or "readonly" in text or "unable to open" in text:
-        return JournalError(f"{path} cannot be written", f"SQLite says: {text}", remedy="make room, or another path")
+        return JournalError(
+            f"{path} cannot be written", f"SQLite says: {text}", remedy="free some space, or use another path"
+        )
     return damaged(path, f"SQLite says: {text}")
 
 
-def _sync_directory(directory: str) -> None:
+def sync_directory(directory: str) -> None:
     """Make the name of a new file durable, where that is possible."""
     with contextlib.suppress(OSError):
         fd = os.open(directory, os.O_RDONLY)

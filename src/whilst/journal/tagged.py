@@ -17,8 +17,12 @@ from typing import Any, cast
 
 import msgspec
 
+from ..core.scalars import as_python
+
 TAG = "$"
 TYPED_HEAD = b'{"$":"typed","v":'
+ADDED_HEAD = b'{"$":"added","v":'  # a value, and the inputs that its call added to the run
+ADDED_PART = b',"added":'
 MARK = b'"$"'
 _SCALARS = frozenset({int, str, bool, float, type(None)})
 _STR = frozenset({str})
@@ -129,6 +133,9 @@ def _tree(value: Any, opaque: Opaque | None, ordered: bool) -> Any:
             name, write, _ = _TAGS[kind]
             made = write(part)
             return _tagged(name, [of(each) for each in made] if kind is tuple else made)
+        scalar = as_python(part)
+        if scalar is not None:
+            return of(scalar[0])
         if opaque is None:
             raise NoTagError(part)
         return opaque(part, of)
@@ -176,6 +183,10 @@ def _naked(tree: Any) -> Any:
     made: Any = fields.get("v")
     if name == "typed":
         return made
+    if name == "float":  # NaN and the infinities are no value in any output
+        return None
+    if name in ("datetime", "time", "timedelta"):  # as an output of the run itself has them
+        return msgspec.to_builtins(_READERS[name](made))
     if name == "dict":
         return {_key(_naked(key)): _naked(each) for key, each in made}
     return _naked(made)

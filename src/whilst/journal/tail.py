@@ -12,6 +12,7 @@ import os
 from struct import Struct
 from zlib import crc32
 
+from ..files import open_regular
 from .frame import Last
 
 _SLOT = Struct("<8sQQII")  # journal, n, total, crc of the last frame, crc of this slot
@@ -28,7 +29,7 @@ class Tail:
     def read(self, journal: bytes) -> tuple[bytes, Last] | None:
         """Return of which journal (any, if none is given) which end of the chain was told last; None if of none."""
         try:
-            with open(self._path, "rb") as file:
+            with open(open_regular(self._path), "rb") as file:
                 data = file.read(2 * _STRIDE)
         except OSError:
             return None
@@ -38,7 +39,7 @@ class Tail:
     def write(self, journal: bytes, last: Last) -> None:
         """Tell the end of the chain; OSError if that fails."""
         if self._fd < 0:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            self._fd = open_regular(self._path, os.O_RDWR | os.O_CREAT)
         data = _SLOT.pack(journal, *last, 0)[:-4]
         os.pwrite(self._fd, data + crc32(data).to_bytes(4, "little"), last.n % 2 * _STRIDE)
 

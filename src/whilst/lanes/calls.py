@@ -1,30 +1,64 @@
-"""Single blocking calls, awaited one by one from a loop: the lanes of a flow's blocking steps and of `unblock`.
+"""Single blocking calls, awaited one by one from a loop: those of a flow's blocking steps and of `unblock`.
 
-A job costs a future, a context and its share of one wake-up of the loop. asyncio.to_thread pays a wake-up each, and
-shares `min(32, cpus + 4)` threads with everybody (measured with 1,000 at once: seven times as long).
+To the pool they are a run whose inputs are calls. A call costs a future, a context and its share of one wake-up of the
+loop. asyncio.to_thread pays a wake-up each, and shares `min(32, cpus + 4)` threads with everybody (measured with 1,000
+at once: seven times as long).
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
+from operator import attrgetter
 from typing import Any
 
-from ..core.colour import name_of, place_of
-from ..errors import TooManyAbandoned
-from .clock import announce
-from .crew import Crew, Member
-from .ending import ended
-from .slab import Slab, tell
+from ..core.colour import has_method, name_of
+from ..core.outcome import Record
+from .awaiting import discard, ended
+from .pool import ThreadPool
+from .worker import Pair, Worker, current_worker
 
-EXIT_WAIT = 0.5
+EXIT_WAIT = 0.5  # seconds that closing waits for idle threads to be gone; they need microseconds
+MOST_OF_LOOP = 512  # threads for one-off calls all over a program; a map has threads of its own
+PATIENCE = 10.0  # seconds that an idle one of them stays for the next call
 
 
-class _Job:
-    __slots__ = ("after", "args", "context", "fn", "future", "member")
+class Row:
+    """Functions to call one after the other, each with what the one before has returned, in one visit to a thread.
+
+    Attributes:
+        at: the place of the one that is called, or was called last when it failed.
+        value: what that is given.
+        of: who has them called.
+        clock: what times them; None where nobody asks.
+        ends: when each has ended, if they are timed.
+    """
+
+    __slots__ = ("at", "clock", "ends", "fns", "of", "value")
+
+    def __init__(
+        self,
+        fns: tuple[Callable[[Any], Any], ...],
+        at: int,
+        value: Any,
+        of: Any = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.of: Any = of
+        self.clock: Callable[[], float] | None = clock
+        self.ends: list[float] = []
+        self.fns: tuple[Callable[[Any], Any], ...] = fns
+        self.at: int = at
+        self.value: Any = value
+
+
+class Job:
+    """One call: how it is made, and who waits for it."""
+
+    __slots__ = ("after", "args", "call", "context", "fn", "future", "row", "worker")
 
     def __init__(
         self,
@@ -33,44 +67,60 @@ class _Job:
         future: asyncio.Future[Any],
         after: Callable[[], None] | None,
     ) -> None:
-        self.fn = fn
-        self.args = args
-        self.future = future
-        self.after = after
+        self.fn: Callable[..., Any] = fn
+        self.args: tuple[Any, ...] = args
+        self.future: asyncio.Future[Any] = future
+        self.after: Callable[[], None] | None = after
         self.context: Context = copy_context()
-        self.member: Member | None = None
+        self.row: Row | None = None
+        self.worker: Worker | None = None
+        self.call: list[Pair] = []
 
 
 class Calls:
-    """Blocking calls on threads of their own, at most `most` at once; all methods but `_serve` are for the loop."""
+    """Blocking calls on threads of their own, at most `most` at once; every method is for the loop.
+
+    Args:
+        loop: where they are awaited.
+        most: how many at once.
+        name: of the threads.
+        patience: seconds an idle thread stays; None: until `close`.
+        lends: whether an idle thread may go to another pool; False where one thread must make all calls.
+        of_run: whether they end with a run, and not with their loop.
+    """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, most: int, *, name: str = "whilst", patience: float | None = None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        most: int,
+        *,
+        name: str = "whilst-lane",
+        patience: float | None = None,
+        lends: bool = True,
+        of_run: bool = True,
     ) -> None:
+        self.left: Callable[[Callable[..., Any]], None] = _nothing
+        """Told, in the task that awaited it, which function is left behind in a call."""
         self._loop = loop
-        self._most = most
-        self._queue: deque[_Job] = deque()
-        self._gone = asyncio.Event()
-        self._slab = Slab(loop, _resolve)
-        self._crew = Crew(
-            self._queue,
-            self._serve,
+        self._made = 0
+        self._queue: deque[Pair] = deque()
+        self._pool = ThreadPool(
+            loop,
+            _Futures(self._queue),
+            _make,
             most,
             name=name,
+            fn_of=attrgetter("fn"),
+            frames=2,  # the pool's and `_make`
             patience=patience,
-            on_gone=lambda: tell(loop, self._gone.set),
-            on_stuck=lambda error: tell(loop, self._refuse, error),
+            lends=lends,
+            of_run=of_run,
         )
-        announce(self, loop)
 
     @property
     def abandoned(self) -> int:
         """How many calls were cancelled and still run."""
-        return len(self._crew.retired)
-
-    def at_work(self) -> bool:
-        """Whether a thread is in a call, or about to take one."""
-        return self._crew.at_work()
+        return len(self._pool.left_behind)
 
     async def call(self, fn: Callable[..., Any], *args: Any, after: Callable[[], None] | None = None) -> Any:
         """Call `fn` on a thread, in a copy of the caller's context.
@@ -78,119 +128,194 @@ class Calls:
         Cancelled while it waits, it never starts; cancelled while it runs, it is left behind and counted. `after`
         is called when the call is really over, on whatever thread that is seen: a permit goes back then.
         """
-        if self.abandoned > self._most:
-            raise self._too_many(fn)
-        job = self._put(fn, args, after)
-        try:
-            return await job.future
-        except asyncio.CancelledError:
-            self._forget(job)
-            raise
+        self._check(fn)
+        return await self._result(self._put(fn, args, after))
+
+    async def in_row(self, row: Row) -> Any:
+        """Call the functions of a row from `row.at` on, each in a copy of the caller's context; return the last value.
+
+        Each is a call like any other: none begins after a cancellation, and what runs then is left behind under its
+        own name. What is awaitable among the values ends the row there, for the loop to await it: `row.at` is the
+        place behind.
+        """
+        fn = row.fns[row.at]
+        self._check(fn)
+        return await self._result(self._put(fn, (), None, row))
 
     async def surely(self, fn: Callable[..., Any], *args: Any) -> Any:
         """Call `fn` on a thread, to its end, for what must happen: a cancellation meanwhile goes on only then."""
-        future = self._put(fn, args, None).future
+        future = self._put(fn, args, None)[1].future
         try:
             await ended([future])
+            return future.result()
         except asyncio.CancelledError:
             future.exception()  # looked at, so that asyncio does not complain
             raise
-        return future.result()
+        finally:
+            del future  # as in `_result`
 
     def left_behind(self) -> tuple[str, ...]:
         """Name the calls that were cancelled and still run."""
-        jobs = [member.job for member in tuple(self._crew.retired)]
-        calls = Counter((name_of(job.fn), place_of(job.fn)) for job in jobs if job is not None)
-        return tuple(f"{n} x {name}()" + (f" ({place})" if place else "") for (name, place), n in calls.items())
+        return self._pool.left_behind.names()
 
     async def close(self) -> None:
-        """Send the threads home, each of which first calls what its members' `at_end` holds."""
-        self._crew.close()
-        if not self._crew.gone:
-            try:
-                await asyncio.wait_for(self._gone.wait(), EXIT_WAIT)
-            except TimeoutError:
-                pass  # a thread is still closing something; it ends by itself
+        """Send the threads away, each of which first calls what its `at_end` holds."""
+        self._pool.close()
+        await self._pool.gone(EXIT_WAIT)  # a thread that is still closing something ends by itself
 
-    def _too_many(self, fn: Callable[..., Any]) -> TooManyAbandoned:
-        return TooManyAbandoned(
-            f"{name_of(fn)}() is not called: {self.abandoned} calls were given up and still run, more than the "
-            f"{self._most} there may be at once\n  {'; '.join(self.left_behind()[:3])}\n"
-            "  try: a timeout inside those functions (requests.get(url, timeout=5)), or a longer timeout= here"
-        )
+    def _check(self, fn: Callable[..., Any]) -> None:
+        """Raise if the threads are gone, or so many calls given up that another thread would only be one more."""
+        if self._pool.closing:
+            raise RuntimeError(f"{name_of(fn)}() is not called: its run has ended")
+        if self.abandoned:
+            what = f"{name_of(fn)}() is not called: {self.abandoned} calls were given up"
+            if (error := self._pool.left_behind.too_many(what)) is not None:
+                raise error
 
-    def _put(self, fn: Callable[..., Any], args: tuple[Any, ...], after: Callable[[], None] | None) -> _Job:
-        job = _Job(fn, args, self._loop.create_future(), after)
-        self._queue.append(job)
-        self._crew.wake()
-        return job
+    def _put(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], after: Callable[[], None] | None, row: Row | None = None
+    ) -> Pair:
+        self._made += 1
+        job = Job(fn, args, self._loop.create_future(), after)
+        job.row = row
+        pair = (self._made, job)
+        self._queue.append(pair)
+        self._pool.wake()
+        return pair
 
-    def _refuse(self, error: Exception) -> None:
-        """Fail what waits: the system gives no thread, and there is none that could come back."""
-        while self._queue:
-            job = self._queue.popleft()
-            if job.after is not None:
-                job.after()
-            _resolve((job.future, None, error))
+    async def _result(self, pair: Pair) -> Any:
+        future = pair[1].future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._cancel(pair)
+            raise
+        finally:
+            del pair, future  # a failure's traceback leads to this frame, and the future to the failure
 
-    def _forget(self, job: _Job) -> None:
+    def _cancel(self, pair: Pair) -> None:
+        job: Job = pair[1]
         if not job.future.cancelled():  # it had returned in the same moment
-            _discard(job.future.result() if job.future.exception() is None else None)
+            discard(job.future.result() if job.future.exception() is None else None)
             return
         try:
-            self._queue.remove(job)
+            self._queue.remove(pair)
         except ValueError:
-            if job.member is not None and self._crew.retire(job.member, job) and self._queue:
-                self._crew.wake()  # another thread takes its place
+            if job.worker is not None and self._pool.abandon(job.worker, job.call):
+                self.left(job.fn)
         else:
             if job.after is not None:
                 job.after()
 
-    def _serve(self, member: Member, job: _Job) -> None:
-        job.member = member
-        wanted = not job.future.done()  # or it was cancelled between the queue and here
-        value, error = job.context.run(_invoke, member, job) if wanted else (None, None)
+
+def _nothing(_: object) -> None:
+    pass
+
+
+def after_of(worker: Worker) -> Callable[[], None] | None:
+    """Return what is called when the call is over that a thread is in; None if it is in none of these."""
+    job = job_of(worker)
+    return None if job is None else job.after
+
+
+def job_of(worker: Worker) -> Job | None:
+    """Return the single call that a thread makes; None if it makes none."""
+    for _, job in worker.call[:]:
+        if isinstance(job, Job):
+            return job
+    return None
+
+
+def calls_of_loop() -> Calls:
+    """Return those of the running loop, for one-off calls from anywhere; their threads end with it.
+
+    A loop says that it ends by closing the async generators that were begun on it, so there is one that waits for that.
+    Threads of a loop that is closed without it see that when they look up.
+    """
+    loop = asyncio.get_running_loop()
+    found = _of_loops.get(loop)
+    if found is None:
+        for closed in [other for other in list(_of_loops) if other.is_closed()]:
+            _of_loops.pop(closed, None)
+        calls = Calls(loop, MOST_OF_LOOP, name="whilst-unblock", patience=PATIENCE, of_run=False)
+        waiting = _until_it_ends(loop, calls)
+        with suppress(StopIteration):
+            waiting.__anext__().send(None)  # begun, here and now: from here on the loop knows it
+        found = _of_loops[loop] = calls, waiting
+    return found[0]
+
+
+_of_loops: dict[asyncio.AbstractEventLoop, tuple[Calls, AsyncGenerator[None, None]]] = {}
+
+
+async def _until_it_ends(loop: asyncio.AbstractEventLoop, calls: Calls) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        _of_loops.pop(loop, None)
+        await calls.close()
+
+
+class _Futures:
+    """Who waits for the calls, as the pool sees it; see `Client`."""
+
+    def __init__(self, queue: deque[Pair]) -> None:
+        self.queue: deque[Pair] = queue
+
+    def emit(self, record: Record) -> None:
+        """Let who waits for a call go on."""
+        _resolve(record[1].future, record[2], record[3])
+
+    def together(self, begins: bool) -> None:
+        """Nothing: tasks are woken when the loop comes to them."""
+
+    def refill(self) -> None:
+        """Nothing: calls come by themselves."""
+
+    def dropped(self, index: int) -> None:
+        """Nothing: it was cancelled."""
+
+    def returned_late(self, index: int) -> None:
+        """Nothing: `after` has said so."""
+
+    def fatal(self, error: BaseException) -> None:
+        """Fail what waits: there is no thread that could make the calls."""
+        while self.queue:
+            job: Job = self.queue.popleft()[1]
+            if job.after is not None:
+                job.after()
+            _resolve(job.future, None, error)
+
+
+def _make(job: Job) -> Any:
+    """Make a call, on a thread of the pool."""
+    job.worker = worker = current_worker()
+    assert worker is not None
+    job.call = worker.call
+    try:  # who cancels it meanwhile finds the thread, or has cancelled the future before this look at it
+        if job.future.done():
+            return None
+        if job.row is None:
+            return job.context.run(job.fn, *job.args)
+        row, count = job.row, len(job.row.fns)
+        while True:
+            job.fn = fn = row.fns[row.at]
+            row.value = value = job.context.copy().run(fn, row.value)
+            row.at += 1
+            if row.clock is not None:
+                row.ends.append(row.clock())
+            if row.at == count or job.future.done() or has_method(value, "__await__"):
+                return value
+    finally:
         if job.after is not None:
             job.after()
-        if member.finish() and wanted:
-            self._slab.put((job.future, value, error))
-        else:
-            _discard(value)
-        del value, error  # the error's traceback leads back to this frame: they would keep each other alive
+        del job, worker  # a failure's frames keep this one, and the job its future, which keeps the failure
 
 
-def current_member() -> Member | None:
-    """Return the crew member on whose thread this runs, inside a call; for resources that live as long as a thread."""
-    return getattr(_on_thread, "member", None)
-
-
-_on_thread = threading.local()
-
-
-def _invoke(member: Member, job: _Job) -> tuple[Any, BaseException | None]:
-    _on_thread.member = member
-    try:
-        return job.fn(*job.args), None
-    except (StopIteration, asyncio.CancelledError) as caught:  # a future cannot hold these
-        error = RuntimeError(f"{name_of(job.fn)}() raised {type(caught).__name__} of its own accord")
-        error.__cause__ = caught
-        return None, error
-    except BaseException as caught:  # all of them: the awaiting side raises it
-        trace = caught.__traceback__
-        return None, caught.with_traceback(trace.tb_next if trace is not None else None)
-
-
-def _resolve(result: tuple[asyncio.Future[Any], Any, BaseException | None]) -> None:
-    future, value, error = result
+def _resolve(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
     if future.done():
-        _discard(value)
+        discard(value)
     elif error is None:
         future.set_result(value)
     else:
         future.set_exception(error)
-
-
-def _discard(value: Any) -> None:
-    """Close a coroutine that nobody will await, or the interpreter would complain of it."""
-    if isinstance(value, Coroutine):
-        value.close()

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from types import BuiltinFunctionType
+from typing import Final, Protocol
+
+
+def _real() -> Callable[[], float]:
+    now: Callable[[], float] = time.monotonic
+    if not isinstance(now, BuiltinFunctionType):  # loaded while it is frozen
+        now = getattr(sys.modules.get("freezegun.api"), "real_monotonic", now)
+    return partial(now)
+
+
+monotonic: Final[Callable[[], float]] = _real()
+"""`time.monotonic`, also in a test that has frozen it: freezegun replaces the function wherever a module has it so.
+Whoever waits for a moment by a clock that stands still waits for ever."""
 
 
 class Worker(Protocol):
@@ -18,7 +33,7 @@ class Worker(Protocol):
 
 def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     """Return what tells the loop's time, on any thread."""
-    clock: Callable[[], float] = getattr(loop, "virtual_clock", time.monotonic)
+    clock: Callable[[], float] = getattr(loop, "virtual_clock", monotonic)
     return clock
 
 

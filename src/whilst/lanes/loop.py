@@ -2,8 +2,9 @@
 
 Two rules keep this file small:
 
-1. A lane is cancelled by us only with a `reason` set on it first; a cancellation without one comes from outside
-   (the loop is being torn down) and ends the run.
+1. A lane is cancelled by us only with a `reason` set on it first. A cancellation without one is the call's own doing
+   and its failure, if the task asked for it itself; else it comes from outside (the loop is being torn down) and ends
+   the run.
 2. Whoever puts inputs into the queue wakes a lane; each woken lane that leaves something in the queue wakes two
    more. So a thousand lanes are up in ten steps when calls wait, and only two when calls return at once.
 """
@@ -15,12 +16,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from math import inf
-from typing import Any, Literal
+from sys import getrefcount
+from typing import Any, Literal, Protocol
 
-from ..core.colour import name_of
 from ..core.headers import Left
+from ..core.outcome import Record
+from ..core.timings import LONG
 from ..errors import RunCancelled
-from .listening import listening
+from .calling import Names, listening, maker, seat, stepping, task_here, wanted
+from .caught import failure_of, trimmed
 from .port import Port
 
 SLICE = 0.002  # seconds that calls which never suspend may hold the loop before other tasks get a turn
@@ -29,21 +33,111 @@ GRACE = 1.0  # seconds a cancelled call may take to clean up before it is left b
 Reason = Literal["", "timeout", "expire", "drop", "close"]
 
 
-class _Lane:
-    __slots__ = ("error", "input", "port", "reason", "started", "task", "waiter")
+class _LaneTask(asyncio.Task[None]):
+    """The task of a lane, which knows when what it awaits cancels it."""
 
-    def __init__(self, port: Port) -> None:
-        self.port: Port | None = port  # until it ends: what calls leave running may keep the lane alive
-        self.task: asyncio.Task[None] | None = None
+    by_itself: bool = False
+    lane: _Lane
+
+    def cancel(self, msg: Any = None) -> bool:
+        if task_here() is self:
+            self.by_itself = True
+        return super().cancel(msg)
+
+
+class _Lane:
+    __slots__ = (
+        "abandoned", "attempts", "busy", "error", "input", "lanes", "names", "odd", "outer", "patience", "port",
+        "reason", "started", "task", "took", "unbegun", "waiter",
+    )  # fmt: skip
+
+    def __init__(self, lanes: LoopLanes, port: Port) -> None:
+        self.port: Port | None = port
+        self.outer: Any = port.context.get(seat)  # the lane in whose call the run of this one was started
+        self.lanes: LoopLanes | None = lanes
+        self.took: float | None = None  # if that is not the time until it has returned
+        self.attempts: int = 1  # of the input that is called
+        self.busy: int = 1  # branches of the input that do not only wait
+        self.task: _LaneTask | None = None
         self.waiter: asyncio.Future[None] | None = None
         self.input: tuple[int, Any] | None = None  # (index, input) of the call in flight
-        self.started = 0.0
+        self.names: Names | None = Names(port) if port.names_calls else None
+        self.started: float = 0.0
         self.reason: Reason = ""
         self.error: Exception | None = None
+        self.patience: float = inf  # until when it may take to end, once it was cancelled
+        self.abandoned: bool = False  # whether it took longer, and its input is settled
+        self.unbegun: bool = False  # whether the input waits for its first call
+        self.odd: bool = False  # whether anything above is not as in a call that is made once, at once, and returns
 
-    def told(self, left: Left) -> None:
+    def let_go(self) -> None:
+        """Refer to nothing any more; what calls leave running may keep the lane, and its task does, by its context."""
+        self.port = self.lanes = self.task = self.names = self.input = self.error = self.outer = None
+
+    def allow(self, left: Left) -> None:
         if self.port is not None and (given := self.input) is not None:
-            self.port.told(given[1], left)
+            self.port.allow(given[1], left)
+
+    def makes(self, call: Any) -> bool:
+        return self.input is not None and self.names is not None and self.names.name is call
+
+    def makes_here(self, call: Any) -> bool:
+        return self.makes(call) and self.task is task_here()
+
+    def item_of(self, call: Any) -> Any:
+        given = self.input
+        return given[1] if given is not None else None
+
+    @property
+    def index(self) -> int:
+        given = self.input
+        return given[0] if given is not None else -1
+
+    def give_up(self, error: Exception) -> None:
+        if self.lanes is not None and self.input is not None and not self.abandoned:
+            self.lanes.abandon(self, error)
+            self.insist()
+
+    def insist(self) -> None:
+        """Cancel what goes on again and again: behind the call that ignores it nothing else shall be made."""
+        if (task := self.task) is not None and not task.done():
+            task.cancel()
+            task.get_loop().call_later(GRACE, self.insist)
+
+    def fork(self, count: int) -> None:
+        if count:
+            self.resume()
+            self.busy += count - 1
+
+    def begins(self, now: float) -> None:
+        self.started, self.odd = now, True
+
+    def uncalled(self, started: float, took: float) -> None:
+        self.attempts -= 1
+        self.started, self.took, self.odd = started, took, True
+
+    def count(self, attempts: int) -> None:
+        self.attempts += attempts
+        self.odd = True
+
+    def record(self, given: tuple[int, Any], value: Any, error: BaseException | None, ended: float) -> Record:
+        """Return what became of an input that had more than one call, or none, or one that had to wait."""
+        took = ended - self.started if self.took is None else self.took
+        record = (given[0], given[1], value, error, self.started, took, self.attempts)
+        self.attempts, self.took, self.odd = 1, None, False
+        return record
+
+    def rest(self, *, unbegun: bool = False) -> None:
+        self.busy -= 1
+        self.unbegun = unbegun
+        if not self.busy and self.lanes is not None:
+            self.lanes.rests()
+
+    def resume(self) -> None:
+        if not self.busy and self.lanes is not None:
+            self.lanes.goes_on()
+        self.busy += 1
+        self.unbegun = False
 
     def cancel(self, reason: Reason, error: Exception | None = None) -> None:
         assert self.task is not None
@@ -52,17 +146,43 @@ class _Lane:
         self.reason, self.error = reason, error
 
 
+def call_here() -> tuple[Port, int, float] | None:
+    """Return the run, the index and the begin of the call whose task this is; None if it is no lane's."""
+    task = task_here()
+    if not isinstance(task, _LaneTask) or task.lane.port is None or task.lane.input is None:
+        return None
+    return task.lane.port, task.lane.input[0], task.lane.started
+
+
+class Places(Protocol):
+    """Places that an input holds besides its lane's."""
+
+    def take(self) -> None:
+        """Take one, at once."""
+
+    def release(self) -> None:
+        """Give one back."""
+
+
 class LoopLanes:
     """Lanes for an async function; see `Lanes` for the contract."""
 
-    def __init__(self, port: Port, fn: Callable[[Any], Awaitable[Any]], concurrency: int) -> None:
+    by_worker: dict[str, dict[str, float]] = {}  # noqa: RUF012 - nobody else makes calls of theirs, so it stays empty
+
+    def __init__(self, port: Port, fn: Callable[[Any], Awaitable[Any]], concurrency: int, *, name: str) -> None:
         self._port = port
         self._fn = fn
+        self._name = name
         self._concurrency = concurrency
         self._lanes: set[_Lane] = set()
         self._parked: deque[_Lane] = deque()
         self._closing = False
         self._slice_end = 0.0
+        self._crowded = False  # whether there may be more lanes than the concurrency
+        self.resting: int = 0
+        """How many lanes have inputs that only wait, and hold no place of the concurrency."""
+        self.places: Places | None = None
+        """Those of a stage, shared by all its lanes in a run: each input that does not only wait holds one."""
         self._stubborn: set[asyncio.Task[None]] = set()
 
     @property
@@ -73,7 +193,7 @@ class LoopLanes:
     @property
     def idle(self) -> bool:
         """Whether a lane stands ready, or could be started."""
-        return bool(self._parked) or len(self._lanes) < self._concurrency
+        return bool(self._parked) or self._may_start
 
     def wake(self) -> None:
         """Wake or start two lanes."""
@@ -82,24 +202,64 @@ class LoopLanes:
                 waiter = self._parked.pop().waiter
                 if waiter is not None and not waiter.done():
                     waiter.set_result(None)
-            elif len(self._lanes) < self._concurrency:
+            elif self._may_start:
                 self._start_lane()
+
+    def resize(self, concurrency: int) -> None:
+        """Have another number of lanes at most."""
+        self._concurrency = concurrency
+        self._crowded = len(self._lanes) > concurrency
+
+    def rests(self) -> None:
+        """Take note that the input of a lane only waits from now on: another may begin."""
+        self.resting += 1
+        if self.places is not None:
+            self.places.release()
+        if not self._closing:
+            if not self._port.queue:
+                self._port.refill()
+            else:
+                self._port.turn()
+            if self._port.queue:
+                self.wake()
 
     def no_more(self) -> None:
         """Do nothing: an idle task costs nothing to keep and little to end."""
 
+    def more(self) -> None:
+        """Do nothing: they are there."""
+
     def sweep(self, now: float) -> float:
         """Cancel the calls that are past their time."""
         earliest = inf
-        for lane in self._lanes:
-            if lane.input is None or lane.reason:
+        for lane in tuple(self._lanes):
+            if lane.input is None or lane.reason not in ("", "timeout"):
                 continue
-            due = self._port.due(lane.input[0], lane.started)
-            if now >= due:
-                lane.cancel("timeout", self._port.overdue(lane.input[0], lane.started))
-            else:
+            due = lane.patience if lane.reason else self._port.due(lane.input[0], lane.started)
+            if now < due:
                 earliest = min(earliest, due)
+            elif lane.reason:
+                self.abandon(lane, lane.error)
+            else:
+                lane.cancel("timeout", self._port.overdue(lane.input[0], lane.started))
+                lane.patience = now + GRACE
+                earliest = min(earliest, lane.patience)
         return earliest
+
+    def abandon(self, lane: _Lane, error: Exception | None) -> None:
+        """Settle the input of a call that goes on although it was cancelled; another lane takes its lane's place."""
+        given, task = lane.input, lane.task
+        assert given is not None
+        assert task is not None
+        index, item = given
+        now = self._port.clock()
+        lane.abandoned = lane.odd = True
+        self._lanes.discard(lane)
+        self._leave(index, task)
+        self._port.timings.add(now - lane.started, index)
+        self._port.emit((index, item, None, error, lane.started, now - lane.started, lane.attempts))
+        if self._port.queue:
+            self.wake()
 
     def expire(self, error: Exception) -> None:
         """Cancel every call in flight; each becomes an outcome with `error`."""
@@ -113,9 +273,23 @@ class LoopLanes:
             if lane.input is not None and lane.input[0] > after and lane.reason != "drop":
                 lane.cancel("drop")
 
+    def drop_unbegun(self, start: float) -> None:
+        """Give up inputs from an index on that wait for their first call; none of them becomes an outcome."""
+        for lane in self._lanes:
+            if lane.unbegun and lane.index >= start and not lane.reason:
+                lane.cancel("drop")
+
+    def call_back(self) -> None:
+        """Do nothing: what is taken from the queue begins at once."""
+
+    def in_calls(self) -> list[tuple[int, float]]:
+        """Return index and start of calls in flight; from any thread."""
+        lanes = tuple(self._lanes)
+        return [(given[0], lane.started) for lane in lanes if (given := lane.input) is not None]
+
     def left_behind(self) -> tuple[str, ...]:
         """Name the calls that did not end when they were cancelled."""
-        return (f"{self.abandoned} x {name_of(self._fn)}(), which ignored being cancelled",) * bool(self.abandoned)
+        return (f"{self.abandoned} x {self._name}(), which ignored being cancelled",) * bool(self.abandoned)
 
     def close(self) -> None:
         """Cancel what runs and let idle lanes end."""
@@ -130,43 +304,84 @@ class LoopLanes:
         """Wait until the lanes have ended, but not long."""
         tasks = {lane.task: lane for lane in self._lanes if lane.task is not None}
         if tasks:
-            _, self._stubborn = await asyncio.wait(tasks, timeout=GRACE)
-            for task in self._stubborn:
-                task.add_done_callback(self._stubborn.discard)
+            _, stubborn = await asyncio.wait(tasks, timeout=GRACE)
+            for task in stubborn:
                 if (pair := tasks[task].input) is not None:
-                    self._port.left(pair[0])
-                    task.add_done_callback(self._came_home(pair[0]))
+                    self._leave(pair[0], task)
 
-    def _came_home(self, index: int) -> Callable[[object], None]:
-        return lambda _: self._port.came_home(index)
+    def let_go(self) -> None:
+        """Do nothing: the run refers to this, and lanes that have ended do no more."""
+
+    def _leave(self, index: int, task: asyncio.Task[None]) -> None:
+        """Count a call that goes on; its permit comes back when it ends."""
+        self._stubborn.add(task)
+        self._port.disowns(task)
+        task.add_done_callback(self._stubborn.discard)
+        self._port.abandon(index)
+        task.add_done_callback(self._returned_late(index))
+
+    def _returned_late(self, index: int) -> Callable[[object], None]:
+        return lambda _: self._port.returned_late(index)
+
+    def goes_on(self) -> None:
+        """Take note that it does not any more."""
+        self.resting -= 1
+        self._port.turn()
+        if self.places is not None:
+            self.places.take()
+
+    @property
+    def _may_start(self) -> bool:
+        return len(self._lanes) < self._concurrency + self.resting
 
     def _start_lane(self) -> None:
-        lane = _Lane(self._port)
+        lane = _Lane(self, self._port)
         self._lanes.add(lane)
+        self._crowded = len(self._lanes) > self._concurrency
         context = self._port.context.copy()
         context.run(listening.set, lane)
-        lane.task = self._port.create_task(self._serve(lane, context), context)
+        context.run(seat.set, lane)
+        context.run(stepping.set, None)
+        if self._port.names_calls:
+            context.run(maker.set, lane)
+        lane.task = task = _LaneTask(self._serve(lane, context), loop=self._port.loop, context=context)
+        task.lane = lane
+        self._port.owns(task)
 
     async def _serve(self, lane: _Lane, context: Context) -> None:
-        port, fn = self._port, self._fn
-        take, clock, emit = port.queue.popleft, port.clock, port.emit
-        untouched = context.copy()
+        # sixteen names at most that each call needs: the interpreter loads the first sixteen two at a time
+        fn, take, clock, emit = self._fn, self._port.queue.popleft, self._port.clock, self._port.emit
+        untouched, names = context.copy(), lane.names
+        name = None  # of the call, where somebody may ask for it
+        root, count = None, -1  # what holds the context's variables, and its references; see `Names`
         ended, woken = 0.0, True
+        look_at = 0.0  # when to look at the time that a call took: see `timings.LONG`
         try:
             while not self._closing:
+                if self._crowded and self._hand_over(lane):
+                    return
                 try:
                     lane.input = given = take()
                 except IndexError:
+                    given = None  # and no waiting in here, where whatever comes would be told of this first
+                if given is None:
                     await self._work(lane)
                     woken = True
                     continue
                 if woken:
                     woken = False
-                    if port.queue:
+                    if self._port.queue:
                         self.wake()
                     ended = clock()
                 lane.started = started = ended  # a lane that goes straight on saves a look at the clock
                 value = error = None
+                if names is not None and getrefcount(root) != count:
+                    untouched = names.renew(context)
+                    root = names.root
+                    count = getrefcount(root) if root is not None else -1
+                    name = names.name if wanted.is_asked else None
+                if name is not None:
+                    name.begin(given[0], started)
                 try:
                     value = await fn(given[1])
                 except BaseException as caught:
@@ -174,9 +389,22 @@ class LoopLanes:
                 lane.input = None
                 ended = clock()
                 if lane.reason and self._settle(lane):
-                    port.dropped(given[0])
-                else:
+                    lane.attempts, lane.took, lane.odd = 1, None, lane.abandoned
+                    self._port.dropped(given[0])
+                elif not lane.odd:
                     emit((given[0], given[1], value, error, started, ended - started, 1))
+                elif lane.abandoned:
+                    return  # its input is settled, and another lane has its place
+                else:
+                    emit(lane.record(given, value, error, ended))
+                if ended >= look_at:
+                    if look_at < 0.0 or ended - started >= LONG:
+                        self._port.timings.fresh.append((ended - started, given[0]))
+                        look_at = ended + LONG  # what takes longer ends past that
+                    else:  # the next one: longer calls are more likely than others to be under way at a time
+                        look_at = -1.0
+                    if ended >= self._slice_end:
+                        ended = await self._rest(ended, started)
                 del given, value, error  # an idle lane must not keep a result alive
                 try:
                     clean = copy_context() == untouched  # 0.1 µs; what a call did to the context ends with it
@@ -185,20 +413,37 @@ class LoopLanes:
                 if not clean:
                     self._replace(lane)
                     return
-                if ended >= self._slice_end:
-                    self._slice_end = ended + SLICE
-                    await asyncio.sleep(0)
-                    ended = clock()
-                    self._slice_end = ended + SLICE
         except asyncio.CancelledError:
             if not self._closing:
-                port.fatal(RunCancelled("the loop that drove this run was shut down"))
+                self._port.fatal(RunCancelled("the loop that drove this run was shut down"))
             raise
         except Exception as error:  # no call's, those are judged: a fault of the run itself, which must not hang for it
-            port.fatal(error)
+            self._port.fatal(error)
         finally:
             self._lanes.discard(lane)
-            lane.port = None
+            lane.let_go()
+
+    async def _rest(self, ended: float, started: float) -> float:
+        """Let others have their turn, after calls that have held the loop for a while; return the time."""
+        if ended >= self._port.ends_at:
+            self._port.past_deadline(ended - started)
+        self._slice_end = ended + SLICE
+        self._port.timings.settle()
+        await asyncio.sleep(0)
+        ended = self._port.clock()
+        self._slice_end = ended + SLICE
+        return ended
+
+    def _hand_over(self, lane: _Lane) -> bool:
+        """Whether a lane is one too many, because inputs that waited go on; others do then what it would have done."""
+        self._crowded = len(self._lanes) > self._concurrency
+        if len(self._lanes) <= self._concurrency + self.resting:
+            return False
+        self._lanes.discard(lane)
+        self._port.refill()
+        if self._port.queue:
+            self.wake()
+        return True
 
     async def _work(self, lane: _Lane) -> None:
         """Return when the queue may have something, or the run has ended."""
@@ -223,13 +468,27 @@ class LoopLanes:
             if lane.reason == "drop":
                 return None
             assert lane.task is not None
+            if lane.task.by_itself and not self._closing:
+                return self._cancelled_itself(lane.task, caught)
             if self._closing or lane.task.cancelling():
                 lane.input = None
-                raise caught
-            error: BaseException = RuntimeError(f"{name_of(self._fn)}() raised CancelledError of its own accord")
-            error.__cause__ = caught
+                try:
+                    raise caught
+                finally:
+                    del caught  # whose frames are this one now
+            error: BaseException = RuntimeError(f"{self._name}() raised CancelledError of its own accord")
+            error.__cause__ = trimmed(caught)
             return error
-        return _trimmed(caught)
+        return failure_of(caught, self._name)
+
+    def _cancelled_itself(self, task: _LaneTask, caught: BaseException) -> BaseException:
+        """Return the failure of a call that cancelled the task it runs in, and take that back: the lane goes on."""
+        task.by_itself = False
+        while task.cancelling():
+            task.uncancel()
+        error = RuntimeError(f"{self._name}() cancelled its own task")
+        error.__cause__ = trimmed(caught)
+        return error
 
     def _settle(self, lane: _Lane) -> bool:
         """Take back our own cancellation; return whether the outcome is unwanted."""
@@ -239,9 +498,3 @@ class LoopLanes:
         while lane.task.cancelling():
             lane.task.uncancel()
         return unwanted
-
-
-def _trimmed(error: BaseException) -> BaseException:
-    """Drop this file's frame: it says nothing to the user and would keep the whole run alive."""
-    trace = error.__traceback__
-    return error.with_traceback(trace.tb_next if trace is not None else None)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ..core.call import Call
 from ..core.headers import Left
 from ..core.outcome import Record
+from ..core.timings import Timings
 
 
 class Port(Protocol):
@@ -18,23 +20,52 @@ class Port(Protocol):
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
     context: contextvars.Context
+    names_calls: bool
+    """Whether what calls leave running must be able to tell which call that was; see `calling`."""
+    ends_at: float
+    """When the run's deadline is, by its clock: no call begins then or later."""
+    is_told_apart: bool
+    """Whether there may be several attempts of an input, or a journal that knows inputs by what they are."""
+    timings: Timings
+    """Told by lanes how long calls took: of 25 µs and more each, of shorter ones some."""
     queue: deque[tuple[int, Any]]
     """Inputs that may start, as (index, input); lanes take from the left, on any thread."""
 
-    def emit(self, record: Record) -> None:
+    started: float
+    """When the run began, by its clock."""
+
+    def run_id(self) -> bytes:
+        """Return what tells the run from others."""
+        ...
+
+    def told_apart(self, index: int) -> tuple[int, tuple[Any, ...]]:
+        """Return which attempt of an input its next call is, and what the input is known by; from any thread."""
+        ...
+
+    def call_of(self, index: int) -> Call | None:
+        """Return the call of an input that is in flight, as the code inside it sees it; None: nobody can ask there."""
+        ...
+
+    def emit(self, record: Record, /) -> None:
         """Take what became of one input."""
 
-    def told(self, item: Any, left: Left) -> None:
+    def together(self, begins: bool) -> None:
+        """Take note that several records come now, and then that these were all: time to wake who waits for them."""
+
+    def allow(self, item: Any, left: Left) -> None:
         """Take note of what an answer says in the middle of the call of this input; on any thread."""
 
     def dropped(self, index: int) -> None:
         """Take note that a started input will have no outcome, because nobody wants one any more."""
 
-    def left(self, index: int) -> None:
+    def abandon(self, index: int) -> None:
         """Take note that a call is left behind; called before its outcome is emitted or dropped."""
 
-    def came_home(self, index: int) -> None:
+    def returned_late(self, index: int) -> None:
         """Take note, on any thread, that a call that was left behind has returned."""
+
+    def unmade(self, pairs: Sequence[tuple[int, Any]]) -> None:
+        """Take back inputs that were taken from the queue and not called: no attempt, and before the others."""
 
     def due(self, index: int, started: float) -> float:
         """Return when a call that began at `started` is past its time (inf: never)."""
@@ -47,23 +78,41 @@ class Port(Protocol):
     def refill(self) -> None:
         """Put inputs into the queue, if the window has room and the source has any."""
 
+    def turn(self) -> None:
+        """Take note that fewer or more lanes hold a place of the concurrency than before."""
+
     def fatal(self, error: BaseException) -> None:
         """End the run now with an error that is not one input's: KeyboardInterrupt, SystemExit, a lost loop."""
 
     def give_up(self, error: Exception) -> None:
         """Start nothing new, let what is in flight finish, then raise `error`."""
 
-    def create_task(self, coroutine: Coroutine[Any, Any, None], context: contextvars.Context) -> asyncio.Task[None]:
-        """Start a task that the driver owns."""
-        ...
+    def past_deadline(self, took: float) -> None:
+        """Act on the deadline, which is over, at once: a call that `took` so long may have kept its timer from it."""
+
+    def owns(self, task: asyncio.Task[None]) -> None:
+        """Take note of a task that ends with the run."""
+
+    def disowns(self, task: asyncio.Task[None]) -> None:
+        """Take note that it does not: it was left behind."""
 
 
 class Lanes(Protocol):
     """A set of lanes of one kind; every method is called on the loop unless it says otherwise."""
 
     @property
+    def by_worker(self) -> dict[str, dict[str, float]]:
+        """What each worker process or node has made, by its name; nothing where there is but this process."""
+        ...
+
+    @property
     def abandoned(self) -> int:
         """How many calls were given up and still run."""
+        ...
+
+    @property
+    def resting(self) -> int:
+        """How many calls are of inputs that only wait, and hold no place of the concurrency."""
         ...
 
     @property
@@ -74,8 +123,14 @@ class Lanes(Protocol):
     def wake(self) -> None:
         """Start on the queue, which has something now: each lane that wakes up wakes the next."""
 
+    def resize(self, concurrency: int) -> None:
+        """Have another number of lanes at most; those that are one too many end when their call is over."""
+
     def no_more(self) -> None:
         """Take note that the queue will not be filled again; idle lanes may end."""
+
+    def more(self) -> None:
+        """Take note that it will be, after all."""
 
     def sweep(self, now: float) -> float:
         """End the calls that are past their timeout; return when the next one may be (inf: none in flight)."""
@@ -87,6 +142,12 @@ class Lanes(Protocol):
     def drop(self, after: int) -> None:
         """End every call in flight whose input stands after index `after`, without an outcome."""
 
+    def drop_unbegun(self, start: float) -> None:
+        """Give up inputs from an index on that have a lane and wait for their first call, without outcomes."""
+
+    def call_back(self) -> None:
+        """Hand back what was taken from the queue and has not begun: see `Port.unmade`."""
+
     def left_behind(self) -> tuple[str, ...]:
         """Name the calls that were abandoned and still run."""
         ...
@@ -96,3 +157,6 @@ class Lanes(Protocol):
 
     async def gone(self) -> None:
         """Return when the lanes have ended, or when waiting longer would be rude."""
+
+    def let_go(self) -> None:
+        """Refer to the run no more: it has ended, and nothing is left behind."""

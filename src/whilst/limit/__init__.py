@@ -1,24 +1,51 @@
 """Limits: how much may happen at once, and how fast, over everything that shares one."""
 
-from .claim import Claim
+from .acquirer import Acquirer
 from .feedback import FAILED, OK, Report, report_of
-from .hold import Hold
-from .limit import Limit
-from .line import unrest
-from .places import keys_of
+from .holders import (
+    Holder,
+    Inside,
+    Link,
+    ask_around,
+    callers_context,
+    held,
+    holding,
+    inside_of,
+    inside_of_run,
+)
+from .limit import Limit, state_of
+from .limitset import keys_of
+from .permit import Permit, check_cost, in_order
+from .queue import unrest
+from .state import LimitState, unwatch, watch
 from .statistics import LimitStatistics
-from .turn import holding
+from .stops import paused_by
 
 __all__ = [
     "FAILED",
     "OK",
-    "Claim",
-    "Hold",
+    "Acquirer",
+    "Holder",
+    "Inside",
     "Limit",
+    "LimitState",
     "LimitStatistics",
+    "Link",
+    "Permit",
     "Report",
+    "ask_around",
+    "callers_context",
+    "check_cost",
+    "held",
     "holding",
+    "in_order",
+    "inside_of",
+    "inside_of_run",
     "keys_of",
+    "paused_by",
     "report_of",
+    "state_of",
     "unrest",
+    "unwatch",
+    "watch",
 ]

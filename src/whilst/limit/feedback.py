@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from math import inf, isfinite
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.headers import Left
 from ..core.throttle import Throttle, Verdict
+from ..core.waits import waits
 from ..lanes.chance import draw
+
+if TYPE_CHECKING:
+    from ..core.pushback import Limits
 
 LONGEST_PAUSE = 86_400.0  # seconds; whoever asks for more than a day has sent something else than seconds
 JITTER = 0.1  # seconds, at most, after a pause: what was stopped at once on many machines shall not start at once
@@ -22,12 +26,14 @@ class Report(NamedTuple):
         retry_after: seconds for which the key pauses.
         rate: calls a second that the other side asked for, for the next `window` seconds.
         window: see `rate`.
+        limits: whether a refusal says that there were too many calls, and not that the other side is ill.
     """
 
     verdict: Verdict
     retry_after: float | None = None
     rate: float | None = None
     window: float | None = None
+    limits: Limits = ""
 
 
 OK = Report("ok")
@@ -43,13 +49,15 @@ def report_of(error: BaseException | None) -> Report | None:
     from ..core.pushback import pushback_of  # loaded when used
 
     said = pushback_of(error, time.time())
-    return FAILED if said is None else Report("rejected", said.retry_after, said.rate, said.window)
+    return FAILED if said is None else Report("rejected", said.retry_after, said.rate, said.window, said.limits)
 
 
 def told_to(throttle: Throttle, started: float, now: float, report: Report, *, meant: bool) -> None:
     """Tell one key of a limit how a call went; unless it is `meant`, nothing that was asked for."""
-    verdict, _, rate, window = report
+    verdict, _, rate, window, limits = report
     asked = _sane(report.retry_after) if meant else None
+    if meant and limits and asked is None and report.retry_after != 0 and rate is None:  # 0: there is nothing to find
+        throttle.find_out(started, now, sure=limits == "surely")
     throttle.learn(started, now, verdict, asked)
     if asked is not None:
         _pause(throttle, asked, now)
@@ -59,8 +67,10 @@ def told_to(throttle: Throttle, started: float, now: float, report: Report, *, m
 
 def allowed(throttle: Throttle, left: Left, now: float) -> None:
     """Tell one key of a limit how many calls are left."""
-    throttle.allow(left.calls, left.seconds, now)
-    if left.calls < 1 and (seconds := _sane(left.seconds)):
+    if waits.off:
+        return
+    throttle.allow(left.calls, left.seconds, now, left.refill)
+    if left.calls < 1 and not left.refill and (seconds := _sane(left.seconds)):
         _pause(throttle, seconds, now)
 
 

@@ -1,53 +1,93 @@
-"""Which keys does a limit remember, each with a line of its own, and when does it forget one?"""
+"""Which keys does a limit remember, each with a queue of its own, and when does it forget one?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 from ..core.throttle import Throttle
-from .line import Clock, Line, lock
+from .lock import lock
+from .queue import Clock, WaitQueue
 
-REMEMBERED = 1024  # keys; up to so many none is forgotten, so that what a controller learned is kept while it matters
+REMEMBERED = 10_240  # keys; up to so many none is forgotten, so that what a controller learned is kept while it matters
+KEPT = REMEMBERED // 2  # that stay when there are more, so that each new one pays for a look at two
 NOBODY: Hashable = None  # the key of a limit without `by`; alone, it is never forgotten
+
+T = TypeVar("T")
+
+
+def surplus(idle: Sequence[T], count: int, keep: int) -> Sequence[T]:
+    """Choose of the idle ones which to forget, so that of `count` in all some `keep` are left.
+
+    They are taken evenly from all: of keys that come in turn, and are a few too many, the oldest is the next to come,
+    and each would be made anew each time.
+    """
+    return idle[:: max(1, len(idle) // (count - keep))] if count > keep else ()
 
 
 class Keys:
-    """The lines of a limit, one for each value of `by` that is in use.
+    """The queues of a limit, one for each value of `by` that is in use.
 
     Args:
-        throttle: makes the state of a new key.
+        throttle: makes the state of a new key. What functions of the user's raise there comes out of `queue`.
     """
 
-    __slots__ = ("_forget_at", "_lines", "_throttle", "forgotten_rejected", "forgotten_started")
+    __slots__ = ("_forget_at", "_queues", "_throttle", "forgotten_rejected", "forgotten_started", "version")
 
-    def __init__(self, throttle: Callable[[], Throttle]) -> None:
+    def __init__(self, throttle: Callable[[Hashable], Throttle]) -> None:
         self.forgotten_started: int = 0
         self.forgotten_rejected: int = 0
+        self.version: int = 0
+        """Counts the changes of what makes the state of a key."""
         self._throttle = throttle
-        self._lines: dict[Hashable, Line] = {}
+        self._queues: dict[Hashable, WaitQueue] = {}
         self._forget_at = REMEMBERED
 
     @property
-    def lines(self) -> tuple[Line, ...]:
+    def queues(self) -> tuple[WaitQueue, ...]:
         """Those of all keys that are remembered; for those who have the lock."""
-        return tuple(self._lines.values())
+        return tuple(self._queues.values())
 
-    def line(self, key: Hashable, clock: Clock) -> Line:
-        """Return the line of a key, a new one if it is not known."""
+    def queue(self, key: Hashable, clock: Clock) -> WaitQueue:
+        """Return the queue of a key, a new one if it is not known."""
+        if (queue := self._queues.get(key)) is not None:
+            return queue
+        version, throttle = self.version, self._throttle(key)  # it may ask the user's functions: without the lock
         with lock:
-            line = self._lines.get(key)
-            if line is None:
-                if len(self._lines) >= self._forget_at:
-                    self.forget()
-                line = self._lines[key] = Line(self._throttle(), clock)
-            return line
+            queue = self._queues.get(key)
+            if queue is None:
+                if version != self.version:
+                    throttle = self._throttle(key)
+                if len(self._queues) >= self._forget_at:
+                    self.forget(KEPT)
+                queue = self._queues[key] = WaitQueue(throttle, clock)
+            return queue
 
-    def forget(self) -> None:
-        """Forget idle keys; so rarely that each new key pays for a look at two."""
-        for key, line in tuple(self._lines.items()):
-            if not line.parties and line.kept_for is None and line.throttle.idle(line.clock()):
-                line.gone = True
-                del self._lines[key]
-                self.forgotten_started += line.throttle.started
-                self.forgotten_rejected += line.throttle.rejected
-        self._forget_at = max(REMEMBERED, 2 * len(self._lines))
+    def by_key(self) -> dict[Hashable, WaitQueue]:
+        """Return those of all keys that are remembered; for those who have the lock."""
+        return dict(self._queues)
+
+    def known(self, key: Hashable) -> WaitQueue | None:
+        """Return the queue of a key, if there is one."""
+        return self._queues.get(key)
+
+    def empty(self) -> None:
+        """Forget everything, in a forked child: what is held, and who waits, is the parent's."""
+        for queue in self._queues.values():
+            queue.empty()
+        self._queues.clear()
+        self.forgotten_started = self.forgotten_rejected = 0
+
+    def forget(self, keep: int = 0) -> None:
+        """Forget idle keys, down to some `keep`; where many are busy, the next look comes the later."""
+        idle = [
+            key
+            for key, queue in self._queues.items()
+            if not queue.parties and queue.kept_for is None and queue.throttle.idle(queue.clock())
+        ]
+        for key in surplus(idle, len(self._queues), keep):
+            queue = self._queues.pop(key)
+            queue.gone = True
+            self.forgotten_started += queue.throttle.started
+            self.forgotten_rejected += queue.throttle.rejected
+        self._forget_at = max(REMEMBERED, 2 * len(self._queues))

@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Coroutine, Hashable, Sequence
-from math import inf, isfinite
-from typing import Any, Final, Literal
+from collections.abc import Callable, Hashable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..core import check
+from ..core.judge import check_judge
 from ..core.outcome import short
-from ..core.rates import Rate, parse_rates
-from ..core.throttle import Controller, Throttle
-from .blocks import Blocks
-from .entry import Entry
-from .keys import NOBODY, Keys
-from .line import Clock, Line, lock
-from .statistics import LimitStatistics, in_words
-
-ADAPTIVE: Final = "adaptive"
-
-_numbers = itertools.count()
+from .alone import Alone
+from .context import LimitContext
+from .lock import empty_in_child, lock
+from .permit import ItemHolder, Permit, take_now
+from .state import LimitState
+from .statistics import LimitStatistics
+from .stops import EVERY, Every
+from .terms import ADAPTIVE, Concurrency, Rates, Terms, concurrency_of, rates_of
 
 
-class Limit:
-    """At most so many calls at once, and so many in a time, over everything that shares this object; first come first.
+class Same(Enum):
+    """Stands for what is not to change."""
 
-    Give it to steps and runs, or use it by hand: `with limit:` on plain threads, `async with limit:` on any loop,
-    `with limit.of(item):` where it has `by` or `weight`. Only calls hold a permit, never a node of a flow, so nesting
-    can neither multiply a limit nor deadlock on it. A call that was left behind keeps its permit until it returns. A
+    AS_IT_IS = "as it is"
+
+
+SAME: Final = Same.AS_IT_IS
+
+
+class Limit(Alone):
+    """A limit on calls at once and calls in a time, for everything that shares this object; first come, first served.
+
+    Give it to steps and runs, or use it in your own code: `with limit:` on plain threads, `async with limit:` on any
+    event loop, `with limit.of(item):` if it has `by` or `weight`. Only calls hold permits, not nodes of a flow, so
+    nesting cannot multiply a limit or deadlock on it. A call that was left behind keeps its permit until it returns. A
     wait that is cancelled or interrupted takes nothing.
 
     Args:
-        concurrency: calls in flight at once, at least 1; `"adaptive"` finds how many the other side bears, by its
-            throughput and its refusals.
-        rate: calls that start in a time: `"100/s"`, `"30/min"`, `"1000/10s"`, or several: `["100/s", "5000/h"]`. The
-            shortest period paces them evenly; a longer one is a quota, at most so many in any window of that length,
-            spent as fast as the pace allows.
-        burst: how many may start at once at the first rate, after a pause. What the rate gives in 5 ms may anyway, as
-            no timer is finer: in any window of w seconds start at most w x rate + max(burst, 5 ms x rate + 1).
-        by: asked of each input for its key (a host, a tenant); each key has permits, rates and pauses of its own, and
-            is forgotten when it is idle.
-        weight: asked of each input for what it costs of the rates (tokens, bytes), where a call costs 1 without it. A
-            heavy call starts as soon as a light one could, and the next waits the longer.
+        concurrency: calls in flight at once, at least 1. `"adaptive"` finds how many the other side can take, from its
+            throughput and its refusals. With `by`, it may be a function of the key that returns a number (None: no
+            limit).
+        rate: calls that may start in a time: `"100/s"`, `"30/min"`, `"1000/10s"`, or several: `["100/s", "5000/h"]`.
+            The shortest period is the pace: calls start evenly. A longer period is a quota: at most so many in any
+            window of that length, as fast as the pace allows. With `by`, it may be a function of the key that returns
+            one of these, or None.
+        burst: how many calls may start together after a pause, at the shortest rate. Timers are exact to 5 ms, so in
+            any window of w seconds at most w x rate + max(burst, 5 ms x rate + 1) calls start.
+        by: a function that returns the key of an input (a host, a customer). Each key has its own permits, rates and
+            pauses, and is forgotten when it is idle.
+        weight: a function that returns how much of the rates an input takes (tokens, bytes); without it a call takes 1.
+            A heavy call starts as soon as a light one could; the call after it waits longer.
 
     >>> import whilst
     >>> database = whilst.Limit(concurrency=5)
@@ -56,13 +64,17 @@ class Limit:
     <Limit 1 in flight, 32 per key, 1 key, 100/s, 5000/h>
     """
 
-    _blocks: Blocks | None = None  # made when the first one is entered
+    __slots__ = ("__weakref__", "_context", "_state")
 
+    _context: LimitContext | None  # made when the first block is entered
+    _state: LimitState
+
+    @check.answered
     def __init__(
         self,
         *,
-        concurrency: int | Literal["adaptive"] | None = None,
-        rate: str | Sequence[str] | None = None,
+        concurrency: Concurrency = None,
+        rate: Rates = None,
         burst: int = 1,
         by: Callable[[Any], Hashable] | None = None,
         weight: Callable[[Any], float] | None = None,
@@ -72,35 +84,30 @@ class Limit:
                 "Limit() limits nothing: it needs concurrency=, rate= or both\n"
                 '  try: whilst.Limit(concurrency=32, rate="100/s")'
             )
-        self._setup(
-            concurrency=_concurrency(concurrency),
-            rates=parse_rates(rate) if rate is not None else (),
-            burst=check.whole("burst", burst, least=1),
-            by=by,
-            weight=weight,
-        )
-        if rate is None and self._burst != 1:
-            raise TypeError(f'burst={burst} needs a rate that it is a burst of\n  try: rate="100/s", burst={burst}')
+        terms = Terms(concurrency_of(concurrency, keyed=by is not None), rates_of(rate, keyed=by is not None))
+        burst = check.whole("burst", burst, least=1)
+        if rate is None and burst != 1:
+            raise TypeError(f'burst={burst} needs a rate\n  try: rate="100/s", burst={burst}')
         if rate is None and weight is not None:
             raise TypeError('weight= needs a rate to count against; permits count calls\n  try: rate="90000/min"')
         for name, function in (("by", by), ("weight", weight)):
-            if function is not None and not callable(function):
-                raise TypeError(f"{name} {check.not_callable(function)}\n  try: {name}=lambda item: …")
+            if function is not None:
+                check_judge(name, function, of="item")
+        self._context = None
+        self._state = LimitState(terms, burst=burst, by=by, weigh=weight)
 
-    @classmethod
-    def _unlimited(cls) -> Limit:
-        """Return one that holds nobody up until it is paused."""
-        limit = cls.__new__(cls)
-        limit._setup(concurrency=None, rates=(), burst=1, by=None, weight=None)
-        return limit
+    # -- permits ------------------------------------------------------------------------------------------------
 
-    def of(self, item: Any) -> Entry:
-        """Return a permit for `item`, to be used by one `with` or `async with` at a time.
+    def of(self, item: Any, *, weight: float | None = None, timeout: float | None = None) -> Permit:
+        """Return a permit for `item`, for one `with` or `async with` at a time.
 
         Args:
-            item: what `by` and `weight` are asked of, when the block is entered; what they raise comes out there.
+            item: the argument for `by` and `weight`, which are called when the block is entered.
+            weight: how much of the rates this call takes; None: the `weight` of the limit decides.
+            timeout: seconds to wait for the permit; after that, entering raises TimeoutError, and nothing is taken.
 
-        An exception that leaves the block and says "slower" (429, Retry-After) pauses the key.
+        If an exception that says "slower" (429, Retry-After) leaves the block, it pauses the key. In the block,
+        `permit.spent(n)` reports what the call really cost.
 
         >>> import whilst
         >>> model = whilst.Limit(rate="90000/min", weight=len)
@@ -108,158 +115,210 @@ class Limit:
         ...     print("asked")
         asked
         """
-        return Entry(self, item)
+        wait = check.seconds("timeout", timeout)
+        return Permit(ItemHolder(self._state, item, weight=_weight(weight, self._state), timeout=wait))
+
+    def try_acquire(self, item: Any = None, *, weight: float | None = None) -> Permit | None:
+        """Take a permit if one is free and nobody waits for it; else return None. It never waits.
+
+        So it works in plain and in async code. Give the permit back with `release()`, or use it in a `with` or `async
+        with` block. You may call it while you already hold a permit of this limit.
+
+        Args:
+            item: what `by` and `weight` are asked of.
+            weight: how much of the rates this call takes; None: the `weight` of the limit decides.
+
+        >>> import whilst
+        >>> database = whilst.Limit(concurrency=1)
+        >>> permit = database.try_acquire()
+        >>> database.try_acquire() is None
+        True
+        >>> permit.release()
+        """
+        state = self._state
+        if item is None and (state.keyed or (state.weighted and weight is None)):
+            asks = "by" if state.keyed else "weight"
+            raise TypeError(f"this limit has {asks}=, so it needs the item\n  try: limit.try_acquire(item)")
+        return take_now(state, item, _weight(weight, state))
+
+    # -- what moves ---------------------------------------------------------------------------------------------
+
+    def set(self, *, concurrency: Concurrency | Same = SAME, rate: Rates | Same = SAME) -> None:
+        """Change the concurrency or the rate, from now on, for everything that uses this limit. From any thread.
+
+        What you do not give stays as it is. If the new limit is higher, waiting calls start at once, and runs without
+        their own `concurrency=` get more lanes. If it is lower, nothing new starts until enough calls have returned.
+        Calls that have started still count for the rate; a quota of a new period begins empty.
+
+        Args:
+            concurrency: a number, or a function of the key.
+            rate: as in `Limit`; None removes it.
+
+        Raises:
+            ValueError: "adaptive" cannot be changed to a number, or back.
+            TypeError, ValueError: an argument is wrong; then nothing has changed.
+
+        >>> import whilst
+        >>> api = whilst.Limit(concurrency=2, rate="100/s")
+        >>> api.set(concurrency=6)
+        >>> api.set(rate=None)
+        >>> api
+        <Limit 0/6 in flight>
+        """
+        if concurrency is SAME and rate is SAME:
+            raise TypeError('set() changes nothing\n  try: limit.set(concurrency=6), limit.set(rate="80/s")')
+        state = self._state
+        other: dict[str, Any] = {}
+        if rate is not SAME:
+            other["rates"] = rates_of(rate, keyed=state.keyed)
+        if concurrency is not SAME:
+            other["concurrency"] = _other_concurrency(concurrency, state)
+        state.change(**other)
+
+    def pause(self, *, key: Hashable = EVERY) -> None:
+        """Start nothing under this limit until `resume`. From any thread.
+
+        Calls in flight go on. One `resume` ends any number of pauses. Meanwhile the time for the `deadline=` of runs
+        goes on, the time for `Retry(total=)` stops. Statistics and the progress of runs say since when it is paused.
+
+        Args:
+            key: pause only this key of `by`; if not given, the whole limit.
+
+        >>> import whilst
+        >>> api = whilst.Limit(concurrency=2)
+        >>> api.pause()
+        >>> api.try_acquire() is None
+        True
+        >>> api.resume()
+        """
+        self._flag(key, "pause")
+
+    def resume(self, *, key: Hashable = EVERY) -> None:
+        """End the `pause` of the same key, or of the whole limit. From any thread.
+
+        A pause that the other side asked for stays. So does the pause of a single key, unless you name that key.
+        """
+        self._flag(key, "resume")
 
     def statistics(self) -> LimitStatistics:
         """Return the counts of this moment. From any thread."""
-        if self._blocks is not None:
-            self._blocks.count_returned()
-        with lock:
-            lines = self._keys.lines
-            throttles = [line.throttle for line in lines]
-            paused = max((line.throttle.pause_until - line.clock() for line in lines), default=0.0)
-            if self._adaptive:
-                concurrency = max((each.concurrency or 0 for each in throttles), default=self._throttle().concurrency)
-            else:
-                concurrency = self._concurrency
-            return LimitStatistics(
-                concurrency=concurrency,
-                in_flight=sum(each.in_flight for each in throttles),
-                waiting=sum(len(line.parties) for line in lines),
-                rates=tuple(str(rate) for rate in self._rates),
-                adaptive=self._adaptive,
-                keys=len(lines),
-                paused_for=max(0.0, paused),
-                started=self._keys.forgotten_started + sum(each.started for each in throttles),
-                rejected=self._keys.forgotten_rejected + sum(each.rejected for each in throttles),
-            )
+        if self._context is not None:
+            self._context.count_returned()
+        return self._state.statistics()
 
     def __repr__(self) -> str:
-        return f"<Limit {in_words(self.statistics(), keyed=self.keyed)}>"
-
-    # -- by hand ------------------------------------------------------------------------------------------------
+        if self._context is not None:
+            self._context.count_returned()
+        return repr(self._state)
 
     def __enter__(self) -> Limit:
         """Wait for a permit, on a plain thread."""
-        (self._blocks or self._first_block()).enter()
+        (self._context or self._first_block()).enter()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        assert self._blocks is not None, "left without having been entered"
-        self._blocks.leave(error)
+        if self._context is not None:
+            self._context.leave(error)
+        else:
+            self._state.leaves_parents_block()
 
-    def __aenter__(self) -> Coroutine[Any, Any, Limit]:
+    async def __aenter__(self) -> Limit:
         """Wait for a permit, on a loop."""
-        return (self._blocks or self._first_block()).enter_async()
+        wait = (self._context or self._first_block()).enter_now()
+        if wait is not None:
+            await wait
+        return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        assert self._blocks is not None, "left without having been entered"
-        self._blocks.leave(error)
+        self.__exit__(kind, error, trace)
 
-    def _first_block(self) -> Blocks:
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse what would change nothing."""
+        if not name.startswith("_"):
+            _refuse(name, value)
+        object.__setattr__(self, name, value)
+
+    if not TYPE_CHECKING:  # for people without a type checker: the line that works
+
+        def __call__(self, *_: Any, **__: Any) -> None:
+            """Say how a function is limited."""
+            raise TypeError(
+                "a Limit does not wrap functions\n"
+                "  try: whilst.step(fn, limit=limit), whilst.map(fn, inputs, limit=limit), or `with limit:` inside it"
+            )
+
+        def __getattr__(self, name: str) -> None:
+            from ..core.habits import unknown_attribute
+
+            raise unknown_attribute("Limit", name)
+
+    def _empty(self) -> None:
+        """Begin anew, in a forked child."""
+        self._context = None
+
+    def _first_block(self) -> LimitContext:
         with lock:
-            if self._blocks is None:
-                self._blocks = Blocks(self)
-            return self._blocks
+            if self._context is None:
+                self._context = LimitContext(self._state)
+                empty_in_child(self)
+            return self._context
 
-    # -- for runs and flows -------------------------------------------------------------------------------------
-
-    @property
-    def keyed(self) -> bool:
-        """Whether each value of `by` has permits of its own."""
-        return self._by is not None
-
-    @property
-    def weighted(self) -> bool:
-        """Whether calls cost differently."""
-        return self._weigh is not None
-
-    @property
-    def rated(self) -> bool:
-        """Whether it has a rate."""
-        return bool(self._rates)
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether the concurrency is found, rather than given."""
-        return self._adaptive
-
-    @property
-    def most(self) -> int | None:
-        """How many calls may be in flight at once, for each key; None if that is not known."""
-        return self._concurrency
-
-    @property
-    def terms(self) -> str:
-        """What it holds to, for a plan: `32, 100/s`."""
-        first = [ADAPTIVE] if self._adaptive else [str(self._concurrency)] if self._concurrency is not None else []
-        return ", ".join([*first, *map(str, self._rates)])
-
-    # -- for claims ---------------------------------------------------------------------------------------------
-
-    def _setup(
-        self,
-        *,
-        concurrency: int | Literal["adaptive"] | None,
-        rates: tuple[Rate, ...],
-        burst: int,
-        by: Callable[[Any], Hashable] | None,
-        weight: Callable[[Any], float] | None,
-    ) -> None:
-        self._number = next(_numbers)
-        self._adaptive = concurrency == ADAPTIVE
-        self._concurrency = concurrency if isinstance(concurrency, int) else None
-        self._bounded = concurrency is not None  # whether one who holds a permit could wait for itself
-        self._rates = rates
-        self._burst = burst
-        self._by = by
-        self._weigh = weight
-        self._heaviest, self._tightest = min(((rate.amount, str(rate)) for rate in rates[1:]), default=(inf, ""))
-        self._keys = Keys(self._throttle)
-
-    def _key(self, item: Any) -> Hashable:
-        if self._by is None:
-            return NOBODY
-        key = self._by(item)
+    def _flag(self, key: Hashable | Every, word: str) -> None:
+        state = self._state
+        if key is not EVERY and not state.keyed:
+            raise TypeError(
+                f"this limit has no by=, so it has no key {short(key)} to {word}\n  try: limit.{word}(), for all of it"
+            )
         try:
             hash(key)
         except TypeError:
-            raise TypeError(
-                f"by must return something hashable, a host or an id; it returned {short(key)} for {short(item)}"
-            ) from None
-        return key
-
-    def _weight(self, item: Any) -> float:
-        if self._weigh is None:
-            return 1.0
-        weight = self._weigh(item)
-        if isinstance(weight, (bool, str)) or not hasattr(weight, "__float__"):
-            raise TypeError(f"weight must return a number, it returned {short(weight)} for {short(item)}")
-        weight = float(weight)
-        if not (isfinite(weight) and weight >= 0):
-            raise ValueError(f"weight must return a number from 0 on, it returned {weight} for {short(item)}")
-        if weight > self._heaviest:
-            raise ValueError(f"{short(item)} weighs {weight:g}, more than {self._tightest} can ever allow")
-        return weight
-
-    def _line(self, key: Hashable, clock: Clock) -> Line:
-        return self._keys.line(key, clock)
-
-    def _throttle(self) -> Throttle:
-        return Throttle(self._concurrency, self._rates, self._burst, _controller if self._adaptive else None)
+            raise TypeError(f"a key must be hashable, like the results of by=; got {short(key)}") from None
+        state.stop(key, on=word == "pause")
 
 
-def _concurrency(value: Any) -> int | Literal["adaptive"] | None:
-    if value is None:
+def state_of(limit: Limit) -> LimitState:
+    """Return what runs and steps need of a limit."""
+    return limit._state
+
+
+def _other_concurrency(given: Any, state: LimitState) -> Concurrency:
+    if given is None:
+        raise ValueError(
+            "concurrency=None: a limit keeps its concurrency; what you do not give stays as it is\n"
+            "  try: a number that is never reached, limit.set(concurrency=1_000_000)"
+        )
+    other = concurrency_of(given, keyed=state.keyed)
+    if (other == ADAPTIVE) != state.adaptive:
+        if state.adaptive:
+            raise ValueError(
+                f'this limit is concurrency="adaptive", it cannot become {short(given)}\n'
+                "  try: whilst.Limit(concurrency=…), another limit"
+            )
+        raise ValueError(
+            'the concurrency of this limit is a number, it cannot become "adaptive"\n'
+            '  try: whilst.Limit(concurrency="adaptive"), another limit'
+        )
+    return other
+
+
+def _weight(given: Any, state: LimitState) -> float | None:
+    """Check what a call is said to weigh."""
+    if given is None:
         return None
-    if not isinstance(value, str):
-        return check.whole("concurrency", value, least=1)
-    if value != ADAPTIVE:
-        raise TypeError(f'concurrency must be a whole number or "adaptive", got {value!r}\n  try: concurrency=32')
-    return ADAPTIVE
+    if isinstance(given, (bool, str)) or not hasattr(given, "__float__"):
+        raise TypeError(f"weight must be a number, got {short(given)}")
+    weight = float(given)
+    if not 0 <= weight < float("inf"):
+        raise ValueError(f"weight must be a number of at least 0, got {weight}")
+    if not state.rated:
+        raise TypeError('weight= needs a rate to count against; permits count calls\n  try: Limit(rate="90000/min")')
+    state.check_heaviest(weight, f"weight={weight:g}")
+    return weight
 
 
-def _controller() -> Controller:
-    from ..core.adaptive import Controller as Adaptive  # loaded when used
-
-    return Adaptive()
+def _refuse(name: str, value: Any) -> NoReturn:
+    if name in ("concurrency", "rate"):
+        raise AttributeError(
+            f"limit.{name} cannot be assigned: nothing would change\n  try: limit.set({name}={short(value)})"
+        )
+    raise AttributeError(f"a Limit has no attribute {name!r} to be assigned\n  try: limit.set(concurrency=…, rate=…)")

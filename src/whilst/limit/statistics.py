@@ -9,16 +9,18 @@ class LimitStatistics(NamedTuple):
     """The state of a `Limit` at one moment.
 
     Attributes:
-        concurrency: how many may be in flight, for each key if there are keys; None if that has no limit. An adaptive
-            one is what was found so far, the largest over all keys.
-        in_flight: how many are.
-        waiting: how many parties wait for their turn; a run that waits for many permits is one.
-        rates: as they were given, the shortest period first.
-        adaptive: whether the concurrency is found, rather than given.
-        keys: how many values of `by` are remembered; 1 without `by`, once it was used.
-        paused_for: seconds until the last key that pauses goes on; 0.0 if none does.
-        started: calls so far.
-        rejected: those of them that the other side refused.
+        concurrency: how many calls may be in flight, for each key if there are keys; None if there is no limit. If it
+            is adaptive, the number found so far; if it is a function of the key, its result. The largest over all keys.
+        in_flight: how many calls are in flight.
+        waiting: how many wait for a permit; a run that waits for many permits counts as one.
+        rates: the rates as they were given, the shortest period first.
+        adaptive: whether the concurrency is "adaptive".
+        keys: how many keys of `by` are remembered; without `by`, 1 after the first use.
+        paused_for: seconds until the last pause of a key is over; 0.0 if there is none.
+        started: calls that have started so far.
+        rejected: how many of them the other side refused.
+        found: what an adaptive limit has found, or why it is slow, in words; for one key, if there are several.
+        paused_by: what your program has paused, and since when: "paused by limit.pause() since 14:02".
     """
 
     concurrency: int | None
@@ -30,6 +32,8 @@ class LimitStatistics(NamedTuple):
     paused_for: float = 0.0
     started: int = 0
     rejected: int = 0
+    found: str = ""
+    paused_by: str = ""
 
 
 def in_words(now: LimitStatistics, *, keyed: bool) -> str:
@@ -42,5 +46,7 @@ def in_words(now: LimitStatistics, *, keyed: bool) -> str:
     parts += ["adaptive"] if now.adaptive else []
     parts += now.rates
     parts += [f"{now.waiting} waiting"] if now.waiting else []
+    parts += [now.found] if now.found else []
     parts += [f"paused for {now.paused_for:.3g} s"] if now.paused_for else []
+    parts += [now.paused_by] if now.paused_by else []
     return ", ".join(parts)

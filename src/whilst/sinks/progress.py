@@ -1,92 +1,248 @@
-"""A live line on stderr while a run goes on: how many, how fast, what failed, how long still.
+"""What shows while runs go on, in the library and in the command line: one display a process, on stderr alone.
 
-It only looks at the run's summary ten times a second, from a thread of its own, so it costs the run nothing.
-On a terminal (or in a notebook) rich draws the line; elsewhere a plain line is written each 30 s.
+It only looks at summaries a few times a second, from a thread of its own, so it costs the runs nothing; and it may
+break without harm to them. On a terminal there is a line for each run, in a notebook one output of the cell, elsewhere
+a plain line each 30 s.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
 
 from ..core.summary import Summary
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
+from ..lanes.clock import monotonic
+from .binding import Binding
+from .extent import Extent
+from .line import Pace, line, lines
+from .notebook import Notebook, is_notebook
+from .terminal import Terminal, is_terminal
+from .timeline import Timeline
 
 PATIENCE = 1.0  # seconds a run may last unannounced; most are over by then
-REDRAW = 0.1
+REDRAW = 0.2  # seconds; below that nobody sees a difference
+REDRAW_CELL = 1.0
 PLAIN_EVERY = 30.0
+PLAIN_WIDTH = 200  # columns of a plain line, which no terminal's width bounds
+MOST_LINES = 4  # runs that are shown at the same time; the others are counted
+
+
+def is_watched() -> bool:
+    """Whether somebody is likely to look: a notebook, or a terminal on which a line can be wiped."""
+    return is_notebook() or is_terminal(sys.stderr)
 
 
 class Progress:
-    """Shows `summary()` until `stop`; a display that breaks says so once and never harms the run."""
+    """A run that is shown until `stop`.
 
-    def __init__(self, summary: Callable[[], Summary], *, at_once: bool) -> None:
-        self._summary = summary
-        self._patience = 0.0 if at_once else PATIENCE
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="whilst-progress", daemon=True)
-        self._thread.start()
+    Args:
+        summary: returns the run's counts.
+        at_once: whether to show it before a second has passed.
+        leave: whether its last counts stay where it was shown.
+        plain: whether there are lines where nothing can be drawn.
+        extent: returns how much there will be, if the run itself does not know.
+    """
+
+    def __init__(
+        self,
+        summary: Callable[[], Summary],
+        *,
+        at_once: bool,
+        leave: bool = True,
+        plain: bool = True,
+        extent: Callable[[], Extent] = Extent,
+    ) -> None:
+        self.summary: Callable[[], Summary] = summary
+        self.extent: Callable[[], Extent] = extent
+        self.plain: bool = plain
+        self.begins: float = monotonic() + (0.0 if at_once else PATIENCE)
+        self.next_plain: float = monotonic() + PLAIN_EVERY
+        self.was_shown: bool = at_once
+        self._leave = leave
+        self._pace = Pace()
+        self._binding = Binding()
+        self._timeline = Timeline()
+        display.add(self)
 
     def stop(self) -> None:
-        """Draw the final state and end."""
-        self._done.set()
-        self._thread.join(1.0)
+        """Show it no longer; a stuck terminal is not waited for."""
+        display.remove(self, self.summary().line if self._leave else "")
 
-    def _watch(self) -> None:
-        if self._done.wait(self._patience) and self._patience:
+    def as_html(self) -> str:
+        """Return its last summary and a small timeline, for a notebook."""
+        from ..core.telling import as_html
+
+        now = self.summary()
+        self._timeline.seen(now)
+        return as_html(now, self._timeline.as_svg())
+
+    def text(self, width: int) -> str:
+        """Return its line."""
+        return line(*self._look(), width, self._binding.words)
+
+    def lines(self, width: int) -> list[str]:
+        """Return its line, and a second one where that has no room for all."""
+        return lines(*self._look(), width, self._binding.words)
+
+    def look(self) -> None:
+        """Take note of how it is."""
+        self._timeline.seen(self.summary())
+
+    def _look(self) -> tuple[Summary, Extent, float]:
+        now = self.summary()
+        self._pace.seen(now.elapsed, now.finished)
+        self._binding.seen(now)
+        self._timeline.seen(now)
+        return now, self.extent(), self._pace.rate
+
+
+class Display:
+    """The runs that are shown, and where."""
+
+    def __init__(self) -> None:
+        self._runs: list[Progress] = []
+        self._guard = threading.Lock()
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._place: Terminal | Notebook | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+        atexit.register(self._end)
+
+    def add(self, run: Progress) -> None:
+        """Show a run."""
+        with self._guard:
+            self._runs.append(run)
+            if self._thread is None:
+                self._changed = threading.Event()
+                thread = threading.Thread(
+                    target=self._watch, args=(self._changed,), name="whilst-progress", daemon=True
+                )
+                if _harmless(thread.start):  # there may be no more threads to be had
+                    self._thread = thread
+
+    def remove(self, run: Progress, last: str) -> None:
+        """Show it no longer, and leave its last words, if any, where it was shown."""
+        with self._guard:
+            if run not in self._runs:
+                return
+            self._runs.remove(run)
+            thread, is_last = self._thread, not self._runs
+            if is_last:
+                self._thread = None
+                self._changed.set()
+        if thread is not None and is_last:
+            thread.join(1.0)
+        _harmless(lambda: self._leave(run, last, is_last))
+
+    @contextmanager
+    def aside(self, data: bytes) -> Generator[None]:
+        """Wipe what is shown for bytes that go to the same terminal past the streams."""
+        place = self._place
+        with place.aside(data) if isinstance(place, Terminal) else nullcontext():
+            yield
+
+    # -- private ----------------------------------------------------------------------------------------------
+
+    def _watch(self, ended: threading.Event) -> None:
+        drawn = 0.0
+        while not ended.wait(REDRAW):
+            if is_notebook():  # a cell is drawn less often than its timeline has columns
+                _harmless(self._look)
+                if isinstance(self._place, Notebook) and monotonic() < drawn + REDRAW_CELL:
+                    continue
+                drawn = monotonic()
+            if not _harmless(self._show):
+                return  # a closed stderr, a broken terminal: the runs are well
+
+    def _look(self) -> None:
+        with self._guard:
+            runs = [*self._runs]
+        for run in runs:
+            run.look()
+
+    def _show(self) -> None:
+        now = monotonic()
+        with self._guard:
+            runs = [run for run in self._runs if now >= run.begins]
+        if not runs:
             return
-        try:
-            if _is_live():
-                self._draw()
-            else:
-                self._print_lines()
-        except Exception as error:  # a closed stderr, a broken terminal: the run itself is well
-            print(f"whilst: the progress display broke ({type(error).__name__}: {error})", file=sys.__stderr__)
+        place = self._take_place()
+        if isinstance(place, Terminal) and not place.is_ours():
+            return  # the line would stand in what somebody types
+        if place is None:
+            self._print([run for run in runs if run.plain and now >= run.next_plain])
+            return
+        width = place.width() - 1 if isinstance(place, Terminal) else PLAIN_WIDTH
+        if len(runs) <= MOST_LINES // 2:
+            rows = [row for run in runs for row in run.lines(width)]
+        else:
+            rows = [run.text(width) for run in runs[:MOST_LINES]]
+        if len(runs) > MOST_LINES:
+            rows.append(f"{len(runs) - MOST_LINES} more runs"[:width])
+        for run in runs:
+            run.was_shown = True
+        place.draw(rows)
 
-    def _print_lines(self) -> None:
-        while not self._done.wait(PLAIN_EVERY):
-            print(self._summary(), file=sys.stderr, flush=True)
-        print(self._summary(), file=sys.stderr, flush=True)
+    def _print(self, runs: list[Progress]) -> None:
+        for run in runs:
+            run.next_plain += PLAIN_EVERY
+            run.was_shown = True
+            _say(run.text(PLAIN_WIDTH))
 
-    def _draw(self) -> None:
-        with _bar() as bar:
-            line = bar.add_task("", total=None, name="", counts="")
-            while True:
-                last = self._done.wait(REDRAW)
-                _update(bar, line, self._summary())
-                if last:
-                    return
+    def _take_place(self) -> Terminal | Notebook | None:
+        """Return where lines can be drawn: of the stderr of this moment, for a program may replace it."""
+        place = self._place
+        if isinstance(place, Notebook) or (isinstance(place, Terminal) and place.stream is sys.stderr):
+            return place
+        if isinstance(place, Terminal):
+            place.close()
+        self._place = Notebook() if is_notebook() else Terminal(sys.stderr) if is_terminal(sys.stderr) else None
+        return self._place
+
+    def _leave(self, run: Progress, last: str, is_last: bool) -> None:
+        place = self._place
+        if last and run.was_shown:
+            if isinstance(place, Notebook):
+                place.leave(str(run.summary()), run.as_html())
+            elif place is not None:
+                place.leave(last)
+            elif run.plain:
+                _say(last)
+        if is_last and place is not None:
+            self._place = None
+            if isinstance(place, Terminal):
+                place.close()
+
+    def _end(self) -> None:
+        """Leave the terminal in order when the program ends with runs that nobody finished."""
+        for run in [*self._runs]:
+            run.stop()
+
+    def _forget(self) -> None:
+        """Leave the display to the parent of a fork."""
+        if isinstance(self._place, Terminal):
+            self._place.let_go()
+        self._runs, self._guard, self._thread, self._place = [], threading.Lock(), None, None
 
 
-def _is_live() -> bool:
-    return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
-def _bar() -> Bar:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.fields[name]}", markup=False),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[counts]}", markup=False),
-        TimeRemainingColumn(compact=True),
-        console=Console(stderr=True),
-        refresh_per_second=1 / REDRAW,
-        auto_refresh=False,
-    )
+def _harmless(action: Callable[[], None]) -> bool:
+    """Do what may meet a closed or broken stream of any kind; return whether it went well."""
+    try:
+        action()
+    except Exception:
+        return False
+    return True
 
 
-def _update(bar: Bar, line: TaskID, now: Summary) -> None:
-    of = f"/{now.total:,}" if now.total is not None else ""
-    counts = f"{now.finished:,}{of} {now.rate:,.0f}/s"
-    if now.failed:
-        counts += " " + ", ".join(f"{count:,} {kind}" for kind, count in now.failures.items())
-    if now.paused >= 1:
-        counts += f" paused {now.paused:,.0f} s"
-    bar.update(line, completed=now.finished, total=now.total, name=now.name, counts=counts, refresh=True)
+display: Display = Display()
+"""The one of this process."""

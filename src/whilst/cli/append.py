@@ -1,0 +1,113 @@
+"""How does an output grow a file that is there, so that neither is lost? The new rows are put behind a copy of it.
+
+The copy takes the old file's name when it is whole, as any output does. So who reads the file, or kills the run, meets
+either the old rows or all of them, and never half a line.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import NoReturn
+
+from ..io.open import is_local, local_path
+from ..io.output import UnfinishedFile
+from .messages import Problem
+from .options import RunOptions
+
+PIECE = 1024 * 1024  # bytes copied at once
+
+
+class OtherColumns(OSError):
+    """A file of other columns than those of the rows that were to be put behind it."""
+
+
+class Appended:
+    """A place behind what a file holds."""
+
+    def __init__(self, path: str, *, has_head: bool) -> None:
+        self._place = UnfinishedFile(path, overwrite=True).open()
+        self._head = b"" if has_head else None  # of a CSV: the names of its columns, which are there already
+        self._expected = b""
+        try:
+            self._copy(path, has_head=has_head)
+        except BaseException:  # whatever it is, nothing of ours stays
+            self._place.discard()
+            raise
+
+    def write(self, data: bytes) -> None:
+        """Write all of it, but a line of names that the file begins with."""
+        if self._head is not None:
+            self._head += data
+            end = self._head.find(b"\n") + 1
+            if not end:
+                return
+            data, self._head = self._head, None
+            if data[:end].rstrip(b"\r\n") != self._expected:
+                self._mix(data, data[:end])
+            data = data[end:]
+        if data:
+            self._place.write(data)
+
+    def finish(self) -> str | None:
+        """Give the copy the name of the file."""
+        return self._place.finish()
+
+    def discard(self) -> None:
+        """Leave the file as it is."""
+        self._place.discard()
+
+    def _mix(self, data: bytes, head: bytes) -> NoReturn:
+        """Keep rows of other columns under the working name, and say why."""
+        self._place.write(data)
+        self._place.give_up()
+        ours, theirs = (it.decode("utf-8", "replace").strip() for it in (head, self._expected))
+        raise OtherColumns(errno.EINVAL, f"its columns are {theirs}, and those of the new rows {ours}")
+
+    def _copy(self, path: str, *, has_head: bool) -> None:
+        last = b"\n"
+        with open(path, "rb") as old:
+            if has_head:
+                self._expected = old.readline().rstrip(b"\r\n").removeprefix(b"\xef\xbb\xbf")
+                old.seek(0)
+                if not self._expected:
+                    self._head = None
+            while piece := old.read(PIECE):
+                self._place.write(piece)
+                last = piece[-1:]
+        if last != b"\n" and not path.endswith((".gz", ".zst")):
+            self._place.write(b"\n")  # its last line had no end
+
+
+def check_append(options: RunOptions, format_of: Callable[[str], str]) -> None:
+    """Refuse outputs that cannot grow; Problem says what can be done instead."""
+    if not options.append:
+        return
+    if options.overwrite:
+        raise Problem("--append keeps the old file, --overwrite replaces it", remedy="one of the two")
+    if options.journal is not None:
+        raise Problem(
+            "--append and --journal cannot be given together",
+            "a run with a journal writes its outputs anew, complete, each time it continues",
+            remedy="leave out --append",
+        )
+    for name in filter(None, (options.out, options.failed)):
+        format = format_of(name)
+        is_packed_table = format == "csv" and name.endswith((".gz", ".zst"))
+        if format == "sql":
+            raise Problem(
+                f"{name} keeps its old rows without --append",
+                "a row is replaced only by a row with the same key",
+                remedy="--overwrite for --append",
+            )
+        if not is_local(name) or format not in ("jsonl", "csv") or is_packed_table:
+            raise Problem(f"{name} cannot be appended to", "only .jsonl and .csv files can", remedy="another -o")
+
+
+def appended(name: str, format: str) -> Appended | None:
+    """Return the place behind a file that has something in it; None where there is none yet."""
+    path = local_path(name)
+    if not os.path.isfile(path) or not os.path.getsize(path):
+        return None
+    return Appended(path, has_head=format == "csv")

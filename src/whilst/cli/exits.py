@@ -1,0 +1,86 @@
+"""What if a function ends the program? `sys.exit` is the failure of its row, as in executors; else the row is named.
+
+argparse calls it for a bad argument, and so do functions that were programs once; that is no other row's affair.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..core.colour import is_async, is_generator_function
+
+if TYPE_CHECKING:
+    from ..core.tree import Node
+
+NOTE = "whilst: the row that did it is "
+LEAVING = (SystemExit, KeyboardInterrupt, GeneratorExit)  # what a function raises to end more than itself
+
+
+class Exited(Exception):
+    """A `SystemExit` that was a function's; it goes by that name everywhere."""
+
+
+Exited.__name__ = Exited.__qualname__ = "SystemExit"
+Exited.__module__ = "builtins"
+
+
+def left(error: BaseException, line: int | None = None) -> BaseException:
+    """Return what to raise for one of `LEAVING`: the failure of a row, or the error with the row in a note."""
+    if isinstance(error, SystemExit):
+        return Exited(*error.args).with_traceback(error.__traceback__)
+    if line is not None:
+        error.add_note(f"{NOTE}{line}")
+    return error
+
+
+def row_of(error: BaseException) -> str:
+    """Return the row that ended a run, in words; nothing where nobody knows.
+
+    >>> row_of(left(KeyboardInterrupt(), 7))
+    'row 7'
+    """
+    notes: list[str] = getattr(error, "__notes__", [])
+    return next((f"row {note.removeprefix(NOTE)}" for note in notes if note.startswith(NOTE)), "")
+
+
+def guarded(node: Node) -> Node:
+    """Return a flow in which no step ends the program."""
+    from dataclasses import replace
+
+    from ..core.tree import Each, Fallback, First, Policed, Sequence, Step, Together
+
+    match node:
+        case Step(fn):
+            return replace(node, fn=_guarded(fn))
+        case Sequence(steps):
+            return replace(node, steps=tuple(map(guarded, steps)))
+        case Together(branches) | First(branches) | Fallback(branches):
+            return replace(node, branches=tuple(map(guarded, branches)))
+        case Policed(inner):
+            return replace(node, node=guarded(inner))
+        case Each(step):
+            return replace(node, step=guarded(step))
+        case _:
+            return node
+
+
+def _guarded(fn: Callable[..., Any]) -> Callable[..., Any]:
+    if is_generator_function(fn):  # nothing of it runs in the call
+        return fn
+
+    async def call_async(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await fn(*args, **kwargs)
+        except SystemExit as error:
+            raise left(error) from None
+
+    def call_plain(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        except SystemExit as error:
+            raise left(error) from None
+
+    chosen: Callable[..., Any] = call_async if is_async(fn) else call_plain
+    return functools.update_wrapper(chosen, fn)

@@ -1,0 +1,309 @@
+"""What would make such a run faster? At most three sentences, from where its lane-time went.
+
+A figure is announced (`gain`) only where this run has shown it: the other side has answered so many calls at once, or
+levels of concurrency were compared. Whether more at once than that would help cannot be known from one level, so there
+the sentence says "at most", and under which condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .account import BUSY, CONSUMER, JOURNAL, LIMIT, ORDER, PUSHBACK, RETRIES, SOURCE, TAIL
+from .advice import Advice
+from .scaling import Level, best_of, levels_of, saturates
+from .summary import BUSY_CPU, Summary, kinds_of
+
+MOST = 3
+LEAST_CALLS = 20
+LEAST_TIME = 0.2  # seconds; of what is over sooner nothing need be said
+LEAST_SHARE = 0.2  # of the lane-time
+FULL = 0.9  # busy lanes from which on more of them are the question
+LEAST_GAIN = 1.1
+SHORT = 100e-6  # seconds; a call that takes less is over before it could be sent anywhere
+SEVERAL = 5  # refusals; fewer say nothing of what the other side permits
+
+
+def advice_on(now: Summary) -> tuple[Advice, ...]:
+    """Return what would help most, the most important first."""
+    if now.called < LEAST_CALLS or now.elapsed < LEAST_TIME or not now.lane_time:
+        return ()
+    if found := _on_stages(now):
+        return found[:MOST]
+    found = tuple(
+        advice
+        for reason, share in now.account.items()
+        if share >= LEAST_SHARE and (advice := _on(reason)(now, reason, share)) is not None
+    )
+    return found[:MOST]
+
+
+def _on(reason: str) -> Callable[[Summary, str, float], Advice | None]:
+    return _on_limit if reason.startswith(LIMIT) else _RULES.get(reason, _on_nothing)
+
+
+# -- one rule a reason ------------------------------------------------------------------------------------------------
+
+
+def _on_nothing(now: Summary, reason: str, share: float) -> Advice | None:
+    return None
+
+
+def _on_busy(now: Summary, reason: str, share: float) -> Advice | None:
+    if now.cpu >= BUSY_CPU * now.elapsed:
+        return _on_processor(now)
+    levels = levels_of(now.levels)
+    if len(levels) > 1:
+        return _on_levels(now, levels)
+    if share < FULL:
+        return None
+    most = min(2.0, now.elapsed / now.cpu) if now.cpu > 0 else 2.0
+    if most < LEAST_GAIN:
+        return None
+    if now.bounded:
+        return Advice(
+            text=f"{now.bounded} of its limit is what bounds this run: twice that makes it at most {most:.1f}x as fast",
+            evidence=f"all calls that it permits were in flight ({_percent(share)}), {now.rate:,.0f}/s",
+            condition="the other side answers more calls at once as quickly",
+            change={"limit": f"Limit(concurrency={2 * now.concurrency})"},
+        )
+    return Advice(
+        text=f"All {now.concurrency} lanes were in calls: concurrency={2 * now.concurrency} makes this at most "
+        f'{most:.1f}x as fast; concurrency="adaptive" finds out',
+        evidence=f"{_percent(share)} busy, {now.rate:,.0f}/s at one level of concurrency",
+        condition="the other side answers more calls at once as quickly",
+        change={"concurrency": "adaptive"},
+    )
+
+
+def _on_levels(now: Summary, levels: list[Level]) -> Advice | None:
+    """Compare: what was measured may be announced, what lies beyond the highest level may not."""
+    best, top = best_of(levels), levels[-1]
+    gain = best.rate / now.rate if now.rate > 0 else 0.0
+    measured = ", ".join(f"{level.slots}: {level.rate:,.0f}/s" for level in levels)
+    if saturates(levels):
+        few = f"More than {best.slots} calls at once get no more done"
+        return Advice(
+            text=f"{few}; concurrency={best.slots} from the start makes this {gain:.1f}x as fast"
+            if gain >= LEAST_GAIN
+            else few,
+            evidence=f"calls at once and their throughput: {measured}",
+            gain=gain if gain >= LEAST_GAIN else None,
+            change={"concurrency": best.slots},
+        )
+    if gain < LEAST_GAIN:
+        return None
+    return Advice(
+        text=f"concurrency={top.slots} from the start makes this {gain:.1f}x as fast",
+        evidence=f"calls at once and their throughput: {measured}",
+        condition="the other side still bears what it bore in this run",
+        gain=gain,
+        change={"concurrency": top.slots},
+    )
+
+
+def _on_processor(now: Summary) -> Advice:
+    if now.times.mean < SHORT:
+        return Advice(
+            text=f"The calls take {_time(now.times.mean)} and wait for nothing: a plain loop is as fast",
+            evidence=f"{now.cpu:.1f} s of processor time in {now.elapsed:.1f} s",
+        )
+    return Advice(
+        text="The calls compute rather than wait: more of them at once in this process get no more done; "
+        'executor="process" uses all processors',
+        evidence=f"{now.cpu:.1f} s of processor time in {now.elapsed:.1f} s",
+        condition="the function and its inputs can be sent to other processes",
+        change={"executor": "process"},
+    )
+
+
+def _on_source(now: Summary, reason: str, share: float) -> Advice | None:
+    most = _most(now)
+    if most < LEAST_GAIN:
+        return None
+    return Advice(
+        text=f"The source gives {_rate(now.rate)}, the calls could take {_rate(now.rate * most)}: inputs that come "
+        f"faster make this at most {most:.1f}x as fast",
+        evidence=_lanes(now, share, "waited for the next input"),
+        condition="the source can be read in larger pieces, or several of it at once",
+    )
+
+
+def _on_consumer(now: Summary, reason: str, share: float) -> Advice | None:
+    most = _most(now)
+    if most < LEAST_GAIN or now.elapsed < SHORT * now.finished:
+        return None
+    each = now.elapsed / max(1, now.finished)
+    return Advice(
+        text=f"Your loop takes {_time(each)} an outcome: what it does, done in the calls or in a second stage, makes "
+        f"this at most {most:.1f}x as fast",
+        evidence=_lanes(now, share, "waited for whoever takes the outcomes"),
+        condition="that need not be done one after the other",
+    )
+
+
+def _on_order(now: Summary, reason: str, share: float) -> Advice | None:
+    gain = 1.0 / (1.0 - share) if share < 1.0 else 1.0
+    return Advice(
+        text=f"ordered=False makes this {gain:.1f}x as fast: outcomes need not wait for a slow input before them",
+        evidence=_lanes(now, share, "waited because an early input was slow"),
+        condition="the order of the outcomes does not matter",
+        gain=gain,
+        change={"ordered": False},
+    )
+
+
+def _on_limit(now: Summary, reason: str, share: float) -> Advice | None:
+    limit, most = reason.removeprefix(LIMIT), _most(now)
+    if most < LEAST_GAIN:
+        return None
+    return Advice(
+        text=f"{limit} is what bounds this run: the calls could take {_rate(now.rate * most)}, so a higher limit makes "
+        f"this at most {most:.1f}x as fast",
+        evidence=_lanes(now, share, f"were held by {limit}"),
+        condition="the other side permits more",
+        change=_twice(limit),
+    )
+
+
+def _on_pushback(now: Summary, reason: str, share: float) -> Advice | None:
+    if now.rejected < SEVERAL:
+        return None
+    permitted = now.ok / now.elapsed
+    return Advice(
+        text=f'The other side permits about {_rate(permitted)}: rate="{_rate(permitted)}" gets as much done without '
+        "its refusals; only a higher allowance there makes it faster",
+        evidence=f'{now.rejected:,} calls were told "slower"; {_lanes(now, share, "waited for that")}',
+        condition="that is what it always permits",
+        change={"rate": _rate(permitted)},
+    )
+
+
+def _on_retries(now: Summary, reason: str, share: float) -> Advice | None:
+    budget = now.retry_waits.get("budget", 0.0)
+    evidence = f"{now.retried:,} retries; {_lanes(now, share, 'waited for another attempt')}"
+    if budget > sum(now.retry_waits.values()) / 2:
+        return Advice(
+            text="Retries wait for their budget: Retry(budget=0.5) lets more of them through",
+            evidence=evidence,
+            condition="the failures do not come from too many calls",
+            change={"retry": "Retry(budget=0.5)"},
+        )
+    kinds = f" ({kinds_of(now.failures)})" if now.failures else ""
+    return Advice(
+        text=f"The end waits for inputs that failed and are tried again{kinds}: fewer failures, or a shorter wait, "
+        "Retry(base=…), end it sooner",
+        evidence=evidence,
+        condition="the other side needs no time to recover",
+    )
+
+
+def _on_journal(now: Summary, reason: str, share: float) -> Advice | None:
+    return Advice(
+        text=f'Lanes wait for the disk: a journal with commit="buffered" makes this at most {_most(now):.1f}x as fast',
+        evidence=_lanes(now, share, "waited for the journal"),
+        condition="calls whose rows were not written yet may be made again after a crash",
+        change={"commit": "buffered"},
+    )
+
+
+def _on_tail(now: Summary, reason: str, share: float) -> Advice | None:
+    best, speedup = now.best_speedup, now.speedup
+    if best is None or speedup is None or not now.done or best / speedup < LEAST_GAIN:
+        return None
+    slow = ", ".join(str(it.index) for it in now.times.slowest[:3])
+    full = now.peak >= now.concurrency
+    gain = best / speedup
+    return Advice(
+        text=f"The end waits for a few slow inputs ({slow}): with the slowest ones first this is "
+        f"{'' if full else 'at most '}{gain:.1f}x as fast",
+        evidence=_lanes(now, share, "had no input left while others were in calls"),
+        condition="it is known beforehand which inputs are slow",
+        gain=gain if full else None,
+    )
+
+
+_RULES: Mapping[str, Callable[[Summary, str, float], Advice | None]] = {
+    BUSY: _on_busy,
+    SOURCE: _on_source,
+    CONSUMER: _on_consumer,
+    ORDER: _on_order,
+    PUSHBACK: _on_pushback,
+    RETRIES: _on_retries,
+    JOURNAL: _on_journal,
+    TAIL: _on_tail,
+}
+
+
+# -- flows with stages ------------------------------------------------------------------------------------------------
+
+
+def _on_stages(now: Summary) -> tuple[Advice, ...]:
+    """Speak of the stage for which the others wait: the one that itself waits least for its neighbours."""
+    waits = {path: it.get(SOURCE, 0.0) + it.get(CONSUMER, 0.0) + it.get(ORDER, 0.0) for path, it in now.stages.items()}
+    if not waits:
+        return ()
+    path = min(waits, key=lambda it: waits[it])
+    account = now.stages[path]
+    if waits[path] > 1.0 - LEAST_SHARE or not account:
+        return ()
+    slots = max(1, round(sum(now.stage_time[path].values()) / now.elapsed))
+    reason, share = next((it for it in account.items() if it[0] not in (SOURCE, CONSUMER)), (BUSY, 0.0))
+    others = f"The other stages wait for {path}" if len(waits) > 1 else f"{path} is what bounds this flow"
+    if reason.startswith(LIMIT):
+        text, change = f"{others}, which is held by {reason.removeprefix(LIMIT)}", _twice(reason.removeprefix(LIMIT))
+        condition = "the other side permits more"
+    elif reason == BUSY and now.cpu < BUSY_CPU * now.elapsed:
+        text = f"{others}: concurrency={2 * slots} there makes the flow at most 2.0x as fast"
+        change, condition = {"concurrency": 2 * slots}, "the other side answers more calls at once as quickly"
+    else:
+        return ()
+    change = {"step": path, **change} if change is not None else {"step": path}
+    return (Advice(text=text, evidence=f"{path}: {_percent(share)} {reason}", condition=condition, change=change),)
+
+
+# -- in words ---------------------------------------------------------------------------------------------------------
+
+
+def _most(now: Summary) -> float:
+    """Return how many times as fast this is with every lane in a call all the time, as far as the processor lets it."""
+    busy = now.account.get(BUSY, 0.0)
+    most = 1.0 / busy if busy > 0 else 1.0
+    return min(most, now.elapsed / now.cpu) if now.cpu > 0 else most
+
+
+def _twice(limit: str) -> dict[str, Any] | None:
+    """Return the argument that doubles a limit of this name.
+
+    >>> _twice("rate=100/s"), _twice("concurrency=4"), _twice("key")
+    ({'rate': '200/s'}, {'concurrency': 8}, None)
+    """
+    name, _, value = limit.partition(" ")[0].partition("=")
+    number, slash, period = value.partition("/")
+    try:
+        twice = f"{2 * float(number):g}"
+    except ValueError:
+        return None
+    if name == "rate" and slash:
+        return {"rate": f"{twice}/{period}"}
+    return {"concurrency": int(float(twice))} if name == "concurrency" else None
+
+
+def _lanes(now: Summary, share: float, did: str) -> str:
+    lanes = share * now.concurrency
+    return f"on average {lanes:.{0 if lanes >= 9.5 else 1}f} of {now.concurrency} lanes {did} ({_percent(share)})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _rate(each: float) -> str:
+    return f"{each:,.0f}/s".replace(",", "") if each >= 10 else f"{each:.2g}/s"
+
+
+def _time(seconds: float) -> str:
+    from .telling import brief
+
+    return brief(seconds)

@@ -1,0 +1,201 @@
+"""How long did calls take: percentiles and the slowest, over millions of calls in a few kilobytes?
+
+Calls of 25 µs and more are all counted. Of shorter ones about one in sixteen is, and each of these stands for as many
+as were not looked at. Times are kept in classes of 1 % width, once there are more than a thousand.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from heapq import heappush, heapreplace
+from math import exp, floor, inf, log
+from typing import NamedTuple
+
+LONG = 25e-6  # seconds; shorter calls are sampled, by lanes that look at one call in so long
+EACH = 16  # or at one in so many
+FEW = 64  # times of which the slow ones are not looked for yet
+MANY = 1024  # times that are kept as they are, before they go into their classes
+WIDTH = log(1.01)
+LEAST = 1e-9  # seconds; the class of what is shorter is this one's
+SLOWEST = 5
+
+
+class Slow(NamedTuple):
+    """One of the slowest calls.
+
+    Attributes:
+        index: which input it was of, counted from 0.
+        took: how many seconds it took.
+    """
+
+    index: int  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]  # tuples have one
+    took: float
+
+
+class Times(NamedTuple):
+    """How long calls took, in seconds.
+
+    Attributes:
+        calls: how many calls these are of.
+        mean: of all.
+        p50, p90, p99, p999: so many percent of the calls took no longer (99.9 in the last).
+        longest: what the slowest call took.
+        slowest: the five slowest calls, the slowest first.
+        sampled: whether some of the calls were shorter than 25 µs; of these one in sixteen was timed.
+    """
+
+    calls: int = 0
+    mean: float = 0.0
+    p50: float = 0.0
+    p90: float = 0.0
+    p99: float = 0.0
+    p999: float = 0.0
+    longest: float = 0.0
+    slowest: tuple[Slow, ...] = ()
+    sampled: bool = False
+
+
+class Timings:
+    """Collects how long the calls of one run took; for one thread, but for `snapshot`.
+
+    Attributes:
+        fresh: (seconds, index) of calls, put there by whoever makes them, who calls `settle` every now and then.
+
+    >>> timings = Timings()
+    >>> for index, took in enumerate([0.010, 0.020, 0.030, 0.500]):
+    ...     timings.add(took, index)
+    >>> times = timings.snapshot().times(calls=4)
+    >>> times.p50, times.p99, times.slowest[0]
+    (0.02, 0.5, Slow(index=3, took=0.5))
+    """
+
+    __slots__ = ("_classes", "_least", "_looked", "_recent", "_short", "_slowest", "_total", "fresh")
+
+    def __init__(self, looked: Callable[[], None] | None = None) -> None:
+        self.fresh: list[tuple[float, int]] = []
+        self._looked = looked  # called now and then
+        self._recent: list[float] = []
+        self._classes: Counter[int] = Counter()
+        self._short: Counter[int] = Counter()
+        self._total = 0.0  # seconds of what is in `_classes`
+        self._slowest: list[tuple[float, int]] = []
+        self._least = 0.0  # of these
+
+    def add(self, took: float, index: int) -> None:
+        """Take note of one call: of each that took 25 µs or more, and of some of the others."""
+        self.fresh.append((took, index))
+        if len(self.fresh) >= FEW:
+            self.settle()
+
+    def settle(self) -> None:
+        """Look at what has come."""
+        for took, index in self.fresh:
+            if took > self._least:
+                self._keep_slow(took, index)
+        self._recent += [took for took, _ in self.fresh]
+        self.fresh.clear()
+        if len(self._recent) >= MANY:
+            recent, self._recent = self._recent, []
+            self._classify(recent)
+        if self._looked is not None:
+            self._looked()
+
+    def snapshot(self) -> Snapshot:
+        """Return what there is now, in a few microseconds; from any thread."""
+        fresh = self.fresh.copy()
+        slowest = (*self._slowest, *((took, -index) for took, index in fresh if took > self._least))
+        recent = [*self._recent, *[took for took, _ in fresh]]
+        return Snapshot(recent, self._classes.copy(), self._short.copy(), self._total, slowest)
+
+    def _keep_slow(self, took: float, index: int) -> None:
+        if len(self._slowest) < SLOWEST:
+            heappush(self._slowest, (took, -index))
+        else:
+            heapreplace(self._slowest, (took, -index))
+            self._least = self._slowest[0][0]
+
+    def _classify(self, recent: list[float]) -> None:
+        long = [took for took in recent if took >= LONG]
+        self._classes.update([floor(log(took) / WIDTH) for took in long])
+        self._total += sum(long)
+        if len(long) < len(recent):
+            self._short.update([floor(log(max(took, LEAST)) / WIDTH) for took in recent if took < LONG])
+
+
+class Snapshot:
+    """The timings of one moment; what they amount to is worked out when it is asked for, and once."""
+
+    __slots__ = ("_classes", "_found", "_recent", "_short", "_slowest", "_total")
+
+    def __init__(
+        self,
+        recent: list[float] | None = None,
+        classes: Counter[int] | None = None,
+        short: Counter[int] | None = None,
+        total: float = 0.0,
+        slowest: tuple[tuple[float, int], ...] = (),
+    ) -> None:
+        self._recent = recent or []
+        self._classes: Counter[int] = classes if classes is not None else Counter()
+        self._short: Counter[int] = short if short is not None else Counter()
+        self._total = total
+        self._slowest = slowest
+        self._found: Times | None = None
+
+    def times(self, calls: int) -> Times:
+        """Return the figures, of so many calls in all."""
+        found = self._found
+        if found is None or found.calls != calls:
+            self._found = found = self._work_out(calls)
+        return found
+
+    def _work_out(self, calls: int) -> Times:
+        exact = Counter(took for took in self._recent if took >= LONG)
+        brief = Counter(took for took in self._recent if took < LONG)
+        long = [*((middle_of(place), count) for place, count in self._classes.items()), *exact.items()]
+        short = [*((middle_of(place), count) for place, count in self._short.items()), *brief.items()]
+        counted, sampled = sum(count for _, count in long), sum(count for _, count in short)
+        if not counted + sampled:
+            return Times(calls)
+        each = max(1.0, (calls - counted) / sampled) if sampled else 0.0
+        weighed = sorted(
+            [*((took, float(count)) for took, count in long), *((took, count * each) for took, count in short)]
+        )
+        total = self._total + sum(took * count for took, count in exact.items())
+        total += sum(took * count * each for took, count in short)
+        slowest = tuple(Slow(-negative, took) for took, negative in sorted(self._slowest, reverse=True)[:SLOWEST])
+        longest = slowest[0].took if slowest else weighed[-1][0]
+        p50, p90, p99, p999 = (min(longest, it) for it in quantiles(weighed, (0.5, 0.9, 0.99, 0.999)))
+        whole = counted + sampled * each
+        return Times(calls, total / whole, p50, p90, p99, p999, longest, slowest, sampled > 0 and each > 1.0)
+
+
+def middle_of(place: int) -> float:
+    """Return the time that stands for a class.
+
+    >>> abs(middle_of(floor(log(0.25) / WIDTH)) / 0.25 - 1) < 0.006
+    True
+    """
+    return exp((place + 0.5) * WIDTH)
+
+
+def quantiles(weighed: list[tuple[float, float]], shares: tuple[float, ...]) -> list[float]:
+    """Return, for each share (ascending), the smallest time that so much of the weight does not exceed.
+
+    >>> quantiles([(1.0, 1.0), (2.0, 1.0), (3.0, 1.0), (4.0, 1.0)], (0.5, 0.9))
+    [2.0, 4.0]
+    """
+    total = sum(weight for _, weight in weighed)
+    found: list[float] = []
+    sofar, place = 0.0, -1
+    for share in shares:
+        while place < len(weighed) - 1 and (place < 0 or sofar < share * total - 1e-9 * total):
+            place += 1
+            sofar += weighed[place][1]
+        found.append(weighed[place][0] if place >= 0 else inf)
+    return found
+
+
+NO_TIMINGS: Snapshot = Snapshot()
+"""Those of a run that has not begun."""

@@ -1,0 +1,124 @@
+"""Does the other side take so many calls from one moment to the next, and when is the next such moment?
+
+A bucket gives a call back as soon as its rate says so. Who refuses single calls for longer than that, and then takes as
+many as before, counts calls in windows. Two windows in a row that end after the same number tell how many, and how long
+they are; when one begins is known between a call that was refused and one that was taken. So nothing more is sent once
+all of a window has been used, the next is awaited, and one call looks whether it has begun.
+
+=========  ====================================================  =================================================
+state      what it does                                          leaves for
+=========  ====================================================  =================================================
+unknown    counts what each window took                          known, when two in a row took the same
+known      a window's calls at once, then none until the next;   unknown, when one took fewer; forgotten, when so
+           now and then a few more, and always more while that   few calls are made that nobody knows any more when
+           is taken                                              windows begin
+=========  ====================================================  =================================================
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+SAME = 0.02  # share by which two windows may differ: calls that failed on the way were counted by one side only
+LOOKS = 4  # windows from one look for more to the next
+LEAST_GAP, MOST_GAP, STEPS = 0.1, 1.0, 3.0  # seconds between two calls that look whether a window has begun
+VAGUE = 0.5  # share of a window: if it may have begun any time in so much, nothing is known
+
+
+class Windows:
+    """Windows of the same number of calls, as far as refusals tell.
+
+    Attributes:
+        count: calls in a window; 0 while that is not known.
+
+    >>> windows = Windows(began=0.0)
+    >>> windows.opened(refused=9.8, taken=10.2, before=100, full=True)
+    >>> windows.opened(refused=19.9, taken=20.1, before=200, full=True)
+    >>> windows.count, round(windows.due(23.0), 1)
+    (100, 29.6)
+    """
+
+    __slots__ = ("_from", "_least", "_more", "_most", "_passed", "_rest", "_rolled", "count")
+
+    def __init__(self, began: float) -> None:
+        self.count: int = 0
+        self._from = (began, began, 0)  # the window began between these moments, when so many calls had been taken
+        self._passed = 0  # how many the window before took
+        self._least, self._most = 0.0, inf  # seconds from one to the next
+        self._more, self._rest = 1, 0  # how many more than `count` are tried, after so many windows
+        self._rolled = False  # whether the last one was not seen to begin
+
+    @property
+    def rate(self) -> float:
+        """Calls a second, where windows are known."""
+        return self.count / max(1e-3, (self._least + self._most) / 2)
+
+    @property
+    def room(self) -> int:
+        """How many calls may be sent in this window."""
+        return self.count + (0 if self._rest else self._more)
+
+    def opened(self, refused: float, taken: float, before: int, *, full: bool) -> None:
+        """Hear that a window has begun.
+
+        Args:
+            refused: when the last call before it was sent that was refused; -inf if none was.
+            taken: when one was known to be taken.
+            before: calls that were taken before that one.
+            full: whether single calls were refused for longer than a bucket would have refused them.
+        """
+        (earliest, latest, start), (soonest, last) = self._from, self._next
+        passed = before - start
+        self._from = (refused if refused > -inf else soonest, taken, before)
+        if self.count:
+            self._go_on(passed)
+            if self.count and max(refused, soonest) <= min(taken, last):
+                self._from = (max(refused, soonest), min(taken, last), before)
+        elif full and self._passed and abs(passed - self._passed) <= max(1, SAME * passed):
+            self.count, self._more, self._rest = passed, 1, LOOKS
+        if refused > -inf and not self._rolled and start:
+            least, most = max(0.0, refused - latest), taken - earliest
+            known = self.count and max(least, self._least) <= min(most, self._most)
+            self._least, self._most = (max(least, self._least), min(most, self._most)) if known else (least, most)
+        self._passed = passed if full or self.count else 0
+        self._rolled = False
+
+    def due(self, now: float) -> float:
+        """Return when a call may look whether the next window has begun, after all of this one was used."""
+        soonest, last = self._next
+        if now < soonest:
+            return soonest
+        return now + min(MOST_GAP, max(LEAST_GAP, (last - now) / STEPS)) if now < last else now + MOST_GAP
+
+    def rolls(self, now: float, taken: int) -> bool:
+        """Whether another window has begun for sure, although this one was not used up; then that is the one."""
+        soonest, last = self._next
+        if now < last or not self.count:
+            return False
+        self._from, self._rolled = (soonest, last, taken), True
+        return True
+
+    @property
+    def vague(self) -> bool:
+        """Whether nobody knows any more when a window begins."""
+        earliest, latest, _ = self._from
+        return latest - earliest > VAGUE * self._least
+
+    def shift(self, seconds: float) -> None:
+        """Move everything remembered in time, for another clock."""
+        earliest, latest, before = self._from
+        self._from = (earliest + seconds, latest + seconds, before)
+
+    @property
+    def _next(self) -> tuple[float, float]:
+        """When the next window begins: not before, and not after."""
+        return self._from[0] + self._least, self._from[1] + self._most
+
+    def _go_on(self, passed: int) -> None:
+        """Learn from a window of which it was known how many it takes."""
+        if passed > self.count:
+            self.count, self._more = passed, 2 * self._more
+        elif passed >= self.count - max(1, SAME * self.count) or self._rolled:
+            self._more, self._rest = 1, (LOOKS if not self._rest else self._rest - 1)
+        else:
+            self.count = 0

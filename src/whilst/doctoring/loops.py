@@ -1,0 +1,260 @@
+"""Do the turns of a loop depend on each other? Read from the text of the loop; in doubt they do.
+
+A call in a loop may run beside those of the other turns if one of its arguments comes from the loop's variable and none
+from the turn before, and if nothing says that order matters: a way out of the loop, a pause, a lock, a transaction, a
+stream that is written to.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from .source import COMPREHENSIONS, FUNCTIONS, Loop, Source, base, names, stored
+
+# Methods whose order their object knows; `in_order` is asked for receivers that all turns share.
+_ORDERED = re.compile(
+    r"^_?(send|write|put|push|drain|flush|execute|executemany|executescript|commit|rollback|append|extend|feed|"
+    r"readline|readlines|readexactly|readuntil|recv|receive|next|anext|fetchone|fetchmany|pop|popleft|get_nowait|"
+    r"step|advance|seek|acquire|release|publish|ack|wait|join|result)"
+    r"(_?(all|text|bytes|json|str|line|lines|row|rows|many|one|into|nowait|chunk|message|packet|frame))*$"
+)
+_STREAM = re.compile(r"(^|_)(reader|stream|file|fh|fp|f|sock|socket|conn|connection|pipe|stdin|stdout|cursor|cur|ws)$")
+_POOL = re.compile(r"pool|engine", re.IGNORECASE)
+_CHANGING = frozenset(
+    [
+        "append",
+        "appendleft",
+        "add",
+        "update",
+        "extend",
+        "insert",
+        "remove",
+        "discard",
+        "pop",
+        "popleft",
+        "popitem",
+        "clear",
+        "setdefault",
+        "sort",
+        "reverse",
+        "write",
+        "put",
+        "put_nowait",
+        "push",
+        "send",
+    ]
+)
+_GUARDED = re.compile(r"lock|mutex|transaction|atomic|begin\b|savepoint|semaphore|limiter|throttle", re.IGNORECASE)
+_TOGETHER = frozenset(
+    ["gather", "wait", "as_completed", "map", "imap", "starmap", "together", "TaskGroup", "wait_for_all"]
+)
+_PAUSE = re.compile(r"(^|[._])(sleep|pause|wait_until)$")
+
+
+def pauses(call: ast.Call) -> bool:
+    """Whether a call does nothing but wait."""
+    return bool(_PAUSE.search(ast.unparse(call.func)))
+
+
+def runs_together(call: ast.Call) -> bool:
+    """Whether a call is one that has others run beside each other already."""
+    return isinstance(call.func, (ast.Name, ast.Attribute)) and _last(call.func) in _TOGETHER
+
+
+def in_order(call: ast.Call, shared: bool = True) -> bool:
+    """Whether the object whose method this is cares for the order of its calls."""
+    if not shared or not isinstance(call.func, ast.Attribute):
+        return False
+    method, receiver = call.func.attr, _last(call.func.value)
+    if method == "read":
+        return bool(_STREAM.search(receiver))
+    return bool(_ORDERED.match(method)) and not _POOL.search(receiver)
+
+
+def loops_around(source: Source, node: ast.AST) -> Iterator[Loop]:
+    """Give the `for` loops and comprehensions in whose turns a node is, inside out, within its function."""
+    inner: ast.AST = node
+    for outer in source.around(node):
+        if (isinstance(outer, ast.For) and inner not in (outer.iter, outer.target) and inner not in outer.orelse) or (
+            isinstance(outer, COMPREHENSIONS) and not _is_first_source(outer, inner)
+        ):
+            yield outer
+        inner = outer
+
+
+def targets(loop: Loop) -> set[str]:
+    """Return the names that each turn binds anew."""
+    if isinstance(loop, ast.For):
+        return stored(loop.target)
+    return {name for generator in loop.generators for name in stored(generator.target)}
+
+
+def is_independent(source: Source, loop: Loop, call: ast.Call) -> bool:
+    """Whether nothing in the text of a loop says that this call needs the turns before it."""
+    turn = targets(loop)
+    if pauses(call) or runs_together(call):
+        return False
+    if isinstance(loop, ast.For):
+        return _for_allows(source, loop, call, turn)
+    if any(generator.is_async for generator in loop.generators):
+        return False
+    inner = {id(it) for generator in loop.generators for it in ast.walk(generator)}
+    if id(call) in inner:  # it decides which turns there are
+        return False
+    bound = {it.target.id for it in ast.walk(loop) if isinstance(it, ast.NamedExpr)}
+    return bool(names(call) & turn) and not names(call) & bound and not _is_ordered(call, turn)
+
+
+class Binding(NamedTuple):
+    """What something that comes before a call in its turn binds, and reads for that."""
+
+    bound: set[str]
+    read: set[str]
+    anew: bool  # whatever the names were before
+
+
+def bindings(source: Source, loop: ast.For, call: ast.Call) -> list[Binding]:
+    """Return what a turn has bound when it gets to a call, in this order: by statements, `with` and inner loops."""
+    found: list[Binding] = []
+    inside = [*source.around(call)]
+    path = [loop, *reversed(inside[: inside.index(loop)])]
+    for outer, inner in pairwise([*path, call]):
+        if outer is not loop:
+            found += _headers(outer)
+        for name in ("body", "orelse", "finalbody", "handlers"):
+            block: list[ast.AST] = getattr(outer, name, None) or []
+            if isinstance(block, list) and inner in block:  # pyright: ignore[reportUnnecessaryIsInstance]
+                found += [_binding(statement) for statement in block[: block.index(inner)]]
+    return found
+
+
+def needs(before: Sequence[Binding], call: ast.Call) -> set[str]:
+    """Return the names that a call depends on, also by way of what was bound before it."""
+    wanted = names(call)
+    for each in reversed(before):
+        if each.bound & wanted:
+            wanted |= each.read
+    return wanted
+
+
+def _for_allows(source: Source, loop: ast.For, call: ast.Call, turn: set[str]) -> bool:
+    before = bindings(source, loop, call)
+    wanted = needs(before, call)
+    if not wanted & turn or _is_ordered(call, _derived(before, turn)):
+        return False
+    changed = _changed(loop, call)
+    if (wanted - turn) & (changed - _bound_anew(before)):
+        return False
+    if names(loop.iter) & changed or _leaves(loop) or _pauses_in(loop):
+        return False
+    if any(names(test) & changed for test in _tests(source, loop, call)):
+        return False
+    return not _guarded(source, call)
+
+
+def _binding(statement: ast.AST) -> Binding:
+    anew = isinstance(statement, (ast.Assign, ast.AnnAssign, ast.With, ast.AsyncWith))
+    return Binding(stored(statement), names(statement), anew)
+
+
+def _headers(node: ast.AST) -> list[Binding]:
+    """Return what the head of a block binds in it."""
+    if isinstance(node, (ast.With, ast.AsyncWith)):
+        bound = [(stored(it.optional_vars) if it.optional_vars else set[str](), it.context_expr) for it in node.items]
+        return [Binding(found, names(context), True) for found, context in bound]
+    if isinstance(node, (ast.For, ast.AsyncFor)):
+        return [Binding(stored(node.target), names(node.iter), True)]
+    return []
+
+
+def _derived(before: Sequence[Binding], turn: set[str]) -> set[str]:
+    found = set(turn)
+    for each in before:
+        if each.read & found:
+            found |= each.bound
+    return found
+
+
+def _is_ordered(call: ast.Call, own: set[str]) -> bool:
+    """Whether it is the method of an object which all turns share, and which cares for the order."""
+    return in_order(call, base(call.func) not in own)
+
+
+def _changed(loop: ast.For, call: ast.Call) -> set[str]:
+    """Return the names that a turn binds or whose objects it changes; the call itself may do so behind the scenes."""
+    found: set[str] = set()
+    for statement in loop.body:
+        found |= stored(statement)
+        for it in ast.walk(statement):
+            if isinstance(it, (ast.Attribute, ast.Subscript)) and not isinstance(it.ctx, ast.Load):
+                found.add(base(it))
+            elif isinstance(it, ast.Call) and it is not call and _changes(it):
+                found.add(base(it.func))
+    return found - {""}
+
+
+def _changes(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in _CHANGING
+
+
+def _bound_anew(before: Sequence[Binding]) -> set[str]:
+    """Return the names that each turn binds before the call, without looking at what they were."""
+    found: set[str] = set()
+    read: set[str] = set()
+    for each in before:
+        read |= each.read
+        if each.anew:
+            found |= each.bound - read
+    return found
+
+
+def _leaves(loop: ast.For) -> bool:
+    """Whether a turn may be the last one by what it found."""
+    return any(_ways_out(statement, nested=False) for statement in loop.body)
+
+
+def _ways_out(node: ast.AST, nested: bool) -> bool:
+    if isinstance(node, FUNCTIONS):
+        return False
+    if isinstance(node, ast.Return) or (isinstance(node, ast.Break) and not nested):
+        return True
+    nested = nested or isinstance(node, (ast.For, ast.AsyncFor, ast.While))
+    return any(_ways_out(child, nested) for child in ast.iter_child_nodes(node))
+
+
+def _pauses_in(loop: ast.For) -> bool:
+    return any(isinstance(it, ast.Call) and pauses(it) for statement in loop.body for it in ast.walk(statement))
+
+
+def _tests(source: Source, loop: ast.For, call: ast.Call) -> Iterator[ast.expr]:
+    """Give the conditions under which a turn gets to the call."""
+    for outer in source.around(call):
+        if outer is loop:
+            break
+        if isinstance(outer, (ast.If, ast.While, ast.IfExp)):
+            yield outer.test
+    before = [it for it in loop.body if isinstance(it, ast.If) and it.lineno < call.lineno]
+    yield from (it.test for it in before if any(isinstance(inner, ast.Continue) for inner in ast.walk(it)))
+
+
+def _guarded(source: Source, node: ast.AST) -> bool:
+    """Whether it stands under a lock or in a transaction."""
+    return any(
+        _GUARDED.search(source.text(item.context_expr))
+        for outer in source.around(node)
+        if isinstance(outer, (ast.With, ast.AsyncWith))
+        for item in outer.items
+    )
+
+
+def _is_first_source(loop: ast.AST, inner: ast.AST) -> bool:
+    return isinstance(inner, ast.comprehension) and inner is loop.generators[0]  # type: ignore[attr-defined]
+
+
+def _last(func: ast.expr) -> str:
+    func = func.func if isinstance(func, ast.Call) else func
+    return func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""

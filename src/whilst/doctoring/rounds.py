@@ -1,0 +1,245 @@
+"""Which line held a loop? Adds up what was seen in a round, decides who is to blame, and keeps one record a place."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from inspect import CO_COROUTINE
+from types import CodeType
+from typing import NamedTuple
+
+from .places import Place, place
+from .pulse import Round
+from .records import Held
+
+SHARE = 0.6  # of what was seen of a callback, that a function must have to be gone into
+MOST = 0.7  # of a round, that a callback must have had to be given all of it
+PART = 0.25  # of a callback, that a line must have to be told of beside another one
+LOCKED = 0.02  # seconds that a look must be late, with a processor to be had, for a call to have kept the GIL
+ASKED = 0.002  # seconds: late by this much, somebody had to be asked for the GIL
+USUAL = 0.01  # seconds between two looks, that it takes no thought to put down to what was seen
+STACKS = 200  # different stacks that are kept of one callback
+PLACES = 300  # records that are kept in all
+OPEN = 4  # rounds that were seen and whose end was not heard yet
+
+Position = tuple[CodeType, int, int]  # code, lasti, line
+
+
+class Look(NamedTuple):
+    """A stack in a round."""
+
+    number: int  # of the round
+    step: Hashable  # which callback of it
+    counted: bool  # whether that is a count of callbacks
+    user: tuple[Position, ...]
+    leaf: Position | None
+    span: float  # seconds since the look before, or since the round began
+    locked: bool  # one call kept the GIL for all of the span
+    asked: bool  # the GIL had to be asked for
+    mapped: bool
+    ours: bool
+
+
+class Others(NamedTuple):
+    """Tasks that stood still."""
+
+    number: int
+    names: list[tuple[str, int]]
+
+
+Stack = tuple[tuple[Position, ...], Position | None]
+
+
+class _Step:
+    """One callback of a round, as far as it was seen."""
+
+    def __init__(self) -> None:
+        self.seen = 0.0
+        self.locked = 0.0
+        self.python = 0.0
+        self.mapped = self.ours = False
+        self.stacks: dict[Stack, float] = {}
+        self.turns = 0  # how often it was seen to go from one line of its async function to another
+        self._line: tuple[CodeType, int] | None = None
+
+    def add(self, look: Look, seconds: float) -> None:
+        self.seen += seconds
+        if look.locked:
+            self.locked += seconds
+        elif look.asked:
+            self.python += seconds
+        self.mapped = self.mapped or look.mapped
+        self.ours = self.ours or look.ours
+        key = look.user, look.leaf
+        if key in self.stacks or len(self.stacks) < STACKS:
+            self.stacks[key] = self.stacks.get(key, 0.0) + seconds
+        line = _line(look.user)
+        self.turns += line != self._line
+        self._line = line
+
+    def parts(self) -> list[dict[Stack, float]]:
+        """Divide what was seen by the lines of the async function, if it went through them once: they are no loop."""
+        found: dict[tuple[CodeType, int], dict[Stack, float]] = {}
+        for stack, seconds in self.stacks.items():
+            found.setdefault(_line(stack[0]), {})[stack] = seconds
+        return list(found.values()) if self.turns <= len(found) else [self.stacks]
+
+
+def _line(user: tuple[Position, ...]) -> tuple[CodeType, int]:
+    """Return the line of the innermost async function, or of the outermost one."""
+    code, _, line = next((each for each in reversed(user) if each[0].co_flags & CO_COROUTINE), user[0])
+    return code, line
+
+
+class _Open:
+    """A round that goes on, or has ended without that having been heard."""
+
+    def __init__(self, base: tuple[float, float]) -> None:
+        self.base = base
+        self.steps: dict[Hashable, _Step] = {}
+        self.last: Hashable = None
+        self.others: Others | None = None
+        self.imported: float = 0.0  # seconds in which modules were imported
+
+
+class Rounds:
+    """The rounds of one loop: what was seen in those that go on, and the places that held it before."""
+
+    def __init__(self, places: dict[tuple[object, ...], Held], threshold: float) -> None:
+        self._places = places
+        self._threshold = threshold
+        self._open: dict[int, _Open] = {}
+        self.base: tuple[float, float] = (0.0, 0.0)  # a moment before the round, what the thread had computed by it
+        self.unplaced: int = 0
+
+    def look(self, look: Look) -> _Open:
+        """Take in a stack of the round that goes on."""
+        here = self._round(look.number)
+        step = here.steps.get(look.step)
+        if step is None:
+            step = here.steps[look.step] = _Step()
+        step.add(look, _sure(look, here.last))
+        here.last = look.step
+        return here
+
+    def leave_out(self, number: int, seconds: float) -> None:
+        """Know of a round in which a module was imported, without blaming anybody for that time."""
+        self._round(number).imported += seconds
+
+    def _round(self, number: int) -> _Open:
+        here = self._open.get(number)
+        if here is None:
+            here = self._open[number] = _Open(self.base)
+            while len(self._open) > OPEN:
+                del self._open[min(self._open)]
+        return here
+
+    def ended(self, ended: Round) -> None:
+        """Settle a round that was long."""
+        if ended.number not in self._open:
+            self.unplaced += 1
+        else:
+            for found in self._verdicts(ended, self._open.pop(ended.number)):
+                merge(self._places, found)
+
+    def going_on(self, now: Round) -> list[Held]:
+        """Say what the round that goes on would be if it ended now."""
+        here = self._open.get(now.number)
+        return self._verdicts(now, here) if here is not None else []
+
+    def _verdicts(self, ended: Round, here: _Open) -> list[Held]:
+        took = ended.ended - ended.began - here.imported
+        seen = sum(each.seen for each in here.steps.values())
+        found: list[Held] = []
+        for step in here.steps.values():
+            seconds = took if step.seen >= MOST * max(seen, took / 2) else step.seen
+            if seconds >= self._threshold:
+                found += self._of_step(ended, here, step, seconds)
+        return found
+
+    def _of_step(self, ended: Round, here: _Open, step: _Step, seconds: float) -> list[Held]:
+        shares = [(part, sum(part.values()) / max(step.seen, 1e-9)) for part in step.parts()]
+        long = [it for it in shares if it[1] >= PART and it[1] * seconds >= self._threshold]
+        if len(long) < 2:
+            return [self._verdict(ended, here, step, long[0][0] if long else step.stacks, seconds)]
+        return [self._verdict(ended, here, step, part, seconds * share) for part, share in long]
+
+    def _verdict(self, ended: Round, here: _Open, step: _Step, stacks: dict[Stack, float], seconds: float) -> Held:
+        user, leaf = _blamed(stacks)
+        since, before = here.base
+        share = min(1.0, max(0.0, ended.busy - before) / max(ended.ended - max(ended.began, since), 1e-9))
+        others = here.others or Others(0, [])
+        return Held(
+            path=[place(code, lasti) for code, lasti, _ in user],
+            leaf=place(leaf[0], leaf[1]) if leaf is not None else None,
+            count=1, seconds=seconds, longest=seconds, computed=share * seconds,
+            locked=min(step.locked, seconds), python=min(step.python, seconds),
+            others=others.number, names=others.names, mapped=step.mapped, ours=step.ours,
+        )  # fmt: skip
+
+
+def _sure(look: Look, last: Hashable) -> float:
+    """Return the seconds since the last look that a callback is held to account for.
+
+    All of them, if the last look saw it too, or one call kept the GIL; if not, who looked may have waited for a
+    processor while others ran, and each of those that may have had their turn gets the same.
+    """
+    if look.locked or look.step == last:
+        return look.span
+    if look.counted and isinstance(look.step, int):
+        ran = look.step - last if isinstance(last, int) else look.step
+        return max(min(look.span, USUAL), look.span / (ran + 1))
+    return min(look.span, USUAL)
+
+
+def merge(places: dict[tuple[object, ...], Held], found: Held) -> None:
+    """Add what was found to the record of its place; the least is forgotten when there are too many."""
+    key = _identity(found)
+    known = places.get(key)
+    if known is None:
+        if len(places) >= PLACES:
+            del places[min(places, key=lambda each: places[each].seconds)]
+        places[key] = found
+        return
+    if found.longest > known.longest:
+        known.path, known.leaf = found.path, found.leaf
+    known.count += found.count
+    known.seconds += found.seconds
+    known.longest = max(known.longest, found.longest)
+    known.computed += found.computed
+    known.locked += found.locked
+    known.python += found.python
+    if found.others > known.others:
+        known.others, known.names = found.others, found.names
+
+
+def _identity(found: Held) -> tuple[object, ...]:
+    return tuple((each.file, each.function, each.line) for each in found.path[-1:] + _innermost_async(found.path))
+
+
+def _innermost_async(path: list[Place]) -> list[Place]:
+    return [each for each in path if each.is_async][-1:]
+
+
+def _blamed(stacks: dict[Stack, float]) -> Stack:
+    """Go into functions as long as one has most of the time; then the line that has most of that function's."""
+    here = dict(stacks)
+    level = 0
+    while True:
+        shares: dict[CodeType, float] = {}
+        for (user, _), seconds in here.items():
+            if len(user) > level:
+                shares[user[level][0]] = shares.get(user[level][0], 0.0) + seconds
+        if not shares:
+            break
+        code = max(shares, key=shares.__getitem__)
+        if level and shares[code] < SHARE * sum(here.values()):
+            break
+        here = {key: it for key, it in here.items() if len(key[0]) > level and key[0][level][0] is code}
+        level += 1
+    lines: dict[int, float] = {}
+    for (user, _), seconds in here.items():
+        lines[user[level - 1][2]] = lines.get(user[level - 1][2], 0.0) + seconds
+    line = max(lines, key=lines.__getitem__)
+    on_line = {key: it for key, it in here.items() if key[0][level - 1][2] == line}
+    user, leaf = max(on_line, key=on_line.__getitem__)
+    return user[:level], leaf if len(user) == level else user[level]

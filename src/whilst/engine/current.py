@@ -1,0 +1,102 @@
+"""`whilst.current_call()`: which call is made now, and which attempt of which input is it?
+
+On the task or the thread of a call that is read off its lane, which costs the call nothing. What a call starts sees it
+through a context variable, that is set from when this file was loaded: when somebody has asked for the first time.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+
+from ..core.call import Call
+from ..lanes import here
+from ..lanes.calling import Name, calling, seat, stepping, wanted
+from ..lanes.calls import job_of
+from ..lanes.loop import call_here
+from ..lanes.pool import call_of_thread
+from ..lanes.worker import current_worker
+from .driver import Driver
+from .interpret import SHORT_WAY
+from .leaf import Leaf
+from .step_calls import LeafCall, StepName
+
+wanted.is_asked = True
+
+
+def current_call() -> Call | None:
+    """Return the call in which this code runs; None outside of a call.
+
+    In a flow it is the call of the step. A task or thread that a call has left running still sees that call, never the
+    next one. With `hedge=True` both calls of an attempt have the same attributes, except `started`. After `batched`,
+    the index is the position of the batch.
+
+    >>> import whilst
+    >>> def double(x):
+    ...     call = whilst.current_call()
+    ...     return call.index, call.attempt, 2 * x
+    >>> whilst.map(double, [7, 8]).list()
+    [(0, 1, 14), (1, 1, 16)]
+    >>> whilst.current_call() is None
+    True
+    """
+    step: StepName | None = stepping.get()
+    if step is not None:
+        return step.call
+    name: Name | None = calling.get()
+    call: Call | None
+    if name is None or name.index < 0:  # the call had begun when somebody asked for the first time
+        step = _step_of_frames() or _step_of_thread()
+        call = _read_off_lane() if step is None else step.call
+        return here.is_making() if call is None and here.is_making is not None else call
+    call = name.call
+    if call is None:
+        port = name.port
+        call = name.call = Call(port, name.index, "", name.attempt, name.started - port.started, name.identity)
+    return call
+
+
+def _step_of_frames() -> StepName | None:
+    """Find the step by whose code this is called, on the loop."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        leaf: Leaf
+        if frame.f_code is SHORT_WAY:
+            leaf = frame.f_locals["leaf"]
+            return leaf.name(1, frame.f_locals["started"] or leaf.clock(), seat.get())
+        if frame.f_code is _LONG_WAY:
+            leaf, tries, started, call = (frame.f_locals[name] for name in ("self", "tries", "started", "call"))
+            return leaf.name(tries.number, started, seat.get(), call)
+        frame = frame.f_back
+    return None
+
+
+_LONG_WAY = Leaf.call.__code__
+
+
+def _step_of_thread() -> StepName | None:
+    """Find the step whose call this thread makes."""
+    worker = current_worker()
+    job = job_of(worker) if worker is not None else None
+    if worker is None or job is None:
+        return None
+    place, made_for = job.context.get(seat), getattr(job.after, "__self__", None)
+    if job.row is not None:
+        made_for = job.row.of.leaf(job.row.at)
+    if isinstance(made_for, LeafCall):
+        return made_for.leaf.name(
+            1 if made_for.tries is None else made_for.tries.number, made_for.started, place, made_for
+        )
+    return made_for.name(1, worker.started, place) if isinstance(made_for, Leaf) else None
+
+
+def _read_off_lane() -> Call | None:
+    """Return the call of the lane whose task or thread this is, if it is one's."""
+    found = call_here() or call_of_thread()
+    if found is None:
+        return None
+    port, index, started = found
+    if not isinstance(port, Driver):  # single calls: of steps, which have been looked for, or of `unblock`
+        return None
+    attempt, identity = port.told_apart(index)
+    return Call(port, index, "", attempt, started - port.started, identity)

@@ -1,0 +1,600 @@
+"""One step of a flow in one run: its limits, retries and timeouts around each call of its function.
+
+What decides is what decides for a map: a `Gate` says who may start, `Attempts` whether a failure is tried again. A call
+stays inline in the task of its input; while it waits for permits or for another attempt it holds no slot, and its
+input no place of the run's concurrency.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from ..core.account import RETRIES
+from ..core.attempt import Attempts, Patience
+from ..core.headers import Left
+from ..core.hedge import Hedge
+from ..core.pushback import Pushback, pushback_of
+from ..core.retried import retried_inside
+from ..core.still import Still
+from ..lanes.calling import Seat, listening, seat, stepping, wanted
+from ..lanes.chance import draw
+from ..limit import LimitState, ask_around, held
+from .accounting import refusal
+from .asking import Asking, judge_of, told_of
+from .deadlines import GLANCE, Bound
+from .gate import Gate
+from .hedging import Hedging
+from .lines import Line, Pair
+from .observer import StepCall, Watch
+from .slots import Slots
+from .spent import Spent
+from .step_calls import GivenUp, LeafCall, LetThrough, StepName, Tries, wake
+
+if TYPE_CHECKING:
+    from ..core.retry import Retry
+    from .scope import Scope
+
+
+STEP = "whilst: step "  # with which notes begin that name one
+
+
+class Leaf:
+    """The calls of one step in one run.
+
+    Args:
+        scope: what the run owns.
+        fn: one call, of (value) or, if it runs on a thread, of (value, after).
+        name: what timeouts call it.
+        where: what its failures are told to have come from.
+        path: of the step in its flow.
+        slots: places that a call holds.
+        limits: what a call holds a permit of.
+        alone: whether it is the whole flow, so that an input has taken what its last call took.
+        on_thread: whether `fn` takes a second argument, to be called when it is off its thread.
+        inside: what retries inside the function.
+        first: whether no call was made for an input that comes here for the first time.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        fn: Callable[..., Awaitable[Any]],
+        name: str,
+        *,
+        where: str = "",
+        path: str = "",
+        slots: Slots,
+        limits: tuple[LimitState, ...] = (),
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        hedge: bool = False,
+        alone: bool = False,
+        on_thread: bool = False,
+        inside: str = "",
+        first: bool = False,
+    ) -> None:
+        self.gate: Gate | None = None
+        self.limits: tuple[LimitState, ...] = limits
+        self.loop: asyncio.AbstractEventLoop = scope.loop
+        self.clock: Callable[[], float] = scope.clock
+        self.queue: deque[Pair] = LetThrough()
+        self.hedge: Hedge | None = Hedge() if hedge else None
+        self._once = self.call if self.hedge is None else Hedging(self.hedge, self.call, clock=self.clock)
+        self.asking: Asking = scope.asking
+        self.spent: Spent = Spent(where.removeprefix(STEP) or name)
+        self.watch: Watch = scope.watch
+        self._told: set[asyncio.Task[Any] | None] = set()  # whose calls need not be timed from outside
+        self._scope = scope
+        self._fn = fn
+        self._slots = slots
+        self._where = where
+        self._path = path
+        self._alone = alone
+        self._judge = judge_of(retry)
+        ask = partial(scope.asking.ask, self._judge) if self._judge else None
+        self._attempts = Attempts(retry, self.clock(), draw, ask, scope.still)
+        self._wants = retry is not None and retry.on_value is not None
+        self._tell = told_of(retry, scope.asking)
+        self._patience = Patience.of(name, timeout, retry)
+        self._patient = self._patience.least == inf
+        self._on_thread = on_thread
+        self._simple = self._patient and not on_thread
+        self._inside = inside
+        self._first = first
+        self._bounded = any(limit.bounded for limit in limits)
+        self.begun: int = 0
+        """How many inputs have come to be called."""
+        self.over: int = 0
+        """How many of them have no call in flight of which the gate does not know: there was none yet."""
+        self._began = self.clock()
+        scope.leaves.append(self)
+        if limits:
+            self._install(limits)
+
+    @property
+    def paused(self) -> float:
+        """How many seconds all its calls are held up by a pause or the breaker."""
+        return self.gate.paused if self.gate is not None else 0.0
+
+    @property
+    def retry_waits(self) -> dict[str, float]:
+        """Return the seconds that its inputs waited for another attempt, by what for."""
+        return self._attempts.waits
+
+    def held_up(self, now: float) -> tuple[str, ...]:
+        """Say what holds its calls up."""
+        budget = self._attempts.budget
+        waits = budget.words(now) if budget is not None else ""
+        return (*(self.gate.pauses.held.words(now) if self.gate is not None else ()), *((waits,) if waits else ()))
+
+    @property
+    def blocks(self) -> bool:
+        """Whether inputs wait for permits here, and others could do nothing but wait for the same."""
+        gate = self.gate
+        return self._alone and gate is not None and not gate.keyed and gate.pending > 0
+
+    async def __call__(self, value: Any) -> Any:
+        """Return what the step returns, after as many attempts as that takes; else raise the last failure."""
+        self.begun += 1
+        self.over += 1
+        tries = Tries()
+        if self._attempts.retry is not None:
+            return await self.go_on(value, tries)
+        tries.number = 1
+        return await self._once(value, tries)
+
+    async def detour(self, value: Any, short_way: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Return what the step returns the long way, if it must go that; else time the short one."""
+        if self.gate is not None:
+            return await self(value)
+        started = self.clock()
+        try:
+            return await short_way(value)
+        finally:
+            if (task := asyncio.current_task()) in self._told:  # its first call, and the others tell of themselves
+                self._told.discard(task)
+            elif self.gate is None:
+                self.spent.called(self.clock() - started)
+
+    async def go_on(self, value: Any, tries: Tries) -> Any:
+        """Make another attempt, and more if it takes more."""
+        try:
+            while True:
+                tries.number += 1
+                try:
+                    return await self._once(value, tries)
+                except Exception as error:
+                    if tries.final or not await self._rest_before_next(error, value, tries):
+                        raise
+        finally:
+            tries.failure = None  # whose frames keep this one
+
+    async def call(self, value: Any, tries: Tries) -> Any:
+        """Make one call, with its slot and its permits."""
+        call = LeafCall(self, tries)
+        try:
+            if (wait := self._enter(call, value, tries)) is not None:
+                await wait
+        except Exception:  # what `by` or `weight` raised, or the last failure of an input whose time is over
+            tries.final, call.unfit = True, None  # whose frames keep this one
+            if self._alone and (place := seat.get()) is not None:
+                place.uncalled(*((self.clock(), 0.0) if tries.last is None else tries.last))
+            raise
+        started = call.started = self.clock()
+        if wanted.is_asked and self._where:
+            call.name = stepping.set(self.name(tries.number, started, seat.get(), call))
+        if tries.first is None:
+            tries.first = started
+        if self._alone and (place := seat.get()) is not None:
+            place.begins(started)
+        if tries.number > 1:
+            self._scope.retried += tries.began_again()
+        if tries.begun is not None and not tries.begun.done():
+            tries.begun.set_result(None)
+        try:
+            if self._simple:
+                result = await self._fn(value)
+            else:
+                result = await self._invoke(call, value, tries.first)
+            if self._wants:
+                await self._judge_value(result)
+        except Exception as error:
+            self._over(call)
+            tries.last = started, self.clock() - started
+            self.spent.called(tries.last[1])
+            self._say_it_ended(tries, started, error)
+            tries.pushback = self.failed(call, value, error)
+            raise
+        except BaseException:  # a cancellation says nothing of the other side
+            self._over(call)
+            if not call.gone:
+                self.dropped(call)
+            raise
+        self._over(call)
+        took = self.clock() - started
+        self.spent.called(took)
+        self._say_it_ended(tries, started, None)
+        if self.hedge is not None:
+            self.hedge.succeeded(took)
+        self.went_well(call, value)
+        return result
+
+    def went_well(self, call: LeafCall, value: Any) -> None:
+        """Give back what a call held, or pass it on."""
+        gate = self.gate
+        if gate is None:
+            self._free_slot()
+            return
+        record = (call, value, None, None, call.started, 0.0, 1)
+        if not gate.passed_on(record):
+            gate.returned(record, None, slot=True)
+            gate.pump()
+
+    def failed(self, call: LeafCall, value: Any, error: Exception) -> Pushback | None:
+        """Tell whoever wants to know how a call failed, and give back what it held; return what that said of pace."""
+        _note(error, self._where)
+        self._scope.add_nothing(call, self._path)
+        pushback = pushback_of(error, time.time())
+        ill = self._attempts.is_ill(error, pushback)
+        if pushback is not None:
+            self._scope.pushed_back(pushback)
+            if self.hedge is not None:
+                self.hedge.throttled(self.clock())
+        if self.gate is None and (ill or (pushback is not None and pushback.pauses)):
+            self._install((LimitState(),))
+        gate = self.gate
+        if gate is None:
+            self._free_slot()
+            return pushback
+        if self._attempts.breaks:
+            gate.failed(call, ill=ill)
+        gate.returned((call, value, None, error, call.started, 0.0, 1), pushback, slot=True)
+        gate.pump()
+        return pushback
+
+    def name(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> StepName:
+        """Return what `current_call` says of a call that began at that time."""
+        return StepName(self._scope, self._path, attempt, started, at, call)
+
+    def naming(self, invoke: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+        """Return what makes the first attempt of an input, for whose code to know which it is."""
+
+        async def call(value: Any) -> Any:
+            token = stepping.set(self.name(1, self.clock(), seat.get()))
+            try:
+                return await invoke(value)
+            finally:
+                stepping.reset(token)
+
+        return call
+
+    def bound(self, due: float, started: float) -> Bound:
+        """Return the bound of a call that is made the short way, from this task."""
+        bound = Bound(due)
+        if not self._on_thread and (place := seat.get()) is not None:
+            bound.stubborn = partial(self._give_up, None, place, started)
+        return bound
+
+    def off_thread(self) -> None:
+        """Do nothing: no permit waits for it, where this is told of the end of a call on its thread."""
+
+    def plain(self, started: float) -> LeafCall:
+        """Return what a call is to the gate that was made the short way, before there was one."""
+        call = LeafCall(self)
+        call.started = started
+        return call
+
+    async def failed_first(self, value: Any, error: Exception, started: float, *, timed: bool) -> Tries | None:
+        """Do the same for the first attempt of an input, and return when the next one may be made; None: it may not.
+
+        `timed`: whether `detour` would time it.
+        """
+        tries = Tries()
+        tries.number, tries.first, tries.last = 1, started, (started, self.clock() - started)
+        tries.pushback = self.failed(self.plain(started), value, error)
+        self.spent.called(tries.last[1])
+        if timed:
+            self._told.add(asyncio.current_task())
+        return tries if await self._rest_before_next(error, value, tries) else None
+
+    def allow(self, call: LeafCall, left: Left) -> None:
+        """Slow down as an answer to a call says. From any thread."""
+        if self.gate is not None and (line := self.gate.lines.known_of_call(call)) is not None:
+            self.gate.allow_line(line, left)
+
+    def correct(self, call: LeafCall, cost: float) -> bool | None:
+        """Count what a call cost indeed; see `Gate.correct`. From any thread."""
+        return False if self.gate is None else self.gate.correct(call, cost)
+
+    def close(self) -> None:
+        """Let nothing more through, and give every permit back but those of calls that were left behind."""
+        if self.gate is not None:
+            self.gate.end()
+
+    def let_go(self) -> None:
+        """Refer to itself no more, so that it is freed with the run; calls that were left behind still come home."""
+        del self._once
+        if self.gate is not None:
+            self.gate.let_go()
+
+    # -- what its gate calls: see `gate.Host` -----------------------------------------------------------------
+
+    def arrived(self) -> None:
+        """Have those who wait let through."""
+        if self.gate is not None:
+            self.gate.pump()
+
+    @property
+    def still(self) -> Still:
+        """When the run stood still because somebody had paused it."""
+        return self._scope.still
+
+    def follow(self) -> None:
+        """Have the run follow its limits."""
+        self._scope.follow()
+
+    def soon(self, act: Callable[[], None]) -> None:
+        """Do something on the loop: at once if this is its thread."""
+        if asyncio._get_running_loop() is self.loop:
+            act()
+        else:
+            self._scope.tell(act)
+
+    def fatal(self, error: BaseException) -> None:
+        """Fail the calls that wait: it would be for ever."""
+        if self.gate is not None:
+            for line in self.gate.lines:
+                self.unfit([(pair, RuntimeError(*error.args)) for pair in line.pending])
+
+    def call_back(self) -> None:
+        """Do nothing: a call that was let through is made, wherever that is."""
+
+    def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
+        """Fail calls for which a limit's `weight` raised."""
+        for (call, _), error in found:
+            call.unfit = error
+            wake((call, None))
+
+    # -- private, in order of use -----------------------------------------------------------------------------
+
+    def _enter(self, call: LeafCall, value: Any, tries: Tries) -> Coroutine[Any, Any, None] | None:
+        """Have the call take a slot and a permit of each limit, or return what waits for them."""
+        if self._bounded:
+            call.outer = ask_around(self.limits, for_run=True)
+        gate = self.gate
+        if gate is None or gate.lines.asked:
+            return self._admit(call, value, tries)
+        pair = call, value
+        if (line := gate.enter(pair, again=tries.number > 1)) is not None:
+            return self._wait(call, pair, line, tries)
+        self._hold(call)
+        return None
+
+    def _hold(self, call: LeafCall) -> None:
+        """Have the code of the call know what it holds, and hear of it."""
+        if not self._bounded:
+            call.heard = listening.set(call)
+            return
+        assert self.gate is not None
+        call.line, call.holding_now = self.gate.lines.of_call(call), True
+        call.token = held.set(call)
+
+    async def _admit(self, call: LeafCall, value: Any, tries: Tries) -> None:
+        """Do the same where a slot is all there is to take, or functions of the user's are asked."""
+        if self.gate is not None and self.gate.lines.asked:
+            await self.asking.turn()
+        if self.gate is None:
+            if self._slots.room > 0:
+                self._slots.take()
+            else:
+                by = self._by(tries)
+                wait = partial(self._scope.deadlines.expect, by=by) if by < inf else None
+                if not await self._slots.acquire(again=tries.number > 1, wait=wait):
+                    assert tries.failure is not None
+                    raise tries.failure
+            if self.gate is None:
+                self.over -= 1
+                return
+            self._slots.release()  # it has come meanwhile, and may have everybody wait
+        if (line := self.gate.enter((call, value), again=tries.number > 1)) is not None:
+            await self._wait(call, (call, value), line, tries)
+        else:
+            self._hold(call)
+
+    async def _wait(self, call: LeafCall, pair: Pair, line: Line, tries: Tries) -> None:
+        gate, place = self.gate, seat.get()
+        assert gate is not None
+        by = self._by(tries)
+        since = self.clock()
+        reason = refusal(gate, since)
+        if place is not None:
+            place.rest(unbegun=self._first and tries.first is None)
+        try:
+            while pair not in self.queue:  # it may be called back in the moment when it was let through
+                if call.unfit is not None:
+                    raise call.unfit
+                call.waiter = self.loop.create_future()
+                if not await self._scope.deadlines.expect(call.waiter, by):
+                    assert tries.failure is not None
+                    assert tries.first is not None
+                    if (by := self._due(tries.first, inf)) <= self.clock():
+                        raise tries.failure
+            self.queue.remove(pair)
+        except BaseException:  # a cancellation, mostly
+            gate.withdraw(line, pair)
+            raise
+        finally:
+            self.spent.waited(reason, self.clock() - since)
+            if place is not None:
+                place.resume()
+        self._hold(call)
+
+    async def _judge_value(self, value: Any) -> None:
+        """Fail a call whose value the retry does not want."""
+        await self.asking.turn()
+        unwanted = self._attempts.unwanted(value)
+        if unwanted is not None:
+            raise unwanted
+
+    def _by(self, tries: Tries) -> float:
+        """Return when an input's time for all its attempts is over."""
+        return inf if tries.first is None else self._due(tries.first, inf)
+
+    async def _invoke(self, call: LeafCall, value: Any, first: float) -> Any:
+        if self._patient:
+            return await self._made(call, value)
+        started, place = call.started, seat.get()
+        bound = Bound(self._patience.due(first, started), self._later(first, started))
+        if place is not None and not self._on_thread:
+            bound.stubborn = partial(self._give_up, call, place, started)
+
+        def late() -> TimeoutError:
+            return self._patience.error(started, self.clock())
+
+        try:
+            return await self._scope.deadlines.within(bound, late, self._made, call, value)
+        finally:
+            if bound.gone:
+                self._come_home(call)
+
+    def _give_up(self, call: LeafCall | None, place: Seat, started: float) -> None:
+        """Settle the input of a call that ignores its cancellation; its slot is free, its permit stays out."""
+        error = self._patience.error(started, self.clock())
+        _note(error, self._where)
+        if call is not None:
+            call.gone = True
+            if self.gate is not None:
+                self.gate.abandon(call)
+        self.dropped(call or self.plain(started))
+        place.give_up(error)
+
+    def _come_home(self, call: LeafCall) -> None:
+        """Give the permit back of a call that was given up, and end what stands on it, whatever came of it."""
+        if self.gate is not None:
+            self.gate.returned_late(call)
+        raise GivenUp
+
+    def _due(self, first: float, started: float) -> float:
+        """Return when a call is past its time; while everything stands still that does not come nearer."""
+        now, still = self.clock(), self._scope.still
+        due = self._patience.due(first + still.within(first, now), started)
+        return max(due, now + GLANCE) if still.now and due < started + self._patience.timeout else due
+
+    def _later(self, first: float, started: float) -> Callable[[float], float] | None:
+        return None if self._patience.total == inf else lambda _: self._due(first, started)
+
+    async def _made(self, call: LeafCall, value: Any) -> Any:
+        if not self._on_thread:
+            return await self._fn(value)
+        call.guard = threading.Lock()
+        try:
+            return await self._fn(value, call.returned)
+        except asyncio.CancelledError:
+            with call.guard:
+                call.left = not call.over
+            if call.left and self.gate is not None:
+                self.gate.abandon(call)
+            raise
+
+    def dropped(self, call: LeafCall) -> None:
+        """Give back what a call held that was cancelled."""
+        if self.gate is None:
+            self._free_slot()
+        else:
+            self.gate.dropped(call)
+            self.gate.pump()
+
+    def _free_slot(self) -> None:
+        self.over += 1
+        self._slots.release()
+
+    def _over(self, call: LeafCall) -> None:
+        if call.token is not None:
+            held.reset(call.token)
+            call.token = None
+            call.holding_now = call.left and not call.over
+        if call.heard is not None:
+            listening.reset(call.heard)
+        if call.name is not None:
+            stepping.reset(call.name)
+
+    def _say_it_ended(self, tries: Tries, started: float, error: Exception | None) -> None:
+        if self.watch.observers and self._where:
+            took = self.clock() - started
+            self.watch.step_ended(StepCall(self._index(), self._path, tries.number, started, took, error))
+
+    def _say_it_is_tried_again(self, error: Exception, value: Any, tries: Tries, wait: float) -> None:
+        started, took = (self.clock(), 0.0) if tries.last is None else tries.last
+        at, number = (self._index(), value, self._path), tries.number
+        self.watch.attempt_failed(
+            *at, attempt=number, error=error, wait=wait, started=started, took=took, tell=self._tell
+        )
+
+    def _index(self) -> int:
+        """Return that of the input; inside a stage, of its item."""
+        place = seat.get()
+        return place.index if place is not None else 0
+
+    async def _rest_before_next(self, error: Exception, value: Any, tries: Tries) -> bool:
+        """Wait until a failed input may be tried again; return whether it may at all."""
+        if self._judge:
+            await self.asking.turn()
+        scope, now = self._scope, self.clock()
+        first = now if tries.first is None else tries.first
+        budget = self._attempts.budget
+        called = self.begun - (self.gate.pending if self.gate is not None else 0)
+        wait = self._attempts.wait(error, tries.pushback, attempt=tries.number, first=first, calls=called, now=now)
+        if budget is not None and budget.note:
+            scope.notes.setdefault(f"{self._patience.name}: {budget.note}")
+        if wait is None:
+            return False
+        tries.failure = error
+        if tries.number == 1:
+            self._look_inside(error)
+        self._say_it_is_tried_again(error, value, tries, wait)
+        place = seat.get()
+        scope.waiting += 1
+        if place is not None:
+            place.rest()
+        try:
+            await scope.deadlines.until(now + wait)
+        finally:
+            self.spent.waited(RETRIES, self.clock() - now)
+            scope.waiting -= 1
+            if place is not None:
+                place.resume()
+        if place is not None:
+            place.count(1)
+        return True
+
+    def _look_inside(self, error: Exception) -> None:
+        by = self._inside or retried_inside(error)
+        if by:
+            name = self._patience.name
+            self._scope.notes.setdefault(f"{name} is retried at two levels: by {by} inside it and by retry= here")
+
+    def _install(self, limits: tuple[LimitState, ...]) -> None:
+        self.spent.pinned = self.spent.detours = True
+        self.gate = Gate(self, limits, self._slots, inside=self._scope.inside)
+        self.gate.begin()
+        self.gate.waits_for_slots = True
+        if not self.limits:
+            self.gate.count_before(self.over, self._began)
+            self.gate.adopt(self.begun - self.over)  # what is in flight
+            self.over = self.begun
+
+
+def _note(error: Exception, where: str) -> None:
+    """Name the step, unless the exception carries such a note already; best effort."""
+    try:
+        if where and not any(note.startswith(STEP) for note in getattr(error, "__notes__", ())):
+            error.add_note(where)
+    except Exception:  # an exception class may forbid attributes; a missing note must not hide the error
+        pass

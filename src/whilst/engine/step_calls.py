@@ -1,0 +1,203 @@
+"""One call of a step: as its gate knows it, as who asks inside it knows it, and the attempts that it is one of."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from contextvars import Token
+from typing import Any, Protocol
+
+from ..core.call import Call
+from ..core.call import Host as CallHost
+from ..core.headers import Left
+from ..core.pushback import Pushback
+from ..lanes.calling import Listener, Seat
+from ..lanes.calls import after_of
+from ..lanes.worker import current_worker
+from ..limit import Holder, LimitState, Link
+from ..limit.queue import WaitQueue
+from .lines import Line, Pair
+from .observer import Watch
+
+
+class Gate(Protocol):
+    """The gate of a step, as far as its calls need it."""
+
+    def returned_late(self, index: Any) -> None:
+        """Give back the permit of a call that was given up."""
+
+
+class Leaf(Protocol):
+    """A step, as far as its calls need it."""
+
+    limits: tuple[LimitState, ...]
+
+    @property
+    def gate(self) -> Gate | None:
+        """What lets its calls begin, if anything need."""
+        ...
+
+    def allow(self, call: LeafCall, left: Left) -> None:
+        """Slow down as an answer to a call says."""
+
+    def name(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> StepName:
+        """Return what `current_call` says of a call."""
+        ...
+
+
+class Scope(CallHost, Protocol):
+    """What the run of a flow owns, as far as it tells of its calls."""
+
+    run: Any
+    watch: Watch
+
+
+class Tries:
+    """The attempts of one input."""
+
+    number: int = 0
+    first: float | None = None  # when the first call began
+    last: tuple[float, float] | None = None  # when the last call began that failed, and how long it took
+    failure: Exception | None = None  # the last one, while another attempt is waited for
+    pushback: Pushback | None = None  # what the last failure said of the pace
+    begun: asyncio.Future[None] | None = None  # set when the call has its permits, for who waits for that
+    final: bool = False  # whether no other attempt may follow
+    _counted: int = 1
+
+    def began_again(self) -> int:
+        """Return 1 for the first call of an attempt, which may have a second one beside it."""
+        counted, self._counted = self._counted, self.number
+        return int(counted != self.number)
+
+
+class LeafCall(Holder):
+    """One call of a step, as gate and limits know it."""
+
+    # what most calls never have, or have as it is here; to set it in each would cost a third of a microsecond
+    name: Token[StepName | None] | None = None
+    holding_now: bool = False
+    line: Line | None = None  # in which its permits are counted
+    waiter: asyncio.Future[bool] | None = None
+    started: float = 0.0
+    gone: bool = False  # given up, as it ignores its cancellation
+    unfit: Exception | None = None  # what a limit's `weight` raised for it
+    heard: Token[Listener | None] | None = None
+    left: bool = False  # behind on its thread
+    over: bool = False  # back from there
+    guard: threading.Lock | None = None
+
+    def __init__(self, leaf: Leaf, tries: Tries | None = None) -> None:
+        self.leaf: Leaf = leaf
+        self.tries: Tries | None = tries
+        self.outer: Holder | None = None
+        self.token: Token[Link | None] | None = None
+
+    @property
+    def limits(self) -> tuple[LimitState, ...]:
+        """The limits of the step."""
+        return self.leaf.limits
+
+    @property
+    def queues(self) -> tuple[WaitQueue, ...]:
+        """The queues from which its permits are."""
+        return self.line.acquirer.queues if self.line is not None else ()
+
+    @property
+    def holding(self) -> bool:
+        """Whether it holds its permits now."""
+        return self.holding_now
+
+    def is_mine(self) -> bool:
+        """Whether the code that runs now is the task of the call, or the thread that makes it."""
+        worker = current_worker()
+        return (worker is not None and after_of(worker) == self.returned) or super().is_mine()
+
+    def forked(self) -> None:
+        """Hold nothing."""
+        self.holding_now = False
+
+    def allow(self, left: Left) -> None:
+        """Slow down as an answer says."""
+        self.leaf.allow(self, left)
+
+    def returned(self) -> None:
+        """Take note, on whatever thread, that the function has returned, after its await was cancelled or before."""
+        assert self.guard is not None
+        with self.guard:
+            self.over = True
+            left = self.left
+        if left:
+            self.holding_now = False
+        if left and self.leaf.gate is not None:
+            self.leaf.gate.returned_late(self)
+
+
+class GivenUp(asyncio.CancelledError):
+    """Ends a task whose input was settled while one of its calls ignored that it was cancelled."""
+
+
+class LetThrough(deque[Pair]):
+    """Calls that may start: each is woken, and takes itself out, unless it has been called back before."""
+
+    def append(self, pair: Pair) -> None:
+        """Let one start."""
+        super().append(pair)
+        wake(pair)
+
+    def extend(self, pairs: Any) -> None:
+        """Let several start."""
+        pairs = list(pairs)
+        super().extend(pairs)
+        for pair in pairs:
+            wake(pair)
+
+
+def wake(pair: Pair) -> None:
+    """Have a call look again whether it may start."""
+    waiter = pair[0].waiter
+    if waiter is not None and not waiter.done():
+        waiter.set_result(True)
+
+
+class StepName:
+    """One call of a step: what `current_call` says inside it."""
+
+    __slots__ = ("_call", "_of", "_scope", "attempt", "identity", "path", "place", "root", "started")
+
+    def __init__(self, scope: Scope, path: str, attempt: int, started: float, at: Seat | None, of: Any = None) -> None:
+        self._of = of  # what its leaf knows it by
+        self._scope = scope
+        self._call: Call | None = None
+        self.path: str = path
+        self.attempt: int = attempt
+        self.started: float = started
+        self.place: int
+        self.identity: tuple[Any, ...] | None
+        self.root: int
+        self.place, self.identity, self.root = place_and_identity(scope, at)
+
+    @property
+    def call(self) -> Call:
+        """Return what the user sees of it."""
+        if self._call is None:
+            since = self.started - self._scope.watch.started
+            named = self.place, self.path, self.attempt, since, self.identity
+            self._call = Call(self._scope, *named, root=self.root, of=self._of)
+        return self._call
+
+
+def place_and_identity(scope: Scope, place: Seat | None) -> tuple[int, tuple[Any, ...] | None, int]:
+    """Return the index of the input, or of the item inside a stage; what it is known by; and the input's own index."""
+    run = scope.run
+    if place is None or run is None:
+        return 0, None, 0
+    index = place.index
+    if place.port is run:
+        return index, run.told_apart(index)[1] if run.is_told_apart else None, index
+    places = [index]
+    while place.port is not run and place.outer is not None:
+        place = place.outer
+        places.append(place.index)
+    root = places.pop()
+    return index, (*run.told_apart(root)[1], *reversed(places)), root

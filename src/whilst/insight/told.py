@@ -1,0 +1,34 @@
+"""What does a run say of itself, as JSON and without secrets, for whoever reads it later?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..core.secrets import without_secrets
+from ..core.summary import Summary
+
+
+def told(summary: Summary) -> dict[str, Any]:
+    """Return a summary as JSON has it."""
+    given: Any = summary
+    found: dict[str, Any] = given.to_dict() if hasattr(given, "to_dict") else given._asdict()
+    shown: dict[str, Any] = plain(found)
+    return shown
+
+
+def plain(thing: Any) -> Any:
+    """Return what JSON can say of a thing, its texts without secrets."""
+    match thing:
+        case str():
+            return without_secrets(thing)
+        case Mapping():
+            return {without_secrets(str(key)): plain(value) for key, value in thing.items()}  # pyright: ignore
+        case bool() | int() | None:
+            return thing
+        case float():
+            return thing if thing - thing == 0 else None
+        case Sequence():
+            return [plain(value) for value in thing]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return without_secrets(str(thing))

@@ -1,0 +1,199 @@
+"""What does the code inside a call find around it? Which call it is, who hears of answers, whose place it holds.
+
+What a call leaves running inherits the answer, and can be told from the next call's: a lane makes many calls one after
+the other in one context. So where it matters, because a limit is held, each call has a name there: an object of its
+own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from asyncio import _get_running_loop as running_loop
+from collections.abc import Callable
+from contextvars import Context, ContextVar
+from typing import Any, Protocol
+
+from ..core.headers import Left
+
+
+class Maker(Protocol):
+    """What makes calls, one after the other or many at once."""
+
+    def makes(self, call: Any) -> bool:
+        """Whether it is in that call now; from any thread."""
+        ...
+
+    def makes_here(self, call: Any) -> bool:
+        """Whether the task or thread that runs now is the one that makes it."""
+        ...
+
+    def item_of(self, call: Any) -> Any:
+        """Return the input of that call."""
+        ...
+
+
+maker: ContextVar[Maker | None] = ContextVar("whilst_maker", default=None)
+"""What makes the calls in this context; only where it names them."""
+
+calling: ContextVar[Any] = ContextVar("whilst_calling", default=None)
+"""The name of the call."""
+
+stepping: ContextVar[Any] = ContextVar("whilst_stepping", default=None)
+"""The call of a flow's step that is made in this context; None where a lane makes plain calls. See `engine.current`."""
+
+
+class Wanted:
+    """Whether anybody asks which call is made: before that, calls have names only where limits need them."""
+
+    __slots__ = ("is_asked",)
+
+    def __init__(self) -> None:
+        self.is_asked: bool = False
+
+
+wanted: Wanted = Wanted()
+
+
+class Name:
+    """The name of a call that a lane makes, with what the code inside it may ask.
+
+    Attributes:
+        port: the run, as its lanes see it.
+        index: of the input; -1 as long as nobody asks for such things.
+        attempt: which one it is, from 1.
+        started: when it began, by the run's clock.
+        identity: what the input is known by; None: by its index.
+        call: what was made of these when somebody asked.
+    """
+
+    index: int = -1  # these stand here, as to set them for each call takes longer than most calls
+    attempt: int = 1
+    started: float = 0.0
+    identity: tuple[Any, ...] | None = None
+    call: Any = None
+
+    def __init__(self, port: Any) -> None:
+        self.port: Any = port
+
+    def begin(self, index: int, started: float) -> None:
+        """Be the name of the call that begins."""
+        self.index, self.started, self.call = index, started, None
+        if self.port.is_told_apart:
+            self.attempt, self.identity = self.port.told_apart(index)
+
+
+class Names:
+    """The names of the calls that one lane makes in its context, one after the other.
+
+    To put one there costs as much as a quick call, and is needed only if something has copied the context since the
+    last one was: a task, a thread, a run. Copies share what holds the variables, so its count of references tells;
+    where that cannot be had, each call gets a name.
+
+    Attributes:
+        name: of the call that is made now.
+        root: what holds the variables, if it can be had.
+    """
+
+    __slots__ = ("_port", "name", "root")
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+        self.name: Any = None
+        self.root: object = None
+
+    def renew(self, context: Context) -> Context:
+        """Give the next call another name; return a copy of the context as it is then. Called inside the context."""
+        self.name = Name(self._port)
+        calling.set(self.name)
+        copied = context.copy()
+        found = gc.get_referents(copied)
+        self.root = found.pop() if len(found) == 1 else None
+        return copied
+
+
+def task_here() -> asyncio.Task[Any] | None:
+    """Return the task that runs now, if any does."""
+    return asyncio.current_task() if running_loop() is not None else None
+
+
+# -- who hears of answers ---------------------------------------------------------------------------------------
+#
+# An exception tells how many calls are left, a value does not. So whatever limits a call listens while it is made;
+# innermost first, as that is what the call was made under. A client that finds something in an answer tells it here.
+
+
+class Listener(Protocol):
+    """What limits a call."""
+
+    def allow(self, left: Left) -> None:
+        """Take note, in the middle of the call, of how many calls are left; on any thread."""
+
+
+listening: ContextVar[Listener | None] = ContextVar("whilst_listening", default=None)
+"""What limits the call that is made now. What it is told after the call has ended, by what the call left running, it
+may ignore."""
+
+
+class Innermost:
+    """How to find who holds permits around the code that runs now, and so wants to know first."""
+
+    find: Callable[[], Listener | None] = staticmethod(lambda: None)  # whoever knows of permits puts a better one here
+
+
+innermost: Innermost = Innermost()
+
+
+def listener_now() -> Listener | None:
+    """Return who is to be told: the innermost block or call that holds permits, else what limits the call."""
+    return innermost.find() or listening.get()
+
+
+# -- whose place of a run's concurrency it holds ----------------------------------------------------------------
+#
+# An input that only waits (for permits, a pause or another attempt) gives its place to another, and takes it again when
+# it goes on. What stands inline in the lane of an input finds that lane here.
+
+
+class Seat(Protocol):
+    """The place of one input; branches that run at the same time share it."""
+
+    outer: Seat | None
+    """The place in whose call the run of this one was started."""
+
+    @property
+    def port(self) -> Any:
+        """Return the run; None when it has ended."""
+        ...
+
+    @property
+    def index(self) -> int:
+        """Return that of the input."""
+        ...
+
+    def give_up(self, error: Exception) -> None:
+        """Settle the input with this failure: one of its calls ignores that it was cancelled, and is left behind."""
+
+    def fork(self, count: int) -> None:
+        """Count so many branches more that run."""
+
+    def begins(self, now: float) -> None:
+        """Take note that the call begins which is all that the input needs."""
+
+    def uncalled(self, started: float, took: float) -> None:
+        """Take note that the input ends without the call that was to come; when an earlier one was made, if one was."""
+
+    def count(self, attempts: int) -> None:
+        """Count attempts more than the one that each input has, or less."""
+
+    def rest(self, *, unbegun: bool = False) -> None:
+        """Take note that a branch waits from now on, or has ended before others: the place is free if none runs.
+
+        `unbegun`: no call of the input was made, so that a run which starts nothing new may give it up.
+        """
+
+    def resume(self) -> None:
+        """Take note that it goes on."""
+
+
+seat: ContextVar[Seat | None] = ContextVar("whilst_seat", default=None)

@@ -1,0 +1,177 @@
+"""One thread that makes calls, as others see it; whose calls they are, and what they have returned."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+Pair = tuple[int, Any]
+
+
+class Client(Protocol):
+    """Where a pool's inputs come from and what becomes of them; all but `returned_late` is called on the loop."""
+
+    queue: deque[Pair]
+    """Inputs that may start, as (index, input); threads take from the left."""
+
+    def emit(self, record: Any, /) -> None:
+        """Take what became of one input."""
+
+    def together(self, begins: bool) -> None:
+        """Take note that several records come now, and then that these were all: time to wake who waits for them."""
+
+    def refill(self) -> None:
+        """Put more into the queue, if there is more; called after some records."""
+
+    def dropped(self, index: int) -> None:
+        """Take note that an input which was taken from the queue will have no record."""
+
+    def returned_late(self, index: int) -> None:
+        """Take note, on any thread, that a call that was abandoned has returned."""
+
+    def fatal(self, error: BaseException) -> None:
+        """End: calls cannot be made any more."""
+
+
+class Nobody:
+    """The client of a pool that is gone, so that it keeps no run alive."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Pair] = deque()
+
+    def emit(self, record: Any, /) -> None:
+        """Nobody wants it any more."""
+
+    def together(self, begins: bool) -> None:
+        """Nobody waits."""
+
+    def refill(self) -> None:
+        """There is no more."""
+
+    def dropped(self, index: int) -> None:
+        """Nobody counts it any more."""
+
+    def returned_late(self, index: int) -> None:
+        """Nobody waits for it."""
+
+    def fatal(self, error: BaseException) -> None:
+        """It has ended."""
+
+
+NOBODY = Nobody()
+
+
+Ending = tuple[Any, BaseException | None]
+
+
+class Awaited:
+    """An awaitable on its way through the loop.
+
+    Everything is in place before the loop is told, so whoever gives the call up finds the task or the future; and a
+    call that was given up before it had a task never gets one.
+    """
+
+    __slots__ = ("dropped", "error", "future", "given_up", "task")
+
+    def __init__(self) -> None:
+        self.future: concurrent.futures.Future[Ending] = concurrent.futures.Future()
+        self.task: asyncio.Task[Ending] | None = None
+        self.given_up: bool = False
+        self.error: Exception | None = None
+        """Why it was given up, if its record is wanted."""
+        self.dropped: list[tuple[int, Any]] = []
+        """The input, if it is not."""
+
+    def give_up(self, error: Exception | None) -> None:
+        """Cancel it; on the loop. Its thread goes on by itself, when the clean-up has ended."""
+        if self.given_up:
+            return  # once: to cancel it again would cancel its clean-up
+        self.given_up, self.error = True, error
+        task = self.task
+        if task is not None:
+            task.cancel()
+        else:
+            self.future.cancel()
+
+
+class Pool(Protocol):
+    """What threads serve, and what is given threads; `ThreadPool` is the one there is."""
+
+    name: str
+    of_run: bool
+    queue: deque[tuple[int, Any]]
+    workers: set[Worker]
+    closing: bool
+    wanted: bool
+    taken: int
+
+    @property
+    def client(self) -> Client:
+        """Whose calls it makes."""
+        ...
+
+    @property
+    def is_short(self) -> bool:
+        """Whether another thread would find something to do."""
+        ...
+
+    def serve(self, worker: Worker) -> None:
+        """Make calls until the thread shall go elsewhere."""
+
+    def wake(self) -> None:
+        """Put a thread to work, if one is idle or may come."""
+
+    def take_parked(self, worker: Worker) -> bool:
+        """Take a thread out of those at rest; False if it is not among them any more."""
+        ...
+
+    def left(self, worker: Worker) -> None:
+        """Take note that a thread is elsewhere."""
+
+    def stuck(self, error: RuntimeError) -> None:
+        """Take note that there is no thread to be had."""
+
+
+class Worker:
+    """A thread and what it is busy with; it serves one pool at a time, perhaps several in its life.
+
+    `call` is a list of one, the input that is called, until somebody pops it: the thread when the call has returned,
+    or who gives the call up. So whichever comes first holds, in one step of the interpreter.
+    """
+
+    __slots__ = ("at_end", "awaited", "call", "gate", "opened", "pool", "started")
+
+    def __init__(self) -> None:
+        self.pool: Pool | None = None
+        self.call: list[tuple[int, Any]] = []
+        self.started: float = 0.0
+        """When the call began."""
+        self.awaited: Awaited | None = None
+        """What the call has returned, if the loop awaits that now."""
+        self.opened: dict[Any, Any] = {}
+        """What was opened for this thread, by what it is."""
+        self.at_end: list[Callable[[], object]] = []
+        """Called on the thread itself before it leaves its pool; a thread that has any stays there."""
+        self.gate: threading.Lock = threading.Lock()  # a thread at rest waits here
+        self.gate.acquire()
+
+    def run(self, ended: Callable[[Worker], None]) -> None:
+        """Serve one pool after the other; what the thread does."""
+        _here.worker = self
+        try:
+            while (pool := self.pool) is not None:
+                pool.serve(self)
+        finally:
+            ended(self)
+
+
+def current_worker() -> Worker | None:
+    """Return whose thread this is, inside a call; for resources that live as long as a thread."""
+    return getattr(_here, "worker", None)
+
+
+_here = threading.local()

@@ -1,0 +1,43 @@
+"""What guards all limits, and what is left of them in a forked child?
+
+One lock guards them all: what it guards are steps of a microsecond, so parties hardly ever meet at it, and taking
+several limits at once, all or none, is one step like any other: nothing that could deadlock.
+
+A fork waits for the lock, so the child finds nothing half done, and then begins anew: whoever waits or holds a permit
+does so in the parent, so in the child each limit is empty.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Protocol
+from weakref import WeakSet
+
+# Re-entrant: a signal handler or a finaliser that prints a limit, on the thread that is inside, must not hang.
+lock: threading.RLock = threading.RLock()
+
+
+class Emptied(Protocol):
+    """What is of the process that uses it."""
+
+    def _empty(self) -> None:
+        """Begin anew, in a forked child; nobody else runs there yet."""
+
+
+_emptied: WeakSet[Emptied] = WeakSet()
+
+
+def empty_in_child(thing: Emptied) -> None:
+    """Have something begin anew in every child that is forked while it is alive."""
+    _emptied.add(thing)
+
+
+def _in_child() -> None:
+    for thing in tuple(_emptied):
+        thing._empty()
+    lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=_in_child)

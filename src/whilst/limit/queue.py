@@ -1,0 +1,277 @@
+"""Who is next at a limit? One queue of parties for each key, first come, first served.
+
+A party stands in the queue of the first limit that refuses it. When that one can grant, all of its limits are asked
+again; if another refuses now, the party moves into that queue, to the place that its age gives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from asyncio import _get_running_loop as running_loop  # the public one costs an exception where there is none
+from collections import deque
+from collections.abc import Iterable, Iterator
+from math import inf
+from typing import Protocol
+
+from ..core.throttle import Throttle
+from .circle import circles
+from .lock import lock
+from .told import told, uncollected
+
+LEAST = 0.001  # seconds between two looks at the clock: timers are no finer, and rates make up for 5 ms
+LONG = 1.0  # seconds; nothing is kept for a party that another limit lets wait for longer
+PATIENT = 8  # how often a party lets others go first because of a limit elsewhere; see `WaitQueue.kept_for`
+HEARTBEAT = 1.0  # seconds after which one who waits looks whether a loop that was granted something has been closed
+
+tickets: Iterator[int] = itertools.count()
+
+
+class Unrest:
+    """Counts what may end the calm of any queue: whoever found one calm need not look again until this has changed."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count: int = 0
+
+
+unrest: Unrest = Unrest()
+
+
+class Clock(Protocol):
+    """What tells the time of a loop; a class, as type checkers take a plain callable in a protocol for a method."""
+
+    def __call__(self) -> float:
+        """Return seconds."""
+        ...
+
+
+class Party(Protocol):
+    """Who stands in a queue; `Acquirer` is the one there is."""
+
+    loop: asyncio.AbstractEventLoop | None
+    ticket: int
+    """How old its wish is, against others'."""
+    bounced: int
+    """How often one limit would have granted and another refused."""
+    queue: WaitQueue | None
+    wanted: int
+    clock: Clock
+
+    def refusal(self) -> tuple[WaitQueue, float] | None:
+        """Return the first queue that refuses, and for how long; None if a permit can be had."""
+        ...
+
+    def grant(self, count: int) -> int:
+        """Take up to `count` permits and have the party told of them, after the lock is free."""
+        ...
+
+    def fail_if_stuck(self) -> bool:
+        """Wait no longer if that would be for ever; whether that was so."""
+        ...
+
+    def crowded(self) -> bool:
+        """Whether others stand in any of its queues."""
+        ...
+
+    def keep(self) -> None:
+        """Keep its queues for itself, so that the next look finds them free."""
+        ...
+
+    def let_go(self) -> list[WaitQueue]:
+        """Keep no queue any longer; return those that are free now."""
+        ...
+
+    def look_at(self, due: float) -> None:
+        """Look again at the time `due`: called for a party on a plain thread, which has no timer."""
+        ...
+
+
+class Alarm:
+    """The one timer of a queue on one loop, for all parties there."""
+
+    __slots__ = ("due", "handle", "loop", "parties")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop: asyncio.AbstractEventLoop = loop
+        self.parties: int = 0
+        self.due: float = inf
+        self.handle: asyncio.TimerHandle | None = None
+
+
+class WaitQueue:
+    """The parties that wait for one key of a limit, oldest first, and what tells when the first may go.
+
+    Every method is for those who have the lock.
+    """
+
+    __slots__ = ("alarms", "clock", "gone", "kept_for", "look_due", "parties", "throttle")
+
+    def __init__(self, throttle: Throttle, clock: Clock) -> None:
+        self.throttle: Throttle = throttle
+        self.clock: Clock = clock
+        self.parties: deque[Party] = deque()
+        self.alarms: dict[asyncio.AbstractEventLoop, Alarm] = {}
+        self.look_due: float = inf
+        """When the alarms ring, if time alone helps the first in line. What comes back before is no reason to look:
+        that would be one look for each call, and a loop that never rests, where one a millisecond does."""
+        self.gone: bool = False
+        """Whether the limit has forgotten this key; another queue has taken its place if it came back."""
+        self.kept_for: Party | None = None
+        """Who alone may take a permit now: without this, two limits whose permits are always taken the moment they
+        come back would starve whoever needs both. The oldest gets its way, and holds nothing meanwhile."""
+
+    def meet(self, clock: Clock) -> None:
+        """Keep another clock's time from now on, so that nothing seems years away after a test on virtual time."""
+        if clock is not self.clock:
+            self.throttle.shift(clock() - self.clock())
+            self.clock = clock
+            self.look_due = inf
+            for alarm in self.alarms.values():
+                alarm.due = inf
+
+    def open_to(self, party: Party) -> bool:
+        """Whether it is this party's turn, if there were a permit."""
+        if self.kept_for is not None and self.kept_for is not party:
+            return party.ticket < self.kept_for.ticket
+        return not self.parties or party.ticket <= self.parties[0].ticket
+
+    def join(self, party: Party) -> None:
+        """Put a party into its place, by its age."""
+        unrest.count += 1
+        behind: list[Party] = []
+        while self.parties and self.parties[-1].ticket > party.ticket:
+            behind.append(self.parties.pop())
+        self.parties.append(party)
+        self.parties.extend(reversed(behind))
+        party.queue = self
+        loop = party.loop
+        if loop is not None:
+            alarm = self.alarms.get(loop)
+            if alarm is None:
+                alarm = self.alarms[loop] = Alarm(loop)
+            alarm.parties += 1
+            if alarm.parties > 1 and self.parties[0] is not party:
+                return  # the alarm is set, if time can help at all
+        self.look()
+
+    def leave(self, party: Party) -> None:
+        """Take a party out."""
+        if self.parties[0] is party:
+            self.parties.popleft()
+        else:
+            self.parties.remove(party)
+        party.queue = None
+        loop = party.loop
+        if loop is None:
+            return
+        alarm = self.alarms[loop]
+        alarm.parties -= 1
+        if not alarm.parties:
+            del self.alarms[loop]
+            if alarm.handle is not None and loop is running_loop():
+                alarm.handle.cancel()
+
+    def waits_for_time(self) -> bool:
+        """Whether the first in line cannot go before its alarm rings, whatever comes back."""
+        return self.look_due < inf and self.clock() < self.look_due
+
+    def look(self) -> None:
+        """Set the alarms for the moment when the first may go, if time alone brings that."""
+        head = self.parties[0]
+        refusal = head.refusal()
+        wait = refusal[1] if refusal is not None and refusal[0] is self else 0.0
+        now = head.clock()
+        self.look_due = now + max(wait, LEAST)
+        if wait == inf:
+            if not uncollected.elsewhere():
+                return
+            wait = HEARTBEAT  # a loop that is closed tells nobody
+        due = now + wait
+        here = running_loop()
+        for alarm in tuple(self.alarms.values()):
+            if alarm.due <= due:
+                continue
+            alarm.due = due
+            if alarm.loop is here:
+                self._set(alarm, wait)
+            else:
+                try:
+                    alarm.loop.call_soon_threadsafe(self._set_there, alarm)
+                except RuntimeError:  # that loop is closed: its parties are dropped when their turn comes
+                    continue
+        if head.loop is None:
+            head.look_at(due)
+
+    def serve(self) -> None:
+        """Grant all that is due, in turn."""
+        while self.parties:
+            head = self.parties[0]
+            refusal = head.refusal()
+            if refusal is None:
+                self._grant(head)
+            elif refusal[0] is self:
+                if refusal[1] == inf and circles and self._fail_one():
+                    continue
+                if head.bounced >= PATIENT and LONG < refusal[1] < inf:
+                    serve([queue for queue in head.let_go() if queue is not self])
+                self.look()
+                return
+            else:
+                self._move(head, refusal[0])
+
+    def empty(self) -> None:
+        """Forget all who wait: in a forked child nobody does."""
+        self.parties.clear()
+        self.alarms.clear()
+
+    def _grant(self, head: Party) -> None:
+        """Give the first what there is; one permit at a time while others stand behind it."""
+        crowded = head.wanted > 1 and head.crowded()
+        head.wanted -= head.grant(1 if crowded else head.wanted)
+        freed = head.let_go() if head.bounced else []
+        if crowded or not head.wanted:
+            self.leave(head)
+            if head.wanted:
+                head.ticket = next(tickets)
+                self.join(head)
+        if freed:
+            serve([queue for queue in freed if queue is not self])
+
+    def _fail_one(self) -> bool:
+        """Fail one of those who wait if all wait for each other; whether that was so."""
+        return circles.closed((self,)) and any(party.fail_if_stuck() for party in reversed(self.parties))
+
+    def _move(self, head: Party, refusing: WaitQueue) -> None:
+        self.leave(head)
+        head.bounced += 1
+        if head.bounced >= PATIENT:
+            head.keep()
+        refusing.join(head)
+
+    def _set(self, alarm: Alarm, wait: float) -> None:
+        if alarm.handle is not None:
+            alarm.handle.cancel()
+        alarm.handle = alarm.loop.call_later(max(wait, LEAST), self._ring, alarm)
+
+    def _set_there(self, alarm: Alarm) -> None:
+        with lock:
+            if alarm.due < inf and alarm.parties:
+                self._set(alarm, alarm.due - self.clock())
+
+    def _ring(self, alarm: Alarm) -> None:
+        """Look at the clock again, as timers may be early, and grant what is due."""
+        with lock:
+            alarm.handle, alarm.due = None, inf
+            uncollected.reclaim()
+            if self.parties:
+                self.serve()
+        told.settle(fresh=True)
+
+
+def serve(queues: Iterable[WaitQueue]) -> None:
+    """Grant what can be granted after something has come back; the caller has the lock, and settles afterwards."""
+    for queue in queues:
+        if queue.parties:
+            queue.serve()

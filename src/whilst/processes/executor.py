@@ -1,0 +1,169 @@
+"""`executor="process"`: worker processes as a place where calls are made."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, Any
+
+from ..core.check import whole
+from ..remote.codec import Target, encoded_target
+from .preparing import is_importing_main, preparation, variables_of
+
+if TYPE_CHECKING:
+    from ..lanes.port import Lanes, Port
+    from ..remote.calls import RemoteCalls
+    from ..remote.transport import Client, Worker
+
+
+def cpus() -> int:
+    """Return how many processors this process may use."""
+    count = getattr(os, "process_cpu_count", None)  # 3.13 on
+    if count is not None:
+        return count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Processes:
+    """Worker processes of a run, for functions that compute.
+
+    `executor="process"` is short for `executor=whilst.processes.Processes()`. Each run has its own: as many as
+    `concurrency` says, else as many as there are processors that this process may use. They end with the run.
+
+    Args:
+        recycle: how many calls a worker makes before a new one takes its place, for functions that leak; None: a
+            worker stays until the end of its run.
+
+    Raises:
+        TypeError, ValueError: when `recycle` cannot be meant.
+
+    >>> import whilst, whilst.processes
+    >>> workers = whilst.processes.Processes(recycle=1000)
+    >>> whilst.map(abs, [-1, -2], executor=workers, concurrency=1).list()
+    [1, 2]
+    """
+
+    name: str = "process"
+    most: int | None = None
+    kills: bool = True
+    in_batches: bool = True
+    opens: frozenset[str] = frozenset({"process"})
+
+    def __init__(self, *, recycle: int | None = None) -> None:
+        self.recycle: int | None = None if recycle is None else whole("recycle", recycle, least=1)
+
+    def __repr__(self) -> str:
+        return "Processes()" if self.recycle is None else f"Processes(recycle={self.recycle})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Processes) and other.recycle == self.recycle
+
+    def __hash__(self) -> int:
+        return hash((Processes, self.recycle))
+
+    @property
+    def default(self) -> int:
+        """How many workers there are where nobody says: one for each processor."""
+        return cpus()
+
+    def check(self, fn: Callable[..., Any], use: tuple[tuple[str, Any], ...] = ()) -> None:
+        """Refuse, where it is written, what cannot be sent to a worker."""
+        if not hasattr(signal, "pthread_sigmask"):
+            raise RuntimeError('executor="process" needs a POSIX system\n  try: executor="thread", or WSL')
+        encoded_target(Target(fn, True, use))
+
+    def lanes(self, port: Port, fn: Callable[[Any], Any], concurrency: int, patience: float, *, name: str) -> Lanes:
+        """Return lanes that are worker processes."""
+        from ..remote.lanes import RemoteLanes
+
+        return RemoteLanes(
+            port,
+            Workers(port.loop, port.clock, preparation(name, port.context, port.run_id()), name, port.started),
+            concurrency,
+            name=name,
+            targets=[encoded_target(Target(fn))],
+            recycle=self.recycle,
+        )
+
+    def calls(self, loop: asyncio.AbstractEventLoop, most: int, *, name: str) -> RemoteCalls:
+        """Return at most so many worker processes that make single calls."""
+        return self._calls(loop, most, name, None)
+
+    def calls_of_loop(self) -> RemoteCalls:
+        """Return those of the running loop, for one value through a flow; idle ones end after a while, and with it."""
+        from contextlib import suppress
+
+        loop = asyncio.get_running_loop()
+        found = _of_loops.get((loop, self))
+        if found is None:
+            for key in [key for key in _of_loops if key[0].is_closed()]:
+                del _of_loops[key]
+            calls = self._calls(loop, cpus(), "whilst", IDLE)
+            waiting = _until_it_ends((loop, self), calls)
+            with suppress(StopIteration):
+                waiting.__anext__().send(None)  # begun, here and now: from here on the loop knows it, and closes it
+            found = _of_loops[loop, self] = calls, waiting
+        return found[0]
+
+    def _calls(self, loop: asyncio.AbstractEventLoop, most: int, name: str, patience: float | None) -> RemoteCalls:
+        from ..lanes.clock import clock_of
+        from ..remote.calls import RemoteCalls
+
+        clock = clock_of(loop)
+        workers = Workers(loop, clock, preparation(name, contextvars.Context()), name)
+        return RemoteCalls(
+            loop,
+            clock,
+            workers,
+            most,
+            name=name,
+            recycle=self.recycle,
+            patience=patience,
+            sent_with=variables_of,
+        )
+
+
+IDLE = 10.0  # seconds that a worker of a loop stays for the next call
+_of_loops: dict[tuple[asyncio.AbstractEventLoop, Processes], tuple[RemoteCalls, AsyncGenerator[None, None]]] = {}
+
+
+async def _until_it_ends(
+    key: tuple[asyncio.AbstractEventLoop, Processes], calls: RemoteCalls
+) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        _of_loops.pop(key, None)
+        await calls.close()
+
+
+class Workers:
+    """Starts workers for one run; see `remote.transport.Transport`."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float], told: bytes, name: str, began: float = 0.0
+    ) -> None:
+        self._loop = loop
+        self._began = began
+        self._clock = clock
+        self._told = told
+        self._name = name
+        if "__main__" in sys.modules:
+            sys.modules.setdefault("__mp_main__", sys.modules["__main__"])  # the name that a worker knows it by
+
+    def start(self, client: Client) -> Worker:
+        """Begin a worker."""
+        if is_importing_main():
+            raise RuntimeError(
+                f"{self._name}: each worker imports the program, which starts workers again, without end\n"
+                '  try: if __name__ == "__main__": around the code that runs, below the functions'
+            )
+        from .link import Link
+
+        return Link(client, self._loop, self._clock, self._told, self._name, self._began)

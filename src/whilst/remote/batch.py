@@ -1,0 +1,50 @@
+"""Which inputs go out together? So many as are about two milliseconds of work, twice, and one by one what takes longer.
+
+A rate grants what may start now, or is due within 5 ms. Two batches of 2 ms are made before that is over, so the starts
+are paced as they would be here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WORK: Final = 0.002  # seconds that the calls of a batch take together
+MOST: Final = 512  # inputs in a batch: more saves nothing
+AHEAD: Final = 0.01  # seconds of a call: while a longer one is made, nothing waits behind it
+NEWS: Final = 0.5  # what the newest answers count in what a call is thought to take
+
+
+class Pace:
+    """What is known of one worker's calls.
+
+    Args:
+        width: how many calls the worker makes at once.
+
+    >>> pace = Pace()
+    >>> pace.size, pace.room  # nothing is known yet
+    (1, 1)
+    >>> pace.learn(0.0001, 10)
+    >>> pace.size, pace.room
+    (200, 400)
+    >>> pace.learn(5.0, 1)
+    >>> pace.size, pace.room
+    (1, 1)
+    """
+
+    __slots__ = ("cost", "room", "size", "width")
+
+    def __init__(self, width: int = 1) -> None:
+        self.width: int = width
+        self.cost: float | None = None
+        """Seconds that a call takes; None: no call has returned yet."""
+        self.size: int = 1
+        """How many inputs go out together."""
+        self.room: int = width
+        """How many inputs may be out at once: two batches of quick calls, but nothing behind a slow one."""
+
+    def learn(self, took: float, calls: int) -> None:
+        """Take note that so many calls took so many seconds, all of them together."""
+        new = max(took / calls, 1e-7)
+        cost = self.cost = new if self.cost is None else self.cost + NEWS * (new - self.cost)
+        size = self.size = max(1, min(MOST, int(WORK * self.width / cost)))
+        self.room = max(self.width, size) + (size if cost < AHEAD else 0)

@@ -1,0 +1,38 @@
+"""Options of parallel, xargs, curl and tqdm are answered with those that the commands have."""
+
+from __future__ import annotations
+
+import pytest
+
+from whilst.cli.main import run
+from whilst.core.habits import _FLAGS
+
+ANSWERS = [
+    ("map", "--jobs", "whilst map -j N"),
+    ("map", "-P", "whilst map -j N"),
+    ("map", "--retries", "whilst map --retry N"),
+    ("map", "--delay", "whilst map --rate 10/s"),
+    ("map", "--halt", "whilst map --stop-after N"),
+    ("map", "--joblog", "whilst map --journal FILE, and --times"),
+    ("map", "--keep-order", "whilst map --ordered"),
+    ("map", "--completed-order", "whilst map --unordered"),
+    ("map", "--colsep", "whilst map --delimiter C"),
+    ("map", "--arg-file", "the file as the word behind the target"),
+    ("get", "-X", "whilst get --method NAME"),
+    ("get", "--max-time", "whilst get --timeout S"),
+    ("get", "--user", "whilst get --header-env"),
+]
+
+
+@pytest.mark.parametrize(("command", "flag", "line"), ANSWERS)
+def test_an_option_of_another_program_is_answered(
+    command: str, flag: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "jobs.py:f", flag, "5"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: whilst {command} has no option {flag}\n  try: {line}")
+
+
+def test_no_answer_stands_twice_for_one_command() -> None:
+    words = [(word, option) for these, option, _ in _FLAGS for word in these.split()]
+    assert len(words) == len(set(words))

@@ -1,0 +1,135 @@
+"""Advice follows from where the time went; figures only from what was seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whilst import Summary
+from whilst.core.account import MEANINGS
+from whilst.core.timings import Timings
+
+
+def summary(account: dict[str, float], *, took: float = 0.1, called: int = 200, **changes: Any) -> Summary:
+    """A run of ten seconds with eight lanes."""
+    timings = Timings()
+    for index in range(called):
+        timings.add(took, index)
+    given: dict[str, Any] = {
+        "lane_time": {reason: 80 * share for reason, share in account.items()},
+        "called": called,
+        "peak": 8,
+        "cpu": 0.5,
+        "done": True,
+        "timings": timings.snapshot(),
+        **changes,
+    }
+    return Summary("fetch", called, called, 0, 0, 0, 10.0, 8)._replace(**given)
+
+
+def texts(now: Summary) -> list[str]:
+    return [it.text for it in now.advice]
+
+
+@pytest.mark.parametrize(
+    ("account", "changes", "begins", "change"),
+    [
+        ({"busy": 0.97, "tail": 0.03}, {}, "All 8 lanes were in calls: concurrency=16", {"concurrency": "adaptive"}),
+        ({"source": 0.8, "busy": 0.2}, {}, "The source gives 20/s, the calls could take 100/s", None),
+        ({"consumer": 0.8, "busy": 0.2}, {}, "Your loop takes 50 ms an outcome", None),
+        ({"order": 0.5, "busy": 0.5}, {}, "ordered=False makes this 2.0x as fast", {"ordered": False}),
+        ({"limit: rate=20/s": 0.8, "busy": 0.2}, {}, "rate=20/s is what bounds this run", {"rate": "40/s"}),
+        (
+            {"limit: concurrency=2 per key": 0.8, "busy": 0.2},
+            {},
+            "concurrency=2 per key is what bounds",
+            {"concurrency": 4},
+        ),
+        ({"pushback": 0.8, "busy": 0.2}, {"rejected": 40}, "The other side permits about 20/s", {"rate": "20/s"}),
+        ({"retries": 0.8, "busy": 0.2}, {"retried": 9}, "The end waits for inputs that failed", None),
+        (
+            {"retries": 0.8, "busy": 0.2},
+            {"retried": 9, "retry_waits": {"budget": 30.0, "backoff": 1.0}},
+            "Retries wait for their budget",
+            {"retry": "Retry(budget=0.5)"},
+        ),
+        ({"journal": 0.6, "busy": 0.4}, {}, "Lanes wait for the disk", {"commit": "buffered"}),
+        ({"busy": 1.0}, {"cpu": 9.9}, "The calls compute rather than wait", {"executor": "process"}),
+        ({"busy": 1.0}, {"cpu": 9.9, "took": 1e-6}, "The calls take 1.0 µs and wait for nothing", None),
+    ],
+)
+def test_each_cause_has_its_sentence(
+    account: dict[str, float], changes: dict[str, Any], begins: str, change: dict[str, Any] | None
+) -> None:
+    first = summary(account, **changes).advice[0]
+    assert first.text.startswith(begins)
+    assert first.change == change
+    assert first.evidence
+
+
+def test_the_end_is_told_with_the_inputs_it_waited_for() -> None:
+    timings = Timings()
+    for index in range(200):
+        timings.add(9.0 if index == 199 else 0.1, index)
+    now = summary({"tail": 0.7, "busy": 0.3}, timings=timings.snapshot(), elapsed=12.0)
+    (advice,) = now.advice
+    assert "(199" in advice.text
+    assert advice.gain == pytest.approx(12.0 / 9.0)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        summary({"busy": 1.0}, called=19),
+        summary({"busy": 1.0}, elapsed=0.1),
+        summary({"pushback": 0.9, "busy": 0.1}, rejected=1),
+        summary({"start": 0.9, "busy": 0.1}),
+        summary({"paused": 0.9, "busy": 0.1}),
+        Summary("fetch", None, 0, 0, 0, 0, 0.0, 8),
+    ],
+)
+def test_nothing_is_said_where_nothing_is_known(now: Summary) -> None:
+    assert now.advice == ()
+
+
+def test_of_one_level_no_gain_is_announced() -> None:
+    (advice,) = summary({"busy": 1.0}).advice
+    assert advice.gain is None
+    assert "at most 2.0x" in advice.text
+    assert advice.condition
+
+
+def test_a_server_that_takes_eight_is_never_promised_that_sixteen_help() -> None:
+    levels = {4: (2.0, 80), 8: (2.0, 160), 16: (2.0, 161)}
+    (advice,) = summary({"busy": 1.0}, levels=levels).advice
+    assert advice.text.startswith("More than 8 calls at once get no more done")
+    assert advice.change == {"concurrency": 8}
+
+
+def test_beyond_the_highest_level_nothing_is_promised() -> None:
+    (advice,) = summary({"busy": 1.0}, levels={4: (5.0, 200), 8: (2.0, 160)}).advice
+    assert advice.change == {"concurrency": 8}
+    assert advice.gain == pytest.approx(80 / 20)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*MEANINGS, "limit: rate=5/s", "limit: key"]), st.floats(0.01, 1.0), min_size=1),
+    st.integers(0, 100_000),
+    st.floats(0.0, 1000.0),
+    st.floats(0.0, 100.0),
+    st.integers(0, 50),
+    st.dictionaries(st.integers(1, 64), st.tuples(st.floats(0.0, 10.0), st.integers(0, 1000)), max_size=5),
+)
+def test_whatever_the_figures_there_are_three_sentences_at_most(
+    account: dict[str, float], called: int, elapsed: float, cpu: float, rejected: int, levels: Any
+) -> None:
+    now = summary(account, called=min(called, 50), elapsed=elapsed, cpu=cpu, rejected=rejected, levels=levels)
+    advice = now._replace(called=called).advice
+    assert len(advice) <= 3
+    assert all(it.text and (it.gain is None or it.gain > 0) for it in advice)
+    str(now)
+    now._repr_html_()
+    now.to_dict()

@@ -1,0 +1,35 @@
+import http.server
+import threading
+import time
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        time.sleep(0.05)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):
+        pass
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+URL = f"http://127.0.0.1:{server.server_port}/"
+
+
+def main():
+    from urllib.request import urlopen
+
+    pages = []
+    for number in range(9):
+        with urlopen(f"{URL}{number}") as page:  # HERE
+            pages.append(page.read())
+    assert pages == [b"ok"] * 9
+
+
+main()
+server.shutdown()
+server.server_close()

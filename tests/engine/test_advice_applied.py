@@ -1,0 +1,172 @@
+"""Advice is followed, and the run made again: what was announced is reached, and what is only possible is not said."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from kit import virtually
+
+import whilst
+
+
+class Server:
+    """Takes so many calls at once, each for a tenth of a second; the others queue, which the client cannot see."""
+
+    def __init__(self, takes: int) -> None:
+        self._places = asyncio.Semaphore(takes)
+
+    async def __call__(self, item: Any) -> Any:
+        async with self._places:
+            await asyncio.sleep(0.1)
+        return item
+
+
+async def nap(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+async def taken(run: whilst.Run[Any, Any], each: float = 0.0) -> whilst.Summary:
+    async for _ in run:
+        if each:
+            await asyncio.sleep(each)
+    return run.summary()
+
+
+@virtually
+async def test_more_lanes_where_the_other_side_takes_them() -> None:
+    arguments: dict[str, Any] = {"concurrency": 4}
+    before = await taken(whilst.map(Server(1000), range(400), **arguments))
+    (advice,) = before.advice
+    assert advice.gain is None
+    assert advice.change == {"concurrency": "adaptive"}
+    after = await taken(whilst.map(Server(1000), range(400), **{**arguments, **advice.change}))
+    assert before.elapsed / after.elapsed > 2.0
+
+
+@virtually
+async def test_where_a_limit_permits_fewer_than_the_concurrency_it_is_the_limit_that_is_named() -> None:
+    limit = whilst.Limit(concurrency=2)
+    before = await taken(whilst.map(Server(1000), range(100), concurrency=8, limit=limit))
+    (advice,) = before.advice
+    assert advice.text.startswith("concurrency=2 of its limit is what bounds this run")
+    assert advice.change == {"limit": "Limit(concurrency=4)"}
+    after = await taken(whilst.map(Server(1000), range(100), concurrency=8, limit=whilst.Limit(concurrency=4)))
+    assert before.elapsed / after.elapsed == pytest.approx(2.0, rel=0.1)
+    alone = await taken(whilst.map(Server(1000), range(100), concurrency=2, limit=whilst.Limit(concurrency=4)))
+    assert alone.advice[0].change == {"concurrency": "adaptive"}, "there it is the run's own"
+
+
+@virtually
+async def test_a_server_that_takes_eight_is_not_promised_more() -> None:
+    fixed = await taken(whilst.map(Server(8), range(400), concurrency=8))
+    assert [it.gain for it in fixed.advice] == [None]
+    found = await taken(whilst.map(Server(8), range(4000), concurrency="adaptive"))
+    for advice in found.advice:
+        asked = (advice.change or {}).get("concurrency", 0)
+        if advice.gain is not None and isinstance(asked, int):
+            after = await taken(whilst.map(Server(8), range(4000), concurrency=asked))
+            assert found.elapsed / after.elapsed >= 0.7 * advice.gain
+
+
+@virtually
+async def test_a_level_that_an_adaptive_run_has_found_is_reached_from_the_start() -> None:
+    found = await taken(whilst.map(Server(64), range(3000), concurrency="adaptive"))
+    assert len(found.levels) > 1
+    assert 1500 < sum(ended for _, ended in found.levels.values()) <= 3000
+    for advice in found.advice:
+        if advice.gain is not None and advice.change is not None:
+            after = await taken(whilst.map(Server(64), range(3000), **advice.change))
+            assert found.elapsed / after.elapsed >= 0.7 * advice.gain
+
+
+@virtually
+async def test_without_the_order_a_slow_input_holds_nobody_up() -> None:
+    naps = [30.0 if item % 2000 == 0 else 0.01 for item in range(6000)]
+    before = await taken(whilst.map(nap, naps, concurrency=4))
+    advice = next(it for it in before.advice if it.change == {"ordered": False})
+    assert advice.gain is not None
+    after = await taken(whilst.map(nap, naps, concurrency=4, ordered=False))
+    assert before.elapsed / after.elapsed >= 0.7 * advice.gain
+
+
+@virtually
+async def test_the_slowest_first_shortens_the_end() -> None:
+    naps = [0.1] * 400 + [5.0] * 4
+    before = await taken(whilst.map(nap, naps, concurrency=8))
+    advice = next(it for it in before.advice if "slowest ones first" in it.text)
+    assert advice.gain is not None
+    after = await taken(whilst.map(nap, naps[::-1], concurrency=8))
+    assert before.elapsed / after.elapsed >= 0.7 * advice.gain
+
+
+@virtually
+async def test_a_higher_limit_is_at_most_what_the_sentence_says() -> None:
+    before = await taken(whilst.map(nap, [0.1] * 100, concurrency=8, rate="20/s"))
+    (advice,) = before.advice
+    assert advice.change == {"rate": "40/s"}
+    after = await taken(whilst.map(nap, [0.1] * 100, concurrency=8, **advice.change))
+    assert before.elapsed / after.elapsed == pytest.approx(2.0, rel=0.1)
+
+
+@virtually
+async def test_a_faster_source_is_worth_what_was_said() -> None:
+    async def source(each: float) -> Any:
+        for _ in range(200):
+            await asyncio.sleep(each)
+            yield 0.1
+
+    before = await taken(whilst.map(nap, source(0.05), concurrency=8))
+    assert before.advice[0].text.startswith("The source gives 20/s, the calls could take 8")
+    after = await taken(whilst.map(nap, source(0.001), concurrency=8))
+    assert 3.5 < before.elapsed / after.elapsed <= 4.1
+
+
+@virtually
+async def test_what_the_loop_does_can_be_done_in_the_calls() -> None:
+    before = await taken(whilst.map(nap, [0.02] * 100, concurrency=8), each=0.05)
+    assert before.advice[0].text.startswith("Your loop takes 4")
+
+    async def both(seconds: float) -> None:
+        await nap(seconds)
+        await asyncio.sleep(0.05)
+
+    after = await taken(whilst.map(both, [0.02] * 100, concurrency=8))
+    assert before.elapsed / after.elapsed > 4
+
+
+@virtually
+async def test_the_stage_that_the_others_wait_for_is_widened() -> None:
+    def pipeline(wide: int) -> whilst.Flow[Any, Any]:
+        return whilst.sequence(
+            lambda n: range(n),
+            whilst.flatten(),
+            whilst.each(lambda item: nap(0.01), concurrency=4),
+            whilst.each(lambda item: nap(0.1), concurrency=wide),
+        )
+
+    before = await taken(pipeline(2).stream(200))
+    (advice,) = before.advice
+    assert advice.change == {"step": "sequence[3].each", "concurrency": 4}
+    after = await taken(pipeline(4).stream(200))
+    assert before.elapsed / after.elapsed == pytest.approx(2.0, rel=0.1)
+
+
+@virtually
+async def test_a_pace_that_the_other_side_keeps_is_its_doing_and_no_gain_is_promised() -> None:
+    until = 0.0
+
+    async def call(item: int) -> int:
+        nonlocal until
+        now = asyncio.get_running_loop().time()
+        if now < until:
+            raise whilst.Throttled(retry_after=0.2)
+        until = now + 0.04
+        return item
+
+    again = whilst.Retry(attempts=100, budget=None, breaker=False, base=0.01)
+    found = await taken(whilst.map(call, range(300), concurrency=8, retry=again))
+    assert next(iter(found.account)) == "pushback"
+    assert all(it.gain is None for it in found.advice)

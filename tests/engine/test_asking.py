@@ -1,0 +1,231 @@
+"""`by`, `weight` and `Retry(on=)` are the user's: asked in the context of the caller, and never for long at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import whilst
+from whilst import Limit, Retry
+from whilst.engine.asking import judge_of
+
+TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("TENANT")
+COUNT = 200  # inputs; each question takes longer than a moment of the loop
+SLOW = 0.003
+ASKS = [0]
+
+
+def by_tenant(item: int) -> str:
+    return TENANT.get()
+
+
+def weighs(item: int) -> float:
+    return len(TENANT.get())
+
+
+def judge(error: BaseException) -> bool:
+    return TENANT.get() == "mine" and isinstance(error, ConnectionError)
+
+
+class Flaky:
+    """Fails twice for every input, and leaves a tenant of its own behind in the context of the call."""
+
+    def __init__(self) -> None:
+        self.tries: dict[int, int] = {}
+
+    def blocking(self, item: int) -> str:
+        tenant = TENANT.get()
+        TENANT.set("somebody else's")
+        self.tries[item] = self.tries.get(item, 0) + 1
+        if self.tries[item] < 3:
+            raise ConnectionError("reset")
+        return tenant
+
+    async def coro(self, item: int) -> str:
+        await asyncio.sleep(0)
+        return self.blocking(item)
+
+
+def policies() -> dict[str, Any]:
+    return {
+        "limit": Limit(concurrency=3, rate="100000/s", by=by_tenant, weight=weighs),
+        "retry": Retry(3, on=judge, base=0.001, budget=None, breaker=False),
+    }
+
+
+WAYS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
+    "map": lambda fn, given: whilst.map(fn, range(20), **given),
+    "step": lambda fn, given: whilst.map(whilst.step(fn, **given), range(20)),
+    "each": lambda fn, given: whilst.sequence(range, whilst.each(fn, **given)).stream(20),
+    "hedged": lambda fn, given: whilst.map(whilst.step(fn, hedge=True, **given), range(20)),
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize("colour", ["blocking", "coro"])
+@pytest.mark.parametrize("caller", ["plain", "async"])
+def test_they_see_the_callers_context_at_every_attempt(way: str, colour: str, caller: str) -> None:
+    given, fn = policies(), getattr(Flaky(), colour)
+
+    def begin() -> Any:
+        TENANT.set("mine")
+        run = WAYS[way](fn, given)
+        TENANT.set("later")
+        return run
+
+    async def main() -> Any:
+        return await begin()
+
+    if caller == "plain":
+        values = contextvars.Context().run(lambda: begin().list())
+    else:
+        values = contextvars.Context().run(lambda: asyncio.run(main()))
+    assert len(values) == 20
+    if way == "map" or colour == "blocking":  # the attempts of an async step are made in one task
+        assert set(values) == {"mine"}
+    found = given["limit"].statistics()
+    assert (found.keys, found.started) == (1, 60)
+
+
+def test_a_judge_that_lacks_a_variable_does_not_hide_the_failure() -> None:
+    def on(error: BaseException) -> bool:
+        return bool(TENANT.get())
+
+    def fail(item: int) -> None:
+        raise ConnectionError("reset")
+
+    [one] = contextvars.Context().run(lambda: whilst.map(fail, [1], retry=Retry(3, on=on)).outcomes().list())
+    assert isinstance(one.error, ConnectionError)
+    assert "Retry(on=…) itself raised LookupError" in one.error.__notes__[0]
+
+
+def slow_by(item: int) -> int:
+    ASKS[0] += 1
+    time.sleep(SLOW)
+    return item % 3
+
+
+def slow_weight(item: int) -> int:
+    ASKS[0] += 1
+    time.sleep(SLOW)
+    return 1
+
+
+def slow_judge(error: BaseException) -> bool:
+    ASKS[0] += 1
+    time.sleep(SLOW)
+    return True
+
+
+async def quick(item: int) -> int:
+    await asyncio.sleep(0)
+    return item
+
+
+def failing() -> Callable[[int], Any]:
+    seen: set[int] = set()
+
+    async def fail_once(item: int) -> int:
+        await asyncio.sleep(0.001)
+        if item not in seen:
+            seen.add(item)
+            raise ConnectionError("reset")
+        return item
+
+    return fail_once
+
+
+ASKED: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    "Limit(by=slow_by)": (lambda: quick, {"limit": Limit(concurrency=COUNT, by=slow_by)}),
+    "Limit(weight=slow_weight)": (lambda: quick, {"limit": Limit(rate="1000000/s", weight=slow_weight)}),
+    "Retry(on=slow_judge)": (failing, {"retry": Retry(2, on=slow_judge, base=0.001, budget=None, breaker=False)}),
+}
+
+
+async def most_in_one_round(main: Any) -> int:
+    """Return how many questions were asked at most in one round of the loop while `main` was awaited."""
+    most, over = 0, False
+
+    async def tick() -> None:
+        nonlocal most
+        while not over:
+            before = ASKS[0]
+            await asyncio.sleep(0)
+            most = max(most, ASKS[0] - before)
+
+    ticker = asyncio.ensure_future(tick())
+    await main
+    over = True
+    await ticker
+    return most
+
+
+@pytest.mark.parametrize("asked", list(ASKED))
+@pytest.mark.parametrize("way", ["map", "step"])
+def test_slow_ones_hold_the_loop_for_a_moment_only_and_are_named_once(asked: str, way: str) -> None:
+    make, given = ASKED[asked]
+
+    async def main() -> tuple[int, Any]:
+        fn, mapped = make(), range(COUNT)
+        run = (
+            whilst.map(fn, mapped, concurrency=COUNT, **given)
+            if way == "map"
+            else whilst.map(whilst.step(fn, **given), mapped, concurrency=COUNT)
+        )
+
+        async def take() -> None:
+            assert await run == list(range(COUNT))
+
+        return await most_in_one_round(take()), run.summary()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        most, summary = asyncio.run(main())
+    told = [str(each.message) for each in caught if "stands still" in str(each.message)]
+    assert len(told) == 1
+    assert told[0].startswith(f"{asked} takes ")
+    assert [note for note in summary.notes if note.startswith(asked)]
+    assert 1 <= most <= 5  # a moment is shorter than two of them; all at once would be 200
+
+
+def test_a_slow_one_does_not_fail_a_run_where_warnings_are_errors() -> None:
+    assert whilst.map(quick, range(40), limit=Limit(concurrency=4, by=slow_by)).list() == list(range(40))
+
+
+def test_what_waits_to_be_judged_when_a_run_ends_is_not_lost() -> None:
+    async def fail(item: int) -> None:
+        await asyncio.sleep(0.001)
+        raise ConnectionError(str(item))
+
+    async def main() -> list[Any]:
+        run = whilst.map(fail, range(COUNT), concurrency=COUNT, retry=Retry(2, on=slow_judge, base=5.0, breaker=False))
+        asyncio.get_running_loop().call_later(0.1, run.drain)
+        return await run.outcomes()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        taken = asyncio.run(main())
+    assert [outcome.index for outcome in taken] == list(range(COUNT))
+    assert all(isinstance(outcome.error, ConnectionError) for outcome in taken)
+
+
+@pytest.mark.parametrize(
+    ("retry", "asked"),
+    [
+        (None, ""),
+        (Retry(), ""),
+        (Retry(on=ConnectionError), ""),
+        (Retry(on=(ConnectionError, TimeoutError)), ""),
+        (Retry(on=judge), "Retry(on=judge)"),
+        (Retry(on_value=weighs), "Retry(on_value=weighs)"),
+        (Retry(on=judge, on_value=weighs), "Retry(on=judge, on_value=weighs)"),
+    ],
+)
+def test_only_what_is_the_users_is_asked_of_a_retry(retry: Retry | None, asked: str) -> None:
+    assert judge_of(retry) == asked

@@ -1,0 +1,45 @@
+"""What a run needs is loaded on a thread, and the loop goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from whilst import testing
+from whilst.engine import loading
+
+
+@pytest.fixture
+def imported(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Give what is imported from now on, and whether the main thread does so; nothing was loaded before."""
+    seen: list[tuple[str, bool]] = []
+
+    def note(name: str, package: str | None = None) -> None:
+        assert package == "whilst.engine"
+        seen.append((name, threading.current_thread() is threading.main_thread()))
+
+    monkeypatch.setattr(loading, "import_module", note)
+    monkeypatch.setattr(loading, "_loaded", set())
+    return seen
+
+
+def test_it_is_loaded_elsewhere_before_it_is_said_to_be_once(imported: list[tuple[str, bool]]) -> None:
+    async def main() -> None:
+        await loading.loaded(".driver", ".gate")
+        assert imported == [(".driver", False), (".gate", False)]
+        await loading.loaded(".gate")
+
+    asyncio.run(main())
+    assert len(imported) == 2
+
+
+def test_on_virtual_time_it_is_loaded_here(imported: list[tuple[str, bool]]) -> None:
+    testing.run(loading.loaded(".driver"))
+    assert imported == [(".driver", True)]
+
+
+def test_what_cannot_be_loaded_is_told_by_whoever_imports_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_loaded", set())
+    asyncio.run(asyncio.wait_for(loading.loaded(".not_there"), 20))

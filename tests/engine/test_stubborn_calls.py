@@ -1,0 +1,215 @@
+"""Calls that do what nobody expects of a call: swallow their cancellation, cancel themselves, share one coroutine."""
+
+import asyncio
+import functools
+import time
+import traceback
+from typing import Any
+
+import pytest
+from kit import virtually
+
+import whilst
+
+
+class Stubborn:
+    """An async function that goes on for `seconds` whatever happens, for the inputs in `who`."""
+
+    def __init__(self, *who: int, seconds: float = 100.0) -> None:
+        self.who, self.seconds = who, seconds
+        self.inside = self.most = 0
+
+    async def __call__(self, item: int) -> int:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (self.seconds if item in self.who else 0.1)
+        while (left := end - loop.time()) > 0:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                if item not in self.who:
+                    raise
+        self.inside -= 1
+        return item
+
+
+@virtually
+async def test_a_call_that_swallows_its_cancellation_is_settled_and_left_behind() -> None:
+    fn, limit = Stubborn(1, seconds=30.0), whilst.Limit(concurrency=3)
+    run = whilst.map(fn, range(6), timeout=1.0, concurrency=2, limit=limit)
+    outcomes = await run.outcomes()
+    assert [o.ok for o in outcomes] == [True, False, True, True, True, True]
+    assert isinstance(outcomes[1].error, TimeoutError)
+    assert 2.0 <= outcomes[1].took <= 2.1  # its timeout, and a second to clean up
+    end = run.summary()
+    assert (end.failed, end.abandoned, end.in_flight) == (1, 1, 0)
+    assert end.left_behind == ("1 x Stubborn(), which ignored being cancelled",)
+    assert limit.statistics().in_flight == 1  # as long as the call goes on
+    await asyncio.sleep(30.0)
+    assert run.summary().abandoned == 0
+    assert limit.statistics().in_flight == 0
+
+
+FLOWS: dict[str, Any] = {
+    "step": lambda fn, limit: whilst.step(fn, timeout=1.0),
+    "with a limit": lambda fn, limit: whilst.step(fn, timeout=1.0, limit=limit, retry=3),
+    "sequence": lambda fn, limit: whilst.sequence(whilst.step(fn, timeout=1.0, limit=limit), str, int),
+    "together": lambda fn, limit: whilst.sequence(
+        whilst.together(whilst.step(fn, timeout=1.0, limit=limit), str), lambda both: both[0]
+    ),
+    "part": lambda fn, limit: whilst.step(whilst.sequence(fn, str, int), timeout=1.0),
+}
+
+
+@virtually
+@pytest.mark.parametrize("form", FLOWS)
+async def test_in_a_flow_its_input_is_settled_and_left_behind(form: str) -> None:
+    fn, limit = Stubborn(1, seconds=30.0), whilst.Limit(concurrency=3)
+    run = whilst.map(FLOWS[form](fn, limit), range(6), concurrency=2)
+    outcomes = await run.outcomes()
+    assert [o.ok for o in outcomes] == [True, False, True, True, True, True]
+    assert isinstance(outcomes[1].error, TimeoutError)
+    assert 2.0 <= outcomes[1].took <= 2.1
+    end = run.summary()
+    assert (end.failed, end.abandoned, end.in_flight, end.retried) == (1, 1, 0, 0)
+    assert end.elapsed < 3.0
+    limited = form in ("with a limit", "sequence", "together")
+    assert limit.statistics().in_flight == limited  # as long as the call goes on
+    await asyncio.sleep(30.0)
+    assert fn.inside == 0
+    assert run.summary().abandoned == 0
+    assert limit.statistics().in_flight == 0
+
+
+@virtually
+async def test_in_a_stage_it_ends_the_stage_as_any_failure_does() -> None:
+    fn = Stubborn(1, seconds=30.0)
+    flow = whilst.sequence(range, whilst.each(fn, concurrency=2, timeout=1.0))
+    (outcome,) = await whilst.map(flow, [4]).outcomes()
+    assert isinstance(outcome.error, TimeoutError)
+    assert outcome.took <= 2.2
+    await asyncio.sleep(30.0)
+    assert fn.inside == 0
+
+
+@virtually
+async def test_such_calls_keep_no_lane_from_the_others() -> None:
+    fn = Stubborn(*range(4), seconds=50.0)
+    run = whilst.map(fn, range(12), timeout=0.5, concurrency=4)
+    begun = asyncio.get_running_loop().time()
+    outcomes = await run.outcomes()
+    assert [o.index for o in outcomes if not o.ok] == [0, 1, 2, 3]
+    assert asyncio.get_running_loop().time() - begun < 5.0
+    await asyncio.sleep(50.0)
+
+
+@virtually
+async def test_a_function_that_cancels_its_own_task_fails_its_own_input() -> None:
+    async def cancels(item: int) -> int:
+        if item == 1:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+        return item
+
+    for subject in (cancels, whilst.step(cancels)):
+        outcomes = await whilst.map(subject, range(4)).outcomes()
+        assert [o.ok for o in outcomes] == [True, False, True, True]
+        assert str(outcomes[1].error).endswith("cancels() cancelled its own task")
+        cause = outcomes[1].error.__cause__
+        assert isinstance(cause, asyncio.CancelledError)
+        assert "cancels" in [frame.name for frame in traceback.extract_tb(cause.__traceback__)]  # it says where
+
+
+def test_one_coroutine_for_two_inputs_fails_the_second_and_never_hangs() -> None:
+    @functools.cache
+    async def look_up(item: int) -> int:
+        await asyncio.sleep(0.01)
+        return item
+
+    async def main() -> list[Any]:
+        return await asyncio.wait_for(_outcomes(whilst.map(look_up, [1, 1])), 20)
+
+    first, second = asyncio.run(main())
+    assert first.value == 1
+    assert str(second.error) in ("coroutine is being awaited already", "cannot reuse already awaited coroutine")
+
+
+async def _outcomes(run: Any) -> list[Any]:
+    return list(await run.outcomes())
+
+
+@pytest.mark.clocked
+def test_a_deadline_is_looked_at_before_the_next_input_where_calls_hold_the_loop() -> None:
+    called: list[int] = []
+
+    async def holds(item: int) -> None:
+        called.append(item)
+        time.sleep(0.15)
+
+    with (
+        pytest.warns(RuntimeWarning, match=r"holds\(\) held the loop.*\n  try: a plain def"),
+        pytest.raises(whilst.DeadlineExceeded),
+    ):
+        whilst.map(holds, range(100), deadline=0.4).list()
+    assert len(called) < 20  # 32 lanes would have begun one each
+
+
+def test_what_interrupts_a_wait_is_told_without_the_empty_queue_before_it() -> None:
+    async def main() -> str:
+        run = whilst.map(asyncio.sleep, [60])
+
+        async def take() -> None:
+            await run
+
+        task = asyncio.ensure_future(take())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as caught:
+            return "".join(traceback.format_exception(caught))
+        return ""
+
+    said = asyncio.run(main())
+    assert "CancelledError" in said
+    assert "IndexError" not in said
+
+
+class Both:
+    """A source that can be read either way, and says which."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def __iter__(self) -> Any:
+        self.read.append("plain")
+        return iter([1, 2])
+
+    async def __aiter__(self) -> Any:
+        self.read.append("async")
+        for item in (1, 2):
+            yield item
+
+
+def test_a_source_of_both_colours_is_read_in_that_of_who_asks() -> None:
+    async def taken(source: Both) -> list[int]:
+        return await whilst.map(abs, source)
+
+    source = Both()
+    assert whilst.map(abs, source).list() == [1, 2]
+    assert asyncio.run(taken(source)) == [1, 2]
+    assert source.read == ["plain", "async"]
+
+
+def test_a_coroutine_in_the_place_of_a_function_is_refused_and_closed() -> None:
+    async def fetch(item: int) -> int:
+        return item
+
+    for use in (whilst.together, whilst.sequence, whilst.first, whilst.step, whilst.each):
+        made = fetch(1)
+        with pytest.raises(TypeError, match="give the function itself, without calling it"):
+            use(made)  # type: ignore[operator]
+        assert made.cr_frame is None  # closed, so nobody warns that it was never awaited

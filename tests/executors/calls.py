@@ -1,0 +1,187 @@
+"""What the contract of executors has called, in both colours: functions that any place of calls can import."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import whilst
+
+TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("TENANT", default="nobody")
+
+
+class Refused(Exception):
+    """A class of the user's own."""
+
+
+def same(x: Any) -> Any:
+    return x
+
+
+async def same_async(x: Any) -> Any:
+    return x
+
+
+def refuse(x: int) -> int:
+    if x % 5 == 3:
+        error = Refused(f"no {x}")
+        error.add_note("the user's note")
+        raise error
+    return x
+
+
+async def refuse_async(x: int) -> int:
+    return refuse(x)
+
+
+def nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+async def nap_async(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+def tenant(x: int) -> str:
+    found = TENANT.get()
+    TENANT.set(f"of {x}")
+    return found
+
+
+async def tenant_async(x: int) -> str:
+    return tenant(x)
+
+
+def third_time(told: tuple[str, int]) -> int:
+    """Go well at the third attempt, of which a file beside keeps count."""
+    folder, x = told
+    with open(Path(folder) / f"{x}", "a") as file:
+        file.write("x")
+        if file.tell() < 3:
+            raise ConnectionError(f"attempt {file.tell()}")
+    return x
+
+
+async def third_time_async(told: tuple[str, int]) -> int:
+    return third_time(told)
+
+
+def slower_once(told: tuple[str, int]) -> int:
+    """Ask once to be left alone for a while."""
+    folder, x = told
+    if x == 10:
+        try:
+            os.close(os.open(Path(folder) / "asked", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            pass
+        else:
+            raise whilst.Throttled("slower", retry_after=0.3)
+    return x
+
+
+async def slower_once_async(told: tuple[str, int]) -> int:
+    return slower_once(told)
+
+
+def span(seconds: float) -> tuple[float, float]:
+    began = time.monotonic()
+    time.sleep(seconds)
+    return began, time.monotonic()
+
+
+async def span_async(seconds: float) -> tuple[float, float]:
+    began = time.monotonic()
+    await asyncio.sleep(seconds)
+    return began, time.monotonic()
+
+
+def which(told: tuple[str, int]) -> tuple[int, int, str]:
+    """Say which call this is; fail once."""
+    _, x = told
+    call = whilst.current_call()
+    assert call is not None
+    if x == 2 and call.attempt == 1:
+        raise ConnectionError("once")
+    return call.index, call.attempt, call.key
+
+
+async def which_async(told: tuple[str, int]) -> tuple[int, int, str]:
+    return which(told)
+
+
+def half(n: int) -> int:
+    """Add one more input, as long as there is something to halve."""
+    call = whilst.current_call()
+    assert call is not None
+    if n > 1:
+        call.add(n // 2)
+    return n
+
+
+async def half_async(n: int) -> int:
+    return half(n)
+
+
+def spend(cost: float) -> float:
+    call = whilst.current_call()
+    assert call is not None
+    call.spent(cost)
+    return cost
+
+
+async def spend_async(cost: float) -> float:
+    return spend(cost)
+
+
+def slow_at_first(told: tuple[str, int]) -> int:
+    """Take too long at the first attempt; say which one it was."""
+    folder, x = told
+    with open(Path(folder) / f"slow {x}", "a") as file:
+        file.write("x")
+        attempt = file.tell()
+    time.sleep(2.3 if attempt == 1 else 0.6)
+    return attempt
+
+
+LARGE = 60_000_000
+
+
+def large(mark: str) -> bytes:
+    """Return much, and leave a mark when that is made."""
+    found = os.urandom(1000) * (LARGE // 1000)
+    Path(mark).touch()
+    return found
+
+
+class Opened:
+    """Tells in a file that it was opened, and closed."""
+
+    def __init__(self) -> None:
+        self.tell("opened")
+
+    def close(self) -> None:
+        self.tell("closed")
+
+    def tell(self, what: str) -> None:
+        with open(os.environ["WHILST_TEST_OPENED"], "a") as file:
+            file.write(f"{what}\n")
+
+
+def with_opened(x: int, opened: Opened) -> bool:
+    return isinstance(opened, Opened)
+
+
+async def with_opened_async(x: int, opened: Opened) -> bool:
+    return isinstance(opened, Opened)
+
+
+async def where(seconds: float) -> int:
+    """Say in which process it is made."""
+    await asyncio.sleep(seconds)
+    return os.getpid()

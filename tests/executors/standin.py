@@ -1,0 +1,169 @@
+"""Nodes without a cluster: a process each that has the same actor in it, and answers as Ray's would.
+
+What is ours of a run on a cluster, both ends of it, is tested with these on every Python, quickly, and with deaths at
+exact moments; what Ray adds is tested with Ray.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
+from typing import Any
+
+from whilst.ray.executor import Ray
+from whilst.ray.link import Fleet, Knock
+from whilst.ray.node import Node
+
+
+def serve(line: Connection) -> None:
+    """Be a node: make what is asked for, many things at once, until nobody asks any more."""
+    asyncio.run(_serve(line))
+    os._exit(0)  # whatever calls still run
+
+
+async def _serve(line: Connection) -> None:
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    made: list[Node] = []
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def act(number: int, method: str, given: tuple[Any, ...]) -> None:
+        try:
+            found, is_fine = await getattr(made[0], method)(*given), True
+        except Exception as error:  # which is the answer
+            found, is_fine = error, False
+        line.send((number, is_fine, found))
+
+    def begin(number: int, method: str, given: tuple[Any, ...]) -> None:
+        if method == "begin":
+            made.append(Node(*given))
+            return
+        tasks.add(task := asyncio.create_task(act(number, method, given)))
+        task.add_done_callback(tasks.discard)
+
+    def hear() -> None:
+        try:
+            while True:
+                loop.call_soon_threadsafe(begin, *line.recv())
+        except (EOFError, OSError):
+            loop.call_soon_threadsafe(over.set)
+
+    threading.Thread(target=hear, daemon=True).start()
+    await over.wait()
+
+
+class Ref:
+    """What a call of an actor gives."""
+
+    def __init__(self, found: Future[Any]) -> None:
+        self._found = found
+
+    def future(self) -> Future[Any]:
+        return self._found
+
+
+class Actor:
+    """A node as the run sees it; `actor.method.remote(…)` as with Ray."""
+
+    def __init__(self, *given: Any) -> None:
+        self._line, theirs = multiprocessing.Pipe()
+        self.process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+        self._numbers = itertools.count()
+        self._waiting: dict[int, Future[Any]] = {}
+        self._line.send((-1, "begin", given))
+        self._hearing = threading.Thread(target=self._hear, name="stand-in", daemon=True)
+        self._hearing.start()
+
+    def __getattr__(self, method: str) -> Actor._Method:
+        return Actor._Method(self, method)
+
+    class _Method:
+        def __init__(self, actor: Actor, name: str) -> None:
+            self._actor, self._name = actor, name
+
+        def remote(self, *given: Any) -> Ref:
+            number = next(self._actor._numbers)
+            found = self._actor._waiting[number] = Future[Any]()
+            try:
+                self._actor._line.send((number, self._name, given))
+            except OSError:
+                self._actor._fail()
+            return Ref(found)
+
+    def put_out(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self._hearing.join()
+        self._line.close()
+
+    def _hear(self) -> None:
+        try:
+            while True:
+                number, is_fine, found = self._line.recv()
+                waiting = self._waiting.pop(number)
+                waiting.set_result(found) if is_fine else waiting.set_exception(found)
+        except (EOFError, OSError):
+            self._fail()
+
+    def _fail(self) -> None:
+        while self._waiting:
+            self._waiting.popitem()[1].set_exception(ConnectionError("the actor died"))
+
+
+class StandInFleet(Fleet):
+    """Nodes of a cluster that there is not."""
+
+    there: StandIn
+
+    def actor(self, node: str, width: int) -> Any:
+        if node in self.there.refusing:
+            raise ConnectionError("no actor starts there")
+        actor = Actor(self._told, width, max(0.0, self.clock() - self._began))
+        self.there.actors.setdefault(node, []).append(actor)
+        return actor
+
+    def alive(self) -> list[str]:
+        return list(self.there.names)
+
+    def kill(self, actor: Any) -> None:
+        threading.Thread(target=actor.put_out).start()
+
+    def name_of(self, node: str) -> str:
+        return f"node {node}"
+
+    def knock(self, node: str) -> Knock | None:
+        return None
+
+
+class StandIn(Ray):
+    """The executor, on nodes with these names."""
+
+    def __init__(self, *names: str, per_node: int = 32, nodes: int | None = None) -> None:
+        self.names: list[str] = list(names)
+        self.nodes = nodes
+        self.per_node = per_node
+        self.actors: dict[str, list[Actor]] = {}
+        self.refusing: set[str] = set()
+        self._address, self._options, self._is_ours = None, {}, False
+
+    def signal(self, node: str, number: signal.Signals) -> None:
+        """Send a signal to the processes of a node."""
+        for actor in self.actors[node]:
+            if actor.process.pid is not None and actor.process.is_alive():
+                os.kill(actor.process.pid, number)
+
+    def _count(self) -> int:
+        there = max(1, len(self.names))
+        return there if self.nodes is None else self.nodes
+
+    def _make_fleet(self, *given: Any) -> Fleet:
+        found = StandInFleet(*given)
+        found.there = self
+        return found

@@ -1,0 +1,131 @@
+"""Nodes that die, stand still, join and refuse, as stand-ins do it; with Ray's own the same is in `test_ray_faults`."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import calls
+import pytest
+from standin import StandIn
+
+import whilst
+from whilst.ray import link
+
+AGAIN = whilst.Retry(attempts=4, on=whilst.WorkerDied, base=0.01, budget=None)
+
+
+def until_all(place: StandIn, seen: set[int], run: Any, act: Any, *, after: int) -> list[Any]:
+    """Act once all nodes have made calls; return the outcomes up to so many after that."""
+    outcomes: list[Any] = []
+    last = None
+    for outcome in run.outcomes():
+        outcomes.append(outcome)
+        if outcome.ok:
+            seen.add(outcome.value)
+        if last is None and len(seen) == len(place.names):
+            act()
+            last = len(outcomes) + after
+        if len(outcomes) == last:
+            run.drain()
+    return outcomes
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_each_input_has_one_outcome(number: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(link, "SILENCE", 5)  # looks, so that a frozen one is given up soon
+    place = StandIn("a", "b", per_node=4)
+    inputs = itertools.repeat(0.01, 20_000)
+    run = whilst.map(calls.where, inputs, executor=place, retry=AGAIN, journal=tmp_path / "run.db")
+
+    def act() -> None:
+        place.signal("b", number)
+        place.names.remove("b")  # else another actor is started there
+        place.names.append("c")
+
+    outcomes = until_all(place, set(), run, act, after=500)
+    place.signal("b", signal.SIGCONT)
+    assert [outcome.index for outcome in outcomes] == [*range(len(outcomes))]
+    assert all(outcome.ok for outcome in outcomes)
+    assert 1 <= sum(outcome.attempts - 1 for outcome in outcomes) <= 16, "repeats are within what was out there"
+
+
+def test_what_a_lost_node_was_making_fails_as_what_it_is() -> None:
+    place = StandIn("a", per_node=2)
+    run = whilst.map(calls.where, [0.0, 60.0, 60.0], executor=place, concurrency=2, ordered=False)
+    outcomes: list[Any] = []
+    for outcome in run.outcomes():
+        outcomes.append(outcome)
+        if outcome.ok:
+            place.signal("a", signal.SIGKILL)
+            run.drain()
+    assert len(outcomes) >= 2
+    assert all(isinstance(outcome.error, whilst.WorkerDied) for outcome in outcomes[1:])
+    assert all("may have made it" in str(outcome.error) for outcome in outcomes[1:])
+
+
+def test_a_late_answer_is_not_that_of_the_next_attempt(tmp_path: Path) -> None:
+    retry = whilst.Retry(attempts=3, on=TimeoutError, base=0.01, budget=None)
+    inputs = [(str(tmp_path), x) for x in range(3)]
+    run = whilst.map(calls.slow_at_first, inputs, executor=StandIn("a", per_node=8), timeout=2.0, retry=retry)
+    assert run.list() == [2, 2, 2]
+
+
+def test_a_node_that_joins_takes_part() -> None:
+    place = StandIn("a", per_node=4)
+    seen: set[int] = set()
+    run = whilst.map(calls.where, itertools.repeat(0.02, 100_000), executor=place)
+    for value in run:
+        if not seen:
+            place.names.append("b")
+        seen.add(value)
+        if len(seen) == 2:
+            break
+    assert len(seen) == 2
+
+
+def test_a_cluster_that_shrinks_to_nothing_is_waited_for_until_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
+    place = StandIn("a", per_node=2)
+    outcomes: list[Any] = []
+
+    def go() -> None:
+        for outcome in whilst.map(calls.where, [0.02] * 5000, executor=place, retry=AGAIN, deadline=12.0).outcomes():
+            outcomes.append(outcome)
+            if len(outcomes) == 5:
+                place.names.clear()
+                place.signal("a", signal.SIGKILL)
+
+    with pytest.raises(whilst.DeadlineExceeded):
+        go()
+    assert sum(outcome.ok for outcome in outcomes) >= 5
+    assert "where: no node of the cluster is there to make calls: waiting for one" in caplog.text
+
+
+def test_other_versions_end_the_run_with_both_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link.platform, "python_version", lambda: "3.9.1")
+    with pytest.raises(RuntimeError, match=r"a node of the cluster runs Python 3.*, and this program on 3\.9\.1"):
+        whilst.map(calls.same, [1], executor=StandIn("a")).list()
+
+
+def test_a_call_that_cannot_be_ended_is_counted_and_keeps_its_permit_until_it_returns() -> None:
+    limit = whilst.Limit(concurrency=1)
+    place = StandIn("a", per_node=4)
+    run = whilst.map(calls.nap, [0.0, 3.0, 0.0], executor=place, concurrency=2, limit=limit, timeout=1.0)
+    told = [(run.summary().left_behind, outcome.ok) for outcome in run.outcomes()]
+    assert told[:2] == [((), True), (("1 x nap(), at most until the run ends",), False)]
+    assert told[2] == ((), True), "the permit came back with the call"
+
+
+def test_who_listens_is_told_from_who_does_not() -> None:
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        host, port = there.getsockname()
+        refused = link.Knock(host, port)
+        assert refused.is_refused()
+        there.listen()
+        stands_still = link.Knock(host, port)
+        assert not stands_still.is_refused()
+        stands_still.close()

@@ -1,0 +1,229 @@
+"""The page is one file: small, whole without a script, and nothing that was recorded acts in it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recordings import ADVICE, recording
+
+import whilst
+from whilst.insight.page import asset, page, policy
+from whilst.insight.recorded import Recorded
+from whilst.insight.spans import Example
+from whilst.insight.words import inert, share
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\u202e\x1b[2J\x00]]>--><!-- {{7*7}} ${x} `"
+
+
+class Read(HTMLParser):
+    """What is in a page: its elements, and its text outside of scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._quiet = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        self._quiet = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._quiet = False
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self._quiet else data
+
+
+def test_what_matters_can_be_read_without_a_script() -> None:
+    text = Read(page(recording(3000, runs=2))).text
+    for said in ("429", "Too Many Requests", "was killed", "Where the time of the lanes went", "limit: rate=100/s"):
+        assert said in text
+    for said in (
+        ADVICE["text"],
+        ADVICE["evidence"],
+        ADVICE["condition"],
+        'rate="130/s"',
+        "p99.9",
+        "One by one",
+        "times as fast",
+    ):
+        assert str(said) in text
+    assert "calls ok" in text
+    assert "Of the last run" in text
+    assert "20 %" in text
+    assert "62 %" in text
+
+
+def test_failures_come_first_and_the_advice_before_the_drawings() -> None:
+    found = [attrs.get("id") for tag, attrs in Read(page(recording(3000))).found if tag == "section"]
+    assert found[:4] == ["head", "failures", "advice", "compared"]
+    assert found.index("charts") > found.index("advice")
+
+
+def test_ten_thousand_calls_are_a_page_of_sixty_kilobytes() -> None:
+    assert len(page(recording(10_000)).encode()) <= 60_000
+
+
+@pytest.mark.slow
+def test_a_million_calls_are_a_page_of_three_megabytes() -> None:
+    recorded = recording(1_000_000)
+    assert len(page(recorded).encode()) <= 3_000_000
+    assert len(recorded.spans) == 1_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.clocked
+def test_a_million_calls_are_reported_in_seconds(tmp_path: Path) -> None:
+    from whilst.reporting import write_report
+
+    recorded = recording(1_000_000)
+    times: list[float] = []
+    for _ in range(3):
+        began = time.process_time()
+        write_report(recorded, str(tmp_path / "run.html"))
+        times.append(time.process_time() - began)
+        if times[-1] < 3:
+            return
+    raise AssertionError(times)
+
+
+def test_nothing_is_loaded_and_only_its_own_script_and_style_may_act() -> None:
+    text = page(recording(500))
+    found = Read(text).found
+    assert not [
+        attrs
+        for _, attrs in found
+        for name in attrs
+        if name in ("src", "href", "style", "action") or name.startswith("on")
+    ]
+    (allowed,) = [
+        attrs["content"] or "" for tag, attrs in found if attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert allowed == policy(asset("page.css"), asset("page.js"))
+    assert allowed.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in allowed
+    assert not re.search(r"https?://(?!api\.example\.com)", text), "no address but those that were recorded"
+    assert "eval(" not in text
+    assert "Function(" not in text
+
+
+def hostile(said: str) -> Recorded:
+    recorded = recording(200)
+    recorded.name = said
+    recorded.kinds.names[0] = said
+    recorded.kinds.counts[0] = 5
+    recorded.kinds.examples[0] = [Example(3, said, 1, 0.1)]
+    recorded.inputs = {3: said}
+    recorded.notes = [said]
+    session = recorded.sessions[0]
+    session.beginning.tree = said + "\n" + said
+    assert session.ending is not None
+    session.ending["account"] = {said: 0.5, "busy": 0.5}
+    session.ending["advice"] = [{"text": said, "evidence": said, "condition": said, "change": {said: said}}]
+    session.events = [{"t": 0.1, "event": "run_ended", "why": said}, {"t": 0.1, "event": said}]
+    return recorded
+
+
+SAME = [(tag, sorted(attrs)) for tag, attrs in Read(page(hostile("harmless"))).found]
+
+
+def elements(text: str) -> list[tuple[str, list[str]]]:
+    return [(tag, sorted(attrs)) for tag, attrs in Read(text).found]
+
+
+@settings(max_examples=60)
+@given(
+    st.one_of(
+        st.text(min_size=1), st.sampled_from(["<", "&lt;", "'", '"', HOSTILE, "<!--", "]]>", "\ud800", "</style>"])
+    )
+)
+def test_no_text_that_was_recorded_makes_an_element_or_an_attribute(said: str) -> None:
+    text = page(hostile(said))
+    kinds = {tag for tag, _ in elements(text)}
+    assert kinds <= {tag for tag, _ in SAME} | {"h1"}
+    assert sum(tag == "script" for tag, _ in elements(text)) == sum(tag == "script" for tag, _ in SAME)
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\ud800-\udfff]", text)
+    text.encode()
+    meta = re.search(r'id="meta">(.*?)</script>', text, re.DOTALL)
+    assert meta is not None
+    json.loads(meta[1])
+
+
+def test_a_hostile_text_is_shown_as_what_it_is() -> None:
+    text = page(hostile(HOSTILE))
+    assert "<img" not in text
+    assert "<script>alert" not in text
+    assert html.escape("<img src=x onerror=alert(1)>") in text
+    assert "\\u202e" in text
+    assert "\\x1b[2J" in text
+
+
+def test_no_secret_is_in_a_page() -> None:
+    text = page(hostile("https://me:hunter2@host/?api_key=sesame --token abcdef123456"))
+    assert "hunter2" not in text
+    assert "sesame" not in text
+    assert "abcdef123456" not in text
+
+
+def test_a_run_that_was_not_recorded_is_reported_from_its_summary_and_says_how_to_see_more(tmp_path: Path) -> None:
+    run = whilst.map(int, ["1", "x"])
+    run.outcomes().list()
+    run.report(tmp_path / "run.html")
+    text = Read((tmp_path / "run.html").read_text()).text
+    assert "1 ok, 1 failed (50 %)" in text
+    assert "ValueError" in text
+    assert 'whilst.map(…, trace="run.trace")' in text
+    assert "Done a second" not in text
+
+
+def test_a_report_of_a_run_that_goes_on_says_so(tmp_path: Path) -> None:
+    run = whilst.map(abs, range(10_000), trace=tmp_path / "run.trace")
+    for _ in run:
+        run.report(tmp_path / "run.html")
+        break
+    text = (tmp_path / "run.html").read_text()
+    assert '<span class="live">went on</span>' in text
+    assert 'id="state"' not in text, "it does not draw itself anew"
+
+
+def test_of_a_journal_the_inputs_can_be_searched(tmp_path: Path) -> None:
+    run = whilst.map(int, ["1", "x?token=hunter2", "3"], journal=tmp_path / "run.db")
+    run.outcomes().list()
+    run.report(tmp_path / "run.json")
+    found = json.loads((tmp_path / "run.json").read_text())
+    assert [call["input"] for call in found["calls"]] == ["1", "x?…", "3"] or "hunter2" not in str(found["calls"])
+    assert found["failed"] == 1
+    assert found["failures"][0]["kind"] == "ValueError"
+    run.report(tmp_path / "run.html")
+    assert 'id="inputs"' in (tmp_path / "run.html").read_text()
+
+
+def test_of_a_run_without_a_call_nothing_is_drawn(tmp_path: Path) -> None:
+    whilst.map(abs, [], trace=tmp_path / "run.trace").report(tmp_path / "before.html")
+    run = whilst.map(abs, [], trace=tmp_path / "run.trace")
+    run.list()
+    run.report(tmp_path / "run.html")
+    text = (tmp_path / "run.html").read_text()
+    assert "No call was made." in text
+    assert "<canvas" not in text
+    assert "<b>0</b> ok" in text
+
+
+def test_shares_never_lie() -> None:
+    assert share(0, 10) == "0 %"
+    assert share(1, 1_000_000) == "<0.1 %"
+    assert share(999_999, 1_000_000) == ">99.9 %"
+
+
+def test_a_text_is_bounded() -> None:
+    assert len(inert("x" * 10_000)) <= 300

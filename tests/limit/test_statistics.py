@@ -1,0 +1,71 @@
+"""Every count of a limit is seen to move, and what is not documented is not there."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import whilst
+
+
+def test_each_field_of_the_statistics_tells_what_happens() -> None:
+    seen: dict[str, Any] = {}
+    limit = whilst.Limit(concurrency=1, rate=["1000/s", "5000/h"], by=str)
+    with pytest.raises(whilst.Throttled), limit.of("busy"):
+        raise whilst.Throttled(retry_after=30)
+    with limit.of("a"):
+        waits = threading.Thread(target=lambda: limit.of("a").__enter__().__exit__(None, None, None))
+        waits.start()
+        while not limit.statistics().waiting:
+            time.sleep(0.001)
+        seen = limit.statistics()._asdict()
+    waits.join(20)
+    assert 29 < seen.pop("paused_for") <= 30.2
+    assert seen == {
+        "concurrency": 1,
+        "in_flight": 1,
+        "waiting": 1,
+        "rates": ("1000/s", "5000/h"),
+        "adaptive": False,
+        "keys": 2,
+        "started": 2,
+        "rejected": 1,
+        "found": "",
+        "paused_by": "",
+    }
+    limit.pause()
+    assert limit.statistics().paused_by == f"paused by limit.pause() since {time.strftime('%H:%M')}"
+    adaptive = whilst.Limit(concurrency="adaptive").statistics()
+    assert adaptive.adaptive
+    assert adaptive.concurrency is not None
+    defaults = whilst.LimitStatistics._field_defaults
+    assert all(
+        seen[name] != default
+        for name, default in defaults.items()
+        if name in seen and name not in ("adaptive", "found", "paused_by")
+    )
+
+
+def test_what_is_forgotten_stays_counted() -> None:
+    from whilst.limit import state_of
+
+    limit = whilst.Limit(concurrency=1, by=str)
+    for key in "abc":
+        with limit.of(key):
+            pass
+    state_of(limit).keys.forget()
+    now = limit.statistics()
+    assert (now.keys, now.started) == (0, 3)
+
+
+def test_a_limit_has_no_public_attribute_that_the_docs_do_not_name() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    pages = "\n".join(page.read_text("utf-8") for page in docs.glob("*.md"))
+    public = {name for name in dir(whilst.Limit(concurrency=1)) if not name.startswith("_")}
+    assert public == {"of", "pause", "resume", "set", "statistics", "try_acquire"}
+    assert all(re.search(rf"\.{name}\(", pages) for name in public)
