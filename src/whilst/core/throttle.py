@@ -482,9 +482,12 @@ class Throttle:
 
     def idle(self, now: float) -> bool:
         """Whether this may be forgotten: a new one would give the same answers, but for what a controller learned."""
+        if self.in_flight:
+            return False
+        if self._plain:
+            return self._pace is None or self._pace.idle(now)
         return (
-            self.in_flight == 0
-            and self.pause_until <= now
+            self.pause_until <= now
             and not self._is_advised(now)
             and (self._allowance is None or self._allowance.over(now))
             and all(rate.idle(now) for rate in self._rates)
