@@ -1,6 +1,6 @@
 """A first use on a loop does not hold it up with imports: what is large is loaded on a thread, in a fresh process.
 
-What is counted is what is imported on the loop's own thread; how long that takes, the row `first-use` of the bench holds.
+What is counted is what is imported on the thread of the loop. How long it takes, the row `first-use` of the bench says.
 """
 
 from __future__ import annotations
