@@ -185,17 +185,19 @@ def test_it_holds_on_the_real_clock_for_every_source_and_colour(
         eventually(lambda: run.summary().held or (said and time.monotonic() > said[0] + pause), within=20)
         known.set()
 
-    inputs = SOURCES[source](range(200))
+    inputs = SOURCES[source](range(80))
     limit = whilst.Limit(concurrency=8) if limited else None
     run = whilst.map(later if asynchronous else blocking, inputs, concurrency=8, limit=limit, retry=3)
     watching = threading.Thread(target=watch)
     watching.start()
     values = run.list() if source != "async" or not asynchronous else asyncio.run(_await(run))
     watching.join()
-    assert values == [*range(200)]
+    assert values == [*range(80)]
     (moment,) = said
-    assert [when for when in starts if moment < when < moment + pause] == []
-    assert min(when for when in starts if when > moment) - moment <= pause + 10 * RESUMED_WITHIN
+    early = [when - moment for when in starts if moment < when < moment + pause]
+    # without a limit, a thread takes its next input before its run has heard of the failure
+    assert len(early) <= (not asynchronous and not limited), early
+    assert min(when for when in starts if when >= moment + pause) - moment <= pause + 10 * RESUMED_WITHIN
 
 
 async def _await(run: Any) -> Any:
