@@ -12,6 +12,8 @@ from heapq import heappush, heapreplace
 from math import exp, floor, inf, log
 from typing import NamedTuple
 
+from .scaling import Levels
+
 LONG = 25e-6  # seconds; shorter calls are sampled, by lanes that look at one call in so long
 EACH = 16  # or at one in so many
 FEW = 64  # times of which the slow ones are not looked for yet
@@ -60,20 +62,22 @@ class Timings:
     """Collects how long the calls of one run took; for one thread, but for `snapshot`.
 
     Attributes:
-        fresh: (seconds, index) of calls, put there by whoever makes them, who calls `settle` every now and then.
+        fresh: (seconds, index, start) of calls, put there by whoever makes them, who calls `settle` every now and then.
+        levels: what wants to know of each when it began, too.
 
     >>> timings = Timings()
     >>> for index, took in enumerate([0.010, 0.020, 0.030, 0.500]):
-    ...     timings.add(took, index)
+    ...     timings.add(took, index, 0.0)
     >>> times = timings.snapshot().times(calls=4)
     >>> times.p50, times.p99, times.slowest[0]
     (0.02, 0.5, Slow(index=3, took=0.5))
     """
 
-    __slots__ = ("_classes", "_least", "_looked", "_recent", "_short", "_slowest", "_total", "fresh")
+    __slots__ = ("_classes", "_least", "_looked", "_recent", "_short", "_slowest", "_total", "fresh", "levels")
 
     def __init__(self, looked: Callable[[], None] | None = None) -> None:
-        self.fresh: list[tuple[float, int]] = []
+        self.fresh: list[tuple[float, int, float]] = []
+        self.levels: Levels | None = None
         self._looked = looked  # called now and then
         self._recent: list[float] = []
         self._classes: Counter[int] = Counter()
@@ -82,18 +86,21 @@ class Timings:
         self._slowest: list[tuple[float, int]] = []
         self._least = 0.0  # of these
 
-    def add(self, took: float, index: int) -> None:
+    def add(self, took: float, index: int, started: float) -> None:
         """Take note of one call: of each that took 25 µs or more, and of some of the others."""
-        self.fresh.append((took, index))
+        self.fresh.append((took, index, started))
         if len(self.fresh) >= FEW:
             self.settle()
 
     def settle(self) -> None:
         """Look at what has come."""
-        for took, index in self.fresh:
+        for took, index, _ in self.fresh:
             if took > self._least:
                 self._keep_slow(took, index)
-        self._recent += [took for took, _ in self.fresh]
+        if self.levels is not None:
+            for took, _, started in self.fresh:
+                self.levels.add(started, took)
+        self._recent += [took for took, _, _ in self.fresh]
         self.fresh.clear()
         if len(self._recent) >= MANY:
             recent, self._recent = self._recent, []
@@ -104,8 +111,8 @@ class Timings:
     def snapshot(self) -> Snapshot:
         """Return what there is now, in a few microseconds; from any thread."""
         fresh = self.fresh.copy()
-        slowest = (*self._slowest, *((took, -index) for took, index in fresh if took > self._least))
-        recent = [*self._recent, *[took for took, _ in fresh]]
+        slowest = (*self._slowest, *((took, -index) for took, index, _ in fresh if took > self._least))
+        recent = [*self._recent, *[took for took, _, _ in fresh]]
         return Snapshot(recent, self._classes.copy(), self._short.copy(), self._total, slowest)
 
     def _keep_slow(self, took: float, index: int) -> None:

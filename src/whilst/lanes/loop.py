@@ -256,7 +256,7 @@ class LoopLanes:
         lane.abandoned = lane.odd = True
         self._lanes.discard(lane)
         self._leave(index, task)
-        self._port.timings.add(now - lane.started, index)
+        self._port.timings.add(now - lane.started, index, lane.started)
         self._port.emit((index, item, None, error, lane.started, now - lane.started, lane.attempts))
         if self._port.queue:
             self.wake()
@@ -399,7 +399,7 @@ class LoopLanes:
                     emit(lane.record(given, value, error, ended))
                 if ended >= look_at:
                     if look_at < 0.0 or ended - started >= LONG:
-                        self._port.timings.fresh.append((ended - started, given[0]))
+                        self._port.timings.fresh.append((ended - started, given[0], started))
                         look_at = ended + LONG  # what takes longer ends past that
                     else:  # the next one: longer calls are more likely than others to be under way at a time
                         look_at = -1.0
