@@ -17,7 +17,7 @@ def summary(account: dict[str, float], *, took: float = 0.1, called: int = 200, 
     """A run of ten seconds with eight lanes."""
     timings = Timings()
     for index in range(called):
-        timings.add(took, index, 0.0)
+        timings.add(took, index)
     given: dict[str, Any] = {
         "lane_time": {reason: 80 * share for reason, share in account.items()},
         "called": called,
@@ -77,7 +77,7 @@ def test_each_cause_has_its_sentence(
 def test_the_end_is_told_with_the_inputs_it_waited_for() -> None:
     timings = Timings()
     for index in range(200):
-        timings.add(9.0 if index == 199 else 0.1, index, 0.0)
+        timings.add(9.0 if index == 199 else 0.1, index)
     now = summary({"tail": 0.7, "busy": 0.3}, timings=timings.snapshot(), elapsed=12.0)
     (advice,) = now.advice
     assert "(199" in advice.text
@@ -129,7 +129,7 @@ def test_a_few_calls_of_a_level_do_not_hide_that_one_in_many_takes_long() -> Non
     """At eight in flight none of the slow ones was seen: what calls take on the whole counts there too."""
     timings = Timings()
     for index in range(200):
-        timings.add(1.1 if index % 20 == 0 else 0.1, index, 0.0)
+        timings.add(1.1 if index % 20 == 0 else 0.1, index)
     levels = {4: (180, 0.15, 0.1), 8: (20, 0.1, 0.1)}
     (advice,) = summary({"busy": 1.0}, levels=levels, timings=timings.snapshot()).advice
     assert advice.gain == pytest.approx(10.0 / (200 / 8 * 0.15 + 1.1 - 0.15)), "and one of those comes last"

@@ -22,7 +22,7 @@ def percentile(values: list[float], share: float) -> float:
 def test_few_calls_are_kept_as_they_are(values: list[float]) -> None:
     timings = Timings()
     for index, took in enumerate(values):
-        timings.add(took, index, 0.0)
+        timings.add(took, index)
     times = timings.snapshot().times(len(values))
     assert times.p50 == percentile(values, 0.5)
     assert times.p99 == percentile(values, 0.99)
@@ -37,7 +37,7 @@ def test_many_calls_are_right_within_one_percent(seed: int) -> None:
     values = [LONG + chance.lognormvariate(-4, 1.5) for _ in range(20_000)]
     timings = Timings()
     for index, took in enumerate(values):
-        timings.add(took, index, 0.0)
+        timings.add(took, index)
     times = timings.snapshot().times(len(values))
     for share, found in ((0.5, times.p50), (0.9, times.p90), (0.99, times.p99), (0.999, times.p999)):
         assert found == pytest.approx(percentile(values, share), rel=0.01)
@@ -49,9 +49,9 @@ def test_many_calls_are_right_within_one_percent(seed: int) -> None:
 def test_short_calls_that_were_looked_at_stand_for_the_others() -> None:
     timings = Timings()
     for index in range(0, 1600, 16):
-        timings.add(2e-6, index, 0.0)
+        timings.add(2e-6, index)
     for index in range(16):
-        timings.add(0.5, 2000 + index, 0.0)
+        timings.add(0.5, 2000 + index)
     times = timings.snapshot().times(1616)
     assert times.sampled
     assert (times.p50, times.p90, times.p999) == (2e-6, 2e-6, 0.5)
@@ -66,15 +66,15 @@ def test_nothing_is_said_of_no_calls() -> None:
 def test_memory_does_not_grow_with_the_calls() -> None:
     timings, chance = Timings(), random.Random(1)
     for index in range(100_000):
-        timings.add(chance.uniform(1e-5, 10.0), index, 0.0)
+        timings.add(chance.uniform(1e-5, 10.0), index)
     held = [getattr(timings, name) for name in Timings.__slots__]
     assert sum(sys.getsizeof(it) for it in held) < 200_000
 
 
 def test_a_snapshot_is_of_its_moment() -> None:
     timings = Timings()
-    timings.add(0.5, 0, 0.0)
+    timings.add(0.5, 0)
     before = timings.snapshot()
-    timings.add(9.0, 1, 0.0)
+    timings.add(9.0, 1)
     assert before.times(1).longest == 0.5
     assert timings.snapshot().times(2).longest == 9.0

@@ -260,8 +260,8 @@ def test_a_trace_that_cannot_be_written_is_said_once_and_the_run_goes_on(tmp_pat
     [
         (7, 'trace must be the name of a file, got 7\n  try: trace="run.trace"'),
         ("", "trace must be the name of a file, got ''"),
-        ("/nowhere/at/all/run.trace", "there is no folder /nowhere/at/all"),
-        ("/", 'is a folder\n  try: trace="/run.trace"'),
+        ("/nowhere/at/all/run.trace", "there is no directory /nowhere/at/all"),
+        ("/", 'is a directory\n  try: trace="/run.trace"'),
     ],
 )
 def test_a_trace_that_cannot_be_meant_is_refused_where_it_is_given(given: Any, said: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import floor, log
 from typing import NamedTuple
+
+from .outcome import Record
 
 LEAST_CALLS = 10  # that began at a level
 MANY_CALLS = 100  # whose mean needs no help
@@ -59,13 +61,7 @@ class Levels:
 
     def moved(self, now: float, slots: int) -> None:
         """From now on so many calls are in flight; 0: fewer than might be."""
-        step = None
-        if slots:
-            number = floor(log(slots) / _WIDTH + 1e-9)
-            step = self._known.get(number)
-            if step is None:
-                step = self._known[number] = _Step(slots)
-            step.slots = min(step.slots, slots)
+        step = self._step(slots) if slots else None
         if self._steps and self._steps[-1] is step:
             return
         self._since.append(now)
@@ -73,9 +69,24 @@ class Levels:
         if len(self._since) > MOST_MOVES:
             del self._since[: MOST_MOVES // 2], self._steps[: MOST_MOVES // 2]
 
+    def know(self, slots: int, calls: int, mean: float, median: float) -> None:
+        """Take over what is known of calls that began before the number moved."""
+        self._step(slots).know(calls, mean, median)
+
+    def seeing(self, push: Callable[[Record], None]) -> Callable[[Record], None]:
+        """Return `push`, before which an outcome is taken note of, if it is that of one call that went well."""
+        add = self.add
+
+        def see(record: Record) -> None:
+            if record[6] == 1 and record[3] is None:
+                add(record[4], record[5])
+            push(record)
+
+        return see
+
     def add(self, started: float, took: float) -> None:
         """Take note of a call that has ended."""
-        if not self._since or started < self._since[0]:
+        if not self._since or not started >= self._since[0]:  # or it was recalled, and has none
             return
         place = bisect_left(self._since, started) - 1  # of what moved at the same time it may have been the first
         if (step := self._steps[max(0, place)]) is not None:
@@ -85,6 +96,14 @@ class Levels:
         """Return how many calls began at each level, the mean and the median of what they took; from any thread."""
         found = {step.slots: step.figures() for step in [*self._known.values()] if step.calls}
         return found if len(found) > 1 else {}
+
+    def _step(self, slots: int) -> _Step:
+        number = floor(log(slots) / _WIDTH + 1e-9)
+        step = self._known.get(number)
+        if step is None:
+            step = self._known[number] = _Step(slots)
+        step.slots = min(step.slots, slots)
+        return step
 
 
 class _Step:
@@ -103,6 +122,10 @@ class _Step:
         self.calls += 1
         self._total += took
         self._last.append(took)
+
+    def know(self, calls: int, mean: float, median: float) -> None:
+        self.calls, self._total, self._median = calls, calls * mean, (calls, median)
+        self._last.append(median)
 
     def figures(self) -> tuple[int, float, float]:
         calls, (looked, median) = self.calls, self._median

@@ -62,9 +62,8 @@ class Accounting:
     def __init__(self, host: Host, plan: Plan, consumer: Consumer, window: Window, scope: Owned | None) -> None:
         now = host.clock()
         self.account: Account = Account(now)
-        self.levels: Levels | None = Levels() if plan.limits else None
-        """What calls took by how many were in flight, as far as that number may move."""
-        host.timings.levels = self.levels
+        self.levels: Levels | None = None
+        """What calls took by how many were in flight, once that number moves."""
         self.hanging: tuple[Slow, ...] = ()
         """The calls that took longest when they were looked at last."""
         self.hanging_until: float = -inf
@@ -77,7 +76,8 @@ class Accounting:
         self._scope = scope
         self._cpu = time.process_time()
         self._full = False
-        self._level = 0  # how many were busy at the last look; more than there are slots, where these became fewer
+        self._slots = 0  # that were permitted at the last look
+        self._level = 0  # how many were busy; more than there are slots, where these became fewer
         self._quiet = False  # whether this may be the end
         self._coming = False  # whether a look at threads that are being started is due
 
@@ -153,13 +153,26 @@ class Accounting:
         if full and self._full and busy == self._level:
             return
         now = host.clock()
-        if self.levels is not None:
-            self.levels.moved(now, busy if full else 0)
-        self._full, self._level = full, busy
+        if self.levels is not None or slots != self._slots:
+            self._note_level(host, now, busy if full else 0, slots)
+        self._full, self._level, self._slots = full, busy, slots
         if full:
             self.account.turn(now, slots)
         else:
             self.account.turn(now, *self._idle(max(0, busy), slots, held, now))
+
+    def _note_level(self, host: Host, now: float, level: int, slots: int) -> None:
+        """Note how many calls are in flight, from the time on from which that number moves; 0: fewer than might be."""
+        book, levels = host.book, self.levels
+        if levels is None:
+            if not self._slots and not (book.gate is not None and book.gate.adapts):
+                return  # it is the first number that is known, and may be the only one
+            levels = self.levels = Levels()
+            if book.done and self._slots:
+                times = host.timings.snapshot().times(book.done)
+                levels.know(self._slots, times.calls, times.mean, times.p50)
+            book.pushes_by(levels.seeing)
+        levels.moved(now, level)
 
     def _idle(self, busy: int, slots: int, held: int, now: float) -> tuple[int, Idle]:
         """Return how many slots are busy, and why the others are not."""

@@ -82,7 +82,7 @@ class ResultBridge:
         for _ in range(count):
             result = results.popleft()
             if timings is not None and result[5] >= timed_from:
-                timings.add(result[5], result[0], result[4])
+                timings.add(result[5], result[0])
                 timed_from = LONG
             try:
                 take(result)

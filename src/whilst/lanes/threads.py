@@ -168,7 +168,7 @@ class ThreadLanes:
             awaited.give_up(error)
         elif self._pool.abandon(worker, call, self._port.abandon):
             took = self._port.clock() - started
-            self._port.timings.add(took, index, started)
+            self._port.timings.add(took, index)
             self._port.emit((index, item, None, error, started, took, 1))
 
     def _leave(self, worker: Worker, call: list[Pair]) -> bool:

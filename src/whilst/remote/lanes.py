@@ -287,7 +287,7 @@ class RemoteLanes:
             worked += took
             count += 1
             if took >= LONG or untimed >= EACH - 1:
-                timed(took, index, started)
+                timed(took, index)
                 untimed = 0
             else:
                 untimed += 1
@@ -477,7 +477,7 @@ class RemoteLanes:
 
     def _settle(self, index: int, item: Any, error: Exception, began: float) -> None:
         took = self._port.clock() - began
-        self._port.timings.add(took, index, began)
+        self._port.timings.add(took, index)
         self._port.emit((index, item, None, error, began, took, 1))
 
     def _end(self, station: _Station, indices: Sequence[int], error: Exception | None) -> bool:
