@@ -42,8 +42,8 @@ class Summary(NamedTuple):
         rejected: calls that were answered with "slower" (429, 503, refused connections).
         paused: seconds until calls go on, if all are paused: the other side asked for it, or a breaker is open.
         stopping: whether nothing new is started any more, because the run was told to end, or has ended.
-        held: why calls wait now, in words: which key is paused, for how long and why; retries that wait for their
-            budget.
+        held: why calls wait now, in words: which key is paused, for how long and why; the rate that refusals have
+            taught; retries that wait for their budget.
         notes: what else you should know: breakers that opened, headers that were ignored, retries inside retries.
         lane_time: seconds of all lanes, by what they were spent on; they add up to lanes x time. `account` has the
             shares; docs/where-the-time-goes.md explains the reasons.

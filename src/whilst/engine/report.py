@@ -258,10 +258,11 @@ def _oldest(run: Told, now: float) -> tuple[Slow, ...]:
 def _held(run: Told) -> tuple[str, ...]:
     """Say what holds calls up."""
     gate, attempts, now = run.book.gate, run.book.attempts, run.clock()
-    paused = gate.pauses.held.words(now) if gate is not None else ()
+    at_the_gate = gate.held_up(now) if gate is not None else ()
     budget = attempts.budget.words(now) if attempts is not None and attempts.budget is not None else ""
     of_steps = run.scope.held(now) if run.scope is not None else ()
-    return (*paused, *_all_refused(run), *((budget,) if budget and run.book.waiting else ()), *of_steps)
+    said = (*at_the_gate, *_all_refused(run), *((budget,) if budget and run.book.waiting else ()), *of_steps)
+    return tuple(dict.fromkeys(said))
 
 
 def _paused(run: Told) -> float:

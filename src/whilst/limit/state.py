@@ -105,9 +105,12 @@ class LimitState(Alone):
         return bool(self.terms.rates)
 
     def refusal(self, throttle: Throttle, now: float) -> str:
-        """Name what holds calls of one key up: `rate=100/s`, `concurrency=4`; "" for what the other side has said."""
+        """Name what holds calls of one key up: `rate=100/s`, `concurrency=4`; "" for what the other side has said.
+
+        A limit that says nothing itself, as a run with retries alone has one, holds only to what the other side says.
+        """
         by, a_key = throttle.refusing(now), " per key" if self.keyed else ""
-        if by == "other side":
+        if by == "other side" or not (self.bounded or self.rated):
             return ""
         rates = self.terms.rate_names
         if isinstance(by, int) and by < len(rates):
