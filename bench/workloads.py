@@ -333,10 +333,6 @@ WORKLOADS = (
         "logging-off", "async no-ops, one in ten tried again, which nobody logs, CPU", "µs", 45_000, words.CONTESTANTS,
         words.difference(words.logged), (at_most("not measurable: at most 0.1 µs", 0.1, "µs"),), quick=4,
     ),
-    Workload(
-        "traced", "what `trace=` adds to an async no-op, with its thread, CPU", "µs", 270_000, words.CONTESTANTS,
-        words.difference(words.traced), quick=4,
-    ),
     *(
         Workload(
             f"journal-{kind.replace(' ', '-')}", f"what a journal adds to an async no-op, {kind}, CPU", "µs", 80_000,
