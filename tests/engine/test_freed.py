@@ -174,7 +174,6 @@ WAYS = PLAIN_WAYS + ASYNC_WAYS
 
 @pytest.fixture(autouse=True)
 def no_collector() -> Iterator[None]:
-    gc.collect()
     gc.disable()
     yield
     gc.enable()
