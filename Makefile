@@ -35,9 +35,9 @@ fast: $(VENV)/.ready  ## the tests to run after each change: decisions, lanes, l
 test: $(VENV)/.ready  ## every test, in JOBS processes (one more than there are processors, as many wait), those with a clock last
 	@echo "All tests, $(JOBS) at a time: some 10 min on two cores (make fast: one minute)"
 	@$(BIN)/python -m compileall -q src
-	@$(BIN)/python -m pytest -q $(SHARED) -m 'not clocked$(AND)' $(TESTS)
+	@.ci/tests $(BIN)/python '$(SHARED)' -q -m 'not clocked$(AND)' $(TESTS)
 	@echo "Now those that hold a rate against the clock, $(word 2,$(ALONE)) at a time: some minutes"
-	@$(BIN)/python -m pytest -q $(ALONE) -m 'clocked$(AND)' $(TESTS)
+	@.ci/tests $(BIN)/python '$(ALONE)' -q -m 'clocked$(AND)' $(TESTS)
 
 cluster:  ## the tests of calls on a Ray cluster, in an environment of their own; five minutes
 	@.ci/cluster $(PYTHON) $(abspath $(VENV)-ray)

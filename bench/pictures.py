@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import words
 from bench.model import WHILST, Contestant, Job, NotInstalledError, Sample, Target, Workload
 from bench.targets import at_most
 
@@ -202,6 +203,10 @@ WORKLOADS = (
     Workload(
         "recording", "to record a call that went well, CPU", "µs", 100_000, ours(WHILST, THREAD), recorded,
         (at_most("at most 0.25 µs on the loop", 0.25, "µs"),), rounds=1, quick=4,
+    ),
+    Workload(
+        "traced", "what `trace=` adds to an async no-op, with its thread, CPU", "µs", 270_000, words.CONTESTANTS,
+        words.difference(words.traced), quick=4,
     ),
     one(
         "trace", "a trace of a million calls", "MiB", 100_000, trace_size,

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,6 +66,11 @@ def logged(inputs: range) -> tuple[float, float]:
     with disabled():
         without = once()
     return without, once()
+
+
+def traced(inputs: range) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        return run(noop, inputs), run(noop, inputs, trace=os.path.join(folder, "run.trace"))
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def unblock(fn: Callable[..., Any]) -> Callable[..., Any]:
     >>> asyncio.run(main())
     """
     if not callable(fn):
-        raise TypeError(f"unblock: fn {not_callable(fn)}")
+        raise TypeError(f"unblock: fn {not_callable(fn, of_run=False)}")
     if is_async(fn) or is_async_generator_function(fn):
         raise TypeError(f"{name_of(fn)}() is async already\n  try: whilst.block({name_of(fn)}), to make it blocking")
     if _is_context_factory(fn):
@@ -97,7 +97,7 @@ def block(fn: Callable[..., Any]) -> Callable[..., Any]:
     'Pikachu'
     """
     if not callable(fn):
-        raise TypeError(f"block: fn {not_callable(fn)}")
+        raise TypeError(f"block: fn {not_callable(fn, of_run=False)}")
     if _is_async_context_factory(fn):
         return _named(fn, lambda *args, **kwargs: PlainContext[Any](functools.partial(fn, *args, **kwargs)))
     if is_async_generator_function(fn):

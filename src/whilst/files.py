@@ -63,8 +63,12 @@ def create_beside(path: str, ending: str = ".new", mode: int = 0o600) -> tuple[i
     """
     for _ in range(TRIES):
         name = f"{path}.{os.urandom(4).hex()}{ending}"
-        with suppress(FileExistsError):
+        try:
             return open_regular(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), name
+        except FileExistsError:
+            continue
+        except OSError as error:  # of a name that nobody gave
+            raise OSError(error.errno, error.strerror, path) from None
     raise FileExistsError(errno.EEXIST, "no name is free", path)
 
 
@@ -105,7 +109,12 @@ def planted(path: str) -> str:
     return "" if kind in (stat.S_IFREG, stat.S_IFDIR) else _KINDS.get(kind, "a device")
 
 
-_KINDS = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a directory",
+}
 
 
 def _refused(number: int, what: str, path: str) -> OSError:

@@ -41,8 +41,8 @@ class Retry(core.Retry):
     thread.
 
     The wait before the k-th retry is random between 0 and min(cap, base * 2^k) ("full jitter", Brooker, AWS
-    Architecture Blog 2015). It is added to a Retry-After. If the other side says only "slower", waits start from 1 s.
-    Other failures end at the first attempt.
+    Architecture Blog 2015). A function that is decorated adds it to a Retry-After; in a run all calls wait for that
+    together. If the other side says only "slower", waits start from 1 s. Other failures end at the first attempt.
 
     Args:
         attempts: at most so many calls for one input, with the first one.

@@ -76,6 +76,41 @@ def test_an_estimate_from_a_few_calls_grows_and_looks_further_back() -> None:
     assert learned.most == pytest.approx(17.5 / 8.9)  # of both silences together
 
 
+def test_where_all_was_there_and_nothing_came_back_calls_are_counted_in_windows() -> None:
+    learned = refused(50, 0.03, 1.0)
+    learned.take(50)
+    learned.room(1, 1.05, taken=50)
+    learned.refused(sent=1.15, now=1.18, retry_after=1.0, started=0.0)
+    assert learned.room(100, 2.17, taken=100) == 0
+    assert learned.room(100, 2.18, taken=100) == 50  # a bucket would have had no more than came back
+    learned.take(50)
+    window = 50 / learned.most
+    assert learned.delay(2.2, taken=150) > window - 0.1  # and nothing until the next window
+    assert learned.room(1, 2.18 + window + 0.05, taken=150) == 1
+    assert learned.rate == pytest.approx(learned.most, rel=0.05)
+    later = learned.rate or 0.0
+    learned.room(1, 2.18 + window + 1.0, taken=180)
+    assert (learned.rate or 0.0) > 1.2 * later  # the second that was told may have been too long
+
+
+def test_of_a_rate_that_grows_what_was_refused_and_what_was_taken_are_the_bounds() -> None:
+    learned = refused(50, 0.03, 1.0)
+    learned.take(50)
+    learned.room(1, 1.05, taken=50)
+    learned.refused(sent=1.15, now=1.18, retry_after=1.0, started=0.0)
+    learned.take(learned.room(100, 2.18, taken=100))
+    taken, now = 150, 2.18
+    while (learned.rate or 0.0) < 60.0:
+        now += 0.05
+        while learned.room(1, now, taken):
+            learned.take(1)
+            taken += 1
+    before = learned.rate or 0.0
+    learned.refused(sent=now, now=now + 0.03, retry_after=1.0, started=0.0)
+    learned.room(1, now + 1.03, taken=taken)
+    assert 45.0 < learned.most < before
+
+
 def test_with_nothing_but_refusals_one_call_after_each_silence_probes() -> None:
     learned = refused(0, 0.0, 1.0)
     assert learned.room(9, 1.0, taken=0) == 9  # it may have been the first second only
@@ -149,7 +184,7 @@ def test_what_a_throttle_was_told_of_before_it_was_asked_counts() -> None:
     throttle.take(0.2)
     throttle.count_before(50, 0.0)
     throttle.finished(0.2, 0.25, "rejected", 1.0)
-    assert 35 <= throttle.room(1000, 1.25) <= 40
+    assert 35 <= throttle.room(1000, 1.25) <= 42
 
 
 def test_calls_that_were_not_made_are_put_back() -> None:

@@ -47,6 +47,14 @@ def test_how_long_a_retry_waits(attempt: int, draw: float, pushback: Pushback | 
     assert Retry(attempts=10, cap=20.0).wait(RESET, attempt, draw, pushback) == pytest.approx(wait)
 
 
+@pytest.mark.parametrize(("gated", "wait"), [(True, 7.0), (False, 7.4)])
+def test_what_a_gate_lets_go_on_together_adds_nothing_to_a_retry_after(gated: bool, wait: float) -> None:
+    attempts = Attempts(Retry(attempts=10), 0.0, lambda: 1.0, gated=gated)
+    told = {"attempt": 3, "first": 0.0, "calls": 100, "now": 0.0}
+    assert attempts.wait(RESET, Pushback("503", retry_after=7.0), **told) == pytest.approx(wait)
+    assert attempts.wait(RESET, None, **told) == pytest.approx(0.4)
+
+
 @given(
     attempt=st.integers(1, 10_000),
     draw=st.floats(0, 1),

@@ -55,6 +55,31 @@ def test_each_window_that_is_seen_to_begin_tells_better_when_the_next_does() -> 
     assert windows._next[1] - windows._next[0] < vague[1] - vague[0]
 
 
+def test_who_has_no_refusal_to_spare_begins_the_next_window_when_it_has_come_for_sure_and_tries_no_more() -> None:
+    windows = known(count=20)
+    for number in (3, 4, 5, 6):
+        windows.opened(10 * number - 0.1, 10 * number + 0.1, 20 * number, full=True)
+    soonest, last = windows._next
+    assert soonest < windows.due(62.0) < last
+    assert windows.room == 21
+    windows.refused()
+    windows.refused()
+    assert windows.due(62.0) == last
+    assert windows.room == 20
+    for number in (7, 8, 9):
+        windows.opened(10 * number - 0.1, 10 * number + 0.1, 20 * number, full=True)
+    assert windows.due(92.0) < windows._next[1]  # sixty calls have been taken since
+
+
+def test_many_windows_tell_how_long_one_is() -> None:
+    windows = known()
+    for number in range(3, 23):
+        windows.opened(10 * number - 0.1, 10 * number + 0.1, 100 * number, full=True)
+    soonest, last = windows._next
+    assert windows._most - windows._least <= 0.4 / 20 + 1e-9
+    assert last - soonest < 0.25
+
+
 def test_a_window_that_took_fewer_is_none() -> None:
     windows = known()
     windows.opened(29.9, 30.1, 270, full=True)

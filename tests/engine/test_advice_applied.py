@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -71,15 +72,91 @@ async def test_a_server_that_takes_eight_is_not_promised_more() -> None:
             assert found.elapsed / after.elapsed >= 0.7 * advice.gain
 
 
+class Thrashing:
+    """Takes longer the more calls it has, by the square: beyond 20 at once it gets less done."""
+
+    def __init__(self) -> None:
+        self._inside = 0
+
+    async def __call__(self, item: Any) -> Any:
+        self._inside += 1
+        try:
+            await asyncio.sleep(0.1 * (1.0 + self._inside * (self._inside - 1) / 400))
+        finally:
+            self._inside -= 1
+        return item
+
+
+class Refusing:
+    """Takes twelve at once, and refuses more in no time."""
+
+    def __init__(self) -> None:
+        self._inside = 0
+
+    async def __call__(self, item: Any) -> Any:
+        if self._inside >= 12:
+            await asyncio.sleep(0.005)
+            raise whilst.Throttled
+        self._inside += 1
+        try:
+            await asyncio.sleep(0.1)
+        finally:
+            self._inside -= 1
+        return item
+
+
+async def some_are_slow(item: int) -> int:
+    await asyncio.sleep(1.1 if item % 20 == 7 else 0.1)
+    return item
+
+
+RAMPS: dict[str, tuple[Callable[[], Any], int]] = {  # and what it bears at once
+    "takes all": (lambda: Server(10_000), 10_000),
+    "takes 64": (lambda: Server(64), 64),
+    "takes 8": (lambda: Server(8), 8),
+    "thrashes": (Thrashing, 20),
+    "refuses": (Refusing, 12),
+    "some are slow": (lambda: some_are_slow, 10_000),
+}
+
+
+@pytest.mark.parametrize("count", [150, 400, 3000])
+@pytest.mark.parametrize("other", RAMPS)
 @virtually
-async def test_a_level_that_an_adaptive_run_has_found_is_reached_from_the_start() -> None:
-    found = await taken(whilst.map(Server(64), range(3000), concurrency="adaptive"))
-    assert len(found.levels) > 1
-    assert 1500 < sum(ended for _, ended in found.levels.values()) <= 3000
+async def test_what_the_ramp_of_an_adaptive_run_has_shown_is_reached_from_the_start(other: str, count: int) -> None:
+    make, bears = RAMPS[other]
+    retry = whilst.Retry(20, budget=None)
+    found = await taken(whilst.map(make(), range(count), concurrency="adaptive", retry=retry))
+    firm = [it for it in found.advice if it.gain is not None]
     for advice in found.advice:
-        if advice.gain is not None and advice.change is not None:
-            after = await taken(whilst.map(Server(64), range(3000), **advice.change))
-            assert found.elapsed / after.elapsed >= 0.7 * advice.gain
+        asked = (advice.change or {}).get("concurrency", 0)
+        if isinstance(asked, int):
+            assert asked <= 1.25 * bears, "nobody is sent where no more gets done"
+    for advice in firm:
+        assert advice.change is not None
+        after = await taken(whilst.map(make(), range(count), retry=retry, **advice.change))
+        assert found.elapsed / after.elapsed >= 0.7 * (advice.gain or 0.0)
+    if other == "takes all" and count < 3000:
+        assert firm, "most of such a run is its ramp"
+
+
+@virtually
+async def test_where_a_limit_was_raised_by_hand_what_that_gave_is_announced() -> None:
+    limit = whilst.Limit(concurrency=4)
+    run = whilst.map(Server(1000), range(400), limit=limit)
+
+    async def raise_it() -> None:
+        await asyncio.sleep(5.0)
+        limit.set(concurrency=16)
+
+    raising = asyncio.create_task(raise_it())
+    before = await taken(run)
+    await raising
+    (advice,) = before.advice
+    assert advice.gain is not None
+    assert advice.change == {"limit": "Limit(concurrency=16)"}
+    after = await taken(whilst.map(Server(1000), range(400), limit=whilst.Limit(concurrency=16)))
+    assert before.elapsed / after.elapsed == pytest.approx(advice.gain, rel=0.1)
 
 
 @virtually

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from calling import LATENCY, START, Refused, Score, play
+from meters import Window
 from vendors import VENDORS, Reply, Vendor, answered
 
 import whilst
@@ -100,6 +101,26 @@ def test_a_side_that_takes_so_many_at_once_is_used_better_than_by_retries_alone(
 
     testing.run(main())
     assert taken > {2: 70, 8: 200, 20: 1000}[slots]  # 35, 107 and 251 by retries that only wait
+
+
+@pytest.mark.parametrize(("count", "refused"), [(20, 0.03), (100, 0.015)])
+def test_to_keep_to_small_windows_costs_little_once_they_are_known(count: int, refused: float) -> None:
+    seen: list[tuple[float, int]] = []
+
+    def make() -> tuple[Any, Any]:
+        window = Window(count, 10.0)
+
+        def reply(now: float) -> Reply:
+            status = 200 if window.take(now) else 429
+            seen.append((now, status))
+            return Reply(status, answered(now))
+
+        return window, reply
+
+    play(Vendor("windows", "no", make, "a quota of so many in ten seconds"), 300.0, reads=False, retry=5)
+    known = [status for now, status in seen if now >= 100.0]
+    assert known.count(200) >= 0.95 * 20 * count
+    assert known.count(429) <= refused * len(known), known.count(429)
 
 
 def test_every_family_of_headers_that_is_read_has_a_fake() -> None:

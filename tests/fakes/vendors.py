@@ -282,8 +282,23 @@ def second_of_burst() -> tuple[Meter, Answer]:
     return bucket, reply
 
 
+def by_its_seconds() -> tuple[Meter, Answer]:
+    window = Window(50, 1.0)
+
+    def reply(now: float) -> Reply:
+        if window.take(now):
+            return Reply(200, answered(now))
+        return Reply(429, answered(now, retry_after=seconds(window.until_new(now))))
+
+    return window, reply
+
+
 GITHUB = "https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api"
 DRAFT = "draft-ietf-httpapi-ratelimit-headers"
+DEMO = Vendor("demo API", "when", second_of_burst, "whilst.demo.pokeapi: a second's worth at once, Retry-After of 1")
+BY_ITS_SECONDS = Vendor(
+    "window of a second", "when", by_its_seconds, "50 in each second of its clock, Retry-After in whole seconds"
+)
 
 VENDORS = (
     Vendor("GitHub, primary", "left", github_primary, GITHUB),
@@ -339,5 +354,6 @@ VENDORS = (
         "leaky bucket", "no", leaky_bucket, "https://nginx.org/en/docs/http/ngx_http_limit_req_module.html (nodelay)"
     ),
     Vendor("quota per day", "when", quota_per_day, "RFC 9110 section 10.2.3: Retry-After with a date, hours away"),
-    Vendor("demo API", "when", second_of_burst, "whilst.demo.pokeapi: a second's worth at once, Retry-After of 1"),
+    DEMO,
+    BY_ITS_SECONDS,
 )

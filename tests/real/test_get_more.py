@@ -464,7 +464,7 @@ def test_insecure_is_said_loudly(here: Path, certified: tuple[str, Path]) -> Non
         (["--cacert", "in.txt"], {}, "in.txt, which has no certificate in PEM form"),
         (["--cacert", "in.txt", "--insecure"], {}, "--insecure accepts any certificate"),
         ([], {"SSL_CERT_FILE": "/nowhere.pem"}, "SSL_CERT_FILE names /nowhere.pem, which cannot be read"),
-        ([], {"SSL_CERT_DIR": "/nowhere"}, "SSL_CERT_DIR names /nowhere, which is not a folder"),
+        ([], {"SSL_CERT_DIR": "/nowhere"}, "SSL_CERT_DIR names /nowhere, which is not a directory"),
         ([], {"HTTPS_PROXY": "htp://me:hidden@proxy"}, "HTTPS_PROXY is not a proxy: it begins with htp:"),
         ([], {"http_proxy": "foo bar"}, "http_proxy is not a proxy"),
         ([], {"all_proxy": "http://"}, "all_proxy is not a proxy"),

@@ -8,12 +8,13 @@ the sentence says "at most", and under which condition.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any
 
 from .account import BUSY, CONSUMER, JOURNAL, LIMIT, ORDER, PUSHBACK, RETRIES, SOURCE, TAIL
 from .advice import Advice
-from .scaling import Level, best_of, levels_of, saturates
-from .summary import BUSY_CPU, Summary, kinds_of
+from .scaling import Level, knee_of, levels_of
+from .summary import BUSY_CPU, LATE, MANY_QUEUED, Summary, kinds_of
 
 MOST = 3
 LEAST_CALLS = 20
@@ -51,14 +52,14 @@ def _on_nothing(now: Summary, reason: str, share: float) -> Advice | None:
 
 
 def _on_busy(now: Summary, reason: str, share: float) -> Advice | None:
-    if now.cpu >= BUSY_CPU * now.elapsed:
-        return _on_processor(now)
-    levels = levels_of(now.levels)
+    if not _keeps_up(now):
+        return _on_process(now)
+    levels = _levels(now)
     if len(levels) > 1:
         return _on_levels(now, levels)
-    if share < FULL:
+    if share < FULL or now.levels:  # it has looked for more by itself
         return None
-    most = min(2.0, now.elapsed / now.cpu) if now.cpu > 0 else 2.0
+    most = min(2.0, now.elapsed / now.wanted) if now.wanted > 0 else 2.0
     if most < LEAST_GAIN:
         return None
     if now.bounded:
@@ -77,42 +78,81 @@ def _on_busy(now: Summary, reason: str, share: float) -> Advice | None:
     )
 
 
+def _levels(now: Summary) -> list[Level]:
+    """Return what calls took at each number of them in flight; what the other side refused is no level to go to."""
+    typical = now.times.mean / now.times.p50 if now.times.p50 > 0 else 1.0
+    levels = levels_of(now.levels, typical)
+    return [level for level in levels if level.slots <= now.concurrency] if now.rejected else levels
+
+
 def _on_levels(now: Summary, levels: list[Level]) -> Advice | None:
     """Compare: what was measured may be announced, what lies beyond the highest level may not."""
-    best, top = best_of(levels), levels[-1]
-    gain = best.rate / now.rate if now.rate > 0 else 0.0
-    measured = ", ".join(f"{level.slots}: {level.rate:,.0f}/s" for level in levels)
-    if saturates(levels):
-        few = f"More than {best.slots} calls at once get no more done"
-        return Advice(
-            text=f"{few}; concurrency={best.slots} from the start makes this {gain:.1f}x as fast"
-            if gain >= LEAST_GAIN
-            else few,
-            evidence=f"calls at once and their throughput: {measured}",
-            gain=gain if gain >= LEAST_GAIN else None,
-            change={"concurrency": best.slots},
-        )
-    if gain < LEAST_GAIN:
-        return None
+    aim = knee_of(levels)
+    least = max(_time_with(now, aim), now.wanted)  # seconds
+    gain = now.elapsed / least if now.elapsed >= LEAST_GAIN * least else None
+    above = [level for level in levels if level.slots > aim.slots and level.calls >= level.slots]  # a whole round of it
+    few = f"More than {aim.slots} calls at once get little more done" if above else ""
+    shown = sorted({levels[0], levels[len(levels) // 2], aim, levels[-1]})
+    evidence = "; ".join(f"{it.slots} at once took {_time(it.took)} each, {_rate(it.rate)}" for it in shown)
+    if gain is None:
+        return Advice(text=few, evidence=evidence, change=_concurrency(now, aim)) if few else None
     return Advice(
-        text=f"concurrency={top.slots} from the start makes this {gain:.1f}x as fast",
-        evidence=f"calls at once and their throughput: {measured}",
+        text=f"{few}{'; ' if few else ''}concurrency={aim.slots} from the start makes this {gain:.1f}x as fast",
+        evidence=evidence,
         condition="the other side still bears what it bore in this run",
         gain=gain,
-        change={"concurrency": top.slots},
+        change=_concurrency(now, aim),
     )
+
+
+def _time_with(now: Summary, level: Level) -> float:
+    """Return how long these calls take with so many in flight from the start: in whole rounds, the longest one last."""
+    one_long = now.called * level.took / level.slots + now.times.longest - level.took
+    return max(ceil(now.called / level.slots) * level.took, one_long)
+
+
+def _concurrency(now: Summary, level: Level) -> dict[str, Any]:
+    """Return the argument that has so many calls in flight."""
+    return {"limit": f"Limit(concurrency={level.slots})"} if now.bounded else {"concurrency": level.slots}
+
+
+def _keeps_up(now: Summary) -> bool:
+    """Whether this process has time for more: else a busy lane is one that waits for us, not for the other side."""
+    return now.wanted < BUSY_CPU * now.elapsed and now.late < LATE
+
+
+def _on_process(now: Summary) -> Advice:
+    """Say what the process has no time for: it has no processor, it computes, or somebody holds its loop and waits."""
+    if now.queued >= MANY_QUEUED and now.cpu < BUSY_CPU * now.elapsed:
+        return Advice(
+            text="This machine has other work: the process got a processor for "
+            f"{_percent(1.0 - now.queued)} of the time in which it wanted one, so more calls at once get no more done",
+            evidence=_processor_time(now),
+        )
+    if now.wanted >= now.elapsed / 2:
+        return _on_processor(now)
+    return Advice(
+        text="Something holds the event loop and waits there, so more calls at once get no more done: a function that "
+        "waits without `await` must be a plain def, which gets threads; `whilst doctor` names the line",
+        evidence=_processor_time(now),
+    )
+
+
+def _processor_time(now: Summary) -> str:
+    late = f"; the loop was late by {_time(now.late)}, usually" if now.late >= LATE else ""
+    return f"{now.cpu:.1f} s of processor time in {now.elapsed:.1f} s{late}"
 
 
 def _on_processor(now: Summary) -> Advice:
     if now.times.mean < SHORT:
         return Advice(
             text=f"The calls take {_time(now.times.mean)} and wait for nothing: a plain loop is as fast",
-            evidence=f"{now.cpu:.1f} s of processor time in {now.elapsed:.1f} s",
+            evidence=_processor_time(now),
         )
     return Advice(
         text="The calls compute rather than wait: more of them at once in this process get no more done; "
         'executor="process" uses all processors',
-        evidence=f"{now.cpu:.1f} s of processor time in {now.elapsed:.1f} s",
+        evidence=_processor_time(now),
         condition="the function and its inputs can be sent to other processes",
         change={"executor": "process"},
     )
@@ -213,7 +253,7 @@ def _on_tail(now: Summary, reason: str, share: float) -> Advice | None:
     if best is None or speedup is None or not now.done or best / speedup < LEAST_GAIN:
         return None
     slow = ", ".join(str(it.index) for it in now.times.slowest[:3])
-    full = now.peak >= now.concurrency
+    full = now.peak >= now.concurrency and not now.levels  # else there were not as many lanes all the time
     gain = best / speedup
     return Advice(
         text=f"The end waits for a few slow inputs ({slow}): with the slowest ones first this is "
@@ -254,7 +294,7 @@ def _on_stages(now: Summary) -> tuple[Advice, ...]:
     if reason.startswith(LIMIT):
         text, change = f"{others}, which is held by {reason.removeprefix(LIMIT)}", _twice(reason.removeprefix(LIMIT))
         condition = "the other side permits more"
-    elif reason == BUSY and now.cpu < BUSY_CPU * now.elapsed:
+    elif reason == BUSY and _keeps_up(now):
         text = f"{others}: concurrency={2 * slots} there makes the flow at most 2.0x as fast"
         change, condition = {"concurrency": 2 * slots}, "the other side answers more calls at once as quickly"
     else:
@@ -270,7 +310,7 @@ def _most(now: Summary) -> float:
     """Return how many times as fast this is with every lane in a call all the time, as far as the processor lets it."""
     busy = now.account.get(BUSY, 0.0)
     most = 1.0 / busy if busy > 0 else 1.0
-    return min(most, now.elapsed / now.cpu) if now.cpu > 0 else most
+    return min(most, now.elapsed / now.wanted) if now.wanted > 0 else most
 
 
 def _twice(limit: str) -> dict[str, Any] | None:

@@ -66,9 +66,11 @@ class Attempts:
         draw: gives random numbers from 0 to 1.
         ask: asks the policy, whose judges are the user's, of a failure or a value; None to do it here and now.
         still: when everything stood still, which does not count.
+        gated: whether a gate keeps all calls to a Retry-After, which lets them go on at a learned rate; then this one
+            need not wait for a random time beyond it.
     """
 
-    __slots__ = ("_ask", "_draw", "_still", "_total", "budget", "retry", "waits")
+    __slots__ = ("_ask", "_draw", "_gated", "_still", "_total", "budget", "retry", "waits")
 
     def __init__(
         self,
@@ -77,8 +79,11 @@ class Attempts:
         draw: Callable[[], float],
         ask: Callable[..., Any] | None = None,
         still: Still | None = None,
+        *,
+        gated: bool = False,
     ) -> None:
         self._ask = ask
+        self._gated = gated
         self._still = still
         self.waits: dict[str, float] = {}
         """Seconds that failed inputs had to wait: for "backoff", "retry_after" or "budget"."""
@@ -124,7 +129,8 @@ class Attempts:
         if self.retry is None:
             return None
         try:
-            given = error, attempt, self._draw(), pushback
+            told = self._gated and pushback is not None and pushback.retry_after
+            given = error, attempt, 0.0 if told else self._draw(), pushback
             wait = self.retry.wait(*given) if self._ask is None else self._ask(self.retry.wait, *given)
         except Exception as broken:
             noted_retry(error, broken)

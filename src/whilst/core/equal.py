@@ -28,7 +28,8 @@ def check_share(given: Any) -> KeyOf | None:
         return key_of
     if not callable(given):
         raise TypeError(
-            f"share must be True or a function of the input that returns its key; it {not_callable(given)}\n"
+            "share must be True or a function of the input that returns its key; it "
+            f"{not_callable(given, of_run=False)}\n"
             '  try: share=True, or share=lambda row: row["id"]'
         )
     check_judge("share", given, of="input")

@@ -16,6 +16,11 @@ probing    nothing was taken between two refusals: a call      where it was, onc
            each second, or Retry-After
 =========  ==================================================  ==================================================
 
+A Retry-After of one second is the shortest that HTTP has, and may be nearly all too long. Where that is about half of
+the time that was looked at, what was taken in it is less than what is permitted, so the rate grows faster. If a refusal
+comes soon after all of a bucket was there, and taken, it is none: so many calls are counted in a window. They are sent
+at once after the next silence, and the pace begins when a window is over.
+
 A refusal that says only that there were too many calls is taken for one with a Retry-After of a quarter second, longer
 while nothing is taken; and one call looks whether that is over (`probe.py`). If it lasts for longer than a bucket would
 have it, calls are counted in windows, perhaps (`windows.py`). It may mean something else than a rate, so it is heard
@@ -30,7 +35,7 @@ from collections import deque
 from math import inf
 
 from .probe import Probe
-from .windows import Windows
+from .windows import SAME, Windows
 
 HOLD, DOUBLES = 2.0, 2.0  # seconds that a guess is kept, and in which it doubles then
 MOST_DOUBLINGS = 3.0  # the faster it is, the more is under way when a refusal comes back
@@ -44,6 +49,7 @@ FADED = 4.0  # times what was permitted without a refusal: the limit is gone
 RECENT, ENOUGH = 0.5, 10  # seconds and calls that tell a rate while it is kept
 DOUBTS, WITHIN = 5, 20.0  # refusals below the estimate, and seconds, after which it is no rate that they tell
 BELOW = 1.05  # times the estimate
+BLURRED = 2.2  # seconds from one silence to the next of which a second may have been too long
 LONG = 4.0  # calls that would have been taken, in a silence that is longer than those of a bucket
 SLOWEST = 1.0  # seconds from one probe to the next, but for Retry-After
 
@@ -64,14 +70,16 @@ class Learned:
 
     __slots__ = (
         "_at", "_below", "_blank", "_burst", "_bursting", "_counted", "_cut_at", "_cycle", "_empty", "_estimated",
-        "_guess", "_newer", "_older", "_paced_at", "_period", "_probe", "_probed", "_probing", "_quiet",
-        "_retry_after", "_silent", "_tentative", "_tokens", "_told", "_unsure", "_until", "_windows", "most",
+        "_guess", "_kept", "_late", "_newer", "_older", "_paced_at", "_paid_at", "_passed", "_period", "_probe",
+        "_probed", "_probing", "_quiet", "_retry_after", "_silent", "_since", "_tentative", "_tokens", "_told",
+        "_unsure", "_until", "_windowed", "_windows", "most",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.most: float = 0.0
         self._guess = self._told = True
         self._below: deque[float] = deque(maxlen=DOUBTS)  # when calls were refused although the pace was kept
+        self._kept = 0.0  # calls a second that came back when the last refusal that counted was sent
         self._probing = False
         self._blank = False  # whether all that is known is that the very first calls were refused
         self._probed = 0  # how many had been taken when there was nothing but refusals
@@ -88,6 +96,11 @@ class Learned:
         )
         self._period = AGAIN
         self._unsure = 0.0  # by what share an estimate may be wrong, as few calls made it
+        self._late = 0.0  # by what share it may be too low, as a silence was told in whole seconds
+        self._passed = 0  # how many were taken between two silences of which the second came quickly
+        self._since = -inf  # when the last silence was over
+        self._windowed = False  # whether all that a bucket should have had was there, and nothing came back
+        self._paid_at = -inf  # when a window is over of which all calls were sent at once
         self._bursting = True  # whether what was saved up in the last silence is not used up
         self._paced_at = inf
         self._older = self._newer = (0.0, 0)  # moments of the pace, and how many had been taken
@@ -124,9 +137,12 @@ class Learned:
         if sent < self._cut_at or (self._estimated is None and now <= self._until):  # it tells nothing new
             self._until = max(self._until, now + retry_after)
             return
-        known = self._estimated is not None and self.most and not (self._guess or self._probing or self._windows.count)
-        if known and self._rate(sent) <= BELOW * self.most:
+        self._kept = self._rate(sent) if self._estimated is not None and self.most else 0.0
+        known = self._kept and not (self._guess or self._probing or self._windows.count)
+        if known and self._kept <= BELOW * self.most:
             self._below.append(now)
+        if self._windows.count:
+            self._windows.refused()
         self._told, self._tentative = told, False
         if self._until == -inf:
             self._cycle = (min(started, sent), 0)
@@ -151,7 +167,7 @@ class Learned:
             return wait
         if tokens >= 1.0 - 1e-9:
             return 0.0
-        return (1.0 - tokens) / self._rate(now)
+        return max(0.0, self._paid_at - now) + (1.0 - tokens) / self._rate(now)
 
     def room(self, most: int, now: float, taken: int, in_flight: int = 0) -> int:
         """Return how many calls, up to `most`, may be sent now; the rest as in `delay`."""
@@ -195,7 +211,7 @@ class Learned:
 
     def shift(self, seconds: float) -> None:
         """Move everything remembered in time, for another clock."""
-        for name in ("_at", "_cut_at", "_until", "_empty", "_paced_at", "_quiet"):
+        for name in ("_at", "_cut_at", "_until", "_empty", "_paced_at", "_paid_at", "_quiet"):
             setattr(self, name, getattr(self, name) + seconds)
         for name in ("_cycle", "_older", "_newer"):
             when, count = getattr(self, name)
@@ -226,12 +242,13 @@ class Learned:
             self._at = now
             if not (self._guess or self._told):
                 self._count_silence(now)
-        self._tokens = min(self._burst, self._tokens + self._rate(now) * max(0.0, now - self._at))
+        refill = self._rate(now) * max(0.0, now - max(self._at, self._paid_at))
+        self._tokens = min(self._burst, self._tokens + refill)
         self._at = now
-        if self._tokens < 1.0 and self._bursting:
+        if self._tokens < 1.0 and self._bursting and now >= self._paid_at:
             self._bursting, self._paced_at = False, now
             self._older = self._newer = (now, taken)
-        elif not self._bursting and now - self._newer[0] > RECENT and taken - self._newer[1] >= ENOUGH:
+        elif not self._bursting and now - self._newer[0] > self._look_back and taken - self._newer[1] >= ENOUGH:
             self._older, self._newer = self._newer, (now, taken)
         return self._tokens
 
@@ -261,11 +278,11 @@ class Learned:
         """Return calls a second: see the module's table."""
         if self._probing or not self.most:
             return 1.0 / max(SLOWEST, self._retry_after)
-        age = now - (self._estimated if self._estimated is not None else self._until)
+        age = max(0.0, now - max(self._until if self._estimated is None else self._estimated, self._paid_at))
         if self._guess:
             return float(self.most * 2.0 ** min(MOST_DOUBLINGS, max(0.0, age - HOLD) / DOUBLES))
-        if self._unsure:
-            return self.most * (1.0 + self._unsure * age / max(HOLD, 2 * self._retry_after))
+        if unsure := max(self._unsure, self._late):
+            return self.most * (1.0 + unsure * age / max(HOLD, 2 * self._retry_after))
         x = age / self._period - 1.0
         return self.most * (1.0 + (1.0 - FINE) * x * x * x)
 
@@ -287,8 +304,23 @@ class Learned:
             recent = self._recent() if paced >= silence else 0.0
             few = passed < FEW
             most = max((passed + few / 2) / span, recent)
-            if first or paced < silence / 4:  # what was saved up was less than was thought
-                self._burst = max(1.0, CAREFUL * (passed - most * (self._cut_at - since)))
+            quickly = first or paced < silence / 4
+            if self._windowed and not quickly and self._kept > most:  # between what was taken and what was refused
+                most = (most + self._kept) / 2
+            lately, blurred = taken - self._probed, self._retry_after == 1.0 and self._until - self._since <= BLURRED
+            if first:
+                self._burst = max(1.0, FINE * (passed - most * (self._empty - since)))
+            elif quickly:  # what was saved up was less than was thought; or it was all there, and nothing came back
+                self._windowed = blurred and lately >= self._burst - 1.0
+                if self._windowed:  # one window may have ended in between, and both have had some
+                    close = abs(lately - self._passed) <= max(1.0, SAME * lately)
+                    self._burst = float((max if close else min)(lately, self._passed))
+                else:
+                    self._burst = max(1.0, CAREFUL * (passed - most * (self._cut_at - since)))
+            if quickly:
+                self._passed = lately
+            doubtful = blurred and recent < most and (self._windowed or (quickly and not first))
+            self._late = 1.0 / span if doubtful else 0.0
             self._guess = first
             self._counted, self._silent = self._cycle, self._cut_at
             self._unsure = few / passed  # a longer look tells more: the next one begins where this one did
@@ -300,9 +332,11 @@ class Learned:
             return
         elif first:
             self._burst = 1.0
-        self._probed = taken
-        self._tokens = 1.0 if self._probing else max(1.0, min(self._burst, self.most * silence))
+        self._probed, self._since = taken, self._until
+        saved = self._burst if self._windowed else min(self._burst, self.most * silence)
+        self._tokens = 1.0 if self._probing else max(1.0, saved)
         self._at, self._bursting = self._until, True
+        self._paid_at = self._until + (self._tokens / self.most if self._windowed and not self._probing else 0.0)
         if first or not self._unsure:
             self._cycle = (self._until, taken)
 
@@ -317,9 +351,15 @@ class Learned:
             self._bursting = True
             self._cycle = (now, self._probed)
 
+    @property
+    def _look_back(self) -> float:
+        """Seconds for which a rate is looked at: a window may be as long as a Retry-After, and tells nothing sooner."""
+        return max(RECENT, self._retry_after) if self._told else RECENT
+
     def _recent(self) -> float:
         """Return how many a second were taken while the last rate was kept; 0.0 where too few were."""
         elapsed, seen = self._newer[0] - self._older[0], self._newer[1] - self._older[1]
-        if self._bursting or seen < ENOUGH or elapsed < RECENT:
+        if self._bursting or seen < ENOUGH or elapsed < self._look_back:
             return 0.0
-        return min(seen / elapsed, self._rate(self._empty))
+        saved = 0.0 if self._windowed else self._burst  # which may have been among them
+        return min((seen - saved) / elapsed, self._kept)

@@ -42,6 +42,18 @@ class Pushback(NamedTuple):
         """Whether it tells how long, or how fast, so that others can keep to it."""
         return self.retry_after is not None or self.rate is not None
 
+    def concerns_others(self, *, retried: bool) -> bool:
+        """Whether it is to hold up other calls of the function, too.
+
+        Args:
+            retried: whether refused calls are made again; then refusals teach a rate even if they tell none.
+
+        >>> refusal = Pushback("429 Too Many Requests")
+        >>> refusal.concerns_others(retried=True), refusal.concerns_others(retried=False)
+        (True, False)
+        """
+        return self.pauses or (retried and bool(self.limits))
+
     @property
     def limits(self) -> Limits:
         """Whether it says that there were too many calls (429, SlowDown); a 503 may say that the other side is ill."""

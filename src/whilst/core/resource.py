@@ -67,7 +67,9 @@ def resource(
 
 def _check_judges(per: Per, check: Any, reopen: Any) -> None:
     if check is not None and not callable(check):
-        raise TypeError(f"check {not_callable(check)}\n  try: check=lambda connection: connection.is_alive()")
+        raise TypeError(
+            f"check {not_callable(check, of_run=False)}\n  try: check=lambda connection: connection.is_alive()"
+        )
     if check is not None and per == "thread" and is_async(check):
         raise TypeError(
             f"check={name_of(check)} is async, but what is opened per thread is checked on that thread"

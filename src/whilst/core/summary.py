@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from .advice import Advice
 
 BUSY_CPU = 0.85  # of a processor; calls that keep one so busy do not wait, and cannot be told from their waits
+LATE = 0.003  # seconds; a free loop is late by a fraction of one ms, one that waits for a thread by 5
+MANY_QUEUED = 0.5  # of the time in which a processor was wanted; from then on it is the machine that is short of them
+MOST_QUEUED = 0.95  # a share; of a thread that got next to nothing it cannot be said what it would have done
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_NO_LEVELS: Mapping[int, tuple[float, int]] = MappingProxyType({})
+_NO_LEVELS: Mapping[int, tuple[int, float, float]] = MappingProxyType({})
 
 
 class Summary(NamedTuple):
@@ -39,21 +42,26 @@ class Summary(NamedTuple):
         rejected: calls that were answered with "slower" (429, 503, refused connections).
         paused: seconds until calls go on, if all are paused: the other side asked for it, or a breaker is open.
         stopping: whether nothing new is started any more, because the run was told to end, or has ended.
-        held: why calls wait now, in words: which key is paused, for how long and why; retries that wait for their
-            budget.
+        held: why calls wait now, in words: which key is paused, for how long and why; the rate that refusals have
+            taught; retries that wait for their budget.
         notes: what else you should know: breakers that opened, headers that were ignored, retries inside retries.
         lane_time: seconds of all lanes, by what they were spent on; they add up to lanes x time. `account` has the
             shares; docs/where-the-time-goes.md explains the reasons.
         peak: the largest number of calls in flight at once.
         called: calls that have ended.
         cpu: processor seconds of the whole process during the run.
+        queued: the share of the time in which the run's loop wanted a processor, in which other programs had them all;
+            0.0 where that cannot be known.
+        late: by how many seconds the run's loop is late for what is due, usually. 3 ms and more say that calls hold it,
+            that threads hold the interpreter, or that the machine has no processor to give.
         hanging: the calls that have been in flight the longest, if that is a second or more, the oldest first.
         retry_waits: seconds that inputs waited for another attempt, by reason: "backoff", "retry_after", "budget".
         step_time: for a flow, seconds that inputs spent at each step, by its path and by the reason; see `steps`.
         join_time: for each `together` of a flow, by its path: how many seconds the other branches waited for which one.
         stage_time: for a flow with stages, the `lane_time` of each stage, by its path; see `stages`.
         workers: for each worker process or node, by its name, how many calls it made, for how many seconds; else empty.
-        levels: throughput by the number of lanes, if that changed: lanes to (seconds, calls ended).
+        levels: what calls took by how many were in flight when they began, if that moved with a limit: how many to
+            (calls, mean, median), in seconds.
         bounded: the name of the limit that allows no more calls at once than there are lanes; else "".
         timings: the data for `times`.
         shared: outcomes of inputs that shared the call of an equal one; they count in ok and failed too.
@@ -95,10 +103,12 @@ class Summary(NamedTuple):
     join_time: Mapping[str, Mapping[str, float]] = _NOTHING
     stage_time: Mapping[str, Mapping[str, float]] = _NOTHING
     workers: Mapping[str, Mapping[str, Any]] = _NOTHING
-    levels: Mapping[int, tuple[float, int]] = _NO_LEVELS
+    levels: Mapping[int, tuple[int, float, float]] = _NO_LEVELS
     timings: Snapshot = NO_TIMINGS
     shared: int = 0
     bounded: str = ""
+    queued: float = 0.0
+    late: float = 0.0
 
     @property
     def finished(self) -> int:
@@ -138,6 +148,17 @@ class Summary(NamedTuple):
         return self.times.mean * self.called
 
     @property
+    def wanted(self) -> float:
+        """Processor seconds that the process would have used, had there been one for it all the time; at least `cpu`.
+
+        >>> import whilst
+        >>> now = whilst.map(abs, []).summary()
+        >>> now._replace(cpu=1.0, queued=0.75).wanted
+        4.0
+        """
+        return self.cpu / (1.0 - min(self.queued, MOST_QUEUED))
+
+    @property
     def worked(self) -> float:
         """How many of these seconds this process computed."""
         return min(self.cpu, self.sequential)
@@ -150,7 +171,7 @@ class Summary(NamedTuple):
     @property
     def speedup(self) -> float | None:
         """How many times as fast the run was as its calls one by one; None if they computed more than they waited."""
-        if self.elapsed <= 0 or self.sequential <= 0 or self.cpu >= BUSY_CPU * self.elapsed:
+        if self.elapsed <= 0 or self.sequential <= 0 or self.wanted >= BUSY_CPU * self.elapsed:
             return None
         return self.sequential / self.elapsed
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .account import BUSY, meaning
 from .secrets import without_secrets
+from .summary import LATE, MANY_QUEUED
 
 if TYPE_CHECKING:
     from .advice import Advice
@@ -25,6 +26,7 @@ LISTS = ("left_behind", "notes", "held")
 COUNTS = (
     "name", "total", "ok", "failed", "finished", "rate", "in_flight", "abandoned", "elapsed", "concurrency", "done",
     "recalled", "retried", "hedged", "shared", "waiting", "rejected", "paused", "stopping", "peak", "called", "cpu",
+    "wanted", "queued", "late",
     "sequential", "waited", "worked", "speedup", "best_speedup",
 )  # fmt: skip
 MAPPINGS = ("failures", "account", "lane_time", "retry_waits", "join_time", "steps", "stages", "workers")
@@ -68,6 +70,8 @@ def details(now: Summary) -> list[str]:
     if not now.called:
         return []
     lines = [f"  lanes   {lanes_in_words(now.account)}"] if now.lane_time else []
+    if now.late >= LATE or now.queued >= MANY_QUEUED:
+        lines.append(f"  loop    {_kept_from_work(now)}")
     if now.speedup is not None and now.times.calls:
         lines.append(f"  time    {_replaced(now)}")
     if now.times.p50:
@@ -200,6 +204,12 @@ def _replaced(now: Summary) -> str:
     best = now.best_speedup
     text = f"{brief(now.sequential)} of calls in {brief(now.elapsed)}: {now.speedup:.1f}x"
     return f"{text}, at best {best:.1f}x" if best is not None and now.done else text
+
+
+def _kept_from_work(now: Summary) -> str:
+    late = [f"usually late by {brief(now.late)} for what is due"] if now.late >= LATE else []
+    got = f"got a processor for {100 * (1 - now.queued):.0f} % of the time in which it wanted one"
+    return ", ".join(late + [got] * (now.queued >= MANY_QUEUED))
 
 
 def _parts(kind: str, parts: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -1,4 +1,8 @@
-"""May a call start under one key of a limit, and if not, how soon should one look again?"""
+"""May a call start under one key of a limit, and if not, how soon should one look again?
+
+Three may say no: the calls in flight and the rates that its user has given, a controller that finds them, and what the
+other side has said (`other_side.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,9 @@ from collections.abc import Callable
 from math import inf
 from typing import Literal, Protocol
 
-from .allowance import Allowance
 from .costs import Cost, Scale
-from .learned import Learned
+from .other_side import OtherSide
 from .rates import Gcra, Quota, Rate
-from .suspicion import Suspicion
-
-SILENCE, LONGEST_SILENCE, LONGER = (
-    0.25,
-    1.0,
-    1.3,
-)  # seconds from a refusal that does not say when; each probe waits longer
 
 Verdict = Literal["ok", "failed", "rejected"]
 
@@ -80,24 +76,18 @@ class Throttle:
 
     __slots__ = (
         "_adaptive",
-        "_advised",
-        "_advised_until",
-        "_allowance",
         "_full_at",
         "_given",
         "_lanes",
-        "_learned",
+        "_other_side",
         "_pace",
         "_plain",
         "_rates",
         "_room",
-        "_silence",
-        "_suspicion",
         "began",
         "controller",
         "full_since",
         "in_flight",
-        "pause_until",
         "rejected",
         "scale",
         "started",
@@ -120,7 +110,6 @@ class Throttle:
         self.in_flight: int = 0
         self.started: int = 0
         self.rejected: int = 0
-        self.pause_until: float = -inf
         self.controller: Controller | None = adaptive() if adaptive is not None else None
         self._adaptive = adaptive
         self._lanes = inf if lanes is None else lanes
@@ -136,18 +125,18 @@ class Throttle:
         self._rates: tuple[Gcra | Quota, ...] = ()
         if self._pace is not None:
             self._rates = (self._pace, *(Quota(rate) for rate in rates[1:]))
-        self._advised: Gcra | None = None
-        self._advised_until = -inf
-        self._allowance: Allowance | None = None
-        self._learned: Learned | None = None  # the pace, once a refusal has said how long to wait
-        self._silence = SILENCE
-        self._suspicion: Suspicion | None = None  # of refusals that may mean anything
-        self._plain = len(rates) < 2 and adaptive is None  # only pace and `in_flight` decide; until a pause, advice
+        self._other_side = OtherSide()
+        self._plain = len(rates) < 2 and adaptive is None  # only pace and `in_flight` decide, until it says something
 
     @property
     def timeless(self) -> bool:
         """Whether nothing but `in_flight` decides, so that a permit which comes back may be used at once."""
         return self._plain and self._pace is None and self.in_flight <= self._room
+
+    @property
+    def pause_until(self) -> float:
+        """Before when nothing starts, as the other side said; far in the past where there was no pause."""
+        return self._other_side.pause_until
 
     @property
     def concurrency(self) -> int | None:
@@ -163,14 +152,11 @@ class Throttle:
         if not self._plain:
             if self._delay(now, weight) > 0.0:
                 return 0
-            if self.controller is not None or self._advised is not None:
+            if self.controller is not None:
                 return min(1, most)
             for rate in self._rates:
                 most = rate.room(most, now, weight)
-            if self._allowance is not None:
-                most = min(most, self._allowance.room(self.in_flight, now))
-            if self._learned is not None:
-                most = self._learned.room(most, now, self._taken, self.in_flight)
+            most = self._other_side.room(most, now, taken=self._taken, in_flight=self.in_flight)
         elif self._pace is not None:
             most = self._pace.room(most, now, weight)
         return int(max(0, min(most, self._room - self.in_flight)))
@@ -184,27 +170,15 @@ class Throttle:
             return inf
         if self._plain:
             return 0.0 if self._pace is None else self._pace.delay(now, weight)
-        wait = self.pause_until - now
+        other_side = self._other_side
+        wait = other_side.delay(now, weight, taken=self._taken, in_flight=self.in_flight)
         for rate in self._rates:
             if (longer := rate.delay(now, weight)) > wait:
-                wait = longer
-        if wait < 0.0:
-            wait = 0.0
-        if self._advised is not None and self._is_advised(now):
-            wait = max(wait, min(self._advised.delay(now, weight), self._advised_until - now))
-        if self._allowance is not None:
-            wait = max(wait, self._allowance.delay(self.in_flight, now))
-        if self._learned is not None and weight:
-            longer = self._learned.delay(now, self._taken, self.in_flight)
-            if self._learned.gone:
-                self._learned = None
-            elif longer > wait:
                 wait = longer
         if self.controller is not None:
             found = self.controller.delay(self.in_flight, now)
             return found if found > wait else wait
-        told = self._advised or self._allowance or self._learned
-        if not wait and len(self._rates) < 2 and told is None:
+        if not wait and len(self._rates) < 2 and not other_side.paces:
             self._plain = True  # the pause is over
         return wait
 
@@ -222,7 +196,7 @@ class Throttle:
         if longest > 0.0:
             return waits.index(longest)
         paced = self.controller is not None and self.controller.rate is not None
-        return "other side" if paced or self._advised or self._allowance or self._learned else ""
+        return "other side" if paced or self._other_side.paces else ""
 
     def exchanges(self, now: float) -> bool:
         """Whether each call that returns may be followed by another just now, and a controller hear of both later."""
@@ -233,7 +207,7 @@ class Throttle:
         found = self.controller
         if found is None or found.rate is not None or self._rates:
             return False
-        if self._advised is not None or self._allowance is not None or self._learned is not None:
+        if self._other_side.paces:
             return False
         return self.pause_until <= now and found.delay(self.in_flight - 1, now) == 0.0
 
@@ -243,26 +217,18 @@ class Throttle:
             weight *= self.scale.now
         if not self.started:
             self.began = now
-        if self.controller is not None or self._advised is not None:
-            for _ in range(count):
-                self._take_rates(now, weight)
-                self.in_flight += 1
+        if not self._plain:
+            self._count(now, weight, count)
         else:
-            for rate in self._rates:
-                rate.take(now, weight * count)
-            if self._allowance is not None:
-                self._allowance.take(count)
-            if self._learned is not None and weight:
-                self._learned.take(count)
+            if self._pace is not None:
+                self._pace.take(now, weight * count)
             self.in_flight += count
         self.started += count
 
     @property
     def found(self) -> str:
         """What refusals have taught, in words."""
-        if self._learned is not None and self._learned.most:
-            return f"the other side permits {self._learned.most:.3g}/s"
-        return str(getattr(self.controller, "found", ""))
+        return self._other_side.found or str(getattr(self.controller, "found", ""))
 
     @property
     def full(self) -> bool:
@@ -358,13 +324,13 @@ class Throttle:
         if self._plain:
             if self._pace is not None and not self._pace.take_one(now, weight):
                 return False
+            self.in_flight += 1
         elif self.delay(now, weight) > 0.0:
             return False
         else:
-            self._take_rates(now, weight)
-        if not self.started:
+            self._count(now, weight, 1)
+        if self.started == 0:
             self.began = now
-        self.in_flight += 1
         self.started += 1
         return True
 
@@ -381,12 +347,7 @@ class Throttle:
             weight *= self.scale.now
         for rate in self._rates:
             rate.undo(taken, weight * count)
-        if self._advised is not None and weight:
-            self._advised.undo(taken, float(count))
-        if self._allowance is not None:
-            self._allowance.take(-count)
-        if self._learned is not None and weight:
-            self._learned.take(-count)
+        self._other_side.undo(taken, weight, count)
 
     def give_back(self, count: int = 1) -> None:
         """Note that calls have returned, of which there is nothing to tell."""
@@ -404,7 +365,8 @@ class Throttle:
         if verdict == "rejected":
             self.rejected += 1
             if retry_after:
-                self._learn_pace(started, now, retry_after)
+                self._other_side.refused(started, now, retry_after, self.began)
+                self._plain = False
         if self.controller is None:
             return
         if verdict == "ok":
@@ -424,34 +386,17 @@ class Throttle:
             now: the time.
             sure: whether it says that there were too many calls, or it may mean anything.
         """
-        if self.controller is not None or not self._suspects(sent, now, sure=sure):
+        if self.controller is not None:
             return
-        self._silence = min(LONGEST_SILENCE, self._silence * LONGER) if self._probes else SILENCE
-        self._learn_pace(sent, now, self._silence, told=False)
-        if self._learned is not None and self._learned.doubted:
-            self._learned = None
-            if self._suspicion is not None:
-                self._suspicion.doubt()
-
-    def _suspects(self, sent: float, now: float, *, sure: bool) -> bool:
-        """Whether a refusal is one of a rate, for all that is known."""
-        suspicion = self._suspicion = self._suspicion or Suspicion()
-        if self._learned is None:
-            suspicion.forget()
-        elif not suspicion.tries:
-            return sure  # the rate is known from refusals that said when to come again
         taken, refused = self._taken, self.rejected + 1
-        answer = suspicion.refused(sent, now, sure=sure, taken=taken, in_flight=self.in_flight, refused=refused)
-        if answer == "try":
-            self._learned = Learned.guessed(suspicion.rate, now, taken)
-            self._plain = False
-        elif answer == "no rate":
-            self._learned = None
-        return answer == "rate"
+        self._other_side.find_out(
+            sent, now, self.began, taken=taken, in_flight=self.in_flight, refused=refused, sure=sure
+        )
+        self._plain = False
 
     def pause(self, until: float) -> None:
         """Start nothing before `until`; the longest of several pauses holds."""
-        self.pause_until = max(self.pause_until, until)
+        self._other_side.pause(until)
         self._plain = False
 
     def advise(self, rate: float, window: float, now: float) -> None:
@@ -462,12 +407,7 @@ class Throttle:
         if rate <= 0.0:
             self.pause(now + window)
             return
-        pace = Rate(rate, 1.0, "advised")
-        if self._advised is None:
-            self._advised = Gcra(pace)
-        else:
-            self._advised.change(pace, now)
-        self._advised_until = now + window
+        self._other_side.advise(rate, window, now)
         self._plain = False
 
     def allow(self, left: float, seconds: float, now: float, refill: float = 0.0) -> None:
@@ -475,64 +415,33 @@ class Throttle:
 
         Later answers correct it.
         """
-        if self._allowance is None:
-            self._allowance = Allowance()
-        self._allowance.tell(left, seconds, max(0, self.in_flight - 1), now, refill)
+        self._other_side.allow(left, seconds, max(0, self.in_flight - 1), now, refill)
         self._plain = False
 
     def idle(self, now: float) -> bool:
         """Whether this may be forgotten: a new one would give the same answers, but for what a controller learned."""
-        return (
-            self.in_flight == 0
-            and self.pause_until <= now
-            and not self._is_advised(now)
-            and (self._allowance is None or self._allowance.over(now))
-            and all(rate.idle(now) for rate in self._rates)
-        )
+        return self.in_flight == 0 and self._other_side.idle(now) and all(rate.idle(now) for rate in self._rates)
 
     def shift(self, seconds: float) -> None:
         """Move everything remembered in time, for another clock; a controller begins anew."""
-        self.pause_until += seconds
-        self.full_since += seconds
-        self._advised_until += seconds
-        for rate in (*self._rates, *((self._advised,) if self._advised is not None else ())):
-            rate.shift(seconds)
         self.began += seconds
-        for told in (self._allowance, self._learned, self._suspicion):
-            if told is not None:
-                told.shift(seconds)
+        self.full_since += seconds
+        for rate in self._rates:
+            rate.shift(seconds)
+        self._other_side.shift(seconds)
         if self._adaptive is not None:
             self.controller = self._adaptive()
 
-    def _take_rates(self, now: float, weight: float) -> None:
+    def _count(self, now: float, weight: float, count: int) -> None:
         for rate in self._rates:
-            rate.take(now, weight)
-        if self._advised is not None and weight:
-            self._advised.take(now)  # the headers count calls
-        if self._allowance is not None:
-            self._allowance.take(1)
-        if self._learned is not None and weight:
-            self._learned.take(1)
+            rate.take(now, weight * count)
+        self._other_side.take(now, weight, count)
         if self.controller is not None:
-            self.controller.sent(self.in_flight + 1, now)
-
-    @property
-    def _probes(self) -> bool:
-        return self._learned is not None and self._learned.probing
+            for more in range(count):
+                self.controller.sent(self.in_flight + more + 1, now)
+        self.in_flight += count
 
     @property
     def _taken(self) -> int:
         """How many calls the other side has taken and answered."""
         return self.started - self.in_flight - self.rejected
-
-    def _learn_pace(self, sent: float, now: float, retry_after: float, *, told: bool = True) -> None:
-        if self._learned is None:
-            self._learned = Learned()
-        began = sent or now  # blocks by hand do not say when they began
-        self._learned.refused(began, now, retry_after, self.began, told=told)
-        self._plain = False
-
-    def _is_advised(self, now: float) -> bool:
-        if self._advised is not None and self._advised_until <= now:
-            self._advised = None
-        return self._advised is not None

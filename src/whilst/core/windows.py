@@ -22,6 +22,9 @@ from math import inf
 SAME = 0.02  # share by which two windows may differ: calls that failed on the way were counted by one side only
 LOOKS = 4  # windows from one look for more to the next
 LEAST_GAP, MOST_GAP, STEPS = 0.1, 1.0, 3.0  # seconds between two calls that look whether a window has begun
+MIDDLE = 0.5
+PRICE = 50.0  # calls that are taken for each that may be refused for the sake of looking
+SAVED = 2.0  # such refusals that may be saved up
 VAGUE = 0.5  # share of a window: if it may have begun any time in so much, nothing is known
 
 
@@ -38,15 +41,17 @@ class Windows:
     (100, 29.6)
     """
 
-    __slots__ = ("_from", "_least", "_more", "_most", "_passed", "_rest", "_rolled", "count")
+    __slots__ = ("_first", "_from", "_least", "_more", "_most", "_passed", "_rest", "_rolled", "_spare", "count")
 
     def __init__(self, began: float) -> None:
         self.count: int = 0
         self._from = (began, began, 0)  # the window began between these moments, when so many calls had been taken
+        self._first = (-inf, inf, 0)  # one that is known began between these moments; how many have begun since
         self._passed = 0  # how many the window before took
         self._least, self._most = 0.0, inf  # seconds from one to the next
         self._more, self._rest = 1, 0  # how many more than `count` are tried, after so many windows
         self._rolled = False  # whether the last one was not seen to begin
+        self._spare = SAVED  # refusals that may be risked to know more
 
     @property
     def rate(self) -> float:
@@ -56,7 +61,7 @@ class Windows:
     @property
     def room(self) -> int:
         """How many calls may be sent in this window."""
-        return self.count + (0 if self._rest else self._more)
+        return self.count + (self._more if self._may_look and not self._rest else 0)
 
     def opened(self, refused: float, taken: float, before: int, *, full: bool) -> None:
         """Hear that a window has begun.
@@ -69,13 +74,18 @@ class Windows:
         """
         (earliest, latest, start), (soonest, last) = self._from, self._next
         passed = before - start
+        self._spare = min(SAVED, self._spare + passed / PRICE)
         self._from = (refused if refused > -inf else soonest, taken, before)
         if self.count:
             self._go_on(passed)
             if self.count and max(refused, soonest) <= min(taken, last):
                 self._from = (max(refused, soonest), min(taken, last), before)
+                self._measure()
+            else:
+                self._first = (*self._from[:2], 0)
         elif full and self._passed and abs(passed - self._passed) <= max(1, SAME * passed):
             self.count, self._more, self._rest = passed, 1, LOOKS
+            self._first = (*self._from[:2], 0)
         if refused > -inf and not self._rolled and start:
             least, most = max(0.0, refused - latest), taken - earliest
             known = self.count and max(least, self._least) <= min(most, self._most)
@@ -86,9 +96,15 @@ class Windows:
     def due(self, now: float) -> float:
         """Return when a call may look whether the next window has begun, after all of this one was used."""
         soonest, last = self._next
+        if now < last and not self._may_look:
+            return last
         if now < soonest:
-            return soonest
+            return soonest + MIDDLE * (last - soonest)
         return now + min(MOST_GAP, max(LEAST_GAP, (last - now) / STEPS)) if now < last else now + MOST_GAP
+
+    def refused(self) -> None:
+        """Hear that a call was refused which looked whether there is more, or the next window."""
+        self._spare = max(0.0, self._spare - 1.0)
 
     def rolls(self, now: float, taken: int) -> bool:
         """Whether another window has begun for sure, although this one was not used up; then that is the one."""
@@ -96,7 +112,13 @@ class Windows:
         if now < last or not self.count:
             return False
         self._from, self._rolled = (soonest, last, taken), True
+        self._measure()
         return True
+
+    @property
+    def _may_look(self) -> bool:
+        """Whether a refusal may be risked: else all that is known for sure is used, and nothing beyond."""
+        return self._spare >= 1.0
 
     @property
     def vague(self) -> bool:
@@ -106,13 +128,23 @@ class Windows:
 
     def shift(self, seconds: float) -> None:
         """Move everything remembered in time, for another clock."""
-        earliest, latest, before = self._from
-        self._from = (earliest + seconds, latest + seconds, before)
+        for name in ("_first", "_from"):
+            earliest, latest, count = getattr(self, name)
+            setattr(self, name, (earliest + seconds, latest + seconds, count))
 
     @property
     def _next(self) -> tuple[float, float]:
         """When the next window begins: not before, and not after."""
         return self._from[0] + self._least, self._from[1] + self._most
+
+    def _measure(self) -> None:
+        """Learn how long windows are from all that have begun since the first: the more, the better is it known."""
+        (earliest, latest, number), (lower, upper, _) = self._first, self._from
+        number += 1
+        self._first = (earliest, latest, number)
+        least, most = max(self._least, (lower - latest) / number), min(self._most, (upper - earliest) / number)
+        if least <= most:
+            self._least, self._most = least, most
 
     def _go_on(self, passed: int) -> None:
         """Learn from a window of which it was known how many it takes."""

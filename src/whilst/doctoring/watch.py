@@ -13,11 +13,11 @@ from collections.abc import Callable, Hashable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+from ..lanes.threadtime import Threads, busy, used
 from .places import DEPTH, Whose, chain, imports, is_collector, line_of, name_of, of_user, stack, whose
 from .pulse import Pulse, Pulses, Round, clock
 from .records import Held, Seen
 from .rounds import ASKED, LOCKED, Look, Others, Position, Rounds, merge
-from .threadtime import Threads, busy, used
 from .waits import Waits
 
 TICK = 0.005  # seconds between two looks

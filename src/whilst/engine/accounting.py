@@ -15,8 +15,9 @@ from typing import Any, Protocol
 from ..core import account as reasons
 from ..core.account import Account, Idle, split
 from ..core.plan import Plan
+from ..core.scaling import Levels
 from ..core.still import Still
-from ..core.timings import Slow
+from ..core.timings import Slow, Timings
 from ..core.window import Window
 from ..lanes.port import Lanes
 from .book import Book
@@ -52,6 +53,7 @@ class Host(Protocol):
     concurrency: int
     still: Still
     additions: Additions
+    timings: Timings
 
 
 class Accounting:
@@ -60,8 +62,8 @@ class Accounting:
     def __init__(self, host: Host, plan: Plan, consumer: Consumer, window: Window, scope: Owned | None) -> None:
         now = host.clock()
         self.account: Account = Account(now)
-        self.levels: dict[int, tuple[float, int]] = {}
-        """By how many slots were permitted, where that changes: seconds for which all were busy, and calls ended."""
+        self.levels: Levels | None = None
+        """What calls took by how many were in flight, once that number moves."""
         self.hanging: tuple[Slow, ...] = ()
         """The calls that took longest when they were looked at last."""
         self.hanging_until: float = -inf
@@ -74,7 +76,8 @@ class Accounting:
         self._scope = scope
         self._cpu = time.process_time()
         self._full = False
-        self._level = (0, now, 0)  # slots, since when, calls ended by then
+        self._slots = 0  # that were permitted at the last look
+        self._level = 0  # how many were busy; more than there are slots, where these became fewer
         self._quiet = False  # whether this may be the end
         self._coming = False  # whether a look at threads that are being started is due
 
@@ -119,9 +122,7 @@ class Accounting:
             self.account.forget(host.clock())
         else:
             self.turn()
-            now = host.clock()
-            self._note_level(now, self._level[0])
-            self.account.turn(now, 0)
+            self.account.turn(host.clock(), 0)
         self._cpu = self.cpu
         self._host = self._scope = None
 
@@ -149,16 +150,29 @@ class Accounting:
             held = keeping.held_back
             busy -= held + len(book.source.inbox) + keeping.looking
         full = busy >= slots
-        if full and self._full and slots == self._level[0]:
+        if full and self._full and busy == self._level:
             return
         now = host.clock()
-        if slots != self._level[0] or self._full:
-            self._note_level(now, slots)
-        self._full = full
+        if self.levels is not None or slots != self._slots:
+            self._note_level(host, now, busy if full else 0, slots)
+        self._full, self._level, self._slots = full, busy, slots
         if full:
             self.account.turn(now, slots)
         else:
             self.account.turn(now, *self._idle(max(0, busy), slots, held, now))
+
+    def _note_level(self, host: Host, now: float, level: int, slots: int) -> None:
+        """Note how many calls are in flight, from the time on from which that number moves; 0: fewer than might be."""
+        book, levels = host.book, self.levels
+        if levels is None:
+            if not self._slots and not (book.gate is not None and book.gate.adapts):
+                return  # it is the first number that is known, and may be the only one
+            levels = self.levels = Levels()
+            if book.done and self._slots:
+                times = host.timings.snapshot().times(book.done)
+                levels.know(self._slots, times.calls, times.mean, times.p50)
+            book.pushes_by(levels.seeing)
+        levels.moved(now, level)
 
     def _idle(self, busy: int, slots: int, held: int, now: float) -> tuple[int, Idle]:
         """Return how many slots are busy, and why the others are not."""
@@ -220,15 +234,6 @@ class Accounting:
         if keeping is not None and (book.source.inbox or keeping.looking):
             return reasons.JOURNAL
         return refusal(gate, now) if gate is not None and gate.pending else ""
-
-    def _note_level(self, now: float, slots: int) -> None:
-        host = self._host
-        assert host is not None
-        before, since, done = self._level
-        if self._full and now > since:
-            seconds, ended = self.levels.get(before, (0.0, 0))
-            self.levels[before] = seconds + now - since, ended + host.book.done - done
-        self._level = slots, now, host.book.done
 
 
 def refusal(gate: Gate, now: float) -> str:

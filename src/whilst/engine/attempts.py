@@ -33,7 +33,7 @@ class Waiting:
         ask: Callable[..., Any] | None = None,
         still: Still | None = None,
     ) -> None:
-        self.attempts: Attempts = Attempts(retry, now, draw, ask, still)
+        self.attempts: Attempts = Attempts(retry, now, draw, ask, still, gated=True)
         self._still = still if still is not None else Still()
         self.made: int = 0
         """How many retries have been started."""

@@ -51,6 +51,7 @@ from .growing import GUARD, Additions
 from .handoff import Handoff, LoopHandoff
 from .judging import Judging
 from .keeping import Keeping
+from .lateness import Lateness
 from .observer import Watch
 from .open_journal import OpenJournal
 from .report import Owned, since_then, summary_of
@@ -124,7 +125,7 @@ class Driver:
         self._fail_fast = fail_fast
         push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
         if plan.observers:
-            push = _seen(self.watch, push)
+            push = self.watch.seeing(push)
         self._final: Summary | None = None  # of a run that has let go of all that it was made of
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -147,6 +148,7 @@ class Driver:
         self.timings: Timings = Timings(scope.look if scope is not None else looked)
         self.accounting: Accounting = Accounting(self, plan, handoff, self.ahead.window, scope)
         self.turn: Callable[[], None] = self.accounting.turn
+        self.lateness: Lateness = Lateness(self, loop, self.clock, self._deadlines)
         self._overdue = Overdue(self, plan, attempts, self._deadlines)
         patience = self._overdue.patience.least
         fn, executor = plan.fn, executor_of(plan.executor)
@@ -165,6 +167,7 @@ class Driver:
         if self.plan.deadline is not None:
             self._deadlines.at("deadline", self.started + self.plan.deadline, self._expire)
         self._overdue.start(self.started)
+        self.lateness.start()
         self.refill()
 
     def drain(self) -> None:
@@ -624,13 +627,3 @@ class Driver:
             self.scope = self._left = None
         for name in self.__dict__.keys() - KEPT:
             delattr(self, name)
-
-
-def _seen(watch: Watch, push: Callable[[Record], None]) -> Callable[[Record], None]:
-    """Have observers see each outcome before it goes on."""
-
-    def see(record: Record) -> None:
-        watch.ended(record)
-        push(record)
-
-    return see

@@ -142,6 +142,13 @@ class Gate:
         opens = line.breaker.open_until if line.breaker is not None else None
         return max(0.0, line.acquirer.paused_until - self.host.clock(), (opens or 0.0) - self.host.clock())
 
+    def held_up(self, now: float) -> tuple[str, ...]:
+        """Say what holds its inputs up: pauses, else the rate that refusals have taught. From any thread."""
+        paused, line = self.pauses.held.words(now), self.lines.only
+        if paused or line is None or self._closed or not self.pending:
+            return paused
+        return tuple(found for queue in line.acquirer.queues if (found := queue.throttle.found))
+
     # -- inputs -----------------------------------------------------------------------------------------------
 
     def begin(self) -> None:

@@ -110,7 +110,9 @@ class Judging:
         pushback = pushback_of(error, time.time())
         ill = self._attempts is not None and self._attempts.attempts.is_ill(error, pushback)
         heeds = self._attempts is not None or not self._plan.composed  # the steps of a flow do it by themselves
-        if heeds and host.book.gate is None and (ill or (pushback is not None and pushback.pauses)):
+        retried = self._attempts is not None
+        concerns_others = ill or (pushback is not None and pushback.concerns_others(retried=retried))
+        if heeds and host.book.gate is None and concerns_others:
             host.book.add_gate()
         wait = self._wait_for_another(record, pushback)
         again = wait is not None

@@ -99,7 +99,7 @@ class Leaf:
         self._alone = alone
         self._judge = "" if retry is None else judge_of(retry)
         ask = partial(scope.asking.ask, self._judge) if self._judge else None
-        self._attempts = Attempts(retry, self.clock(), draw, ask, scope.still)
+        self._attempts = Attempts(retry, self.clock(), draw, ask, scope.still, gated=True)
         self._wants = retry is not None and retry.on_value is not None
         self._tell = None if retry is None else told_of(retry, scope.asking)
         self._patience = Patience.of(name, timeout, retry)
@@ -132,7 +132,7 @@ class Leaf:
         """Say what holds its calls up."""
         budget = self._attempts.budget
         waits = budget.words(now) if budget is not None else ""
-        return (*(self.gate.pauses.held.words(now) if self.gate is not None else ()), *((waits,) if waits else ()))
+        return (*(self.gate.held_up(now) if self.gate is not None else ()), *((waits,) if waits else ()))
 
     @property
     def blocks(self) -> bool:
@@ -254,7 +254,8 @@ class Leaf:
             self._scope.pushed_back(pushback)
             if self.hedge is not None:
                 self.hedge.throttled(self.clock())
-        if self.gate is None and (ill or (pushback is not None and pushback.pauses)):
+        retried = self._attempts.retry is not None
+        if self.gate is None and (ill or (pushback is not None and pushback.concerns_others(retried=retried))):
             self._install((LimitState(),))
         gate = self.gate
         if gate is None:

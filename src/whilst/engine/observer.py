@@ -93,13 +93,18 @@ class Watch:
                 self._failed(observer, error)
         return fn
 
-    def ended(self, record: Record) -> None:
-        """Tell everybody of an outcome; once a call, so with no more ado than it needs."""
-        for observer in self.observers:
-            try:
-                observer.ended(record)
-            except Exception as error:
-                self._failed(observer, error)
+    def seeing(self, push: Callable[[Record], None]) -> Callable[[Record], None]:
+        """Return `push`, before which everybody is told of the outcome: once a call, so with no ado."""
+
+        def see(record: Record) -> None:
+            for observer in self.observers:
+                try:
+                    observer.ended(record)
+                except Exception as error:
+                    self._failed(observer, error)
+            push(record)
+
+        return see
 
     def step_ended(self, call: StepCall) -> None:
         """Tell everybody of a call of a step."""

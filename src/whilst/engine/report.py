@@ -18,6 +18,7 @@ from .accounting import Accounting
 from .book import Book
 from .failing import Failures
 from .growing import Additions
+from .lateness import Lateness
 from .observer import Watch
 from .source import Source
 
@@ -152,6 +153,7 @@ class Told(Protocol):
     failures: Failures
     concurrency: int
     accounting: Accounting
+    lateness: Lateness
     additions: Additions
     timings: Timings
     clock: Callable[[], float]
@@ -198,15 +200,17 @@ def summary_of(run: Told, elapsed: float) -> Summary:
         peak=accounting.account.peak,
         called=max(0, done - book.unwanted - book.uncalled) + book.retried,
         cpu=accounting.cpu,
+        queued=run.lateness.queued,
+        late=run.lateness.usual,
         hanging=() if run.finished else _hanging(run),
         retry_waits=_retry_waits(run),
         step_time=scope.step_time() if scope is not None else {},
         join_time=scope.join_time() if scope is not None else {},
         stage_time=scope.stage_time(lane_time) if scope is not None else {},
         workers={name: {**it} for name, it in run.lanes.by_worker.items()} if run.lanes.by_worker else {},
-        levels=accounting.levels.copy() if len(accounting.levels) > 1 else {},
+        levels=accounting.levels.seen() if accounting.levels is not None else {},
         timings=run.timings.snapshot(),
-        bounded=_bounded(plan),
+        bounded=_bounded(plan, run.concurrency),
     )
 
 
@@ -219,10 +223,10 @@ def since_then(final: Summary, scope: Owned | None, source: Source | None) -> Su
     return final._replace(abandoned=scope.abandoned if scope is not None else 0, left_behind=calls + waiting)
 
 
-def _bounded(plan: Plan) -> str:
+def _bounded(plan: Plan, lanes: int) -> str:
     """Return the limit that permits no more calls at once than there are lanes, by its name."""
     bounds = [limit.most for limit in plan.limits if limit.most is not None and not (limit.keyed or limit.adaptive)]
-    return f"concurrency={min(bounds)}" if bounds and min(bounds) <= plan.concurrency else ""
+    return f"concurrency={min(bounds)}" if bounds and min(bounds) <= lanes else ""
 
 
 def _retry_waits(run: Told) -> dict[str, float]:
@@ -251,10 +255,11 @@ def _oldest(run: Told, now: float) -> tuple[Slow, ...]:
 def _held(run: Told) -> tuple[str, ...]:
     """Say what holds calls up."""
     gate, attempts, now = run.book.gate, run.book.attempts, run.clock()
-    paused = gate.pauses.held.words(now) if gate is not None else ()
+    at_the_gate = gate.held_up(now) if gate is not None else ()
     budget = attempts.budget.words(now) if attempts is not None and attempts.budget is not None else ""
     of_steps = run.scope.held(now) if run.scope is not None else ()
-    return (*paused, *_all_refused(run), *((budget,) if budget and run.book.waiting else ()), *of_steps)
+    said = (*at_the_gate, *_all_refused(run), *((budget,) if budget and run.book.waiting else ()), *of_steps)
+    return tuple(dict.fromkeys(said))
 
 
 def _paused(run: Told) -> float:

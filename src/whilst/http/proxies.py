@@ -46,7 +46,7 @@ def check_environment() -> None:
     if file:
         check_certificates(file, "SSL_CERT_FILE")
     elif folder and not any(map(os.path.isdir, folder.split(os.pathsep))):
-        raise CertificateError(f"SSL_CERT_DIR names {folder}, which is not a folder (unset or correct it)")
+        raise CertificateError(f"SSL_CERT_DIR names {folder}, which is not a directory (unset or correct it)")
 
 
 def check_certificates(path: str, name: str) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -82,14 +83,14 @@ def check_path(path: str) -> None:
     """Refuse what cannot be recorded to; nothing is written.
 
     Raises:
-        NoTrace: another kind of file is there, or no folder.
+        NoTrace: another kind of file is there, or no directory.
     """
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise NoTrace(f'trace="{path}": there is no folder {folder}', remedy="a folder that is there")
+        raise NoTrace(f'trace="{path}": there is no directory {folder}', remedy=f"mkdir -p {shlex.quote(folder)}")
     if os.path.isdir(path):
         inside = os.path.join(path, "run.trace")
-        raise NoTrace(f'trace="{path}" is a folder', remedy=f'trace="{inside}"')
+        raise NoTrace(f'trace="{path}" is a directory', remedy=f'trace="{inside}"')
     if os.path.exists(path):
         try:
             with open(open_regular(path), "rb") as file:

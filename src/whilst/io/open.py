@@ -329,7 +329,7 @@ def _local_place(name: str, *, overwrite: bool, run: str | None) -> Place:
     if (open_already := descriptor_of(name)) is not None:
         return Descriptor(os.dup(open_already), owned=True)
     if what := planted(name):
-        raise OSError(errno.EPERM, f"it is {what} that somebody else made, in a folder where anybody can", name)
+        raise OSError(errno.EPERM, f"it is {what} that somebody else made, in a directory where anybody can", name)
     if _is_device(name):
         return Descriptor(open_device(name), owned=True)
     if os.path.isdir(name):

@@ -37,6 +37,11 @@ def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     return clock
 
 
+def is_virtual(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether its time is not the real one."""
+    return hasattr(loop, "virtual_clock")
+
+
 def announce(worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
     """Have virtual time stand back while `worker.at_work()`."""
     if (clock := getattr(loop, "virtual_clock", None)) is not None:

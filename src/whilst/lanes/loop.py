@@ -175,7 +175,7 @@ class _Lane:
         assert self.task is not None
         if not self.reason:  # once: to cancel it again would cancel its clean-up
             self.task.cancel()
-        self.reason, self.error = reason, error
+        self.reason, self.error, self.odd = reason, error, True
 
 
 def call_here() -> tuple[Port, int, float] | None:
@@ -405,7 +405,8 @@ class LoopLanes:
         name = None  # of the call, where somebody may ask for it
         root, count = None, -1  # what holds the context's variables, and its references; see `Names`
         ended, woken = 0.0, True
-        look_at = 0.0  # when to look at the time that a call took: see `timings.LONG`
+        timings, look_at = self._port.timings, 0.0  # when to look at what a call took: see `timings.LONG`
+        note = timings.fresh.append
         try:
             while not self._closing:
                 if self._crowded and self._hand_over(lane):
@@ -425,37 +426,41 @@ class LoopLanes:
                     ended = clock()
                 lane.started = started = ended  # a lane that goes straight on saves a look at the clock
                 value = error = None
-                if names is not None and getrefcount(root) != count:
-                    untouched = names.renew(context)
-                    root = names.root
-                    count = getrefcount(root) if root is not None else -1
-                    name = names.name if wanted.is_asked else None
-                if name is not None:
-                    name.begin(given[0], started)
+                if names is not None:
+                    if getrefcount(root) != count:
+                        untouched = names.renew(context)
+                        root = names.root
+                        count = getrefcount(root) if root is not None else -1
+                        name = names.name if wanted.is_asked else None
+                    if name is not None:
+                        name.begin(given[0], started)
                 try:
                     value = await fn(given[1])
                 except BaseException as caught:
                     error = self._judge(lane, caught)
                 lane.input = None
                 ended = clock()
-                if lane.reason and self._settle(lane):
+                took = ended - started
+                if not lane.odd:
+                    emit((given[0], given[1], value, error, started, took, 1))
+                elif lane.reason and self._settle(lane):
                     lane.forget()
                     lane.odd = lane.abandoned
                     self._port.dropped(given[0])
-                elif not lane.odd:
-                    emit((given[0], given[1], value, error, started, ended - started, 1))
                 elif lane.abandoned:
                     return  # its input is settled, and another lane has its place
                 else:
                     emit(lane.record(given, value, error, ended))
                 if ended >= look_at:
-                    if look_at < 0.0 or ended - started >= LONG:
-                        self._port.timings.fresh.append((ended - started, given[0]))
+                    if took >= LONG or look_at < 0.0:
+                        note(took)
+                        if took > timings.least:
+                            timings.slow(took, given[0])
                         look_at = ended + LONG  # what takes longer ends past that
                     else:  # the next one: longer calls are more likely than others to be under way at a time
                         look_at = -1.0
                     if ended >= self._slice_end:
-                        ended = await self._rest(ended, started)
+                        ended = await self._rest(ended, took)
                 del given, value, error  # an idle lane must not keep a result alive
                 try:
                     clean = copy_context() == untouched  # 0.1 µs; what a call did to the context ends with it
@@ -474,10 +479,10 @@ class LoopLanes:
             self._lanes.discard(lane)
             lane.let_go()
 
-    async def _rest(self, ended: float, started: float) -> float:
+    async def _rest(self, ended: float, took: float) -> float:
         """Let others have their turn, after calls that have held the loop for a while; return the time."""
         if ended >= self._port.ends_at:
-            self._port.past_deadline(ended - started)
+            self._port.past_deadline(took)
         self._slice_end = ended + SLICE
         self._port.timings.settle()
         await asyncio.sleep(0)

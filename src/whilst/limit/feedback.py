@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ..core.pushback import Limits
 
 LONGEST_PAUSE = 86_400.0  # seconds; whoever asks for more than a day has sent something else than seconds
-JITTER = 0.1  # seconds, at most, after a pause: what was stopped at once on many machines shall not start at once
+JITTER, MOST_JITTER = 0.05, 0.1  # share of a pause, and seconds, by which it is longer at most: what was stopped at
+# once on many machines shall not start at once
 
 
 class Report(NamedTuple):
@@ -58,9 +59,9 @@ def told_to(throttle: Throttle, started: float, now: float, report: Report, *, m
     asked = _sane(report.retry_after) if meant else None
     if meant and limits and asked is None and report.retry_after != 0 and rate is None:  # 0: there is nothing to find
         throttle.find_out(started, now, sure=limits == "surely")
-    throttle.learn(started, now, verdict, asked)
     if asked is not None:
         _pause(throttle, asked, now)
+    throttle.learn(started, now, verdict, asked)
     if meant and rate is not None and window is not None and 0 <= rate < inf and 0 < window < inf:
         throttle.advise(rate, min(window, LONGEST_PAUSE), now)
 
@@ -75,7 +76,9 @@ def allowed(throttle: Throttle, left: Left, now: float) -> None:
 
 
 def _pause(throttle: Throttle, seconds: float, now: float) -> None:
-    throttle.pause(now + seconds + JITTER * min(1.0, seconds) * draw())
+    """Pause for so long and a little longer, which is drawn once for all refusals that ask for the same pause."""
+    if now + seconds > throttle.pause_until:
+        throttle.pause(now + seconds + min(MOST_JITTER, JITTER * seconds) * draw())
 
 
 def _sane(retry_after: float | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from ..core.account import BUSY, CONSUMER, LIMIT, ORDER, SOURCE, START, TAIL, shares
+from ..core.account import BUSY, CONSUMER, LIMIT, ORDER, PUSHBACK, SOURCE, START, TAIL, shares
 from ..core.summary import Summary
 
 RECENT = 5.0  # seconds that "now" is
@@ -15,6 +15,7 @@ _WORDS = {
     CONSUMER: "waits for its consumer",
     ORDER: "waits for a slow input",
     BUSY: "all lanes busy",
+    PUSHBACK: "held back by the other side",
     START: "",
     TAIL: "the last ones",
 }
