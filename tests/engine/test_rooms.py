@@ -50,7 +50,7 @@ def files_entered(found: set[str]) -> Iterator[None]:
     [
         pytest.param(plain, {}, 38, id="bare, on threads"),
         pytest.param(of_loop, {}, 33, id="bare, on the loop"),
-        pytest.param(plain, {"retry": 3, "rate": "1000/s", "journal": "kept"}, 92, id="retry, rate, journal"),
+        pytest.param(plain, {"retry": 3, "rate": "1000/s", "journal": "kept"}, 94, id="retry, rate, journal"),
     ],
 )
 def test_an_input_is_followed_through_so_many_files_at_most(
