@@ -140,15 +140,15 @@ class Leaf:
         gate = self.gate
         return self._alone and gate is not None and not gate.keyed and gate.pending > 0
 
-    async def __call__(self, value: Any) -> Any:
-        """Return what the step returns, after as many attempts as that takes; else raise the last failure."""
+    def __call__(self, value: Any) -> Awaitable[Any]:
+        """Await what the step returns, after as many attempts as that takes; else the last failure is raised."""
         self.begun += 1
         self.over += 1
         tries = Tries()
         if self._attempts.retry is not None:
-            return await self.go_on(value, tries)
+            return self.go_on(value, tries)
         tries.number = 1
-        return await self._once(value, tries)
+        return self._once(value, tries)
 
     async def detour(self, value: Any, short_way: Callable[[Any], Awaitable[Any]]) -> Any:
         """Return what the step returns the long way, if it must go that; else time the short one."""
@@ -227,7 +227,8 @@ class Leaf:
         self._over(call)
         took = self.clock() - started
         self.spent.called(took)
-        self._say_it_ended(tries, started, None)
+        if self.watch.observers:
+            self._say_it_ended(tries, started, None)
         if self.hedge is not None:
             self.hedge.succeeded(took)
         self.went_well(call, value)
