@@ -33,7 +33,11 @@ class Host(PausesHost, Protocol):
     """What a gate needs from the driver, or from a step."""
 
     queue: deque[Pair]
-    asking: Asking
+
+    @property
+    def asking(self) -> Asking:
+        """Return what asks functions of the user's."""
+        ...
 
     def arrived(self) -> None:
         """Put lanes to work on the queue."""
@@ -152,7 +156,6 @@ class Gate:
         watch(self.limits, self)
         if any(limit.stops for limit in self.limits):
             self.pauses.note_stops()
-        self.host.follow()
 
     def pump(self) -> None:
         """Let through what may start now."""
