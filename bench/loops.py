@@ -10,6 +10,9 @@ USES = {
     "map": "await whilst.map(double, [1, 2])",
     "flow": "await whilst.sequence(double, triple).aio(2)",
     "journal": "await whilst.map(double, [1, 2], journal=folder + '/first.db')",
+    "limit": "async with whilst.Limit(concurrency=2, rate='100/s'): pass",
+    "resource": "await whilst.map(asked, [1, 2], use={'session': whilst.resource(list, per='thread')})",
+    "unblock": "await whilst.unblock(triple)(2)",
 }
 CONTESTANTS = tuple(Contestant(use, no_job, needs="whilst", kind="whilst") for use in USES)
 PROGRAM = """
@@ -21,6 +24,9 @@ async def double(n):
 
 def triple(n):
     return 3 * n
+
+def asked(n, session):
+    return n
 
 async def main():
     longest, over = 0.0, False

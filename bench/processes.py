@@ -1,4 +1,4 @@
-"""Worker processes beside other pools: no-ops in batches and one by one, calls of 1 ms of CPU, and the start."""
+"""Worker processes beside other pools: no-ops in batches, singly and in turn, calls of 1 ms of CPU, and the start."""
 
 import asyncio
 import itertools
@@ -19,6 +19,7 @@ BARE = "whilst, on the loop"
 ALONE = "a plain loop"
 CHUNK_OF_1 = "ProcessPoolExecutor, chunksize 1"
 BEST_CHUNK = f"ProcessPoolExecutor, chunksize {BEST}"
+SUBMIT = "ProcessPoolExecutor.submit"
 BEST_OF_COMPUTING = "ProcessPoolExecutor, chunksize 10"
 
 
@@ -111,18 +112,34 @@ COMPUTING = (
 )
 
 
-# One by one: the next input is there when the last one has its value
+# Singly: each input travels in a batch of its own
 
 
-def whilst_one_by_one(job: Job) -> None:
-    asyncio.run(_one_by_one(job.fn, job, "process"))
+def whilst_singly(job: Job) -> None:
+    from whilst.remote import batch
+
+    batch.MOST = 1  # type: ignore[misc]
+    whilst_process(job)
 
 
-def whilst_one_by_one_on_the_loop(job: Job) -> None:
-    asyncio.run(_one_by_one(async_noop, job, "auto"))
+SINGLY = (
+    Contestant(WHILST, whilst_singly, needs="whilst", kind="whilst"),
+    *(each for each in IN_BATCHES if each.name == BARE or each.name.endswith(" 1")),
+)
 
 
-async def _one_by_one(fn: Callable[[int], Any], job: Job, executor: Literal["process", "auto"]) -> None:
+# In turn: the next input is there when the last one has its value
+
+
+def whilst_in_turn(job: Job) -> None:
+    asyncio.run(_in_turn(job.fn, job, "process"))
+
+
+def whilst_in_turn_on_the_loop(job: Job) -> None:
+    asyncio.run(_in_turn(async_noop, job, "auto"))
+
+
+async def _in_turn(fn: Callable[[int], Any], job: Job, executor: Literal["process", "auto"]) -> None:
     import whilst
 
     turn, taken = asyncio.Event(), 0
@@ -152,10 +169,10 @@ def pool_apply(job: Job) -> None:
             job.take(pool.apply(job.fn, (x,)))
 
 
-ONE_BY_ONE = (
-    Contestant(WHILST, whilst_one_by_one, needs="whilst", kind="whilst"),
-    Contestant(BARE, whilst_one_by_one_on_the_loop, needs="whilst", kind="floor"),
-    Contestant("ProcessPoolExecutor.submit", submit_and_wait),
+IN_TURN = (
+    Contestant(WHILST, whilst_in_turn, needs="whilst", kind="whilst"),
+    Contestant(BARE, whilst_in_turn_on_the_loop, needs="whilst", kind="floor"),
+    Contestant(SUBMIT, submit_and_wait),
     Contestant("multiprocessing.Pool.apply", pool_apply),
 )
 

@@ -220,9 +220,16 @@ WORKLOADS = (
         rounds=3,
     ),
     Workload(
-        "process-one", "no-op in a worker process, one by one, with its start", "µs", 20_000, processes.ONE_BY_ONE,
-        calls(processes.noop, 1, "µs", 20_000),
+        "process-one", "no-op in two worker processes, one by one, with their start", "µs", 100_000, processes.SINGLY,
+        calls(processes.noop, processes.WORKERS, "µs", 100_000),
         (above("at most 35 µs above a bare map", 35.0, processes.BARE, "µs"),),
+        rounds=3,
+    ),
+    Workload(
+        "process-turn", "no-op in a worker process, the next when the last has its value", "µs", 20_000,
+        processes.IN_TURN,
+        calls(processes.noop, 1, "µs", 20_000),
+        (times_faster("faster than ProcessPoolExecutor.submit", 1.0, processes.SUBMIT),),
         rounds=3,
     ),
     Workload(

@@ -23,6 +23,7 @@ from .core.judge import check_judge
 from .core.outcome import short
 from .core.plan import Executor, Plan
 from .core.resource import Resource
+from .core.resource import resource as resource
 from .core.tree import (
     Batched,
     Each,

@@ -1,13 +1,14 @@
 """Virtual time: test hours of retries and timeouts in milliseconds, with the same result every time.
 
-Where an ordinary loop would wait for its next timer, this one moves its clock to that timer. Runs of whilst on it
-read the same clock, so `Outcome.took`, timeouts and deadlines are virtual too.
+An ordinary event loop waits for its next timer. This one moves its clock to that timer at once. Runs of whilst on this
+loop read the same clock, so `Outcome.took`, timeouts and deadlines are virtual too.
 
-What happens outside the loop cannot be hurried. So while a thread of a run is at work (a blocking function, a source
-that is no builtin container), while an executor of asyncio is, or while a socket or pipe is open on the loop, time
-passes as it does outside, and nothing is skipped over. Code without those has exact, repeatable times.
+What happens outside of the loop takes real time, and the clock cannot skip it. So the clock goes as fast as a real one
+while a thread of a run is busy (with a blocking function, or with a source that is not a builtin container), while an
+executor of asyncio is busy, and while a socket or pipe is open on the loop. Code without these has exact times, the
+same in each test run.
 
-Where calls block, or times do not matter, `no_waits` leaves out the waits of retries.
+If your functions block, or if times do not matter in your test, `no_waits` leaves out the waits of retries.
 """
 
 from __future__ import annotations
@@ -32,34 +33,34 @@ __all__ = ["Deadlock", "VirtualClock", "VirtualTimeLoop", "no_waits", "run"]
 
 
 class Deadlock(RuntimeError):
-    """Nothing can ever happen any more: no timer is set, nothing is ready, and no thread is at work."""
+    """Nothing can happen any more: no timer is set, no task is ready, and no thread is busy."""
 
 
 class Worker(Protocol):
     """Something that has threads."""
 
     def at_work(self) -> bool:
-        """Whether one of them is doing something whose end the loop will learn of."""
+        """Whether one of the threads does something that the loop waits for."""
         ...
 
 
 class VirtualClock:
-    """Seconds since the loop was made, as the loop counts them; `clock()` tells the time, on any thread."""
+    """The loop's clock: seconds since the loop was made. `clock()` returns the time, on any thread."""
 
     def __init__(self) -> None:
         self.now: float = 0.0
         self._workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time in seconds."""
         return self.now
 
     def watch(self, worker: Worker) -> None:
-        """Let time pass as it does outside while `worker.at_work()`; called on the loop's thread."""
+        """Go as fast as a real clock while `worker.at_work()` is true. Call this on the loop's thread."""
         self._workers.add(worker)
 
     def stands_back(self) -> bool:
-        """Whether a thread is at work, so that no time may be skipped."""
+        """Whether a thread is busy, so that no time may be skipped."""
         return any(worker.at_work() for worker in self._workers)
 
     def __repr__(self) -> str:
@@ -70,7 +71,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop that does not wait: its clock jumps to the next timer.
 
     Attributes:
-        virtual_clock: what whilst's runs on this loop read instead of `time.monotonic`.
+        virtual_clock: the clock that runs of whilst on this loop read, instead of `time.monotonic`.
 
     >>> with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
     ...     runner.run(asyncio.sleep(3600, "an hour later"))
@@ -87,14 +88,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self.virtual_clock.now
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
-        """Run `func` in an executor; time passes as it does outside until it has returned."""
+        """Run `func` in an executor. Until it has returned, the clock goes as fast as a real one."""
         future = super().run_in_executor(executor, func, *args)
         self._outside += 1
         future.add_done_callback(self._came_back)
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """End the threads of asyncio's own executor, in as much real time as they take."""
+        """End the threads of asyncio's own executor. It takes real time, and never times out."""
         self._outside += 1
         try:
             await super().shutdown_default_executor()
@@ -106,16 +107,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on a loop with virtual time and return its result, as `asyncio.run` does in real time.
+    """Run a coroutine in virtual time and return its result. (`asyncio.run` does the same in real time.)
 
     Args:
-        main: the coroutine, its code unmodified: `asyncio.sleep`, `asyncio.timeout`, `loop.time()` and whilst's own
-            runs all follow the virtual clock. `time.sleep` and `time.monotonic` do not.
+        main: the coroutine. Its code need not change: `asyncio.sleep`, `asyncio.timeout`, `loop.time()` and runs of
+            whilst follow the virtual clock. `time.sleep` and `time.monotonic` do not.
 
     Raises:
-        Deadlock: nothing can ever happen any more, where `asyncio.run` would hang for ever.
+        Deadlock: nothing can happen any more. `asyncio.run` would hang for ever.
 
-    A plain `for` over a run has a loop of its own, in real time; use `async for` or `await`.
+    Iterate over runs with `async for` or `await`. A plain `for` uses another loop, which has real time.
 
     >>> import asyncio, whilst, whilst.testing
     >>> async def main():
@@ -133,11 +134,13 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def no_waits() -> Generator[None, None, None]:
-    """Leave out the waits of retries, of Retry-After and its kin, and of breakers, in the whole process.
+    """Leave out the waits for retries, for Retry-After (or similar headers) and for breakers, in the whole process.
 
-    Attempts still count, `on`, `on_value` and `on_retry` are asked and told as ever (`wait` is 0.0), and a breaker that
-    is open still sends one call at a time. For runs, flows, decorated functions and limits, in both colours; it may be
-    a decorator of a test, too. Rates, concurrency and the waits of your own functions stay.
+    This holds for runs, flows, limits and decorated functions, blocking and async. Attempts still count. `on`,
+    `on_value` and `on_retry` are called as usual, with a `wait` of 0.0. An open breaker still makes one call at a time.
+    Rates, concurrency and the waits in your own functions stay.
+
+    Use it in a `with` block, or as a decorator of a test.
 
     >>> import whilst, whilst.testing
     >>> def fetch(_):

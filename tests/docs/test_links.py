@@ -16,6 +16,9 @@ PAGES = sorted(
 )
 LINK = re.compile(r"(?<!`)\]\((?P<to>[^)\s]+)\)|(?:src|srcset|href)=\"(?P<html>[^\"]+)\"")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+ABROAD = re.compile(
+    r"https://(?:[a-z\d-]+\.)+[a-z]{2,}(?::\d+)?(?:/[^\s<>]*)?(?:#[\w-]+)?"
+)  # nobody goes there in a test
 MADE = "docs/reference/generated/"
 
 
@@ -35,6 +38,7 @@ def anchors(path: Path) -> set[str]:
 def test_the_links_of_a_page(page: Path) -> None:
     for target in targets(page):
         if re.match(r"[a-z]+:", target):
+            assert ABROAD.fullmatch(target), f"{target} has not the form of an address"
             continue
         path, _, anchor = target.partition("#")
         to = (page.parent / path).resolve() if path else page

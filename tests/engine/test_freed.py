@@ -174,7 +174,6 @@ WAYS = PLAIN_WAYS + ASYNC_WAYS
 
 @pytest.fixture(autouse=True)
 def no_collector() -> Iterator[None]:
-    gc.collect()
     gc.disable()
     yield
     gc.enable()
@@ -227,20 +226,26 @@ def by_number(given: Any) -> Any:
     return given.number % 3
 
 
-POLICIES: dict[str, dict[str, Any]] = {
-    "limit": {"limit": Limit(concurrency=3)},
-    "rate": {"limit": Limit(rate="1000/s", burst=50)},
-    "keyed": {"limit": Limit(concurrency=2, by=by_number)},
-    "weighted": {"limit": Limit(rate="100000/s", weight=lambda given: 3)},
-    "adaptive": {"limit": Limit(concurrency="adaptive")},
-    "limit and rate": {"limit": Limit(concurrency=3), "rate": "100000/s"},
-    "retry": {"retry": Retry(2, base=0.001)},
-    "retry total": {"retry": Retry(3, base=0.001, total=30)},
-    "timeout": {"timeout": 30},
-    "deadline": {"deadline": 30},
-    "stop_after": {"stop_after": 1},
-    "as finished": {"ordered": False},
-    "all": {"limit": Limit(concurrency=2, by=by_number), "retry": Retry(2, base=0.001), "timeout": 30, "deadline": 30},
+# made anew for each test: a limit, and the budget of a retry, learn from failures, and the next would wait for that
+POLICIES: dict[str, Callable[[], dict[str, Any]]] = {
+    "limit": lambda: {"limit": Limit(concurrency=3)},
+    "rate": lambda: {"limit": Limit(rate="1000/s", burst=50)},
+    "keyed": lambda: {"limit": Limit(concurrency=2, by=by_number)},
+    "weighted": lambda: {"limit": Limit(rate="100000/s", weight=lambda given: 3)},
+    "adaptive": lambda: {"limit": Limit(concurrency="adaptive")},
+    "limit and rate": lambda: {"limit": Limit(concurrency=3), "rate": "100000/s"},
+    "retry": lambda: {"retry": Retry(2, base=0.001)},
+    "retry total": lambda: {"retry": Retry(3, base=0.001, total=30, budget=None, breaker=False)},
+    "timeout": lambda: {"timeout": 30},
+    "deadline": lambda: {"deadline": 30},
+    "stop_after": lambda: {"stop_after": 1},
+    "as finished": lambda: {"ordered": False},
+    "all": lambda: {
+        "limit": Limit(concurrency=2, by=by_number),
+        "retry": Retry(2, base=0.001),
+        "timeout": 30,
+        "deadline": 30,
+    },
 }
 SOME_WAYS = [take_for, take_outcomes, take_one, take_await, take_async_outcomes, take_one_async]
 
@@ -252,7 +257,7 @@ SOME_WAYS = [take_for, take_outcomes, take_one, take_await, take_async_outcomes,
 def test_a_run_with_policies(way: Callable[[Any], Any], policy: str, colour: str, failing: str) -> None:
     seen = Seen()
     seen.failing = FAILURES[failing]
-    assert taken(way, lambda: map(COLOURS[colour](seen), seen.inputs(), **POLICIES[policy]), seen) == []
+    assert taken(way, lambda: map(COLOURS[colour](seen), seen.inputs(), **POLICIES[policy]()), seen) == []
 
 
 def of_generator(seen: Seen) -> Any:

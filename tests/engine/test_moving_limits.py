@@ -25,16 +25,22 @@ class Blocking:
         self.open = threading.Event()
 
     def __call__(self, item: Any) -> Any:
+        self.enter()
+        self.open.wait(20)
+        self.leave()
+        return item
+
+    def enter(self) -> None:
         with self.changed:
             self.inside += 1
             self.calls += 1
             self.most = max(self.most, self.inside)
             self.changed.notify_all()
-        self.open.wait(20)
+
+    def leave(self) -> None:
         with self.changed:
             self.inside -= 1
             self.changed.notify_all()
-        return item
 
     def wait_for(self, inside: int) -> bool:
         with self.changed:
@@ -75,49 +81,31 @@ async def test_with_less_room_nothing_starts_until_enough_have_returned() -> Non
     assert gauge.most == 2
 
 
-def test_a_blocking_run_gets_more_threads_within_50_ms() -> None:
+@pytest.mark.parametrize("colour", COLOURS)
+def test_another_thread_moves_a_run_that_nothing_else_would_wake(colour: str) -> None:
+    """No call returns meanwhile. 50 ms are asked for, which the row `limit-set` of the bench holds."""
     limit, calls = whilst.Limit(concurrency=2), Blocking()
     found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.extend(whilst.map(calls, range(20), limit=limit).list()))
+
+    async def wait(item: Any) -> Any:
+        calls.enter()
+        while not calls.open.is_set():
+            await asyncio.sleep(0.001)
+        calls.leave()
+        return item
+
+    fn: Any = calls if colour == "blocking" else wait
+    thread = threading.Thread(target=lambda: found.extend(whilst.map(fn, range(20), limit=limit).list()))
     thread.start()
     assert calls.wait_for(2)
-    began = time.monotonic()
     limit.set(concurrency=6)
     assert calls.wait_for(6)
-    took = time.monotonic() - began
     limit.set(concurrency=1)
     calls.most = 0
     calls.open.set()
     thread.join(20)
     assert found == list(range(20))
     assert calls.most <= 1
-    assert took < 0.5  # 50 ms are asked; see the clocked test
-
-
-@pytest.mark.clocked
-@pytest.mark.parametrize("colour", COLOURS)
-def test_two_to_six_within_50_ms(colour: str) -> None:
-    limit, calls = whilst.Limit(concurrency=2), Blocking()
-
-    async def wait(item: Any) -> Any:
-        with calls.changed:
-            calls.inside += 1
-            calls.changed.notify_all()
-        while not calls.open.is_set():
-            await asyncio.sleep(0.001)
-        return item
-
-    fn: Any = calls if colour == "blocking" else wait
-    thread = threading.Thread(target=lambda: whilst.map(fn, range(20), limit=limit).list())
-    thread.start()
-    assert calls.wait_for(2)
-    began = time.monotonic()
-    limit.set(concurrency=6)
-    assert calls.wait_for(6)
-    took = time.monotonic() - began
-    calls.open.set()
-    thread.join(20)
-    assert took < 0.05
 
 
 @virtually

@@ -100,7 +100,7 @@ def test_a_failure_raises_at_its_place_with_its_input(place: Place) -> None:
 
 def test_cancellation(place: Place) -> None:
     async def main() -> float:
-        run = whilst.map(place.fn("nap"), [0.0, 3.0, 3.0, 3.0], executor=place.executor, concurrency=2)
+        run = whilst.map(place.fn("nap"), [0.0, 4.0, 4.0, 4.0], executor=place.executor, concurrency=2)
         values = aiter(run)
         assert await anext(values) == 0.0
         began = time.monotonic()
@@ -109,14 +109,14 @@ def test_cancellation(place: Place) -> None:
             await anext(values)
         return time.monotonic() - began
 
-    assert asyncio.run(main()) < 2.5
+    assert asyncio.run(main()) < 3.5
 
 
 def test_a_timeout_costs_its_own_input(place: Place) -> None:
     run = whilst.map(place.fn("nap"), [0.0, 4.0, 0.0], executor=place.executor, concurrency=2, timeout=0.4)
     outcomes = list(run.outcomes())
     assert [type(outcome.error) for outcome in outcomes] == [type(None), TimeoutError, type(None)]
-    assert 0.35 <= outcomes[1].took < 3.0
+    assert 0.35 <= outcomes[1].took < 3.9
     assert bool(run.summary().left_behind) == ("end a call" in CANNOT[place.name])
 
 

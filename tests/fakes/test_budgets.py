@@ -16,6 +16,7 @@ from whilst import testing
 
 REQUESTS, TOKENS = 500, 90_000  # a minute
 MINUTES = 5
+TRIES = 4
 
 Item = tuple[int, float, float]  # its number, what it costs, how long it takes
 
@@ -80,9 +81,21 @@ def test_both_are_used_and_neither_is_exceeded(estimate: str, mean: float, way: 
 @pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.clocked
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("colour", ["async", "blocking"])
 def test_the_real_client_keeps_to_both(colour: str) -> None:
-    openai = pytest.importorskip("openai")
+    """A machine that is busy with something else has several chances."""
+    pytest.importorskip("openai")
+    missed: list[str] = []
+    while said := both_missed(colour):
+        missed.append(said)
+        assert len(missed) < TRIES, missed
+
+
+def both_missed(colour: str) -> str:
+    """Return what was not kept by the run of a real client, on the real clock; "" if all was."""
+    import openai
+
     counted, period, seconds = Counted(), 2.0, 8.0
     a_period, tokens_a_period = 60, 60 * 110  # requests of 50 and 20 to 100 tokens
     requests = whilst.Limit(rate=f"{a_period}/2s")
@@ -116,8 +129,9 @@ def test_the_real_client_keeps_to_both(colour: str) -> None:
         client.close()
         whilst.block(aclient.close)()  # on the loop that its connections are of
     since, until = began + 1, began + seconds - 0.5  # a client takes its time to begin
-    used = counted.in_all(since, until, tokens=True) / tokens_a_period / ((until - since) / period)
-    assert used >= 0.95
-    assert counted.in_all(since, until, tokens=False) / a_period / ((until - since) / period) >= 0.95
-    assert counted.most(period, tokens=True) <= 1.01 * tokens_a_period + 300  # and two calls, as they come late
-    assert counted.most(period, tokens=False) <= 1.01 * a_period + 2
+    for of, permitted, late in (("tokens", tokens_a_period, 300), ("requests", a_period, 2)):  # two calls, as they come
+        used = counted.in_all(since, until, tokens=of == "tokens") / permitted / ((until - since) / period)
+        most = counted.most(period, tokens=of == "tokens")
+        if used < 0.95 or most > 1.01 * permitted + late:
+            return f"{of}: {used:.1%} used, {most} of {permitted} in a window"
+    return ""

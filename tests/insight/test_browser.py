@@ -239,16 +239,13 @@ def test_without_a_script_everything_said_is_there(chromium: Browser, tmp_path: 
 
 @pytest.mark.clocked
 def test_a_million_calls_are_drawn_within_seconds_and_again_at_once(chromium: Browser, tmp_path: Path) -> None:
-    text = page(recording(1_000_000))
-    for _ in range(3):
-        shown = opened(chromium, tmp_path, text)
-        paint = shown.until("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
-        drawn = float(shown.run("document.documentElement.dataset.drawn"))
-        shown.run("document.querySelector('[data-zoom=\"2\"]').click()")
-        shown.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        shown.run("document.querySelector('[data-zoom=\"0\"]').click()")
-        shown.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        again = float(shown.run("document.documentElement.dataset.redraw"))
-        if paint <= 3000 and drawn <= 6000 and again <= 400:  # a third of that where nothing else runs: see the bench
-            return
-    raise AssertionError(f"first paint {paint} ms, all drawn {drawn} ms, drawn again in {again} ms")
+    """1, 2 and 0.12 s are asked for, which the row `drawing-1m` of the bench holds; here ten times as much."""
+    shown = opened(chromium, tmp_path, page(recording(1_000_000)))
+    paint = shown.until("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+    drawn = float(shown.run("document.documentElement.dataset.drawn"))
+    shown.run("document.querySelector('[data-zoom=\"2\"]').click()")
+    shown.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    shown.run("document.querySelector('[data-zoom=\"0\"]').click()")
+    shown.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    again = float(shown.run("document.documentElement.dataset.redraw"))
+    assert (paint <= 10_000, drawn <= 20_000, again <= 1_200) == (True, True, True), (paint, drawn, again)

@@ -75,26 +75,16 @@ def test_ten_thousand_calls_are_a_page_of_sixty_kilobytes() -> None:
 
 
 @pytest.mark.slow
-def test_a_million_calls_are_a_page_of_three_megabytes() -> None:
-    recorded = recording(1_000_000)
-    assert len(page(recorded).encode()) <= 3_000_000
-    assert len(recorded.spans) == 1_000_000
-
-
-@pytest.mark.slow
-@pytest.mark.clocked
-def test_a_million_calls_are_reported_in_seconds(tmp_path: Path) -> None:
+def test_a_million_calls_are_a_page_of_three_megabytes_within_seconds(tmp_path: Path) -> None:
+    """3 s are asked for, which the row `report-1m` of the bench holds; here ten times as much."""
     from whilst.reporting import write_report
 
-    recorded = recording(1_000_000)
-    times: list[float] = []
-    for _ in range(3):
-        began = time.process_time()
-        write_report(recorded, str(tmp_path / "run.html"))
-        times.append(time.process_time() - began)
-        if times[-1] < 3:
-            return
-    raise AssertionError(times)
+    recorded, path = recording(1_000_000), tmp_path / "run.html"
+    began = time.thread_time()
+    write_report(recorded, str(path))
+    assert time.thread_time() - began < 30
+    assert path.stat().st_size <= 3_000_000
+    assert len(recorded.spans) == 1_000_000
 
 
 def test_nothing_is_loaded_and_only_its_own_script_and_style_may_act() -> None:

@@ -20,7 +20,6 @@ def no_error_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     """What is to be freed must be freed by its reference count."""
-    gc.collect()
     gc.disable()
     yield
     gc.enable()

@@ -340,7 +340,8 @@ def test_no_call_begins_after_the_deadline_though_the_loop_is_late() -> None:
         lanes.wake()
         time.sleep(0.6)  # the loop stands still, as under an async function that blocks
         assert len(begun) < 400
-        assert max(begun) <= port.ends_at + 0.2  # a thread may be put to sleep between its look and its call
+        late = [at for at in begun if at > port.ends_at]
+        assert len(late) <= 4  # each thread may be put to sleep between its look and its call
         assert len(port.queue) == 1000 - len(begun)  # nothing is lost: what was taken too late is there again
         assert sorted(index for index, _ in port.queue) == [*range(len(begun), 1000)]
         lanes.close()

@@ -172,6 +172,15 @@ def meet(told: tuple[str, int]) -> int:
     return os.getpid()
 
 
+def wait_for(path: str) -> str:
+    """Return when there is such a file; at once where none is named."""
+    ends = time.monotonic() + 20
+    while path and not os.path.exists(path):
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+    return path
+
+
 def call_of(x: int) -> tuple[Any, ...]:
     call = whilst.current_call()
     assert call is not None

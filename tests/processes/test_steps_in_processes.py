@@ -55,10 +55,9 @@ def test_the_context_of_each_caller_travels() -> None:
 
 def test_a_timeout_kills_the_call_and_the_others_go_on() -> None:
     step = whilst.step(jobs.nap, executor="process", timeout=0.5)
-    began = time.monotonic()
     outcomes = list(whilst.map(step, [0.0, 60.0, 0.1, 0.1]).outcomes())
     assert [type(outcome.error) for outcome in outcomes] == [type(None), TimeoutError, type(None), type(None)]
-    assert time.monotonic() - began < 10.0
+    assert outcomes[1].took < 20.0
 
 
 def test_cancelling_the_await_kills_the_call() -> None:
@@ -68,7 +67,7 @@ def test_cancelling_the_await_kills_the_call() -> None:
             await asyncio.wait_for(whilst.step(jobs.spin, executor="process").aio(60.0), 1.0)
         return time.monotonic() - began
 
-    assert asyncio.run(main()) < 5.0
+    assert asyncio.run(main()) < 20.0
 
 
 def test_a_dead_worker_costs_its_own_call_only() -> None:

@@ -273,7 +273,7 @@ def test_the_first_ctrl_c_lets_the_flow_end(here: Path) -> None:
         assert err.startswith(b"interrupted: 1 value written in ")
 
 
-def test_the_second_ctrl_c_ends_it_within_2_s(here: Path) -> None:
+def test_the_second_ctrl_c_ends_it_soon(here: Path) -> None:
     with begun("jobs.py:stuck", "--value", "1") as process:
         wait_for_lines(here / "entered", 1, process)
         process.send_signal(signal.SIGINT)
@@ -282,7 +282,7 @@ def test_the_second_ctrl_c_ends_it_within_2_s(here: Path) -> None:
         process.send_signal(signal.SIGINT)
         start = time.monotonic()
         out, err = process.communicate(timeout=20)
-        assert time.monotonic() - start < 4  # 2, on a machine that does nothing else
+        assert time.monotonic() - start < 9  # SIGTERM gives ten seconds, and the call takes ten minutes
         assert (process.returncode, out) == (130, b"")
         assert err.startswith(b"interrupted: 0 values written in ")
 

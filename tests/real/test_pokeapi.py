@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 import requests
+import uvicorn
 from click.testing import CliRunner
 
 from whilst.demo import pokeapi, pokedex, weather
@@ -166,16 +167,18 @@ def test_every_request_waits_its_latency(session: requests.Session) -> None:
     with pokeapi.serve(latency=0.2) as api:
         begun = time.monotonic()
         session.get(f"{api.url}/pokemon/1")
-        assert 0.19 < time.monotonic() - begun < 2
+        assert time.monotonic() - begun > 0.19
 
 
 def test_answers_on_a_kept_connection_do_not_wait_for_acknowledgements(
     api: pokeapi.Api, session: requests.Session
 ) -> None:
-    begun = time.monotonic()
+    took: list[float] = []
     for _ in range(50):
+        begun = time.monotonic()
         session.get(f"{api.url}/pokemon/1")
-    assert time.monotonic() - begun < 1.5  # 40 ms each with Nagle's algorithm: 2 s
+        took.append(time.monotonic() - begun)
+    assert min(took[1:]) < 0.03  # each waits 40 ms under Nagle's algorithm; this takes 2 or 3
 
 
 @pytest.mark.slow
@@ -330,7 +333,15 @@ def test_starts_and_stops_leave_no_thread_and_no_socket() -> None:
     assert open_files() == files
 
 
-def test_the_end_waits_neither_for_connections_nor_for_requests(session: requests.Session) -> None:
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the end waited for clients after all, it would do so for 40 seconds, not for uvicorn's one."""
+    made = uvicorn.Config
+    monkeypatch.setattr(uvicorn, "Config", lambda app, **more: made(app, **more | {"timeout_graceful_shutdown": 40}))
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_end_waits_neither_for_connections_nor_for_requests() -> None:
     def ask_for_ever() -> None:
         with pytest.raises(requests.ConnectionError):
             requests.get(f"{api.url}/pokemon/1", timeout=50)
@@ -345,18 +356,19 @@ def test_the_end_waits_neither_for_connections_nor_for_requests(session: request
                 client.start()
             wait_until(lambda: api.in_flight == 5)
             begun = time.monotonic()
-        assert time.monotonic() - begun < 0.9  # about 0.1; what waits for clients takes a second and more
+        assert time.monotonic() - begun < 20  # about 0.1
     for client in clients:
         client.join(5)
     assert failed.is_set()
     assert api.in_flight == 0
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_end_comes_promptly_amid_slow_bodies() -> None:
     with pokeapi.serve(latency=0.0, faults={"slow": 1}) as api:
         answer = requests.get(f"{api.url}/pokemon/1", stream=True, timeout=5)
         begun = time.monotonic()
-    assert time.monotonic() - begun < 0.9
+    assert time.monotonic() - begun < 20
     with pytest.raises(requests.RequestException), answer:
         _ = answer.content
 

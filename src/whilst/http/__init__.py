@@ -1,8 +1,8 @@
-"""A small HTTP client in both colours, on one pool of connections: `get_json`, `get_text`, `get_bytes`, `request`.
+"""A small HTTP client, blocking and async, with a pool of connections: `get_json`, `get_text`, `get_bytes`, `request`.
 
-The functions here block; those of `whilst.http.aio` are the same for async code. Both can be mapped as they are:
-`whilst.map(whilst.http.get_json, urls)` or `whilst.map(whilst.http.aio.get_json, urls)`. An answer that is not 2xx,
-not complete or not what was asked for raises an `HTTPError`; no message of one holds a secret.
+The functions here block. Those in `whilst.http.aio` are the same for async code. You can map both as they are:
+`whilst.map(whilst.http.get_json, urls)` or `whilst.map(whilst.http.aio.get_json, urls)`. A call raises an `HTTPError`
+if the answer is not 2xx, not complete, or not what you asked for. No message of such an error contains a secret.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The functions of `whilst.http` in the async colour: `whilst.map(whilst.http.aio.get_json, urls)`.
+"""The functions of `whilst.http` for async code: `whilst.map(whilst.http.aio.get_json, urls)`.
 
-They work on any loop, and share one pool of connections in the process. Cancelling one ends its request.
+They work on any event loop, and share one pool of connections in the process. If a call is cancelled, its request ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def request(
     timeout: float | None = TIMEOUT,
     max_size: int | None = MAX_SIZE,
 ) -> Response:
-    """Send a request and return the whole answer; arguments and errors are those of `whilst.http.request`."""
+    """Send a request and return the whole answer. Arguments and errors are those of `whilst.http.request`."""
     body, headers = encoded(json, data, headers)
     return await completed(Exchange(async_client(), method, url, headers, body, timeout, largest(max_size)))
 
@@ -108,7 +108,7 @@ async def get_json(
     timeout: float | None = TIMEOUT,
     max_size: int | None = MAX_SIZE,
 ) -> Any:
-    """GET a URL and return its JSON, decoded; the errors are those of `whilst.http.request`.
+    """GET a URL and return its JSON, decoded. The errors are those of `whilst.http.request`.
 
     >>> import asyncio
     >>> from whilst.demo.pokeapi import serve
@@ -126,7 +126,7 @@ async def get_text(
     timeout: float | None = TIMEOUT,
     max_size: int | None = MAX_SIZE,
 ) -> str:
-    """GET a URL and return its text, by the charset it says it has; the errors are those of `whilst.http.request`."""
+    """GET a URL and return its text, decoded by its charset, or as UTF-8. Errors as of `whilst.http.request`."""
     return (await request("GET", url, headers=headers, timeout=timeout, max_size=max_size)).text
 
 
@@ -137,5 +137,5 @@ async def get_bytes(
     timeout: float | None = TIMEOUT,
     max_size: int | None = MAX_SIZE,
 ) -> bytes:
-    """GET a URL and return its bytes, decompressed; the errors are those of `whilst.http.request`."""
+    """GET a URL and return its bytes, decompressed. The errors are those of `whilst.http.request`."""
     return (await request("GET", url, headers=headers, timeout=timeout, max_size=max_size)).body

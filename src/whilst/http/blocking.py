@@ -21,25 +21,32 @@ def request(
     timeout: float | None = TIMEOUT,
     max_size: int | None = MAX_SIZE,
 ) -> Response:
-    """Send a request and return the answer, read to its end.
+    """Send a request and return the whole answer.
 
     Args:
         method: `"GET"`, `"POST"` and so on.
-        url: http or https. User-info in it is sent as basic authorization.
-        json: the body, as anything that JSON has words for.
-        data: the body instead: bytes, text, or a mapping of form fields.
-        headers: more headers. Those that may be credentials do not follow a redirect to another host.
-        timeout: seconds until the answer must be there whole, redirects apart; None waits for ever.
-        max_size: bytes that the answer may have in memory, unpacked, 64 MiB unless told otherwise; None: any number.
+        url: http or https. A user and password in it are sent as basic authorization.
+        json: the body, as a value that can be written as JSON.
+        data: the body as bytes, text, or a mapping of form fields. Give `json` or `data`, not both.
+        headers: more headers. Those that may be credentials are not sent to another host after a redirect.
+        timeout: seconds for the whole answer, for each redirect anew; None waits for ever.
+        max_size: how many bytes the answer may have in memory, decompressed: 64 MiB by default, None for any size.
 
-    Redirects are followed, at most ten. Connections are pooled: one pool for all threads of the process.
+    At most ten redirects are followed. All threads of the process share one pool of connections.
 
     Raises:
         StatusError: the status is not 2xx.
-        ConnectError: no connection, or it broke; `TruncatedError` when it was in the middle of the body.
-        RequestTimeout: not there in time.
-        SizeExceeded: larger than `max_size`; it is not read any further.
-        CertificateError, BadAnswer, InvalidURL, TooManyRedirects: as their names say. All are `HTTPError`.
+        ConnectError: nobody answers, or the connection broke; a `TruncatedError` if that was in the middle of the body.
+        UnknownHost: there is no host with that name.
+        RequestTimeout: the answer was not there in time.
+        SizeExceeded: the answer is larger than `max_size`. The rest of it is not read.
+        CertificateError, BadAnswer, InvalidURL, TooManyRedirects: as their names say. All of these are `HTTPError`.
+
+    >>> from whilst.demo.pokeapi import serve
+    >>> with serve(latency=0.01) as api:
+    ...     answer = request("GET", f"{api.url}/pokemon/pikachu")
+    >>> answer.status, answer.json()["id"]
+    (200, 25)
     """
     body, headers = encoded(json, data, headers)
     return _completed(Exchange(blocking_client(), method, url, headers, body, timeout, largest(max_size)))
@@ -52,7 +59,7 @@ def get_json(
     timeout: float | None = TIMEOUT,
     max_size: int | None = MAX_SIZE,
 ) -> Any:
-    """GET a URL and return its JSON, decoded; the errors are those of `request`.
+    """GET a URL and return its JSON, decoded. The errors are those of `request`.
 
     >>> from whilst.demo.pokeapi import serve
     >>> with serve(latency=0.01) as api:
@@ -69,7 +76,7 @@ def get_text(
     timeout: float | None = TIMEOUT,
     max_size: int | None = MAX_SIZE,
 ) -> str:
-    """GET a URL and return its text, by the charset it says it has; the errors are those of `request`."""
+    """GET a URL and return its text, decoded by its charset, or as UTF-8. The errors are those of `request`."""
     return request("GET", url, headers=headers, timeout=timeout, max_size=max_size).text
 
 
@@ -80,7 +87,7 @@ def get_bytes(
     timeout: float | None = TIMEOUT,
     max_size: int | None = MAX_SIZE,
 ) -> bytes:
-    """GET a URL and return its bytes, decompressed; the errors are those of `request`."""
+    """GET a URL and return its bytes, decompressed. The errors are those of `request`."""
     return request("GET", url, headers=headers, timeout=timeout, max_size=max_size).body
 
 

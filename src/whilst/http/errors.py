@@ -1,7 +1,7 @@
 """What can go wrong with a request? Each kind is a class; no message holds a secret.
 
-Messages name the method, the host and the path. User-info and the values of the query are masked in them, and so are
-the values of the request's own headers wherever the other side repeats one.
+Messages name the method, the host and the path. They hide the user and password of the URL, the values of its query,
+and the values of the request's headers, also if the server repeats them.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ LEAST_SECRET = 4  # characters; to mask shorter ones would blacken ordinary text
 
 
 class HTTPError(Exception):
-    """The parent of every error of a request; `url` is masked."""
+    """The parent of every error of a request. `url` is the URL without its secrets."""
 
     url: str = ""
 
 
 class InvalidURL(HTTPError, ValueError):
-    """It cannot be asked: no URL, not http or https, or no host."""
+    """No request was sent: it is not a URL, not http or https, or has no host."""
 
 
 class ConnectError(HTTPError, ConnectionError):
-    """The host cannot be found or reached, or the connection broke before the answer was complete."""
+    """Nobody answers, or the connection broke before the answer was complete."""
 
 
 class UnknownHost(HTTPError, LookupError):
-    """There is no host of that name; trying again would not help."""
+    """There is no host with that name. Another attempt would not help."""
 
 
 class TruncatedError(ConnectError):
-    """The connection ended in the middle of the body."""
+    """The connection broke in the middle of the body."""
 
 
 class CertificateError(HTTPError):
-    """The certificate is not to be trusted; trying again would not help."""
+    """The server's certificate is not trusted. Another attempt would not help."""
 
 
 class RequestTimeout(HTTPError, TimeoutError):
@@ -48,19 +48,19 @@ class RequestTimeout(HTTPError, TimeoutError):
 
 
 class BadAnswer(HTTPError, ValueError):
-    """The answer is complete and yet no answer: not HTTP, not what its headers say, or not the JSON that was meant."""
+    """The answer is complete, but not HTTP, not what its headers say, or not the JSON that you asked for."""
 
 
 class SizeExceeded(HTTPError, errors.SizeExceeded):
-    """The answer is larger than `max_size`, unpacked; trying again would not help."""
+    """The answer is larger than `max_size`, decompressed. Another attempt would not help."""
 
 
 class TooManyRedirects(HTTPError):
-    """One redirect led to the next, over and over."""
+    """There were more than ten redirects."""
 
 
 class StatusError(HTTPError):
-    """The status is not 2xx: `status` says which, `headers` came with it, `body` is how its text begins.
+    """The status is not 2xx. `status` is the number, `headers` came with it, `body` is the beginning of its text.
 
     >>> error = StatusError.of(404, {"Server": "x"}, "GET https://example.com/a", "https://example.com/a", "")
     >>> str(error), error.status, error.headers["server"]
@@ -81,9 +81,9 @@ class StatusError(HTTPError):
 
 
 class Headers(Mapping[str, str]):
-    """Headers by name, in whatever case; what occurs several times is joined by commas.
+    """Headers by name, in upper or lower case. If a header comes several times, its values are joined by commas.
 
-    A value with a byte above 127 that the client cannot read is left out.
+    A value with a byte above 127, which the client cannot read, is left out.
 
     >>> Headers({"Retry-After": "7"})["retry-after"]
     '7'

@@ -54,22 +54,26 @@ OS_ERROR = r"\(os error (\d+)\)"
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A complete answer whose status is 2xx. `url` is where it came from, after redirects; keep it out of logs."""
+    """A complete answer with a status of 2xx. `url` is where it came from, after redirects; it may contain secrets."""
 
     status: int
     headers: Mapping[str, str]
-    """Their names in whatever case."""
+    """Look them up by name, in upper or lower case."""
     url: str
     body: bytes
     method: str = "GET"
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no body, and need not be any: 204, 205, or an answer to anything but GET."""
+        """Whether there is no body, and the answer may have none: 204, 205, or the method is not GET."""
         return not self.body and (self.status in (204, 205) or self.method != "GET")
 
     def json(self) -> Any:
-        """Return the body, decoded, or None where there need not be any (204, DELETE); BadAnswer if it is not JSON."""
+        """Return the body, decoded; None if there is no body and the answer may have none (204, DELETE).
+
+        Raises:
+            BadAnswer: the body is not JSON.
+        """
         if self.is_empty:
             return None
         try:
@@ -79,12 +83,12 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The body as text, by the charset it says it has, or else UTF-8; what is no text is replaced."""
+        """The body as text, decoded by its charset, or as UTF-8. Bytes that are not text become U+FFFD."""
         return self.body.decode(_charset(self.headers.get("content-type", "")), "replace")
 
     @property
     def asked(self) -> str:
-        """`GET https://example.com/a`, for messages: without secrets."""
+        """`GET https://example.com/a`, for messages, without secrets."""
         return f"{self.method} {shown_url(self.url)}"
 
     def __repr__(self) -> str:

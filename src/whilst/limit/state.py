@@ -62,6 +62,7 @@ class LimitState(Alone):
         self.lanes: int | None = None
         """How many calls its one run has in flight at most: while it does, the rate saves up what it gives."""
         self.terms: Terms = terms
+        self._controller: Callable[[], Controller] | None = _adaptive() if self.adaptive else None
         self.keyed: bool = by is not None
         self.weighted: bool = weigh is not None
         self.keys: Keys = Keys(self._throttle)
@@ -193,8 +194,8 @@ class LimitState(Alone):
             concurrency = self.most
             if concurrency is None and self.bounded:
                 concurrency = max((each.concurrency or 0 for each in throttles), default=0) or None
-                if self.adaptive and concurrency is None:
-                    concurrency = _controller().limit
+                if self._controller is not None and concurrency is None:
+                    concurrency = self._controller().limit
             return LimitStatistics(
                 concurrency=concurrency,
                 in_flight=sum(each.in_flight for each in throttles),
@@ -273,7 +274,7 @@ class LimitState(Alone):
 
     def _throttle(self, key: Hashable) -> Throttle:
         most, rates = self.terms.of(key)
-        throttle = Throttle(most, rates, self._burst, _controller if self.adaptive else None, lanes=self.lanes)
+        throttle = Throttle(most, rates, self._burst, self._controller, lanes=self.lanes)
         if self.stops.has(key):
             throttle.stop()
         return throttle
@@ -293,7 +294,9 @@ def unwatch(limits: tuple[LimitState, ...], watcher: Watcher) -> None:
             limit.watchers.discard(watcher)
 
 
-def _controller() -> Controller:
-    from ..core.adaptive import Controller as Adaptive  # loaded when used
+def _adaptive() -> Callable[[], Controller]:
+    from ..core.adaptive import (
+        Controller as Adaptive,  # loaded when such a limit is made, mostly before there is a loop
+    )
 
-    return Adaptive()
+    return Adaptive
