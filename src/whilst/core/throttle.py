@@ -420,7 +420,11 @@ class Throttle:
 
     def idle(self, now: float) -> bool:
         """Whether this may be forgotten: a new one would give the same answers, but for what a controller learned."""
-        return self.in_flight == 0 and self._other_side.idle(now) and all(rate.idle(now) for rate in self._rates)
+        if self.in_flight:
+            return False
+        if self._plain:
+            return self._pace is None or self._pace.idle(now)
+        return self._other_side.idle(now) and all(rate.idle(now) for rate in self._rates)
 
     def shift(self, seconds: float) -> None:
         """Move everything remembered in time, for another clock; a controller begins anew."""

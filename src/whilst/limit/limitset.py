@@ -40,14 +40,27 @@ class LimitSet:
         weights: tuple[float, ...] | None = None,
         keys: tuple[Hashable, ...] | None = None,
     ) -> None:
-        self.keys: tuple[Hashable, ...] = keys_of(limits, item) if keys is None else keys
-        self.weights: tuple[float, ...] = weights or tuple([limit.weight(item) for limit in limits])
-        self.queues: tuple[WaitQueue, ...] = ()
-        self.taken_at: float = -inf
+        self.keys: tuple[Hashable, ...]
+        self.weights: tuple[float, ...]
+        self.queues: tuple[WaitQueue, ...]
+        self.taken_at: float
         """When permits were taken last."""
-        self._fresh = 0  # how many were taken at that moment
+        self._fresh: int  # how many were taken at that moment
         self._limits = limits
-        self._weighed: tuple[tuple[Throttle, float], ...] = ()
+        self._weighed: tuple[tuple[Throttle, float], ...]
+        self.turn_to(item, clock, weights, keys)
+
+    def turn_to(
+        self,
+        item: object,
+        clock: Clock,
+        weights: tuple[float, ...] | None = None,
+        keys: tuple[Hashable, ...] | None = None,
+    ) -> None:
+        """Stand for the keys of an item from now on."""
+        self.keys = keys_of(self._limits, item) if keys is None else keys
+        self.weights = weights or tuple([limit.weight(item) for limit in self._limits])
+        self.taken_at, self._fresh = -inf, 0
         self._find(clock)
 
     @property
@@ -235,5 +248,5 @@ class LimitSet:
         self._weigh()
 
     def _weigh(self) -> None:
-        throttles = [queue.throttle for queue in self.queues]
-        self._weighed = tuple(zip(throttles, self.weights, strict=True))
+        pairs = zip(self.queues, self.weights, strict=True)
+        self._weighed = tuple([(queue.throttle, weight) for queue, weight in pairs])
