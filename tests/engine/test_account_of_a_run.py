@@ -297,6 +297,7 @@ async def test_peak_is_how_many_were_in_flight_at_once() -> None:
 async def test_a_run_that_was_not_begun_has_no_account() -> None:
     now = whilst.map(nap, [1.0]).summary()
     assert (now.account, now.advice, now.times.calls, now.speedup) == ({}, (), 0, None)
+    assert now.keeps_up
 
 
 # -- how long calls took ----------------------------------------------------------------------------------------------

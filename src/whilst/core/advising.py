@@ -14,7 +14,7 @@ from typing import Any
 from .account import BUSY, CONSUMER, JOURNAL, LIMIT, ORDER, PUSHBACK, RETRIES, SOURCE, TAIL
 from .advice import Advice
 from .scaling import Level, knee_of, levels_of
-from .summary import BUSY_CPU, LATE, MANY_QUEUED, Summary, kinds_of
+from .summary import LATE, MANY_QUEUED, Summary, kinds_of
 
 MOST = 3
 LEAST_CALLS = 20
@@ -52,7 +52,7 @@ def _on_nothing(now: Summary, reason: str, share: float) -> Advice | None:
 
 
 def _on_busy(now: Summary, reason: str, share: float) -> Advice | None:
-    if not _keeps_up(now):
+    if not now.keeps_up:
         return _on_process(now)
     levels = _levels(now)
     if len(levels) > 1:
@@ -116,21 +116,16 @@ def _concurrency(now: Summary, level: Level) -> dict[str, Any]:
     return {"limit": f"Limit(concurrency={level.slots})"} if now.bounded else {"concurrency": level.slots}
 
 
-def _keeps_up(now: Summary) -> bool:
-    """Whether this process has time for more: else a busy lane is one that waits for us, not for the other side."""
-    return now.wanted < BUSY_CPU * now.elapsed and now.late < LATE
-
-
 def _on_process(now: Summary) -> Advice:
     """Say what the process has no time for: it has no processor, it computes, or somebody holds its loop and waits."""
-    if now.queued >= MANY_QUEUED and now.cpu < BUSY_CPU * now.elapsed:
+    if now.wanted >= now.elapsed / 2:
+        if now.queued < MANY_QUEUED or now.cpu >= now.elapsed / 2:
+            return _on_processor(now)
         return Advice(
-            text="This machine has other work: the process got a processor for "
-            f"{_percent(1.0 - now.queued)} of the time in which it wanted one, so more calls at once get no more done",
+            text=f"This machine has other work: the run's loop got a processor for {_percent(1.0 - now.queued)} of the "
+            "time in which it wanted one, so more calls at once get no more done",
             evidence=_processor_time(now),
         )
-    if now.wanted >= now.elapsed / 2:
-        return _on_processor(now)
     return Advice(
         text="Something holds the event loop and waits there, so more calls at once get no more done: a function that "
         "waits without `await` must be a plain def, which gets threads; `whilst doctor` names the line",
@@ -294,7 +289,7 @@ def _on_stages(now: Summary) -> tuple[Advice, ...]:
     if reason.startswith(LIMIT):
         text, change = f"{others}, which is held by {reason.removeprefix(LIMIT)}", _twice(reason.removeprefix(LIMIT))
         condition = "the other side permits more"
-    elif reason == BUSY and _keeps_up(now):
+    elif reason == BUSY and now.keeps_up:
         text = f"{others}: concurrency={2 * slots} there makes the flow at most 2.0x as fast"
         change, condition = {"concurrency": 2 * slots}, "the other side answers more calls at once as quickly"
     else:
