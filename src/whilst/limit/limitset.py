@@ -176,7 +176,8 @@ class LimitSet:
         for throttle, weight in self._weighed:
             if cells:
                 throttle.undo(self.taken_at, weight, cells)
-            throttle.give_back(count - cells)
+            if count > cells:
+                throttle.never_made(weight, count - cells)
 
     def count(self, calls: int) -> None:
         """Count calls that used a permit which another call had before them."""
