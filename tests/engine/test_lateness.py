@@ -123,7 +123,7 @@ def test_threads_that_hold_the_interpreter_are_told_although_a_processor_is_not_
     machine.slow = 0.02
     now = summary_on(machine, waits)
     assert 0.5 < now.cpu / now.elapsed < 0.85
-    assert now.advice[0].text.startswith("The calls compute rather than wait")
+    assert now.advice[0].text.startswith("This process hardly keeps up with its calls")
 
 
 def test_a_machine_that_has_other_work_is_told_from_calls_that_wait(machine: Machine) -> None:

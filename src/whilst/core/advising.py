@@ -14,7 +14,7 @@ from typing import Any
 from .account import BUSY, CONSUMER, JOURNAL, LIMIT, ORDER, PUSHBACK, RETRIES, SOURCE, TAIL
 from .advice import Advice
 from .scaling import Level, knee_of, levels_of
-from .summary import LATE, MANY_QUEUED, Summary, kinds_of
+from .summary import BUSY_CPU, LATE, MANY_QUEUED, Summary, kinds_of
 
 MOST = 3
 LEAST_CALLS = 20
@@ -24,6 +24,7 @@ FULL = 0.9  # busy lanes from which on more of them are the question
 LEAST_GAIN = 1.1
 SHORT = 100e-6  # seconds; a call that takes less is over before it could be sent anywhere
 SEVERAL = 5  # refusals; fewer say nothing of what the other side permits
+SENT = "the function and its inputs can be sent to other processes"
 
 
 def advice_on(now: Summary) -> tuple[Advice, ...]:
@@ -118,18 +119,27 @@ def _concurrency(now: Summary, level: Level) -> dict[str, Any]:
 
 def _on_process(now: Summary) -> Advice:
     """Say what the process has no time for: it has no processor, it computes, or somebody holds its loop and waits."""
-    if now.wanted >= now.elapsed / 2:
-        if now.queued < MANY_QUEUED or now.cpu >= now.elapsed / 2:
-            return _on_processor(now)
+    spent, half = _processor_time(now), now.elapsed / 2
+    if now.wanted < half:
+        return Advice(
+            text="Something holds the event loop and waits there, so more calls at once get no more done: a function "
+            "that waits without `await` must be a plain def, which gets threads; `whilst doctor` names the line",
+            evidence=spent,
+        )
+    if now.queued >= MANY_QUEUED and now.cpu < half:
         return Advice(
             text=f"This machine has other work: the run's loop got a processor for {_percent(1.0 - now.queued)} of the "
             "time in which it wanted one, so more calls at once get no more done",
-            evidence=_processor_time(now),
+            evidence=spent,
         )
+    if now.wanted >= BUSY_CPU * now.elapsed:
+        return _on_processor(now)
     return Advice(
-        text="Something holds the event loop and waits there, so more calls at once get no more done: a function that "
-        "waits without `await` must be a plain def, which gets threads; `whilst doctor` names the line",
-        evidence=_processor_time(now),
+        text="This process hardly keeps up with its calls, so more of them at once get little more done; "
+        'executor="process" uses all processors',
+        evidence=spent,
+        condition=SENT,
+        change={"executor": "process"},
     )
 
 
@@ -148,14 +158,14 @@ def _on_processor(now: Summary) -> Advice:
         text="The calls compute rather than wait: more of them at once in this process get no more done; "
         'executor="process" uses all processors',
         evidence=_processor_time(now),
-        condition="the function and its inputs can be sent to other processes",
+        condition=SENT,
         change={"executor": "process"},
     )
 
 
 def _on_source(now: Summary, reason: str, share: float) -> Advice | None:
     most = _most(now)
-    if most < LEAST_GAIN:
+    if most < LEAST_GAIN or not now.keeps_up:  # it may be us who do not come to reading it
         return None
     return Advice(
         text=f"The source gives {_rate(now.rate)}, the calls could take {_rate(now.rate * most)}: inputs that come "
@@ -289,7 +299,7 @@ def _on_stages(now: Summary) -> tuple[Advice, ...]:
     if reason.startswith(LIMIT):
         text, change = f"{others}, which is held by {reason.removeprefix(LIMIT)}", _twice(reason.removeprefix(LIMIT))
         condition = "the other side permits more"
-    elif reason == BUSY and now.keeps_up:
+    elif reason == BUSY and now.late < LATE and now.cpu < BUSY_CPU * now.elapsed:
         text = f"{others}: concurrency={2 * slots} there makes the flow at most 2.0x as fast"
         change, condition = {"concurrency": 2 * slots}, "the other side answers more calls at once as quickly"
     else:

@@ -51,8 +51,8 @@ class Summary(NamedTuple):
         cpu: processor seconds of the whole process during the run.
         queued: the share of the time in which the run's loop wanted a processor, in which other programs had them all;
             0.0 where that cannot be known.
-        late: by how many seconds the run's loop is late for what is due, usually. 3 ms and more say that calls hold it,
-            that threads hold the interpreter, or that the machine has no processor to give.
+        late: by how many seconds the run's loop is late for what is due, usually, not counting what it queued for a
+            processor. 3 ms and more say that calls hold it, or that threads hold the interpreter.
         hanging: the calls that have been in flight the longest, if that is a second or more, the oldest first.
         retry_waits: seconds that inputs waited for another attempt, by reason: "backoff", "retry_after", "budget".
         step_time: for a flow, seconds that inputs spent at each step, by its path and by the reason; see `steps`.
