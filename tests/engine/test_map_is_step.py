@@ -223,7 +223,7 @@ def case(*scripts: list[str], **more: Any) -> Case:
 @example(case(["fine"], ["busy"], ["fine"], ["fine"], ["busy"], limits=["one a key"]))  # who waits has not been called
 @example(case(["fine"], ["busy"], ["fine"], naps=[0.0531, 3.0119], on="transient", total=2.5391, budget=None))
 @pytest.mark.timeout(300 * SOAK)  # a time limit in the midst of an example looks like a failure that comes and goes
-@settings(max_examples=300 * SOAK)
+@settings(max_examples=120 * SOAK)
 @given(cases)
 def test_the_three_ways_are_the_same(case: Case) -> None:
     first, *others = [seen(case, way) for way in ("map", "step", "use")]
