@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from .core.check import whole
 from .core.colour import is_async, is_generator_function, name_of
-from .core.concurrency import DEFAULT_CONCURRENCY, lanes_for
+from .core.concurrency import AtOnce
 from .core.outcome import short
 from .core.plan import MOST_THREADS, Named
 from .core.resource import Resource
@@ -99,16 +99,13 @@ def callers_context() -> Context:
     return copy_context() if holders is None else cast("Context", holders.callers_context())
 
 
-def at_once(
-    concurrency: int | str | None, limits: tuple[LimitState, ...], *, adaptive: bool, place: Any
-) -> tuple[int | None, int | None]:
-    """Return how many lanes a run needs (None: the default), and how far it reads ahead at first, if not so far."""
+def at_once(concurrency: int | str | None, limits: tuple[LimitState, ...], place: Any) -> AtOnce:
+    """Return how many calls a run or a stage has in flight; `concurrency="adaptive"` is the word of one of `limits`."""
     if isinstance(concurrency, int):
-        return lanes_for(concurrency, limits), None
+        return AtOnce(concurrency, limits)
     if not isinstance(place, str):  # processes, machines: more calls at once than those can make would only wait
-        return lanes_for(place.default, limits), None
-    lanes = lanes_for(None, limits, adaptive=adaptive, most=MOST_THREADS if place == "thread" else None)
-    return lanes, DEFAULT_CONCURRENCY if adaptive else None
+        return AtOnce(place.default, limits)
+    return AtOnce(None, limits, MOST_THREADS if place == "thread" else None)
 
 
 def place_of_calls(fn: Any, executor: Any) -> Any:

@@ -17,7 +17,7 @@ from .arguments import (
 )
 from .core.check import answered, flag, not_callable, seconds, whole
 from .core.colour import name_of
-from .core.concurrency import DEFAULT_CONCURRENCY
+from .core.concurrency import AtOnce
 from .core.expression import show
 from .core.judge import check_judge
 from .core.outcome import short
@@ -33,7 +33,6 @@ from .core.tree import (
     Sequence,
     Step,
     WhenFailed,
-    calls_at_once,
     ends_in_stage,
     kind_name,
     takes_value,
@@ -335,13 +334,11 @@ def stage_of(
 ) -> Each:
     """Return the stage that calls a function, or a flow, on every item."""
     wanted = check_concurrency(given.concurrency)
-    adaptive = wanted == "adaptive"
     limits = limits_of(own_limit(wanted, given.rate), given.limit)
     hedge = flag("hedge", given.hedge)
     policies = _Policies(given.executor, given.timeout, limits, Retry.of(given.retry), hedge, given.use, None)
     node = _with_policies(fn, kind, policies, as_item=True)
-    lanes, _ = at_once(wanted, policies.limits, adaptive=adaptive, place=place_of_step(node))
-    return Each(node, lanes or DEFAULT_CONCURRENCY, flag("ordered", given.ordered), adaptive, failures, keeps)
+    return Each(node, at_once(wanted, limits, place_of_step(node)), flag("ordered", given.ordered), failures, keeps)
 
 
 def _when_failed(given: Any) -> WhenFailed:
@@ -358,12 +355,11 @@ def plan_of(
     inputs: Any,
     *,
     as_stream: bool = False,
-    concurrency: int | None = None,
+    at_once: AtOnce | None = None,
     progress: bool | None = None,
     **policies: Any,
 ) -> Plan:
-    """Return the plan of mapping a flow; `concurrency` bounds its calls in flight, else what the stages ask for."""
-    most = max(DEFAULT_CONCURRENCY, calls_at_once(flow.node)) if concurrency is None else concurrency
+    """Return the plan of mapping a flow; `at_once` bounds its calls in flight, else what the stages ask for does."""
     settings: dict[str, Any] = {
         "timeout": None,
         "deadline": None,
@@ -377,12 +373,12 @@ def plan_of(
     return Plan(
         fn=flow.aio,
         inputs=inputs,
-        concurrency=DEFAULT_CONCURRENCY if concurrency is None else concurrency,
+        concurrency=(at_once or AtOnce()).now,
+        at_once=at_once,
         executor="loop",
         progress=progress,
         context=callers_context(),
         node=flow.node,
-        calls=most,
         as_stream=as_stream,
         **settings,
     )

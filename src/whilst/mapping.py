@@ -294,7 +294,7 @@ def map(
         "timeout": seconds("timeout", timeout),
         "deadline": seconds("deadline", deadline),
         "ordered": flag("ordered", ordered),
-        "stop_after": StopAfter.parse(stop_after),
+        "stop_after": None if stop_after is None else StopAfter.parse(stop_after),
         "total": known if total is None else whole("total", total, least=0),
         "progress": None if progress is None else flag("progress", progress),
         "retry": _retry_of(retry),
@@ -308,24 +308,22 @@ def map(
     flow = _as_flow(fn, executor, use, whole_run)
     place = place_of_calls(fn, executor) if flow is None else _place_of_flow(flow)
     on_threads = place == "thread"
-    adaptive = wanted == "adaptive" or (wanted is None and any(one.adaptive for one in limits))
-    lanes, run_ahead = at_once(wanted, limits, adaptive=adaptive, place=place)
-    whole_run.update(limits=limits, follows=limits, asked=wanted if isinstance(wanted, int) else None)
+    whole_run.update(limits=limits, at_once=(many := at_once(wanted, limits, place)))
     if flow is not None:
         from .flow import name_of_flow, plan_of
 
         label = name or name_of_flow(flow)
-        return Run(plan_of(flow, inputs, concurrency=lanes, name=label, **whole_run))
+        return Run(plan_of(flow, inputs, name=label, **whole_run))
     label = name or name_of(fn)
     return Run(
         Plan(
             fn=fn,
             inputs=inputs,
-            concurrency=_check_threads(lanes, label, on_threads),
+            concurrency=_check_threads(many.now, label, on_threads),
             executor=place,
             name=label,
             context=callers_context(),
-            run_ahead=run_ahead,
+            run_ahead=DEFAULT_CONCURRENCY if many.adaptive else None,
             **whole_run,
         )
     )
@@ -383,9 +381,7 @@ def _check_function(fn: Any, executor: Executor) -> None:
     check_colour(fn, executor)
 
 
-def _check_threads(count: int | None, name: str, on_threads: bool) -> int:
-    if count is None:
-        return DEFAULT_CONCURRENCY
+def _check_threads(count: int, name: str, on_threads: bool) -> int:
     if on_threads and count > MOST_THREADS:
         raise ValueError(
             f"concurrency={count} would need as many threads, because {name}() is blocking\n"

@@ -58,9 +58,21 @@ def texts(now: Summary) -> list[str]:
         ),
         ({"journal": 0.6, "busy": 0.4}, {}, "Lanes wait for the disk", {"commit": "buffered"}),
         ({"busy": 1.0}, {"cpu": 9.9}, "The calls compute rather than wait", {"executor": "process"}),
-        ({"busy": 1.0}, {"cpu": 6.0, "late": 0.006}, "The calls compute rather than wait", {"executor": "process"}),
+        ({"busy": 1.0}, {"cpu": 6.0, "late": 0.006}, "This process hardly keeps up", {"executor": "process"}),
         ({"busy": 1.0}, {"cpu": 0.3, "late": 0.04}, "Something holds the event loop and waits there", None),
-        ({"busy": 1.0}, {"cpu": 2.0, "queued": 0.8}, "This machine has other work: the process got a processor", None),
+        (
+            {"busy": 1.0},
+            {"cpu": 2.0, "queued": 0.8},
+            "This machine has other work: the run's loop got a processor",
+            None,
+        ),
+        (
+            {"busy": 1.0},
+            {"cpu": 0.2, "queued": 0.7, "late": 0.04},
+            "Something holds the event loop and waits there",
+            None,
+        ),
+        ({"busy": 1.0}, {"cpu": 6.0, "queued": 0.96, "late": 0.04}, "The calls compute", {"executor": "process"}),
         ({"busy": 1.0}, {"cpu": 9.9, "queued": 0.8}, "The calls compute rather than wait", {"executor": "process"}),
         ({"busy": 1.0}, {"cpu": 9.9, "took": 1e-6}, "The calls take 1.0 µs and wait for nothing", None),
     ],
@@ -133,6 +145,12 @@ def test_a_few_calls_of_a_level_do_not_hide_that_one_in_many_takes_long() -> Non
     levels = {4: (180, 0.15, 0.1), 8: (20, 0.1, 0.1)}
     (advice,) = summary({"busy": 1.0}, levels=levels, timings=timings.snapshot()).advice
     assert advice.gain == pytest.approx(10.0 / (200 / 8 * 0.15 + 1.1 - 0.15)), "and one of those comes last"
+
+
+def test_a_source_is_not_blamed_where_it_may_be_this_process_that_does_not_come_to_reading_it() -> None:
+    now = summary({"busy": 0.7, "source": 0.3}, cpu=0.3, late=0.03)
+    assert [text[:9] for text in texts(now)] == ["Something"]
+    assert [text[:10] for text in texts(now._replace(late=0.0))] == ["The source"]
 
 
 def test_more_at_once_are_worth_at_most_what_the_process_has_time_for() -> None:

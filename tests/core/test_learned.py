@@ -199,6 +199,17 @@ def test_calls_that_were_not_made_are_put_back() -> None:
     assert throttle.room(1000, 1.2) == 3
 
 
+def test_calls_that_were_let_through_a_while_ago_and_not_made_were_not_taken() -> None:
+    throttle = Throttle()
+    throttle.take(0.0, count=60)
+    throttle.give_back(49)
+    throttle.finished(0.0, 0.5, "rejected", 2.0)
+    throttle.never_made(1.0, 10)
+    assert (throttle.started, throttle.in_flight) == (50, 0)
+    throttle.room(1, 2.5)
+    assert throttle.found == "the other side permits 19.6/s"
+
+
 def test_a_rate_of_ones_own_holds_beside_what_was_learned() -> None:
     throttle = Throttle(rates=parse_rates("10/s"))
     throttle.take(0.0)

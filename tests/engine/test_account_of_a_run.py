@@ -297,6 +297,7 @@ async def test_peak_is_how_many_were_in_flight_at_once() -> None:
 async def test_a_run_that_was_not_begun_has_no_account() -> None:
     now = whilst.map(nap, [1.0]).summary()
     assert (now.account, now.advice, now.times.calls, now.speedup) == ({}, (), 0, None)
+    assert now.keeps_up
 
 
 # -- how long calls took ----------------------------------------------------------------------------------------------
@@ -406,7 +407,7 @@ def test_blocking_steps_in_one_visit_to_a_thread_have_each_its_time() -> None:
     now = run.summary()
     assert [path.partition(" ")[0] for path in now.step_time] == ["sequence[0]", "sequence[1]", "sequence[2]"]
     one, two, three = (sum(spent.values()) for spent in now.step_time.values())
-    assert one + two + three == pytest.approx(whole, rel=0.01)
+    assert one + two + three <= 1.01 * whole
     assert one >= 60 * 0.004
     assert two >= 60 * 0.012
     assert sum(map(sum, (it.values() for it in now.steps.values()))) == pytest.approx(1.0)
@@ -423,7 +424,8 @@ def test_a_step_of_a_visit_that_fails_or_gives_back_a_coroutine_has_its_time_too
     run = whilst.map(flow, range(20), concurrency=4)
     whole = sum(outcome.took for outcome in run.outcomes())
     spent = [sum(it.values()) for it in run.summary().step_time.values()]
-    assert sum(spent) == pytest.approx(whole, rel=0.01)
+    assert sum(spent) <= 1.01 * whole
+    assert spent[0] >= 20 * 0.002
     assert spent[1] >= 20 * 0.02
     assert spent[2] >= 20 * 0.01
 
@@ -449,8 +451,9 @@ def test_a_stage_of_blocking_steps_has_each_its_time() -> None:
     (account,) = now.stages.values()
     assert sum(account.values()) == pytest.approx(1.0, abs=0.01)
     two, six = (sum(spent.values()) for path, spent in now.step_time.items() if "each" in path)
-    assert 60 * 0.002 <= two < six
-    assert two + six == pytest.approx(next(iter(now.stage_time.values()))["busy"], rel=0.25)
+    assert two >= 60 * 0.002
+    assert six >= 60 * 0.006
+    assert two + six <= 1.5 * next(iter(now.stage_time.values()))["busy"]
 
 
 @virtually

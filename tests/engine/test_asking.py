@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import whilst
-from whilst import Limit, Retry
-from whilst.engine.asking import judge_of
+from whilst import Limit, Retry, testing
+from whilst.engine.asking import Asking, judge_of
 
 TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("TENANT")
 COUNT = 200  # inputs; each question takes longer than a moment of the loop
@@ -194,6 +194,119 @@ def test_slow_ones_hold_the_loop_for_a_moment_only_and_are_named_once(asked: str
     assert 1 <= most <= 5  # a moment is shorter than two of them; all at once would be 200
 
 
+class Passing:
+    """A clock that goes on only while somebody is asked."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("took", [0.0001, 0.0011, 0.003, 0.005], ids=str)
+@pytest.mark.parametrize("shape", ["step", "sequence", "together", "each", "weighed"])
+def test_inputs_are_admitted_in_their_order_however_slow_by_is(
+    took: float, shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inputs that begin while others wait for their turn to be asked come behind those."""
+    clock, asked, started = Passing(), list[int](), list[int]()
+    monkeypatch.setattr("whilst.engine.asking.time", clock)
+
+    def by(item: int) -> int:
+        clock.now += took
+        asked.append(item)
+        return item % 3
+
+    async def call(item: int) -> int:
+        started.append(item)
+        await asyncio.sleep(0.01)
+        return item
+
+    limit = Limit(
+        concurrency=2, by=by, **({"weight": lambda item: 1, "rate": "100000/s"} if shape == "weighed" else {})
+    )
+    step = whilst.step(call, limit=limit)
+    flows: dict[str, Any] = {"sequence": whilst.sequence(step, quick), "together": whilst.together(step, quick)}
+
+    async def main() -> None:
+        if shape == "each":
+            await whilst.sequence(range, whilst.each(call, limit=limit, concurrency=50)).aio(300)
+        else:
+            await whilst.map(flows.get(shape, step), range(300), concurrency=50)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        testing.run(main())
+    assert [*dict.fromkeys(asked)] == list(range(300))
+    for key in range(3):
+        assert [item for item in started if item % 3 == key] == list(range(key, 300, 3))
+
+
+@pytest.mark.parametrize("cancelled", ["first", "told", "last", "all"])
+def test_who_is_cancelled_while_it_waits_for_its_turn_holds_nobody_up(
+    cancelled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Passing()
+    monkeypatch.setattr("whilst.engine.asking.time", clock)
+    asked: list[int] = []
+
+    def question(number: int) -> None:
+        clock.now += 0.003
+        asked.append(number)
+
+    async def main() -> None:
+        asking = Asking(asyncio.get_running_loop(), contextvars.copy_context())
+        asking.ask("", question, -1)
+        asking.ask("", question, -2)
+
+        async def ask(number: int) -> None:
+            await asking.turn()
+            asking.ask("", question, number)
+
+        tasks = [asyncio.ensure_future(ask(number)) for number in range(6)]
+        await asyncio.sleep(0)
+        if cancelled == "told":
+            await asyncio.sleep(0)
+        for task in {"first": tasks[:1], "told": tasks[:2], "last": tasks[-1:], "all": tasks}[cancelled]:
+            task.cancel()
+        late = asyncio.ensure_future(ask(6))
+        await asyncio.wait([*tasks, late])
+        await ask(7)
+
+    testing.run(main())
+    gone = {"first": {0}, "told": {0, 1}, "last": {5}, "all": {*range(6)}}[cancelled]
+    assert asked[2:] == [number for number in range(8) if number not in gone]
+
+
+def test_callbacks_and_tasks_are_asked_in_the_order_in_which_they_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Passing()
+    monkeypatch.setattr("whilst.engine.asking.time", clock)
+    asked: list[str] = []
+
+    def question(name: str) -> None:
+        clock.now += 0.005  # one a round
+        asked.append(name)
+
+    async def main() -> None:
+        asking = Asking(asyncio.get_running_loop(), contextvars.copy_context())
+
+        async def ask(name: str) -> None:
+            await asking.turn()
+            asking.ask("", question, name)
+
+        def again() -> None:
+            if len(asked) < 8 and asking.has_time(again):
+                asking.ask("", question, "callback")
+                again()
+
+        again()
+        await asyncio.wait([asyncio.ensure_future(ask(name)) for name in "abc"])
+
+    testing.run(main())
+    assert asked[:7] == ["callback", "callback", "callback", "a", "b", "c", "callback"]
+
+
 def test_a_slow_one_does_not_fail_a_run_where_warnings_are_errors() -> None:
     assert whilst.map(quick, range(40), limit=Limit(concurrency=4, by=slow_by)).list() == list(range(40))
 
@@ -218,7 +331,6 @@ def test_what_waits_to_be_judged_when_a_run_ends_is_not_lost() -> None:
 @pytest.mark.parametrize(
     ("retry", "asked"),
     [
-        (None, ""),
         (Retry(), ""),
         (Retry(on=ConnectionError), ""),
         (Retry(on=(ConnectionError, TimeoutError)), ""),
@@ -227,5 +339,5 @@ def test_what_waits_to_be_judged_when_a_run_ends_is_not_lost() -> None:
         (Retry(on=judge, on_value=weighs), "Retry(on=judge, on_value=weighs)"),
     ],
 )
-def test_only_what_is_the_users_is_asked_of_a_retry(retry: Retry | None, asked: str) -> None:
+def test_only_what_is_the_users_is_asked_of_a_retry(retry: Retry, asked: str) -> None:
     assert judge_of(retry) == asked

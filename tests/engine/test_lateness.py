@@ -123,7 +123,7 @@ def test_threads_that_hold_the_interpreter_are_told_although_a_processor_is_not_
     machine.slow = 0.02
     now = summary_on(machine, waits)
     assert 0.5 < now.cpu / now.elapsed < 0.85
-    assert now.advice[0].text.startswith("The calls compute rather than wait")
+    assert now.advice[0].text.startswith("This process hardly keeps up with its calls")
 
 
 def test_a_machine_that_has_other_work_is_told_from_calls_that_wait(machine: Machine) -> None:
@@ -136,7 +136,7 @@ def test_a_machine_that_has_other_work_is_told_from_calls_that_wait(machine: Mac
     assert now.wanted == pytest.approx(now.elapsed, rel=0.1)
     assert now.speedup is None, "that is not what calls would have waited"
     (advice,) = now.advice
-    assert advice.text.startswith("This machine has other work: the process got a processor for 20 %")
+    assert advice.text.startswith("This machine has other work: the run's loop got a processor for 20 %")
     assert "got a processor for 20 % of the time in which it wanted one" in " ".join(str(now).split())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import tracemalloc
 from collections import deque
 
 import pytest
@@ -67,3 +69,42 @@ def test_a_line_shall_ask_once_and_only_for_inputs_and_not_while_it_waits(lines:
     lines.next_ready()
     line.acquirer.wanted = 1
     assert asks(lines, line) == 0
+
+
+def test_a_key_that_nobody_waits_for_takes_few_bytes() -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    limit = whilst.Limit(concurrency=1, by=lambda item: item)
+    lines = Lines(
+        (state_of(limit),),
+        deque(),
+        Slots(4),
+        loop=loop,
+        clock=lambda: 0.0,
+        inside=(),
+        granted=lambda line, count: None,
+        stuck=lambda error: None,
+        asking=Asking(loop, contextvars.copy_context()),
+    )
+    for index in range(10):
+        use(lines, index)  # what is made once
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for index in range(10, 1010):
+            use(lines, index)
+        taken = tracemalloc.get_traced_memory()[0] / 1000
+    finally:
+        tracemalloc.stop()
+    assert taken < 2000  # an empty deque alone takes 760
+
+
+def use(lines: Lines, index: int) -> None:
+    """Have an input wait for its turn, and be called."""
+    line = lines.of(index)
+    lines.add(line, (index, index))
+    assert lines.next_ready() is line
+    lines.start(line, line.acquirer.ask(1))
+    assert lines.queue.popleft() == (index, index)
+    lines.end(index)
+    line.acquirer.give_back()

@@ -42,6 +42,7 @@ class Case:
     ordered: bool = True
     timeout: float | None = None
     blocking: bool = False
+    drained: float | None = None
 
     @property
     def untimed(self) -> bool:
@@ -76,6 +77,7 @@ cases = st.builds(
     ordered=st.booleans(),
     timeout=st.sampled_from([None, None, 2.7573]),
     blocking=st.sampled_from([False, False, False, True]),
+    drained=st.sampled_from([None, None, None, 0.0179, 0.6133, 1.9391, 5.0231]),
 )
 
 
@@ -168,6 +170,8 @@ class Seen:
             case _:
                 run = whilst.map(fn, inputs, use={"opened": whilst.resource(opened, per="run")}, **common, **policies)
         run._plan = run._plan._replace(run_ahead=64)  # how early inputs are read is nobody's promise either
+        if case.drained is not None and not case.untimed:
+            asyncio.get_running_loop().call_later(case.drained, run.drain)
         async for o in run.outcomes():
             took = 0.0 if case.untimed else round(o.took, 6)
             self.outcomes.append((o.index, o.input, o.ok, o.value, repr(o.error), o.attempts, took))
@@ -222,6 +226,9 @@ def case(*scripts: list[str], **more: Any) -> Case:
 @pytest.mark.slow
 @example(case(["fine"], ["busy"], ["fine"], ["fine"], ["busy"], limits=["one a key"]))  # who waits has not been called
 @example(case(["fine"], ["busy"], ["fine"], naps=[0.0531, 3.0119], on="transient", total=2.5391, budget=None))
+@example(case(["reset", "fine"], naps=[0.0531], drained=0.0791, concurrency=4))  # it waits for its second attempt
+@example(case(["reset", "reset"], naps=[1.0037], drained=0.6133, concurrency=4))  # it fails after that
+@example(case(["reset", "fine"], ["fine"], ["reset", "fine"], naps=[0.0531], limits=["rate"], drained=0.6133))
 @pytest.mark.timeout(300 * SOAK)  # a time limit in the midst of an example looks like a failure that comes and goes
 @settings(max_examples=120 * SOAK)
 @given(cases)

@@ -265,6 +265,57 @@ def test_each_key_has_the_last_outcome_whatever_the_values(
     assert [it for (it,) in found] == sorted(last)
 
 
+KEYED = st.tuples(st.integers(0, 5) | st.sampled_from(["a", "1", 1.0, True, None]), st.booleans())
+
+
+@settings(max_examples=60, deadline=None)  # each makes two files
+@given(
+    st.lists(st.tuples(KEYED, st.fixed_dictionaries({"a": VALUES, "b": VALUES})), min_size=1, max_size=8),
+    st.sampled_from(["key=id", "key=id&table=mine", ""]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_rows_that_are_written_together_make_the_same_table_as_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory,
+    outcomes: list[tuple[tuple[Any, bool], dict[str, Any]]],
+    named: str,
+    values_only: bool,
+    items: bool,
+) -> None:
+    found: list[Any] = []
+    for together in (False, True):
+        path = tmp_path_factory.mktemp("s") / "f.db"
+        connection = sqlite3.connect(path)
+        connection.execute("CREATE TABLE mine (id PRIMARY KEY, a, b)")
+        connection.commit()
+        sink = open_output(f"sqlite:///{path}?table=out&{named}")
+        sink.begin(Shape(values_only=values_only, failures_here="mine" not in named, items=items))
+        rows_, prepared = list[Row](), list[Any]()
+        for number, ((key, has_key), value) in enumerate(outcomes, 1):
+            rows_.append(row({"id": key}, number))
+            prepared.append(sink.prepare({**value, "id": key} if has_key or items else value))
+        refused = list[str]()
+        for at in range(0, len(rows_), 3):
+            some = rows_[at : at + 3], prepared[at : at + 3]
+            try:
+                if not together or sink.write_all is None:
+                    raise Unfit
+                sink.write_all(*some)
+            except Unfit:
+                for one, value in zip(*some, strict=True):
+                    try:
+                        sink.write(one, value)
+                    except Unfit as unfit:
+                        refused.append(str(unfit))
+        sink.finish()
+        refused += [str(refusal.error) for refusal in sink.refusals]
+        tables = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY 1").fetchall()
+        kept = [repr(connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()) for name, _ in tables]
+        connection.close()
+        found.append((refused, tables, kept))
+    assert found[0] == found[1]
+
+
 def test_large_values_wait_for_few_others(db: sqlite3.Connection) -> None:
     sink = open_output("sqlite:///f.db?table=out&key=id")
     sink.begin(Shape())

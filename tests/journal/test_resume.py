@@ -275,7 +275,7 @@ TINY = {
     "writer.COMMIT": 2,
     "writer.MOST": 5,
 }
-CROWDED = {"index.BLOCK": 3, "index.WORTH": 1, "table.DICT": 1, "table.BITS": (4, 6), "writer.COMMIT": 2}
+CROWDED = {"index.BLOCK": 3, "index.WORTH": 1, "table.DICT": 1, "table.BITS": 4, "writer.COMMIT": 2}
 SIZES: dict[str, dict[str, Any]] = {"usual": {}, "tiny": TINY, "crowded": CROWDED}
 
 

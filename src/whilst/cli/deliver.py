@@ -101,8 +101,8 @@ def deliver(
                         write_all(rows, [record[2] for record in records])
                         tally.ok += len(rows)
                         feed.all_delivered(rows)
-                        del records, rows  # while the next ones are waited for
-                        continue
+                        records = []
+                    del rows  # while the next ones are waited for
                 for _, row, value, error, started, took, attempts in records:
                     if batches:
                         tally.recalled += started != started

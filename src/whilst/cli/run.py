@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from ..arguments import limits_of, own_limit
 from ..core.colour import name_of
+from ..core.concurrency import AtOnce
 from ..core.described import described
 from ..core.summary import Summary
 from ..core.tree import STAGES, Node, Sequence, Step, children, ends_in_stage, kind_name
@@ -178,7 +179,7 @@ def _make_run(flow: Flow[Any, Any], value: Any, target: Target, options: RunOpti
         flow,
         [value],
         as_stream=ends_in_stage(flow.node),
-        concurrency=options.concurrency if isinstance(options.concurrency, int) else None,
+        at_once=AtOnce(options.concurrency) if isinstance(options.concurrency, int) else None,
         limits=limits_of(own),
         deadline=options.deadline,
         progress=False,

@@ -24,6 +24,7 @@ FULL = 0.9  # busy lanes from which on more of them are the question
 LEAST_GAIN = 1.1
 SHORT = 100e-6  # seconds; a call that takes less is over before it could be sent anywhere
 SEVERAL = 5  # refusals; fewer say nothing of what the other side permits
+SENT = "the function and its inputs can be sent to other processes"
 
 
 def advice_on(now: Summary) -> tuple[Advice, ...]:
@@ -52,7 +53,7 @@ def _on_nothing(now: Summary, reason: str, share: float) -> Advice | None:
 
 
 def _on_busy(now: Summary, reason: str, share: float) -> Advice | None:
-    if not _keeps_up(now):
+    if not now.keeps_up:
         return _on_process(now)
     levels = _levels(now)
     if len(levels) > 1:
@@ -116,25 +117,29 @@ def _concurrency(now: Summary, level: Level) -> dict[str, Any]:
     return {"limit": f"Limit(concurrency={level.slots})"} if now.bounded else {"concurrency": level.slots}
 
 
-def _keeps_up(now: Summary) -> bool:
-    """Whether this process has time for more: else a busy lane is one that waits for us, not for the other side."""
-    return now.wanted < BUSY_CPU * now.elapsed and now.late < LATE
-
-
 def _on_process(now: Summary) -> Advice:
     """Say what the process has no time for: it has no processor, it computes, or somebody holds its loop and waits."""
-    if now.queued >= MANY_QUEUED and now.cpu < BUSY_CPU * now.elapsed:
+    spent, half = _processor_time(now), now.elapsed / 2
+    if now.wanted < half:
         return Advice(
-            text="This machine has other work: the process got a processor for "
-            f"{_percent(1.0 - now.queued)} of the time in which it wanted one, so more calls at once get no more done",
-            evidence=_processor_time(now),
+            text="Something holds the event loop and waits there, so more calls at once get no more done: a function "
+            "that waits without `await` must be a plain def, which gets threads; `whilst doctor` names the line",
+            evidence=spent,
         )
-    if now.wanted >= now.elapsed / 2:
+    if now.queued >= MANY_QUEUED and now.cpu < half:
+        return Advice(
+            text=f"This machine has other work: the run's loop got a processor for {_percent(1.0 - now.queued)} of the "
+            "time in which it wanted one, so more calls at once get no more done",
+            evidence=spent,
+        )
+    if now.wanted >= BUSY_CPU * now.elapsed:
         return _on_processor(now)
     return Advice(
-        text="Something holds the event loop and waits there, so more calls at once get no more done: a function that "
-        "waits without `await` must be a plain def, which gets threads; `whilst doctor` names the line",
-        evidence=_processor_time(now),
+        text="This process hardly keeps up with its calls, so more of them at once get little more done; "
+        'executor="process" uses all processors',
+        evidence=spent,
+        condition=SENT,
+        change={"executor": "process"},
     )
 
 
@@ -153,14 +158,14 @@ def _on_processor(now: Summary) -> Advice:
         text="The calls compute rather than wait: more of them at once in this process get no more done; "
         'executor="process" uses all processors',
         evidence=_processor_time(now),
-        condition="the function and its inputs can be sent to other processes",
+        condition=SENT,
         change={"executor": "process"},
     )
 
 
 def _on_source(now: Summary, reason: str, share: float) -> Advice | None:
     most = _most(now)
-    if most < LEAST_GAIN:
+    if most < LEAST_GAIN or not now.keeps_up:  # it may be us who do not come to reading it
         return None
     return Advice(
         text=f"The source gives {_rate(now.rate)}, the calls could take {_rate(now.rate * most)}: inputs that come "
@@ -294,7 +299,7 @@ def _on_stages(now: Summary) -> tuple[Advice, ...]:
     if reason.startswith(LIMIT):
         text, change = f"{others}, which is held by {reason.removeprefix(LIMIT)}", _twice(reason.removeprefix(LIMIT))
         condition = "the other side permits more"
-    elif reason == BUSY and _keeps_up(now):
+    elif reason == BUSY and now.late < LATE and now.cpu < BUSY_CPU * now.elapsed:
         text = f"{others}: concurrency={2 * slots} there makes the flow at most 2.0x as fast"
         change, condition = {"concurrency": 2 * slots}, "the other side answers more calls at once as quickly"
     else:

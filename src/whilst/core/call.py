@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from _blake2 import blake2b  # hashlib is that and OpenSSL, which takes 5 ms to load
 from collections.abc import Callable, Hashable
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
 
 from .grown import check_key

@@ -22,10 +22,10 @@ def show(node: Node) -> str:
             keys = [f"{name}=" for name in names] if names is not None else [""] * len(parts)
             inside = (key + show(part) for key, part in zip(keys, parts, strict=True))
             return f"together({', '.join(inside)})"
-        case Each(inner, concurrency, ordered, adaptive, failures):
-            words = [show(inner), "concurrency=" + ('"adaptive"' if adaptive else str(concurrency))]
-            words += [] if ordered else ["ordered=False"]
-            words += [] if failures == "raise" else [f'failures="{failures}"']
+        case Each(inner):
+            words = [show(inner), "concurrency=" + ('"adaptive"' if node.at_once.adaptive else str(node.concurrency))]
+            words += [] if node.ordered else ["ordered=False"]
+            words += [] if node.failures == "raise" else [f'failures="{node.failures}"']
             return f"{kind_name(node)}({', '.join(words)})"
         case Batched(n, within, by):
             words = [str(n)] + ([] if within is None else [f"within={within:g}"])

@@ -107,9 +107,9 @@ def _facts(node: Node) -> tuple[str, ...]:
     match node:
         case Step():
             return (*_colour(node), *_policies(node), *(f"{key} per {wanted.per}" for key, wanted in node.use))
-        case Each(_, concurrency, ordered, adaptive, failures):
-            facts = ("adaptive" if adaptive else f"{concurrency} at once", *(() if ordered else ("unordered",)))
-            return (*facts, *_WHEN_FAILED[failures])
+        case Each():
+            facts = ("adaptive" if node.at_once.adaptive else f"{node.concurrency} at once",)
+            return (*facts, *(() if node.ordered else ("unordered",)), *_WHEN_FAILED[node.failures])
         case Batched(n, within, by):
             facts = (f"at most {n}", *(() if within is None else (f"within {within:g} s",)))
             return facts if by is None else (*facts, f"by {name_of(by)}()")

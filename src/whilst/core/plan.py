@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from .concurrency import AtOnce
     from .equal import KeyOf
     from .failures import StopAfter
     from .retry import Retry
@@ -61,10 +62,8 @@ class Plan(NamedTuple):
     retry: Retry | None = None
     limits: tuple[Any, ...] = ()
     """The limits that each call holds, in the order in which they were made."""
-    follows: tuple[Any, ...] = ()
-    """The limits that `concurrency` moves with."""
-    asked: int | None = None
-    """How many calls at once the user wants at most, if that was said."""
+    at_once: AtOnce | None = None
+    """What `concurrency` follows once the run has begun; None: it stays."""
     run_ahead: int | None = None
     """How far the run reads ahead at first, where that is not `concurrency`."""
     share: KeyOf | None = None
@@ -74,8 +73,6 @@ class Plan(NamedTuple):
     """What the user gave to be called, by which a journal knows it again."""
     node: Node | None = None
     """The flow to call instead of `fn`, if it is one."""
-    calls: int = 0
-    """How many calls the steps of the flow may have in flight at once, all together."""
     composed: bool = False
     """Whether `fn` is made of steps, which heed by themselves what the other side says."""
     observers: tuple[Any, ...] = ()
@@ -93,7 +90,7 @@ class Plan(NamedTuple):
             context=_EMPTY,
             retry=None,
             limits=(),
-            follows=(),
+            at_once=None,
             share=None,
             journal=None,
             subject=None,

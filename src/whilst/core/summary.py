@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 BUSY_CPU = 0.85  # of a processor; calls that keep one so busy do not wait, and cannot be told from their waits
 LATE = 0.003  # seconds; a free loop is late by a fraction of one ms, one that waits for a thread by 5
 MANY_QUEUED = 0.5  # of the time in which a processor was wanted; from then on it is the machine that is short of them
-MOST_QUEUED = 0.95  # a share; of a thread that got next to nothing it cannot be said what it would have done
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _NO_LEVELS: Mapping[int, tuple[int, float, float]] = MappingProxyType({})
@@ -52,8 +51,8 @@ class Summary(NamedTuple):
         cpu: processor seconds of the whole process during the run.
         queued: the share of the time in which the run's loop wanted a processor, in which other programs had them all;
             0.0 where that cannot be known.
-        late: by how many seconds the run's loop is late for what is due, usually. 3 ms and more say that calls hold it,
-            that threads hold the interpreter, or that the machine has no processor to give.
+        late: by how many seconds the run's loop is late for what is due, usually, not counting what it queued for a
+            processor. 3 ms and more say that calls hold it, or that threads hold the interpreter.
         hanging: the calls that have been in flight the longest, if that is a second or more, the oldest first.
         retry_waits: seconds that inputs waited for another attempt, by reason: "backoff", "retry_after", "budget".
         step_time: for a flow, seconds that inputs spent at each step, by its path and by the reason; see `steps`.
@@ -151,12 +150,20 @@ class Summary(NamedTuple):
     def wanted(self) -> float:
         """Processor seconds that the process would have used, had there been one for it all the time; at least `cpu`.
 
+        An estimate: as if all its threads had queued as long as that of the run's loop, and no two computed at a time.
+
         >>> import whilst
-        >>> now = whilst.map(abs, []).summary()
-        >>> now._replace(cpu=1.0, queued=0.75).wanted
-        4.0
+        >>> now = whilst.map(abs, []).summary()._replace(elapsed=5.0)
+        >>> now._replace(cpu=1.0, queued=0.75).wanted, now._replace(cpu=1.0, queued=0.9).wanted
+        (4.0, 5.0)
         """
-        return self.cpu / (1.0 - min(self.queued, MOST_QUEUED))
+        most = max(self.cpu, self.elapsed)
+        return min(most, self.cpu / (1.0 - self.queued)) if self.queued < 1.0 else most
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether this process has time for more; if not, a busy lane may wait for it, and not for the other side."""
+        return self.wanted <= BUSY_CPU * self.elapsed and self.late < LATE
 
     @property
     def worked(self) -> float:

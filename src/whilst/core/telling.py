@@ -26,7 +26,7 @@ LISTS = ("left_behind", "notes", "held")
 COUNTS = (
     "name", "total", "ok", "failed", "finished", "rate", "in_flight", "abandoned", "elapsed", "concurrency", "done",
     "recalled", "retried", "hedged", "shared", "waiting", "rejected", "paused", "stopping", "peak", "called", "cpu",
-    "wanted", "queued", "late",
+    "wanted", "queued", "late", "keeps_up",
     "sequential", "waited", "worked", "speedup", "best_speedup",
 )  # fmt: skip
 MAPPINGS = ("failures", "account", "lane_time", "retry_waits", "join_time", "steps", "stages", "workers")
@@ -70,7 +70,7 @@ def details(now: Summary) -> list[str]:
     if not now.called:
         return []
     lines = [f"  lanes   {lanes_in_words(now.account)}"] if now.lane_time else []
-    if now.late >= LATE or now.queued >= MANY_QUEUED:
+    if not now.keeps_up and (now.late >= LATE or now.queued >= MANY_QUEUED):
         lines.append(f"  loop    {_kept_from_work(now)}")
     if now.speedup is not None and now.times.calls:
         lines.append(f"  time    {_replaced(now)}")

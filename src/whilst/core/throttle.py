@@ -125,7 +125,7 @@ class Throttle:
         self._rates: tuple[Gcra | Quota, ...] = ()
         if self._pace is not None:
             self._rates = (self._pace, *(Quota(rate) for rate in rates[1:]))
-        self._other_side = OtherSide()
+        self._other_side: OtherSide | None = None  # once it has said something
         self._plain = len(rates) < 2 and adaptive is None  # only pace and `in_flight` decide, until it says something
 
     @property
@@ -136,7 +136,7 @@ class Throttle:
     @property
     def pause_until(self) -> float:
         """Before when nothing starts, as the other side said; far in the past where there was no pause."""
-        return self._other_side.pause_until
+        return -inf if self._other_side is None else self._other_side.pause_until
 
     @property
     def concurrency(self) -> int | None:
@@ -156,7 +156,8 @@ class Throttle:
                 return min(1, most)
             for rate in self._rates:
                 most = rate.room(most, now, weight)
-            most = self._other_side.room(most, now, taken=self._taken, in_flight=self.in_flight)
+            if self._other_side is not None:
+                most = self._other_side.room(most, now, taken=self._taken, in_flight=self.in_flight)
         elif self._pace is not None:
             most = self._pace.room(most, now, weight)
         return int(max(0, min(most, self._room - self.in_flight)))
@@ -170,15 +171,16 @@ class Throttle:
             return inf
         if self._plain:
             return 0.0 if self._pace is None else self._pace.delay(now, weight)
-        other_side = self._other_side
-        wait = other_side.delay(now, weight, taken=self._taken, in_flight=self.in_flight)
+        wait = 0.0
+        if self._other_side is not None:
+            wait = self._other_side.delay(now, weight, taken=self._taken, in_flight=self.in_flight)
         for rate in self._rates:
             if (longer := rate.delay(now, weight)) > wait:
                 wait = longer
         if self.controller is not None:
             found = self.controller.delay(self.in_flight, now)
             return found if found > wait else wait
-        if not wait and len(self._rates) < 2 and not other_side.paces:
+        if not wait and len(self._rates) < 2 and not self._is_paced:
             self._plain = True  # the pause is over
         return wait
 
@@ -196,7 +198,7 @@ class Throttle:
         if longest > 0.0:
             return waits.index(longest)
         paced = self.controller is not None and self.controller.rate is not None
-        return "other side" if paced or self._other_side.paces else ""
+        return "other side" if paced or self._is_paced else ""
 
     def exchanges(self, now: float) -> bool:
         """Whether each call that returns may be followed by another just now, and a controller hear of both later."""
@@ -207,7 +209,7 @@ class Throttle:
         found = self.controller
         if found is None or found.rate is not None or self._rates:
             return False
-        if self._other_side.paces:
+        if self._is_paced:
             return False
         return self.pause_until <= now and found.delay(self.in_flight - 1, now) == 0.0
 
@@ -228,7 +230,9 @@ class Throttle:
     @property
     def found(self) -> str:
         """What refusals have taught, in words."""
-        return self._other_side.found or str(getattr(self.controller, "found", ""))
+        other_side = self._other_side
+        learned = "" if other_side is None else other_side.found
+        return learned or str(getattr(self.controller, "found", ""))
 
     @property
     def full(self) -> bool:
@@ -347,7 +351,15 @@ class Throttle:
             weight *= self.scale.now
         for rate in self._rates:
             rate.undo(taken, weight * count)
-        self._other_side.undo(taken, weight, count)
+        if self._other_side is not None:
+            self._other_side.undo(taken, weight, count)
+
+    def never_made(self, weight: float, count: int) -> None:
+        """Forget `count` calls that were let through a while ago and not made: only its rates have lost them."""
+        self.in_flight -= count
+        self.started -= count
+        if self._other_side is not None:
+            self._other_side.undo(-inf, weight, count)
 
     def give_back(self, count: int = 1) -> None:
         """Note that calls have returned, of which there is nothing to tell."""
@@ -365,8 +377,7 @@ class Throttle:
         if verdict == "rejected":
             self.rejected += 1
             if retry_after:
-                self._other_side.refused(started, now, retry_after, self.began)
-                self._plain = False
+                self._hear().refused(started, now, retry_after, self.began)
         if self.controller is None:
             return
         if verdict == "ok":
@@ -389,15 +400,11 @@ class Throttle:
         if self.controller is not None:
             return
         taken, refused = self._taken, self.rejected + 1
-        self._other_side.find_out(
-            sent, now, self.began, taken=taken, in_flight=self.in_flight, refused=refused, sure=sure
-        )
-        self._plain = False
+        self._hear().find_out(sent, now, self.began, taken=taken, in_flight=self.in_flight, refused=refused, sure=sure)
 
     def pause(self, until: float) -> None:
         """Start nothing before `until`; the longest of several pauses holds."""
-        self._other_side.pause(until)
-        self._plain = False
+        self._hear().pause(until)
 
     def advise(self, rate: float, window: float, now: float) -> None:
         """Start at most `rate` calls a second for the next `window` seconds, as the other side asked; 0 pauses.
@@ -407,20 +414,23 @@ class Throttle:
         if rate <= 0.0:
             self.pause(now + window)
             return
-        self._other_side.advise(rate, window, now)
-        self._plain = False
+        self._hear().advise(rate, window, now)
 
     def allow(self, left: float, seconds: float, now: float, refill: float = 0.0) -> None:
         """Start at most `left` calls in the next `seconds`, and `refill` a second more, as a call in flight was told.
 
         Later answers correct it.
         """
-        self._other_side.allow(left, seconds, max(0, self.in_flight - 1), now, refill)
-        self._plain = False
+        self._hear().allow(left, seconds, max(0, self.in_flight - 1), now, refill)
 
     def idle(self, now: float) -> bool:
         """Whether this may be forgotten: a new one would give the same answers, but for what a controller learned."""
-        return self.in_flight == 0 and self._other_side.idle(now) and all(rate.idle(now) for rate in self._rates)
+        if self.in_flight:
+            return False
+        if self._plain:
+            return self._pace is None or self._pace.idle(now)
+        told = self._other_side is not None and not self._other_side.idle(now)
+        return not told and all(rate.idle(now) for rate in self._rates)
 
     def shift(self, seconds: float) -> None:
         """Move everything remembered in time, for another clock; a controller begins anew."""
@@ -428,18 +438,32 @@ class Throttle:
         self.full_since += seconds
         for rate in self._rates:
             rate.shift(seconds)
-        self._other_side.shift(seconds)
+        if self._other_side is not None:
+            self._other_side.shift(seconds)
         if self._adaptive is not None:
             self.controller = self._adaptive()
 
     def _count(self, now: float, weight: float, count: int) -> None:
         for rate in self._rates:
             rate.take(now, weight * count)
-        self._other_side.take(now, weight, count)
+        if self._other_side is not None:
+            self._other_side.take(now, weight, count)
         if self.controller is not None:
             for more in range(count):
                 self.controller.sent(self.in_flight + more + 1, now)
         self.in_flight += count
+
+    @property
+    def _is_paced(self) -> bool:
+        """Whether the other side has told how many calls, or how fast."""
+        return self._other_side is not None and self._other_side.paces
+
+    def _hear(self) -> OtherSide:
+        """Return what the other side has said, as there is more of it now."""
+        self._plain = False
+        if self._other_side is None:
+            self._other_side = OtherSide()
+        return self._other_side
 
     @property
     def _taken(self) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from .colour import is_async, is_generator_function, name_of
+from .concurrency import AtOnce
 from .signature import hands_over
 
 Uses: TypeAlias = "tuple[tuple[str, Any], ...]"  # (keyword, resource) pairs
@@ -88,17 +89,20 @@ class Policed:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A stage: calls its step on every item of the stream, at most `concurrency` at a time."""
+    """A stage: calls its step on every item of the stream, so many at a time."""
 
     step: Node
-    concurrency: int
+    at_once: AtOnce
     ordered: bool = True
-    adaptive: bool = False
-    """Whether `concurrency` is only the most that a limit of the step may find to be best."""
     failures: WhenFailed = "raise"
     """What becomes of items that fail: the failure of the stage, nothing, or an outcome for the next stage."""
     keeps: bool = False
     """Whether it gives items instead of values: those for which the step says yes."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many at a time these are now; it moves with the limits of the stage."""
+        return self.at_once.now
 
 
 @dataclass(frozen=True, slots=True)

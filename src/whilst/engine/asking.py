@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
 from functools import partial
+from heapq import heappop, heappush
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.colour import name_of
@@ -30,15 +32,18 @@ SLOW, ENOUGH = 0.001, 16  # seconds; how many such answers, of at most twice as 
 
 
 class Asking:
-    """The questions of one run."""
+    """The questions of one run; `note` is told what its summary should say."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context) -> None:
-        self.note: Callable[[str], object] = str
-        """Told what the summary of the run should say."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, note: Callable[[str], object] = str) -> None:
+        self._note = note
         self._loop = loop
         self._context = context
         self._spent = 0.0  # seconds since the last turn
-        self._waiting: dict[Callable[[], object], None] = {}  # the first to come first
+        self._asked = 0  # questions since then
+        self._waiting: list[tuple[int, asyncio.Future[None] | Callable[[], object]]] = []  # a heap: who came first
+        self._called: set[Callable[[], object]] = set()  # those of them that are to be called
+        self._tasks = 0  # how many wait for their turn, or have been told that it is
+        self._numbers = count()
         self._expected = False  # whether the next turn is
         self._slow: dict[str, list[int]] = {}  # by what is asked: answers, and slow ones
 
@@ -50,22 +55,35 @@ class Asking:
         finally:
             took = time.perf_counter() - began
             self._spent += took
+            self._asked += 1
             self._watch(what, took)
 
     def has_time(self, go_on: Callable[[], object]) -> bool:
         """Whether more may be asked in this round of the loop; if not, `go_on` is called in the next one."""
         if self._spent < MOMENT:
             return True
-        self._waiting[go_on] = None
+        if go_on not in self._called:
+            self._called.add(go_on)
+            heappush(self._waiting, (next(self._numbers), go_on))
         self._expect_turn()
         return False
 
     async def turn(self) -> None:
-        """Return when more may be asked."""
-        while self._spent >= MOMENT:
-            future: asyncio.Future[None] = self._loop.create_future()
-            self.has_time(partial(_settle, future))
-            await future
+        """Return when this task may ask: those that came before it have asked by then."""
+        if self._spent < MOMENT and not self._tasks:
+            return
+        number = next(self._numbers)
+        self._tasks += 1
+        try:
+            while True:
+                future: asyncio.Future[None] = self._loop.create_future()
+                heappush(self._waiting, (number, future))
+                self._expect_turn()
+                await future
+                if self._spent < MOMENT:
+                    return
+        finally:
+            self._tasks -= 1
 
     def _expect_turn(self) -> None:
         if not self._expected:
@@ -73,14 +91,23 @@ class Asking:
             self._loop.call_soon(self._next_turn, context=self._context.copy())
 
     def _next_turn(self) -> None:
-        self._expected, self._spent = False, 0.0
-        while self._waiting:
-            if self._spent >= MOMENT:
-                self._expect_turn()
-                return
-            go_on = next(iter(self._waiting))
-            del self._waiting[go_on]
-            go_on()
+        several = 2 * self._asked + 1  # tasks: more than will have time, and not all, as each that has none costs some
+        self._expected, self._spent, self._asked, told = False, 0.0, 0, 0
+        while self._waiting and self._spent < MOMENT and told < several:
+            waits = self._waiting[0][1]
+            if isinstance(waits, asyncio.Future):
+                heappop(self._waiting)
+                if not waits.done():
+                    waits.set_result(None)
+                    told += 1
+            elif told:
+                break  # those tasks have not asked yet
+            else:
+                heappop(self._waiting)
+                self._called.discard(waits)
+                waits()
+        if self._waiting:
+            self._expect_turn()
 
     def _watch(self, what: str, took: float) -> None:
         counts = self._slow.setdefault(what, [0, 0])
@@ -92,14 +119,9 @@ class Asking:
                     f"{what} takes {took * 1000:.0f} ms, and is asked on the event loop, which stands still meanwhile\n"
                     "  try: one that only looks at what it is given; what takes longer belongs into the function"
                 )
-                self.note(said)
+                self._note(said)
                 with suppress(RuntimeWarning):  # where warnings are errors this is no place for one
                     warnings.warn(said, RuntimeWarning, stacklevel=2)
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def asked_of(limits: tuple[LimitState, ...]) -> str:
@@ -110,17 +132,15 @@ def asked_of(limits: tuple[LimitState, ...]) -> str:
     return f"Limit({', '.join(dict.fromkeys(named))})"
 
 
-def judge_of(retry: Retry | None) -> str:
+def judge_of(retry: Retry) -> str:
     """Name what a retry asks of the user's; "" if it asks nothing."""
-    if retry is None:
-        return ""
     on = retry.on if not (retry.on is transient or isinstance(retry.on, (type, tuple))) else None
     asked = [f"{name}={name_of(fn)}" for name, fn in (("on", on), ("on_value", retry.on_value)) if fn is not None]
     return f"Retry({', '.join(asked)})" if asked else ""
 
 
-def told_of(retry: Retry | None, asking: Asking) -> Callable[[AttemptFailed], object] | None:
+def told_of(retry: Retry, asking: Asking) -> Callable[[AttemptFailed], object] | None:
     """Return what tells the user of an attempt that failed and is made again; None if nobody wants to know."""
-    if retry is None or retry.on_retry is None:
+    if retry.on_retry is None:
         return None
     return partial(asking.ask, f"Retry(on_retry={name_of(retry.on_retry)})", retry.on_retry)

@@ -19,13 +19,12 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Container, Coroutine, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from math import inf
 from typing import Any
 
 from ..core.call import Call
 from ..core.colour import name_of
-from ..core.concurrency import DEFAULT_CONCURRENCY, lanes_for
 from ..core.headers import Left
 from ..core.order import as_finished, in_order
 from ..core.outcome import Record
@@ -130,10 +129,10 @@ class Driver:
         self._final: Summary | None = None  # of a run that has let go of all that it was made of
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._forget_task = self._tasks.discard, contextvars.Context()  # for all of them: each its own takes 140 bytes
         self._deadlines: Deadlines = Deadlines(loop, self.clock)
         self._closing: asyncio.Task[None] | None = None
-        self.asking: Asking = Asking(loop, plan.context)
-        judge = judge_of(plan.retry)
+        judge = judge_of(plan.retry) if plan.retry is not None else ""
         ask = partial(self.asking.ask, judge) if judge else None
         attempts = Waiting(plan.retry, self.started, ask=ask, still=self.still) if plan.retry is not None else None
         self._id: bytes | None = None
@@ -146,7 +145,6 @@ class Driver:
         self.book.judge, self.book.judge_failure = self._judging.outcome_of, self._judging.failed
         self.book.wants_all = self._judging.wants
         self.failures: Failures = self._judging.failures
-        self.asking.note = self.failures.note
         self.ahead: ReadAhead = ReadAhead(self, plan, handoff, self._deadlines)
         self.timings: Timings = Timings(scope.look if scope is not None else looked)
         self.accounting: Accounting = Accounting(self, plan, handoff, self.ahead.window, scope)
@@ -164,9 +162,7 @@ class Driver:
     def start(self) -> None:
         """Read the first inputs and start the first calls."""
         self.book.begin()
-        if self.scope is not None and self.plan.follows:
-            self.scope.follow = self.follow
-            self.follow()
+        self.follow()
         if not self._is_part:
             self.watch.run_started(self.plan.total, self.plan.concurrency)
         if self.plan.deadline is not None:
@@ -243,6 +239,11 @@ class Driver:
         """End a run that is quiet, as its consumer has asked for more; a journal is made whole first."""
         if not self.finished and self.additions.is_over():
             self._finish_or_flush()
+
+    @cached_property
+    def asking(self) -> Asking:
+        """What asks functions of the user's, where there are some."""
+        return Asking(self.loop, self.plan.context, lambda text: self.failures.note(text))
 
     @property
     def keeps(self) -> bool:
@@ -367,7 +368,8 @@ class Driver:
     def owns(self, task: asyncio.Task[None]) -> None:
         """Take note of a task that ends with the run."""
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        forget, context = self._forget_task
+        task.add_done_callback(forget, context=context)
 
     def disowns(self, task: asyncio.Task[None]) -> None:
         """Take note of one that was left behind, and is not waited for."""
@@ -453,20 +455,17 @@ class Driver:
 
     def follow(self) -> None:
         """Have as many lanes as the limits allow now."""
-        plan = self.plan
-        most, asked = executor_of(plan.executor).most, plan.asked
-        if asked is None and not isinstance(plan.executor, str):
-            asked = plan.executor.default
-        lanes = lanes_for(asked, plan.follows, most=most) if plan.follows else None
-        more = (lanes or DEFAULT_CONCURRENCY) - self.concurrency
-        if not plan.follows or not more or self.finished:
+        if self.plan.at_once is not None:
+            self.resize(self.plan.at_once.now)
+
+    def resize(self, concurrency: int) -> None:
+        """Have another number of lanes, and a window for them."""
+        if concurrency == self.concurrency or self.finished:
             return
-        self.concurrency += more
-        self.book.resize(self.concurrency)
-        if self.scope is not None:
-            self.scope.slots.resize(more)
-        self.lanes.resize(self.concurrency)
-        self.ahead.resize(self.concurrency)
+        self.concurrency = concurrency
+        self.book.resize(concurrency)
+        self.lanes.resize(concurrency)
+        self.ahead.resize(concurrency)
         self.refill()
 
     def is_late(self) -> bool:
@@ -495,7 +494,7 @@ class Driver:
         if not self.book.stop(horizon):
             return
         self._forget_from(horizon)
-        self.lanes.drop_unbegun(horizon)
+        self.lanes.give_back(horizon, settles=not self._fail_fast)
         self._judging.judge_on()  # what is not wanted any more is not asked about either
 
     def drop(self, after: int) -> None:

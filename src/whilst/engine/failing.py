@@ -27,7 +27,7 @@ class Failures:
         self.way_on: str = ""
         """What would have a run go on although all its calls fail the same way, if that is not `stop_after`."""
         self._plan = plan
-        self._same = SameFailure() if plan.stop_after is None else None
+        self._same: SameFailure | None = None  # from the first failure on
         self._notes: dict[str, None] = {}
         self._retried_by: str | None = None  # by what inside the function, once that was looked for
 
@@ -50,11 +50,12 @@ class Failures:
             untouched: how many inputs have not been called, where that is known.
         """
         self.kinds[kind_of(error)] += 1
-        if self._same is not None and calls is not None and (name := self._same.note(error, calls)):
-            return self._hopeless(self._same, name, calls, untouched)
-        stop_after = self._plan.stop_after
-        if stop_after is not None and stop_after.reached(self.count, finished, self._plan.total):
-            return self._too_many(finished, error)
+        if (stop_after := self._plan.stop_after) is not None:
+            too_many = stop_after.reached(self.count, finished, self._plan.total)
+            return self._too_many(finished, error) if too_many else None
+        same = self._same = self._same or SameFailure()
+        if calls is not None and (name := same.note(error, calls)):
+            return self._hopeless(same, name, calls, untouched)
         return None
 
     def pushed_back(self, pushback: Pushback) -> None:

@@ -33,7 +33,11 @@ class Host(PausesHost, Protocol):
     """What a gate needs from the driver, or from a step."""
 
     queue: deque[Pair]
-    asking: Asking
+
+    @property
+    def asking(self) -> Asking:
+        """Return what asks functions of the user's."""
+        ...
 
     def arrived(self) -> None:
         """Put lanes to work on the queue."""
@@ -152,7 +156,6 @@ class Gate:
         watch(self.limits, self)
         if any(limit.stops for limit in self.limits):
             self.pauses.note_stops()
-        self.host.follow()
 
     def pump(self) -> None:
         """Let through what may start now."""
@@ -205,7 +208,7 @@ class Gate:
         What a limit's `by` raises comes out here.
         """
         line = self._only or self.lines.of(pair[1])
-        straight = not (line.pending or line.broken or self._weighted or self._closed)
+        straight = not (line.pending or (line.breaker is not None and line.broken) or self._weighted or self._closed)
         if straight and self._slots.room > 0 and not self._slots.wanted and self._passing.has_permit(line):
             self.lines.begin(line, pair[0])
             return None
@@ -410,7 +413,8 @@ class Gate:
             self._timer.cancel()
         self.pauses.close()
         for line in self.lines:
-            line.acquirer.withdraw()
+            if line.acquirer.wanted:
+                line.acquirer.withdraw()
 
     def end(self) -> None:
         """Give every permit back but those of calls that were given up: the lanes are gone."""
@@ -420,8 +424,9 @@ class Gate:
             self.lines.end(index)
             self._slots.release()
         for line in self.lines:
-            line.acquirer.give_back(line.in_flight)
-            line.look_again()
+            if line.in_flight:
+                line.acquirer.give_back(line.in_flight)
+                line.look_again()
         self._ended = self._passing.over = True
 
     def let_go(self) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from _blake2 import blake2b  # hashlib is that and OpenSSL, which takes 5 ms to load
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextvars import Context
+from hashlib import blake2b
 from typing import Any, Protocol
 
 from ..core.call import Step

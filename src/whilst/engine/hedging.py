@@ -46,7 +46,7 @@ class Hedging:
                 call.cancel()
             await ended(late)
             if place is not None and len(calls) > 1:
-                place.rest()
+                place.ends()
             call = calls[0]
             for call in calls:
                 if not call.cancelled():

@@ -38,49 +38,46 @@ from . import join, stages
 from .ending import Ending
 from .invoke import invoker
 from .leaf import Leaf
-from .openers import Opener, Runner, opener, path_of_stage
+from .openers import Opener, Runner, each, opener, path_of_stage
 from .row import InRow, may_be_in_row
 from .scope import Scope
 from .slots import Slots
 from .spent import NO_DETOUR, Behind, Spent
+from .stage import Stage
 from .step_calls import GivenUp
 
 At = tuple[Node, str]  # a node and its path in the tree, for messages
+ALONE = "step"  # the path of a step that is the whole flow
 
 
 def compile_node(
-    node: Node, scope: Scope, path: str, limits: tuple[LimitState, ...] = (), most: int | None = None
+    node: Node, scope: Scope, path: str, limits: tuple[LimitState, ...] = (), stage: Stage | None = None
 ) -> Runner:
     """Return the async function that gives `node` its meaning, within one run.
 
-    `limits` are those of what it is part of; `most` is how many calls of each of its steps the stage around it allows.
+    `limits` are those of what it is part of; `stage` is the one that it is in.
     """
     match node:
         case Step():
-            return _leaf(node, scope, path, limits, most)
+            return _leaf(node, scope, path, limits, stage)
         case Sequence():
-            return _sequence(list(flat_steps(node, path)), scope, limits, most)
+            return _sequence(list(flat_steps(node, path)), scope, limits, stage)
         case Together(branches, names):
             at = names if names is not None else tuple(f"[{place}]" for place in range(len(branches)))
-            scope.at_first_step = False  # another branch may have begun
-            return _together(
-                scope.behind(path, at),
-                [
-                    compile_node(one, scope, _under(path, key), limits, most)
-                    for key, one in zip(at, branches, strict=True)
-                ],
-                names,
-            )
+            each_at = [(one, _under(path, key)) for key, one in zip(at, branches, strict=True)]
+            return _together(scope.behind(path, at), _branches(each_at, scope, limits, stage), names)
         case First(branches):
-            scope.at_first_step = False
-            runners = [compile_node(one, scope, f"{path}[{i}]", limits, most) for i, one in enumerate(branches)]
+            each_at = [(one, f"{path}[{place}]") for place, one in enumerate(branches)]
+            runners = _branches(each_at, scope, limits, stage)
             return lambda value: join.first_of(runners, value, path)
         case Fallback(branches):
-            runners = [compile_node(one, scope, f"{path}[{i}]", limits, most) for i, one in enumerate(branches)]
+            runners = [compile_node(one, scope, f"{path}[{i}]", limits, stage) for i, one in enumerate(branches)]
             return lambda value: join.fallback(runners, value, path)
         case Policed(inner):
-            scope.at_first_step &= node.retry is None  # else it may have been here before
-            return _policed(node, compile_node(inner, scope, path, (*limits, *node.limits), most), scope, path)
+            first = scope.at_first_step
+            scope.at_first_step |= node.retry is not None  # of an attempt
+            run = compile_node(inner, scope, path, (*limits, *node.limits), stage)
+            return _policed(node, run, scope, path, first)
         case _:
             return _pipeline([(node, path)], scope, limits)
 
@@ -106,7 +103,7 @@ def _sequence(
     steps: list[At],
     scope: Scope,
     limits: tuple[LimitState, ...],
-    most: int | None = None,
+    stage: Stage | None = None,
     ending: Ending | None = None,
 ) -> Runner:
     """Run plain steps one by one; stages in a row are one pipeline, whose items a plain step then gets as a list."""
@@ -116,9 +113,9 @@ def _sequence(
         if kind == "stages":
             parts.append(_pipeline(row, scope, limits, ending))
         elif kind == "row" and len(row) > 1:
-            parts.append(_row(row, scope, most))
+            parts.append(_row(row, scope, stage))
         else:
-            parts += [compile_node(step, scope, _named(step, at), limits, most) for step, at in row]
+            parts += [compile_node(step, scope, _named(step, at), limits, stage) for step, at in row]
     if len(parts) == 1:
         return parts[0]
 
@@ -136,8 +133,8 @@ def _kind_of_part(node: Node, limits: tuple[LimitState, ...], scope: Scope) -> L
     return "row" if not (limits or scope.watch.observers) and may_be_in_row(node) else "one"
 
 
-def _row(steps: list[At], scope: Scope, most: int | None) -> Runner:
-    slots = _slots(scope, most)
+def _row(steps: list[At], scope: Scope, stage: Stage | None) -> Runner:
+    slots = _slots(scope, stage)
 
     def alone(place: int) -> tuple[Leaf, Runner]:
         step, at = steps[place]
@@ -145,6 +142,16 @@ def _row(steps: list[At], scope: Scope, most: int | None) -> Runner:
         return _short(step, scope, at, slots)
 
     return InRow([step for step, _ in steps if isinstance(step, Step)], scope, slots, alone)
+
+
+def _branches(branches: list[At], scope: Scope, limits: tuple[LimitState, ...], stage: Stage | None) -> list[Runner]:
+    """Return what runs at the same time: each branch has a first step, if that is the first of all."""
+    first, runners = scope.at_first_step, list[Runner]()
+    for node, at in branches:
+        scope.at_first_step = first
+        runners.append(compile_node(node, scope, at, limits, stage))
+    scope.at_first_step = False
+    return runners
 
 
 def _together(behind: Behind, branches: list[Runner], names: tuple[str, ...] | None) -> Runner:
@@ -170,13 +177,22 @@ def _openers(steps: list[At], scope: Scope, limits: tuple[LimitState, ...]) -> l
     """Return how each stage is opened; what it shares holds over the whole run."""
     found: list[Opener] = []
     for node, at in steps:
-        where, step = path_of_stage(node, at), None
+        where = path_of_stage(node, at)
         if isinstance(node, Each):
-            scope.at_first_step = True
-            step = compile_node(node.step, scope, where, limits, node.concurrency)
-        scope.at_first_step = False
-        found.append(opener(node, where, scope, step))
+            stage = scope.stage(node, where)
+            found.append(each(node, stage, scope, compile_items(stage, node, scope, limits)))
+        else:
+            scope.at_first_step = False
+            found.append(opener(node, where, scope))
     return found
+
+
+def compile_items(stage: Stage, node: Each, scope: Scope, limits: tuple[LimitState, ...]) -> Runner:
+    """Return what a stage does with each of its items."""
+    scope.at_first_step = True
+    run = compile_node(node.step, scope, stage.path, limits, stage)
+    scope.at_first_step = False
+    return run
 
 
 async def _named_value(stream: stages.Stream, value: Any) -> stages.Stream:
@@ -219,9 +235,9 @@ async def _stream(
 # -- leaves and policies ------------------------------------------------------------------------------------------
 
 
-def _leaf(step: Step, scope: Scope, path: str, limits: tuple[LimitState, ...], most: int | None) -> Runner:
+def _leaf(step: Step, scope: Scope, path: str, limits: tuple[LimitState, ...], stage: Stage | None) -> Runner:
     """Return one call of a step with its policies: attempts, each perhaps with a hedge, each call with its permits."""
-    limits, slots = in_order((*limits, *step.limits)), _slots_of(step, scope, path, most)
+    limits, slots = in_order((*limits, *step.limits)), _slots_of(step, scope, path, stage)
     if scope.watch.observers:
         seen = step
         if not step.elsewhere:
@@ -233,15 +249,23 @@ def _leaf(step: Step, scope: Scope, path: str, limits: tuple[LimitState, ...], m
     return _with_policies(step, scope, path, limits, slots, invoker(step, scope))
 
 
-def _slots(scope: Scope, most: int | None) -> Slots:
-    return scope.slots if most is None else Slots(most, scope.slots)
+def _slots(scope: Scope, stage: Stage | None) -> Slots:
+    return scope.slots if stage is None else stage.slots()
 
 
-def _slots_of(step: Step, scope: Scope, path: str, most: int | None) -> Slots:
+def _slots_of(step: Step, scope: Scope, path: str, stage: Stage | None) -> Slots:
     """Return the places of a step; where its calls are made elsewhere, as many as can be made there at once."""
     if not step.elsewhere:
-        return _slots(scope, most)
-    return scope.slots_at(step.executor, scope.most if path == "step" else most)
+        return _slots(scope, stage)
+    place = step.executor
+    if stage is not None:
+        scope.calls_there(place, lambda: stage.concurrency)
+    elif path == ALONE:
+        scope.calls_there(place, lambda: scope.most)
+    else:
+        scope.calls_there(place, lambda: place.default)
+        return Slots(place.default, scope.slots)
+    return _slots(scope, stage)
 
 
 def _short(step: Step, scope: Scope, path: str, slots: Slots) -> tuple[Leaf, Runner]:
@@ -284,7 +308,7 @@ def _with_policies(
         timeout=None if step.elsewhere else step.timeout,  # there a call has its time from when it begins
         hedge=step.hedge,
         path=path,
-        alone=path == "step",  # the path of one that is the whole flow
+        alone=path == ALONE,
         on_thread=step.on_thread,
         inside=retries_of(step.fn) if step.retry is not None else "",
         first=first,
@@ -349,11 +373,11 @@ SHORT_WAY: CodeType = _inner(_inner(_plain.__code__))
 """By which the frame of a call is known that went the short way."""
 
 
-def _policed(node: Policed, run: Runner, scope: Scope, path: str) -> Runner:
+def _policed(node: Policed, run: Runner, scope: Scope, path: str, first: bool) -> Runner:
     """Return a part of a flow with its retry and timeout; it holds no slot, as its steps do."""
     if node.timeout is None and node.retry is None:
         return run
-    return Leaf(scope, run, path, slots=Slots(), retry=node.retry, timeout=node.timeout)
+    return Leaf(scope, run, path, slots=Slots(), retry=node.retry, timeout=node.timeout, first=first)
 
 
 def _under(path: str, key: str) -> str:

@@ -125,7 +125,7 @@ class _Join:
         if self._counted > 1:
             self._counted -= 1
             if self._place is not None:
-                self._place.rest()
+                self._place.ends()
 
     async def _branch(self, place: int, branch: Runner, value: Any) -> None:
         error: BaseException | None = None

@@ -25,7 +25,11 @@ class Host(Protocol):
     book: Book
     watch: Watch
     """Who sees the run."""
-    asking: Asking
+
+    @property
+    def asking(self) -> Asking:
+        """Return what asks functions of the user's."""
+        ...
 
     def give(self, record: Record) -> None:
         """Give an outcome to the consumer."""
@@ -66,7 +70,7 @@ class Judging:
         self._unjudged: deque[Record] = deque()
         self.wants: bool = plan.retry is not None and plan.retry.on_value is not None
         """Whether values are judged, too."""
-        self._tell = told_of(plan.retry, host.asking)
+        self._tell = None if plan.retry is None else told_of(plan.retry, host.asking)
 
     def goes_by(self, plan: Plan) -> None:
         """Go by another plan from here on."""

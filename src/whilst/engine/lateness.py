@@ -2,7 +2,8 @@
 
 A busy lane waits for the other side only if somebody is there to hear the answer. So the loop is given something to do
 now and then, and how late it comes to that is noted: a call that holds the loop makes it late, and so do threads that
-hold the interpreter. What its thread has spent in the queue for a processor tells a machine that has other work to do.
+hold the interpreter. What its thread has spent in the queue for a processor is not counted as that: it tells a machine
+that has other work to do.
 
 It looks every 50 ms, then, as the run becomes older, ever more seldom, down to once a second. Virtual time is never
 late, and a timer of ours would keep it from seeing that nothing can happen any more, so there it does not look.
@@ -51,7 +52,7 @@ class Lateness:
         self._alarms = alarms
         self._late: deque[float] = deque(maxlen=KEPT)
         self._tid = 0
-        self._before = 0.0, 0.0  # seconds that its thread had run, and queued, at the first look
+        self._first = self._last = 0.0, 0.0  # seconds that its thread had run, and queued, at these looks
         self._began = self._due = clock()
         self._looks = not is_virtual(loop)
 
@@ -70,21 +71,20 @@ class Lateness:
         if self._owner() is None:
             return
         now = self._clock()
-        self._late.append(max(0.0, now - self._due))
-        self._note_queue()
+        if not self._tid:
+            self._tid = threading.get_native_id()
+            self._first = self._last = _times(self._tid)
+        else:
+            ran, queued = _times(self._tid)
+            self._late.append(max(0.0, now - self._due - (queued - self._last[1])))
+            self._last = ran, queued
+            ran, queued = ran - self._first[0], queued - self._first[1]
+            self.queued = queued / (ran + queued) if ran + queued >= LEAST else 0.0
         self._look_at(now + min(max(FIRST, (now - self._began) / RARER), SELDOM))
 
     def _look_at(self, when: float) -> None:
         self._due = when
         self._alarms.at("lateness", when, self._look)
-
-    def _note_queue(self) -> None:
-        if not self._tid:
-            self._tid = threading.get_native_id()
-            self._before = _times(self._tid)
-            return
-        ran, queued = (now - before for now, before in zip(_times(self._tid), self._before, strict=True))
-        self.queued = queued / (ran + queued) if ran + queued >= LEAST else 0.0
 
 
 def _times(tid: int) -> tuple[float, float]:

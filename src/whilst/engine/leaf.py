@@ -23,7 +23,7 @@ from ..core.hedge import Hedge
 from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside
 from ..core.still import Still
-from ..lanes.calling import Seat, listening, seat, stepping, wanted
+from ..lanes.calling import Back, Seat, given_back, listening, seat, stepping, wanted
 from ..lanes.chance import draw
 from ..limit import LimitState, ask_around, held
 from .accounting import refusal
@@ -97,11 +97,11 @@ class Leaf:
         self._where = where
         self._path = path
         self._alone = alone
-        self._judge = judge_of(retry)
+        self._judge = "" if retry is None else judge_of(retry)
         ask = partial(scope.asking.ask, self._judge) if self._judge else None
         self._attempts = Attempts(retry, self.clock(), draw, ask, scope.still, gated=True)
         self._wants = retry is not None and retry.on_value is not None
-        self._tell = told_of(retry, scope.asking)
+        self._tell = None if retry is None else told_of(retry, scope.asking)
         self._patience = Patience.of(name, timeout, retry)
         self._patient = self._patience.least == inf
         self._on_thread = on_thread
@@ -140,15 +140,15 @@ class Leaf:
         gate = self.gate
         return self._alone and gate is not None and not gate.keyed and gate.pending > 0
 
-    async def __call__(self, value: Any) -> Any:
-        """Return what the step returns, after as many attempts as that takes; else raise the last failure."""
+    def __call__(self, value: Any) -> Awaitable[Any]:
+        """Await what the step returns, after as many attempts as that takes; else the last failure is raised."""
         self.begun += 1
         self.over += 1
         tries = Tries()
         if self._attempts.retry is not None:
-            return await self.go_on(value, tries)
+            return self.go_on(value, tries)
         tries.number = 1
-        return await self._once(value, tries)
+        return self._once(value, tries)
 
     async def detour(self, value: Any, short_way: Callable[[Any], Awaitable[Any]]) -> Any:
         """Return what the step returns the long way, if it must go that; else time the short one."""
@@ -165,15 +165,22 @@ class Leaf:
 
     async def go_on(self, value: Any, tries: Tries) -> Any:
         """Make another attempt, and more if it takes more."""
+        token = None
         try:
             while True:
                 tries.number += 1
+                if tries.number > 1 or (not self._where and not self._first):
+                    if token is not None:
+                        given_back.reset(token)
+                    token = given_back.set(None if tries.failure is None else self._back(tries.failure, tries, 1))
                 try:
                     return await self._once(value, tries)
                 except Exception as error:
                     if tries.final or not await self._rest_before_next(error, value, tries):
                         raise
         finally:
+            if token is not None:
+                given_back.reset(token)
             tries.failure = None  # whose frames keep this one
 
     async def call(self, value: Any, tries: Tries) -> Any:
@@ -220,7 +227,8 @@ class Leaf:
         self._over(call)
         took = self.clock() - started
         self.spent.called(took)
-        self._say_it_ended(tries, started, None)
+        if self.watch.observers:
+            self._say_it_ended(tries, started, None)
         if self.hedge is not None:
             self.hedge.succeeded(took)
         self.went_well(call, value)
@@ -415,8 +423,9 @@ class Leaf:
         by = self._by(tries)
         since = self.clock()
         reason = refusal(gate, since)
+        back = given_back.get() if tries.number > 1 or (self._first and tries.first is None) else None
         if place is not None:
-            place.rest(unbegun=self._first and tries.first is None)
+            place.rest(back)
         try:
             while pair not in self.queue:  # it may be called back in the moment when it was let through
                 if call.unfit is not None:
@@ -434,7 +443,8 @@ class Leaf:
         finally:
             self.spent.waited(reason, self.clock() - since)
             if place is not None:
-                place.resume()
+                place.resume(back)
+            del back  # a failure's frames may keep this one
         self._hold(call)
 
     async def _judge_value(self, value: Any) -> None:
@@ -547,6 +557,9 @@ class Leaf:
         """Wait until a failed input may be tried again; return whether it may at all."""
         if self._judge:
             await self.asking.turn()
+        place = seat.get()
+        if place is not None and place.is_given_back():
+            return False
         scope, now = self._scope, self.clock()
         first = now if tries.first is None else tries.first
         budget = self._attempts.budget
@@ -560,20 +573,25 @@ class Leaf:
         if tries.number == 1:
             self._look_inside(error)
         self._say_it_is_tried_again(error, value, tries, wait)
-        place = seat.get()
+        back = self._back(error, tries)
         scope.waiting += 1
         if place is not None:
-            place.rest()
+            place.rest(back)
         try:
             await scope.deadlines.until(now + wait)
         finally:
             self.spent.waited(RETRIES, self.clock() - now)
             scope.waiting -= 1
             if place is not None:
-                place.resume()
+                place.resume(back)
+            del back, error  # a failure's frames may keep this one
         if place is not None:
             place.count(1)
         return True
+
+    def _back(self, error: Exception, tries: Tries, counted: int = 0) -> Back:
+        """Return what an input is given back as that has failed here, and is not tried again."""
+        return Back(error, tries.last if self._alone else None, counted)
 
     def _look_inside(self, error: Exception) -> None:
         by = self._inside or retried_inside(error)

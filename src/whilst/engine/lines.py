@@ -12,6 +12,7 @@ from ..core.breaker import Breaker
 from ..core.costs import Cost
 from ..limit import Acquirer, Inside, LimitState, keys_of, unrest
 from ..limit.keys import KEPT, REMEMBERED, surplus
+from ..limit.queue import NOBODY_YET
 from .asking import Asking, asked_of
 from .slots import Slots
 
@@ -50,7 +51,10 @@ class Ahead:
 
 
 class Line:
-    """The inputs that need the same permits, and the breaker for what answers them."""
+    """The inputs that need the same permits, and the breaker for what answers them.
+
+    There may be one for each of ten thousand keys: what most of them never need is made when it is needed.
+    """
 
     __slots__ = (
         "acquirer",
@@ -60,8 +64,10 @@ class Line:
         "breaker",
         "calm_at",
         "counted",
+        "has_left",
         "in_flight",
         "keys",
+        "lines",
         "passed_on",
         "pending",
         "ready",
@@ -69,21 +75,30 @@ class Line:
         "told",
     )
 
-    def __init__(self, keys: tuple[Hashable, ...], acquirer: Acquirer) -> None:
-        self.keys: tuple[Hashable, ...] = keys  # one for each limit
-        self.acquirer: Acquirer = acquirer
-        self.began: float = acquirer.clock()
-        self.pending: deque[Pair] = deque()
-        self.ahead: Ahead = Ahead()  # those of them that are to be tried again
+    acquirer: Acquirer
+    keys: tuple[Hashable, ...]  # one for each limit
+    began: float
+    breaker: Breaker | None
+    counted: int  # calls that have ended, but for those that are to be settled
+    calm_at: int  # the count of unrest up to which permits may be used again as they come back
+
+    def __init__(self, keys: tuple[Hashable, ...], lines: Lines, began: float) -> None:
+        self.lines: Lines = lines
+        self.turn_to(keys, began)
+        self.pending: deque[Pair] = NOBODY_YET
+        self.ahead: Ahead | None = None  # those of them that are to be tried again, once there were some
         self.ready: bool = False  # whether it stands among those that shall ask for permits
         self.in_flight: int = 0  # let through and not returned
         self.back: int = 0  # permits of calls that have returned, to be used again or given back with the next look
         self.spare: int = 0  # permits that were taken for the calls of this moment
         self.told: list[tuple[float, float, bool]] = []  # see `Acquirer.went_well`
-        self.counted: int = 0  # calls that have ended, but for those that are to be settled
         self.passed_on: int = 0  # permits that were used again, and the limits do not know of it yet
-        self.breaker: Breaker | None = None
-        self.calm_at: int = -1  # the count of unrest up to which permits may be used again as they come back
+        self.has_left: bool = False  # whether a call was given up whose permit may still be out
+
+    def turn_to(self, keys: tuple[Hashable, ...], began: float) -> None:
+        """Be the line of these keys, of which there were no calls before that time."""
+        self.keys, self.began, self.breaker = keys, began, None
+        self.counted, self.calm_at = 0, -1
 
     @property
     def ended(self) -> int:
@@ -100,6 +115,16 @@ class Line:
         self.counted += calls
         self.began = min(self.began, began)
         self.acquirer.count_before(calls, began)
+
+    def arrived(self) -> None:
+        """Take what it waited for at a limit, or hear that this would be for ever."""
+        try:
+            count = self.acquirer.collect()
+        except RuntimeError as error:
+            self.lines.stuck(error)
+            return
+        if count:
+            self.lines.granted(self, count)
 
     def is_calm(self) -> bool:
         """Whether permits may be used again as they come back: see `Acquirer.undisturbed`."""
@@ -151,8 +176,9 @@ class Line:
 
     def idle(self, now: float) -> bool:
         """Whether a new one would do the same."""
-        unsettled = self.back or self.spare or self.told or self.passed_on
-        if self.in_flight or self.pending or unsettled or self.acquirer.wanted:
+        if self.in_flight or self.pending or self.acquirer.wanted:
+            return False
+        if self.back or self.spare or self.told or self.passed_on:
             return False
         return self.breaker is None or self.breaker.idle(now)
 
@@ -217,9 +243,10 @@ class Lines:
         self._loop = loop
         self._clock = clock
         self._inside = inside
-        self._granted = granted
-        self._stuck = stuck
+        self.granted: Callable[[Line, int], None] = granted
+        self.stuck: Callable[[Exception], None] = stuck
         self._lines: dict[Hashable, Line] = {}
+        self._free: list[Line] = []  # of keys that were forgotten; to make one takes longer than most calls
         self._forget_at = REMEMBERED
         self._asking = asking
         self.asked: str = asked_of(limits) if self.keyed or self._weighted else ""
@@ -246,7 +273,7 @@ class Lines:
         if line is None:
             if len(self._lines) >= self._forget_at:
                 self._forget()
-            asks = any(limit.weighted or limit.terms.asks for limit in self._limits)
+            asks = [1 for limit in self._limits if limit.weighted or limit.terms.asks]
             new = self._new if not asks else partial(self._asking.ask, self.asked, self._new)
             line = self._lines[key] = new(key, item)
         return line
@@ -266,10 +293,14 @@ class Lines:
     def add(self, line: Line, pair: Pair, *, again: bool = False, first: bool = False) -> None:
         """Have an input wait in a line: as the last; if it is tried again, before the others; or as the very first."""
         behind = int(line.acquirer.wanted > 0 and self._weighted)  # it may ask for its first input
-        if again:
-            line.ahead.put(line.pending, (pair,), behind=behind)
-        elif first:
-            line.ahead.put_first(line.pending, pair, behind=behind)
+        if line.pending is NOBODY_YET:
+            line.pending = deque()
+        if again or first:
+            ahead = line.ahead = line.ahead or Ahead()
+            if again:
+                ahead.put(line.pending, (pair,), behind=behind)
+            else:
+                ahead.put_first(line.pending, pair, behind=behind)
         else:
             line.pending.append(pair)
         self._pending += 1
@@ -278,17 +309,15 @@ class Lines:
 
     def take_out(self, line: Line, unwanted: Callable[[Any], bool]) -> list[Pair]:
         """Take the inputs out of a line that are unwanted by their index."""
-        out = taken_from(line.pending, unwanted)
+        out = taken_from(line.pending, unwanted) if line.pending else []
         self._pending -= len(out)
         return out
 
     def take_out_one(self, line: Line, pair: Pair) -> None:
         """Take one out, if it waits there."""
-        try:
+        if pair in line.pending:
             line.pending.remove(pair)
-        except ValueError:
-            return
-        self._pending -= 1
+            self._pending -= 1
 
     def get_ready(self, line: Line) -> None:
         """Have a line ask for permits, if there is anything to ask for and it does not stand in line already."""
@@ -310,6 +339,7 @@ class Lines:
         if line.breaker is not None:
             line.breaker.start(pairs[0][0])
         if self.keyed:
+            line.pending = line.pending or NOBODY_YET
             self.calls.update([(index, line) for index, _ in pairs])
         if self._weighted:
             now = self._clock()
@@ -323,6 +353,7 @@ class Lines:
         """Let the first input through, where no breaker is open."""
         pair = line.pending.popleft()
         if self.keyed:
+            line.pending = line.pending or NOBODY_YET
             self.calls[pair[0]] = line
         self._pending -= 1
         line.in_flight += 1
@@ -346,26 +377,27 @@ class Lines:
 
     def let_go(self) -> None:
         """Have none any more."""
-        for line in self:
+        for line in (*self, *self._free):
             line.acquirer.retire()
         self._lines.clear()
+        self._free.clear()
         self.calls.clear()
         self.taken.clear()
         self.ready.clear()
-        del self._granted, self._stuck
+        del self.granted, self.stuck
 
     def _new(self, keys: tuple[Hashable, ...], item: Any) -> Line:
-        def wake() -> None:
-            try:
-                count = line.acquirer.collect()
-            except RuntimeError as error:
-                self._stuck(error)
-                return
-            if count:
-                self._granted(line, count)
-
+        if self._free:
+            line = self._free.pop()
+            line.turn_to(keys, self._clock())
+            line.acquirer.turn_to(item, keys)
+            return line
+        line = Line(keys, self, self._clock())
+        if not self.keyed:
+            line.pending = deque()  # which is where inputs come in
         known = keys if self.keyed else None
-        line = Line(keys, Acquirer(self._limits, item, loop=self._loop, wake=wake, inside=self._inside, keys=known))
+        inside, wake = self._inside, line.arrived
+        line.acquirer = Acquirer(self._limits, item, loop=self._loop, wake=wake, inside=inside, keys=known)
         return line
 
     def _forget(self) -> None:
@@ -373,7 +405,11 @@ class Lines:
         now = self._clock()
         idle = [key for key, line in self._lines.items() if line.idle(now)]
         for key in surplus(idle, len(self._lines), KEPT):
-            self._lines.pop(key).acquirer.retire()
+            line = self._lines.pop(key)
+            if line.has_left:
+                line.acquirer.retire()
+            else:
+                self._free.append(line)
         self._forget_at = max(REMEMBERED, 2 * len(self._lines))
 
 
@@ -388,6 +424,7 @@ class Abandoned:
     def add(self, index: Any, line: Line) -> None:
         """Take note that the call of an input is given up."""
         self.calls[index] += 1
+        line.has_left = True
         self._lines.setdefault(index, []).append(line)
 
     def ended(self, index: Any) -> bool:

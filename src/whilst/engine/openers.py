@@ -17,6 +17,7 @@ from .ending import Ending
 from .merging import merged
 from .scope import Scope
 from .slots import Slots
+from .stage import Stage
 
 Runner = Callable[[Any], Awaitable[Any]]
 Opener = Callable[[Any, Ending | None], stages.Stream]
@@ -26,11 +27,9 @@ LEAST_AHEAD = 32  # items that an adaptive stage reads ahead at first; what it f
 ALL_OF_THEM = StopAfter(share=1.0)
 
 
-def opener(node: Node, path: str, scope: Scope, step: Runner | None) -> Opener:
-    """Return what opens a stage; `step` is what an `each` calls. What it shares holds over the whole run."""
+def opener(node: Node, path: str, scope: Scope) -> Opener:
+    """Return what opens a stage that makes no calls. What it shares holds over the whole run."""
     match node:
-        case Each() if step is not None:
-            return _each(node, path, scope, step)
         case Batched(n, within, by):
             key_of = None if by is None else _key_of(by, scope, path)
             return lambda source, _: batched(source, n, within, key_of)
@@ -59,22 +58,23 @@ def path_of_stage(node: Node, path: str) -> str:
     return path if path == kind else f"{path}.{kind}"
 
 
-def _each(node: Each, path: str, scope: Scope, step: Runner) -> Opener:
-    places, given = Slots(node.concurrency), _yields(node, path, scope)
-    call = _shared(step, places, path)
+def each(node: Each, stage: Stage, scope: Scope, step: Runner) -> Opener:
+    """Return what opens a stage that calls `step` on its items."""
+    given = _yields(node, stage.path, scope)
+    call = _shared(step, stage.places, stage.path)
 
     def open_it(source: Any, ending: Ending | None) -> stages.Stream:
         return stages.each(
             call,
             source,
-            concurrency=node.concurrency,
+            concurrency=stage.concurrency,
             ordered=node.ordered,
-            name=path,
-            run_ahead=LEAST_AHEAD if node.adaptive else None,
-            places=places,
+            name=stage.path,
+            run_ahead=LEAST_AHEAD if node.at_once.adaptive else None,
             ending=ending,
             yields=given,
-            scope=scope,
+            stage=stage,
+            look=scope.look,
         )
 
     return open_it

@@ -90,7 +90,7 @@ class Passing:
             if not line.told or line.told[-1][2] or not line.is_calm():
                 return False
             line.told[-1] = (*line.told[-1][:2], True)
-        elif line.back and line.is_calm():
+        elif line.back and (line.calm_at == unrest.count or line.is_calm()):
             line.back -= 1
             line.passed_on += 1
         else:

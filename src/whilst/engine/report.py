@@ -20,7 +20,6 @@ from .failing import Failures
 from .growing import Additions
 from .lateness import Lateness
 from .observer import Watch
-from .slots import Slots
 from .source import Source
 
 LOOK_EVERY = 0.25  # seconds
@@ -122,9 +121,7 @@ class Owned(Protocol):
     def hold(self, why: str) -> None:
         """Start no call of any step: `why`, in words; "" to go on."""
 
-    slots: Slots
     still: Still
-    follow: Callable[[], None]
 
     def drain(self) -> bool:
         """End what a pipeline reads, so that the run ends when that has flown through; False if there is none."""

@@ -17,13 +17,14 @@ from ..core.hedge import Hedge
 from ..core.pushback import Pushback
 from ..core.still import Still
 from ..core.summary import kinds_of
+from ..core.tree import Each
 from ..lanes.calling import seat, wanted
 from ..lanes.calls import Calls, calls_of_loop
 from ..lanes.clock import clock_of
 from ..lanes.executor import THREADS
 from ..lanes.results import tell
 from ..limit import Inside, ask_around, inside_of
-from .accounting import Accounting, refusal
+from .accounting import refusal
 from .asking import Asking
 from .deadlines import Deadlines
 from .ending import Ending
@@ -33,6 +34,7 @@ from .observer import Observer, Watch
 from .resources import Resources
 from .slots import Slots
 from .spent import Behind, Spent
+from .stage import Stage
 from .step_calls import place_and_identity
 
 if TYPE_CHECKING:
@@ -93,14 +95,17 @@ class Run(Protocol):
     additions: Additions
     """What is added to it."""
 
+    def follow(self) -> None:
+        """Have as many inputs in flight as its limits allow now."""
+
 
 class Scope:
-    """The belongings of one run of a flow, on one loop."""
+    """The belongings of one run of a flow, on one loop; `calls_at_once` tells how many calls it may have in flight."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        calls_at_once: int,
+        calls_at_once: Callable[[], int],
         context: Context,
         name: str = "",
         *,
@@ -114,7 +119,9 @@ class Scope:
         self.run: Run | None = None
         """The run that it is of; None if it is one value's."""
         self._id: bytes | None = None
-        self.slots: Slots = Slots(calls_at_once)
+        self.most: int = calls_at_once()
+        """How many calls may be in flight at once."""
+        self.slots: Slots = Slots(self.most)
         self.deadlines: Deadlines = Deadlines(loop, self.clock)
         self.inside: Inside = inside_of(context.run(ask_around, (), for_run=True))
         """Who holds permits around the run."""
@@ -129,30 +136,26 @@ class Scope:
         self.began: float = self.clock()
         """When the run began, by the clock."""
         self.notes: dict[str, None] = {}
-        self.asking: Asking = Asking(loop, context)
-        self.asking.note = self.notes.setdefault
+        self.asking: Asking = Asking(loop, context, self.notes.setdefault)
         self.resources: Resources = Resources(lambda: self.calls)
         self.still: Still = Still()
         """When its calls stood still because somebody had paused it."""
-        self.follow: Callable[[], None] = _nobody
-        """Told when its limits move."""
         self.ending: Ending | None = None
+        """The end of the pipeline that the run is, if it is one."""
         self.at_first_step: bool = True
         """While a flow is compiled: whether the next step is the first that an input comes to, by whatever way."""
-        """The end of the pipeline that the run is, if it is one."""
         self.last_stage: str = ""
         """The path of the stage whose lanes are the run's, if it is one's."""
         self._behind: list[Behind] = []
-        self._stages: dict[str, list[Accounting]] = {}
-        self._over: dict[str, dict[str, float]] = {}  # what stages have spent that have ended
+        self._stages: list[Stage] = []
         self._gone_on: dict[str, dict[str, int]] = {}  # failures that ended nothing, by what became of them
         self._name = name
         self._paused_by = ""
         self._once = once
-        self._most = calls_at_once
+        self._calls_at_once = calls_at_once
         self._calls: Calls | None = None
         self._elsewhere: dict[Any, RemoteCalls] = {}
-        self._most_at: dict[Any, int] = {}
+        self._most_there: dict[Any, list[Callable[[], int]]] = {}
 
     def tell(self, act: Callable[[], None]) -> None:
         """Do something on the loop soon; from any thread."""
@@ -193,7 +196,7 @@ class Scope:
     def own_calls(self) -> Calls:
         """The run's own threads, started with the first blocking call; they end with it, and close what they opened."""
         if self._calls is None:
-            self._calls = THREADS.calls(self.loop, self._most, name=self._name)
+            self._calls = THREADS.calls(self.loop, self.most, name=self._name)
             self._calls.left = self._call_left
         return self._calls
 
@@ -221,17 +224,33 @@ class Scope:
         place = seat.get()
         self.watch.call_abandoned(place.index if place is not None else 0, f"{name_of(fn)}()")
 
-    @property
-    def most(self) -> int:
-        """How many calls may be in flight at once."""
-        return self._most
+    def stage(self, node: Each, path: str) -> Stage:
+        """Return what holds for all runs of a stage."""
+        self._stages.append(stage := Stage(node, path, self.slots))
+        return stage
 
-    def slots_at(self, place: Any, most: int | None) -> Slots:
-        """Return places for calls that are made elsewhere: as many as can be made at once there, or `most`."""
+    def follow(self) -> None:
+        """Have as many calls in flight as the limits allow now, in each stage and all together."""
+        for stage in self._stages:
+            stage.follow()
+        more = self._calls_at_once() - self.most
+        if more:
+            self.most += more
+            if self._calls is not None:
+                self._calls.resize(self.most)
+            self.slots.resize(more)
+        for place, calls in self._elsewhere.items():
+            calls.lanes.resize(self._most_at(place))
+        if self.run is not None:
+            self.run.follow()
+
+    def calls_there(self, place: Any, most: Callable[[], int]) -> None:
+        """Take note that a step makes its calls elsewhere, as many at once as `most` tells."""
         wanted.is_asked = True  # there, and nobody here would know
-        count = place.default if most is None else most
-        self._most_at[place] = max(count, self._most_at.get(place, 0))
-        return Slots(count, self.slots)
+        self._most_there.setdefault(place, []).append(most)
+
+    def _most_at(self, place: Any) -> int:
+        return max(most() for most in self._most_there[place])
 
     def calls_at(self, place: Any) -> RemoteCalls:
         """Return what makes calls elsewhere: for one value the loop's own, as with threads."""
@@ -239,7 +258,7 @@ class Scope:
             found: RemoteCalls = place.calls_of_loop()
             return found
         if place not in self._elsewhere:
-            self._elsewhere[place] = place.calls(self.loop, self._most_at[place], name=self._name)
+            self._elsewhere[place] = place.calls(self.loop, self._most_at(place), name=self._name)
         return self._elsewhere[place]
 
     @property
@@ -285,14 +304,6 @@ class Scope:
         self._behind.append(found := Behind(path, names))
         return found
 
-    def opened_stage(self, path: str, accounting: Accounting) -> None:
-        """Take note of the account of a stage; the same stage may be there several times, for several inputs."""
-        there = self._stages.setdefault(path, [])
-        for ended in [it for it in there if it.over]:
-            there.remove(ended)
-            self._over[path] = added([self._over.get(path, {}), ended.account.seconds(-inf)])
-        there.append(accounting)
-
     def look(self) -> None:
         """Have each step time its next call."""
         for leaf in self.leaves:
@@ -309,10 +320,7 @@ class Scope:
     def stage_time(self, last: dict[str, float]) -> dict[str, dict[str, float]]:
         """Return the account of each stage; that of the run is that of the last one, if it is a stage."""
         now = self.clock()
-        found = {
-            path: added([self._over.get(path, {}), *(it.account.seconds(-inf if it.over else now) for it in there)])
-            for path, there in self._stages.items()
-        }
+        found = {stage.path: spent for stage in self._stages if (spent := stage.seconds(now)) is not None}
         return {**found, self.last_stage: last} if self.last_stage else found
 
     def held(self, now: float) -> tuple[str, ...]:
@@ -378,10 +386,7 @@ class Scope:
         self.leaves.clear()
         if self.run is not None:
             self._id = self.run.run_id()
+        self._stages.clear()
+        self._most_there.clear()
         self.ending = self.run = None
-        self.follow = _nobody
-        del self.resources
-
-
-def _nobody() -> None:
-    pass
+        del self.resources, self._calls_at_once

@@ -23,7 +23,10 @@ Fault = Callable[[Any], Exception | None]
 class Host(Protocol):
     """What this needs from the driver."""
 
-    asking: Asking
+    @property
+    def asking(self) -> Asking:
+        """Return what asks functions of the user's."""
+        ...
 
     def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
         """Fail inputs that are not called."""

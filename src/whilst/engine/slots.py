@@ -42,7 +42,9 @@ class Slots:
     @property
     def wanted(self) -> bool:
         """Whether somebody waits."""
-        return bool(self.waiting) or (self.outer is not None and self.outer.wanted)
+        if self.waiting:
+            return True
+        return self.outer is not None and self.outer.wanted
 
     def take(self, count: int = 1) -> None:
         """Take places that are there."""

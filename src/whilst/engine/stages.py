@@ -22,9 +22,8 @@ from .consume import Unpack, consume, value_of
 from .driver import Driver
 from .ending import Ending
 from .handoff import LoopHandoff
-from .scope import Scope
-from .slots import Slots
 from .source import is_container
+from .stage import Stage
 
 Stream = AsyncGenerator[Any, None]
 
@@ -54,15 +53,15 @@ def each(
     ordered: bool,
     name: str,
     run_ahead: int | None = None,
-    places: Slots | None = None,
     ending: Ending | None = None,
-    scope: Scope | None = None,
     yields: Yields = RAISING,
+    stage: Stage | None = None,
+    look: Callable[[], None] | None = None,
 ) -> Stream:
     """Give `call(item)` for every item of `source`, at most `concurrency` at once; the first failure raises.
 
     `ending` has it start nothing new, and give what is in flight. `yields` may have it give something else, and
-    failures as data.
+    failures as data. `stage` is what it is a run of, if that is one of the user's; `look` has its steps time a call.
     """
     plan = Plan(
         fn=call,
@@ -84,12 +83,12 @@ def each(
     async def begin() -> tuple[Driver, LoopHandoff, Unpack]:
         loop = asyncio.get_running_loop()
         handoff = LoopHandoff(loop)
-        driver = Driver(plan, loop, handoff, fail_fast=yields.fail_fast, looked=None if scope is None else scope.look)
+        driver = Driver(plan, loop, handoff, fail_fast=yields.fail_fast, looked=look)
         driver.failures.way_on = yields.way_on
-        if isinstance(driver.lanes, LoopLanes):
-            driver.lanes.places = places
-        if scope is not None:
-            scope.opened_stage(name, driver.accounting)
+        if stage is not None:
+            assert isinstance(driver.lanes, LoopLanes)
+            driver.lanes.places = stage.places
+            stage.opened(driver)
         if ending is None or ending.begins(driver.drain):
             driver.start()
         else:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
@@ -26,6 +26,9 @@ from .sql_batch import BatchWriter, Taken
 from .sql_table import OURS, Table
 
 T = TypeVar("T")
+
+_PLAIN = frozenset({dict, list, str, int, float, bool, type(None)})  # inputs that are not known by anything else
+_KEYS = frozenset({int, str})  # that are the same in a text of JSON and in a table
 
 BATCH = 10_000  # a commit takes as long as thousands of rows
 BATCH_BYTES = 4 * 1024 * 1024
@@ -65,7 +68,6 @@ class SqlSink:
         self._is_tried = False  # whether a row was written: what is wrong for all shows with the first
         self._guard = threading.Lock()
         self.refusals: deque[Refusal] = deque()
-        self.write_all: None = None
 
     @property
     def waiting(self) -> bool:
@@ -110,21 +112,35 @@ class SqlSink:
             self._check_place(record)
         if not len(self._batch) % SAMPLE:
             self._weight = weight_of(prepared)
-        self._take(Taken(record, row), len(row.raw) + self._weight)
+        self._take([Taken(record, row)], len(row.raw) + self._weight)
+
+    def write_all(self, rows: Sequence[Row], prepared: Sequence[Any]) -> None:
+        """Take successes that need no look at each; Unfit, and none is taken, if they do.
+
+        Those are dicts with the same fields, under their own names in the table, and with keys that stand in the
+        inputs as in the values.
+        """
+        records = self._alike(rows, prepared)
+        if records is None:
+            raise Unfit("each must be looked at")
+        if not self._table.ours:
+            self._check_place(records[0])
+        size = sum([len(row.raw) for row in rows]) + SAMPLE * sum(map(weight_of, prepared[::SAMPLE]))
+        self._take([*map(Taken, records, rows)], size)
 
     def failure(self, row: Row | Rejected, error: str, attempts: int) -> None:
         """Take a failure; one that has no key has NULL there."""
         error = error.encode("utf-8", "replace").decode()
         if isinstance(row, Rejected):
             told = {self._key: None, "input": json_text(row.excerpt).decode(), "attempts": None}
-            self._take(Taken({**told, "error": _storable(f"line {row.line}: {row.reason}")}, None), len(row.excerpt))
+            self._take([Taken({**told, "error": _storable(f"line {row.line}: {row.reason}")}, None)], len(row.excerpt))
             return
         try:
             given = self._given(row, None)
         except Unfit:
             given = {self._key: None, "input": row.raw.decode()}
         given[self._key] = _storable(given[self._key])
-        self._take(Taken({**given, "error": _storable(error), "attempts": attempts}, None), len(row.raw))
+        self._take([Taken({**given, "error": _storable(error), "attempts": attempts}, None)], len(row.raw))
 
     def flush(self) -> None:
         """Write what has been taken, in one transaction; what is refused is in `refusals` then."""
@@ -168,13 +184,34 @@ class SqlSink:
         # An input as it came: the function may have changed `row.value`.
         known: Any = prepared if of_value else page or _decode(row.raw)
         if not field:
-            content = msgspec.json.encode(known, order="sorted")
-            return hashlib.blake2b(content, digest_size=16).hexdigest()
+            return _digest(known)
         key = cast("dict[str, Any]", known).get(field) if type(known) is dict else None
         if key is None or (self._shape.items and not of_value):
             what = "value" if self._shape.items else "input"
             raise Unfit(f"the {what} has no {field!r}, which is its key in {self._database.table}")
         return json_text(cast("object", key)).decode() if isinstance(key, dict | list) else key
+
+    def _alike(self, rows: Sequence[Row], prepared: Sequence[Any]) -> list[dict[str, Any]] | None:
+        """Return the columns of successes, made without a look at each; None if one is needed."""
+        key, field, shape = self._key, self._database.key, self._shape
+        if not (self._table.ours or self._is_tried) or key in OURS:  # the first one shows whether any will fit
+            return None
+        if {*map(type, prepared)} != {dict} or not _PLAIN.issuperset({type(row.value) for row in rows}):
+            return None
+        names, *others = {*map(tuple, prepared)}
+        if others or self._table.names_of(names) != names:
+            return None
+        known: Sequence[Any] = prepared if shape.items else _decode(b"[%b]" % b",".join([row.raw for row in rows]))
+        try:
+            keys = [it[field] for it in known] if field else [*map(_digest, known)]
+        except (KeyError, TypeError):
+            return None
+        if not _KEYS.issuperset(map(type, keys)) or (key in names and [it[key] for it in prepared] != keys):
+            return None
+        if shape.values_only or not (self._table.ours or "input" in self._table.columns):
+            return [{**it, key: own} for it, own in zip(prepared, keys, strict=True)]
+        texts = [row.raw.decode() for row in rows]
+        return [{"input": text, **it, key: own} for it, own, text in zip(prepared, keys, texts, strict=True)]
 
     def _add_value(self, record: dict[str, Any], prepared: Any) -> None:
         """Add the columns of a value; a field that is the key, with the same content, is that column."""
@@ -205,9 +242,9 @@ class SqlSink:
             wants = f"{table} wants a value for {listed(lacking)}, which the function does not return"
             raise kind(f"{wants}; {_shown(record, self._key)}")
 
-    def _take(self, taken: Taken, size: int) -> None:
+    def _take(self, taken: list[Taken], size: int) -> None:
         with self._guard:
-            self._batch.append(taken)
+            self._batch += taken
             self._size += size
             full = len(self._batch) >= BATCH or self._size >= BATCH_BYTES
             first = not self._is_tried and not self._table.ours
@@ -238,6 +275,11 @@ class SqlSink:
 
     def __repr__(self) -> str:
         return f"<SqlSink {self.name}, {len(self._batch)} rows waiting>"
+
+
+def _digest(content: Any) -> str:
+    """Return what an input is known by that has no key."""
+    return hashlib.blake2b(msgspec.json.encode(content, order="sorted"), digest_size=16).hexdigest()
 
 
 def _storable(text: Any) -> Any:

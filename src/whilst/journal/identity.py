@@ -15,9 +15,9 @@ import enum
 import sys
 import time
 import warnings
-from _blake2 import blake2b  # hashlib is that and OpenSSL, which takes 5 ms to load
 from array import array
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec

@@ -155,6 +155,32 @@ def listener_now() -> Listener | None:
 # it goes on. What stands inline in the lane of an input finds that lane here.
 
 
+class Back:
+    """What an input was, if it is given back while it only waits: its run starts nothing new.
+
+    Attributes:
+        error: its last failure; None: no call of it was made, so nothing becomes of it.
+        last: when the last call began, and how long it took, where that is what the input took.
+        counted: how many attempts are counted of it that were not made.
+    """
+
+    __slots__ = ("counted", "error", "last")
+
+    def __init__(
+        self, error: Exception | None = None, last: tuple[float, float] | None = None, counted: int = 0
+    ) -> None:
+        self.error: Exception | None = error
+        self.last: tuple[float, float] | None = last
+        self.counted: int = counted
+
+
+NOT_CALLED = Back()
+
+given_back: ContextVar[Back | None] = ContextVar("whilst_given_back", default=NOT_CALLED)
+"""What an input is given back as that waits for the first call here, in a flow or in a part that is tried again; None:
+it is not, as calls before that part were made."""
+
+
 class Seat(Protocol):
     """The place of one input; branches that run at the same time share it."""
 
@@ -186,14 +212,21 @@ class Seat(Protocol):
     def count(self, attempts: int) -> None:
         """Count attempts more than the one that each input has, or less."""
 
-    def rest(self, *, unbegun: bool = False) -> None:
-        """Take note that a branch waits from now on, or has ended before others: the place is free if none runs.
+    def rest(self, back: Back | None) -> None:
+        """Take note that a branch waits from now on: the place is free if none runs.
 
-        `unbegun`: no call of the input was made, so that a run which starts nothing new may give it up.
+        `back` is what the input is given back as if the run starts nothing new; None: it is not, it goes on later.
         """
 
-    def resume(self) -> None:
-        """Take note that it goes on."""
+    def resume(self, back: Back | None) -> None:
+        """Take note that it goes on which waited with this."""
+
+    def ends(self) -> None:
+        """Take note that a branch has ended before others."""
+
+    def is_given_back(self) -> bool:
+        """Whether the input would be given back now if the branch that asks this waited for another attempt."""
+        ...
 
 
 seat: ContextVar[Seat | None] = ContextVar("whilst_seat", default=None)

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..core.colour import has_method, name_of
 from ..core.outcome import Record
+from ..core.plan import MOST_THREADS
 from .awaiting import discard, ended
 from .pool import ThreadPool
 from .worker import Pair, Worker, current_worker
@@ -82,7 +83,7 @@ class Calls:
 
     Args:
         loop: where they are awaited.
-        most: how many at once.
+        most: how many at once, up to `MOST_THREADS`.
         name: of the threads.
         patience: seconds an idle thread stays; None: until `close`.
         lends: whether an idle thread may go to another pool; False where one thread must make all calls.
@@ -108,7 +109,7 @@ class Calls:
             loop,
             _Futures(self._queue),
             _make,
-            most,
+            min(most, MOST_THREADS),
             name=name,
             fn_of=attrgetter("fn"),
             frames=2,  # the pool's and `_make`
@@ -116,6 +117,10 @@ class Calls:
             lends=lends,
             of_run=of_run,
         )
+
+    def resize(self, most: int) -> None:
+        """Have another number of threads at most."""
+        self._pool.resize(min(most, MOST_THREADS))
 
     @property
     def abandoned(self) -> int:

@@ -106,7 +106,7 @@ class ThreadExecutor:
 
     def calls(self, loop: asyncio.AbstractEventLoop, most: int, *, name: str) -> Calls:
         """Return threads that make single calls."""
-        return Calls(loop, min(most, MOST_THREADS), name=f"whilst-lane {name}")
+        return Calls(loop, most, name=f"whilst-lane {name}")
 
 
 class _Inline:

@@ -23,7 +23,7 @@ from ..core.headers import Left
 from ..core.outcome import Record
 from ..core.timings import LONG
 from ..errors import RunCancelled
-from .calling import Names, listening, maker, seat, stepping, task_here, wanted
+from .calling import NOT_CALLED, Back, Names, given_back, listening, maker, seat, stepping, task_here, wanted
 from .caught import failure_of, trimmed
 from .port import Port
 
@@ -36,7 +36,9 @@ Reason = Literal["", "timeout", "expire", "drop", "close"]
 class _LaneTask(asyncio.Task[None]):
     """The task of a lane, which knows when what it awaits cancels it."""
 
-    by_itself: bool = False
+    __slots__ = ("by_itself", "lane")  # a dict for each would be a tenth of what a lane takes
+
+    by_itself: bool
     lane: _Lane
 
     def cancel(self, msg: Any = None) -> bool:
@@ -47,8 +49,8 @@ class _LaneTask(asyncio.Task[None]):
 
 class _Lane:
     __slots__ = (
-        "abandoned", "attempts", "busy", "error", "input", "lanes", "names", "odd", "outer", "patience", "port",
-        "reason", "started", "task", "took", "unbegun", "waiter",
+        "abandoned", "attempts", "busy", "called", "error", "input", "lanes", "names", "odd", "outer", "patience",
+        "port", "reason", "started", "task", "took", "waiter", "waits",
     )  # fmt: skip
 
     def __init__(self, lanes: LoopLanes, port: Port) -> None:
@@ -67,7 +69,8 @@ class _Lane:
         self.error: Exception | None = None
         self.patience: float = inf  # until when it may take to end, once it was cancelled
         self.abandoned: bool = False  # whether it took longer, and its input is settled
-        self.unbegun: bool = False  # whether the input waits for its first call
+        self.waits: tuple[Back | None, ...] = ()  # of branches that only wait: see `Seat.rest`
+        self.called: bool = False  # whether a branch has ended, and so has made calls
         self.odd: bool = False  # whether anything above is not as in a call that is made once, at once, and returns
 
     def let_go(self) -> None:
@@ -105,9 +108,9 @@ class _Lane:
             task.get_loop().call_later(GRACE, self.insist)
 
     def fork(self, count: int) -> None:
-        if count:
-            self.resume()
-            self.busy += count - 1
+        if count and not self.busy and self.lanes is not None:
+            self.lanes.goes_on()
+        self.busy += count
 
     def begins(self, now: float) -> None:
         self.started, self.odd = now, True
@@ -124,20 +127,51 @@ class _Lane:
         """Return what became of an input that had more than one call, or none, or one that had to wait."""
         took = ended - self.started if self.took is None else self.took
         record = (given[0], given[1], value, error, self.started, took, self.attempts)
-        self.attempts, self.took, self.odd = 1, None, False
+        self.forget()
         return record
 
-    def rest(self, *, unbegun: bool = False) -> None:
-        self.busy -= 1
-        self.unbegun = unbegun
-        if not self.busy and self.lanes is not None:
-            self.lanes.rests()
+    def forget(self) -> None:
+        """Be as for an input that has one call, and does not wait."""
+        self.attempts, self.took, self.called, self.odd = 1, None, False, False
 
-    def resume(self) -> None:
+    def rest(self, back: Back | None) -> None:
+        self.waits = *self.waits, back
+        self._stops()
+
+    def resume(self, back: Back | None) -> None:
+        place = self.waits.index(back)
+        self.waits = self.waits[:place] + self.waits[place + 1 :]
         if not self.busy and self.lanes is not None:
             self.lanes.goes_on()
         self.busy += 1
-        self.unbegun = False
+
+    def ends(self) -> None:
+        self.called = self.odd = True
+        self._stops()
+
+    def is_given_back(self) -> bool:
+        lanes = self.lanes
+        return lanes is not None and lanes.gives_back(self.index) and self.busy == 1 and None not in self.waits
+
+    def _stops(self) -> None:
+        self.busy -= 1
+        if not self.busy and self.lanes is not None:
+            self.lanes.rests(self)
+
+    @property
+    def back(self) -> Back | None:
+        """What the input is given back as, if it only waits for its first call, or for another attempt."""
+        if self.busy or not self.waits or None in self.waits:
+            return None
+        failed = next((back for back in self.waits if back is not None and back.error is not None), None)
+        return failed if failed is not None or self.called else self.waits[0]
+
+    def give_back(self, back: Back) -> None:
+        """End with the failure that the input had before it waited."""
+        self.attempts -= back.counted
+        if back.last is not None:
+            self.started, self.took = back.last
+        self.cancel("expire", back.error)
 
     def cancel(self, reason: Reason, error: Exception | None = None) -> None:
         assert self.task is not None
@@ -176,6 +210,7 @@ class LoopLanes:
         self._concurrency = concurrency
         self._lanes: set[_Lane] = set()
         self._parked: deque[_Lane] = deque()
+        self._take: Callable[[], tuple[int, Any]] = port.queue.popleft
         self._closing = False
         self._slice_end = 0.0
         self._crowded = False  # whether there may be more lanes than the concurrency
@@ -184,6 +219,8 @@ class LoopLanes:
         self.places: Places | None = None
         """Those of a stage, shared by all its lanes in a run: each input that does not only wait holds one."""
         self._stubborn: set[asyncio.Task[None]] = set()
+        self._back_from = inf  # the index from which on inputs are given back that only wait
+        self._settles = False
 
     @property
     def abandoned(self) -> int:
@@ -210,8 +247,10 @@ class LoopLanes:
         self._concurrency = concurrency
         self._crowded = len(self._lanes) > concurrency
 
-    def rests(self) -> None:
+    def rests(self, lane: _Lane) -> None:
         """Take note that the input of a lane only waits from now on: another may begin."""
+        if self.gives_back(lane.index):
+            self._port.loop.call_soon(self._give_back, lane)
         self.resting += 1
         if self.places is not None:
             self.places.release()
@@ -273,11 +312,24 @@ class LoopLanes:
             if lane.input is not None and lane.input[0] > after and lane.reason != "drop":
                 lane.cancel("drop")
 
-    def drop_unbegun(self, start: float) -> None:
-        """Give up inputs from an index on that wait for their first call; none of them becomes an outcome."""
+    def give_back(self, start: float, *, settles: bool) -> None:
+        """Give inputs from an index on back that only wait for a call; if that `settles`, with the last failure."""
+        self._back_from, self._settles = start, settles
         for lane in self._lanes:
-            if lane.unbegun and lane.index >= start and not lane.reason:
-                lane.cancel("drop")
+            self._give_back(lane)
+
+    def gives_back(self, index: int) -> bool:
+        """Whether it does so with this input, once that only waits."""
+        return index >= self._back_from
+
+    def _give_back(self, lane: _Lane) -> None:
+        back = lane.back
+        if back is None or lane.reason or not self.gives_back(lane.index):
+            return
+        if back.error is None or not self._settles:
+            lane.cancel("drop")
+        else:
+            lane.give_back(back)
 
     def call_back(self) -> None:
         """Do nothing: what is taken from the queue begins at once."""
@@ -341,16 +393,19 @@ class LoopLanes:
         context = self._port.context.copy()
         context.run(listening.set, lane)
         context.run(seat.set, lane)
-        context.run(stepping.set, None)
+        if context.get(stepping) is not None:
+            context.run(stepping.set, None)
+        if context.get(given_back, NOT_CALLED) is not NOT_CALLED:
+            context.run(given_back.set, NOT_CALLED)
         if self._port.names_calls:
             context.run(maker.set, lane)
         lane.task = task = _LaneTask(self._serve(lane, context), loop=self._port.loop, context=context)
-        task.lane = lane
+        task.lane, task.by_itself = lane, False
         self._port.owns(task)
 
     async def _serve(self, lane: _Lane, context: Context) -> None:
         # sixteen names at most that each call needs: the interpreter loads the first sixteen two at a time
-        fn, take, clock, emit = self._fn, self._port.queue.popleft, self._port.clock, self._port.emit
+        fn, take, clock, emit = self._fn, self._take, self._port.clock, self._port.emit
         untouched, names = context.copy(), lane.names
         name = None  # of the call, where somebody may ask for it
         root, count = None, -1  # what holds the context's variables, and its references; see `Names`
@@ -366,7 +421,9 @@ class LoopLanes:
                 except IndexError:
                     given = None  # and no waiting in here, where whatever comes would be told of this first
                 if given is None:
-                    await self._work(lane)
+                    if self._parks(lane) and lane.waiter is not None:
+                        await lane.waiter
+                        lane.waiter = None
                     woken = True
                     continue
                 if woken:
@@ -394,7 +451,8 @@ class LoopLanes:
                 if not lane.odd:
                     emit((given[0], given[1], value, error, started, took, 1))
                 elif lane.reason and self._settle(lane):
-                    lane.attempts, lane.took, lane.odd = 1, None, lane.abandoned
+                    lane.forget()
+                    lane.odd = lane.abandoned
                     self._port.dropped(given[0])
                 elif lane.abandoned:
                     return  # its input is settled, and another lane has its place
@@ -450,15 +508,14 @@ class LoopLanes:
             self.wake()
         return True
 
-    async def _work(self, lane: _Lane) -> None:
-        """Return when the queue may have something, or the run has ended."""
+    def _parks(self, lane: _Lane) -> bool:
+        """Whether a lane is to await its waiter: the queue has nothing, and the run has not ended."""
         self._port.refill()
         if self._port.queue or self._closing:
-            return
+            return False
         lane.waiter = self._port.loop.create_future()
         self._parked.append(lane)
-        await lane.waiter
-        lane.waiter = None
+        return True
 
     def _replace(self, lane: _Lane) -> None:
         self._lanes.discard(lane)

@@ -142,8 +142,11 @@ class Lanes(Protocol):
     def drop(self, after: int) -> None:
         """End every call in flight whose input stands after index `after`, without an outcome."""
 
-    def drop_unbegun(self, start: float) -> None:
-        """Give up inputs from an index on that have a lane and wait for their first call, without outcomes."""
+    def give_back(self, start: float, *, settles: bool) -> None:
+        """Give up inputs from an index on that have a lane and only wait for a call, now and whenever that is so.
+
+        If that `settles`, one that has failed has its last failure for an outcome; the others have none.
+        """
 
     def call_back(self) -> None:
         """Hand back what was taken from the queue and has not begun: see `Port.unmade`."""

@@ -113,7 +113,7 @@ class ThreadLanes:
             if index > after and self._leave(worker, call):
                 self._port.dropped(index)
 
-    def drop_unbegun(self, start: float) -> None:
+    def give_back(self, start: float, *, settles: bool) -> None:
         """Do nothing: what is on a thread has begun."""
 
     def call_back(self) -> None:

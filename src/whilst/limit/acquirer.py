@@ -71,7 +71,7 @@ class Acquirer:
         self.ticket: int = 0
         self.bounced: int = 0
         self.queue: WaitQueue | None = None
-        self.listens: bool = any(limit.adaptive for limit in limits)
+        self.listens: bool = True in [limit.adaptive for limit in limits]
         self.inside: Inside = inside
         self._wake = wake
         self._look_at = look_at
@@ -121,9 +121,15 @@ class Acquirer:
             told.settle()
         return taken
 
+    def turn_to(self, item: Any, keys: tuple[Hashable, ...] | None) -> None:
+        """Take permits of the keys of an item from now on; it wants none now, and all that it took are back."""
+        self.bounced = 0
+        self.set.turn_to(item, self.clock, keys=keys)
+
     def retire(self) -> None:
         """Want nothing any more, so that nobody is to be woken: whoever that was need not stay for this."""
-        self.withdraw()
+        if self.queue is not None:
+            self.withdraw()
         self._wake = _nobody
 
     def stand(self, count: int) -> None:

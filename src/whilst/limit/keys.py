@@ -22,7 +22,7 @@ def surplus(idle: Sequence[T], count: int, keep: int) -> Sequence[T]:
     They are taken evenly from all: of keys that come in turn, and are a few too many, the oldest is the next to come,
     and each would be made anew each time.
     """
-    return idle[:: max(1, len(idle) // (count - keep))] if count > keep else ()
+    return idle[:: max(1, round(len(idle) / (count - keep)))] if count > keep else ()
 
 
 class Keys:
@@ -80,11 +80,13 @@ class Keys:
 
     def forget(self, keep: int = 0) -> None:
         """Forget idle keys, down to some `keep`; where many are busy, the next look comes the later."""
-        idle = [
-            key
-            for key, queue in self._queues.items()
-            if not queue.parties and queue.kept_for is None and queue.throttle.idle(queue.clock())
-        ]
+        idle, clock, now = list[Hashable](), None, 0.0
+        for key, queue in self._queues.items():
+            if queue.clock is not clock:
+                clock = queue.clock
+                now = clock()
+            if not queue.parties and queue.kept_for is None and queue.throttle.idle(now):
+                idle.append(key)
         for key in surplus(idle, len(self._queues), keep):
             queue = self._queues.pop(key)
             queue.gone = True

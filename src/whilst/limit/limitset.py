@@ -40,14 +40,27 @@ class LimitSet:
         weights: tuple[float, ...] | None = None,
         keys: tuple[Hashable, ...] | None = None,
     ) -> None:
-        self.keys: tuple[Hashable, ...] = keys_of(limits, item) if keys is None else keys
-        self.weights: tuple[float, ...] = weights or tuple([limit.weight(item) for limit in limits])
-        self.queues: tuple[WaitQueue, ...] = ()
-        self.taken_at: float = -inf
+        self.keys: tuple[Hashable, ...]
+        self.weights: tuple[float, ...]
+        self.queues: tuple[WaitQueue, ...]
+        self.taken_at: float
         """When permits were taken last."""
-        self._fresh = 0  # how many were taken at that moment
+        self._fresh: int  # how many were taken at that moment
         self._limits = limits
-        self._weighed: tuple[tuple[Throttle, float], ...] = ()
+        self._weighed: tuple[tuple[Throttle, float], ...]
+        self.turn_to(item, clock, weights, keys)
+
+    def turn_to(
+        self,
+        item: object,
+        clock: Clock,
+        weights: tuple[float, ...] | None = None,
+        keys: tuple[Hashable, ...] | None = None,
+    ) -> None:
+        """Stand for the keys of an item from now on."""
+        self.keys = keys_of(self._limits, item) if keys is None else keys
+        self.weights = weights or tuple([limit.weight(item) for limit in self._limits])
+        self.taken_at, self._fresh = -inf, 0
         self._find(clock)
 
     @property
@@ -163,7 +176,8 @@ class LimitSet:
         for throttle, weight in self._weighed:
             if cells:
                 throttle.undo(self.taken_at, weight, cells)
-            throttle.give_back(count - cells)
+            if count > cells:
+                throttle.never_made(weight, count - cells)
 
     def count(self, calls: int) -> None:
         """Count calls that used a permit which another call had before them."""
@@ -235,5 +249,5 @@ class LimitSet:
         self._weigh()
 
     def _weigh(self) -> None:
-        throttles = [queue.throttle for queue in self.queues]
-        self._weighed = tuple(zip(throttles, self.weights, strict=True))
+        pairs = zip(self.queues, self.weights, strict=True)
+        self._weighed = tuple([(queue.throttle, weight) for queue, weight in pairs])

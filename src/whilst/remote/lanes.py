@@ -174,7 +174,7 @@ class RemoteLanes:
             self._end(station, [index for index in self._begun(station) if index > after], None)
         self.call_back()
 
-    def drop_unbegun(self, start: float) -> None:
+    def give_back(self, start: float, *, settles: bool) -> None:
         """Do nothing: what was sent and has not begun is called back."""
 
     def call_back(self) -> None:

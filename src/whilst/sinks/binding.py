@@ -19,6 +19,7 @@ _WORDS = {
     START: "",
     TAIL: "the last ones",
 }
+_BEHIND = "this process does not keep up"
 _NEIGHBOURS = (SOURCE, CONSUMER, ORDER, TAIL)
 
 Parts = Mapping[str, Mapping[str, float]]
@@ -37,11 +38,13 @@ class Binding:
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, Mapping[str, float], Parts]] = deque()
+        self._keeps_up = True
 
     def seen(self, now: Summary) -> None:
         """Take note of a summary."""
         if self._seen and now.elapsed <= self._seen[-1][0]:
             return
+        self._keeps_up = now.keeps_up
         self._seen.append((now.elapsed, now.lane_time, now.stage_time))
         while len(self._seen) > 2 and now.elapsed - self._seen[1][0] >= RECENT:
             self._seen.popleft()
@@ -58,6 +61,8 @@ class Binding:
         reason, share = next(iter(_since(before, after).items()), ("", 0.0))
         if share < MOST:
             return ""
+        if reason == BUSY and not self._keeps_up:
+            return _BEHIND
         return f"held by {reason.removeprefix(LIMIT)}" if reason.startswith(LIMIT) else _WORDS.get(reason, reason)
 
 
