@@ -120,7 +120,11 @@ def test_a_cliff_is_where_the_next_point_costs_more_than_twice_the_last() -> Non
         (100, replace(point, cpu=12.1)),
         (1_000, replace(point, cpu=1.0)),
     ]
-    assert [*sweep.cliffs("keys", curve)] == ["keys: 6.00 µs a call at 10, 12.10 at 100"]
+    assert [*sweep.cliffs("keys", curve, [])] == ["keys: 6.00 µs a call at 10, 12.10 at 100"]
+    by_hand = [(100, sweep.Point(6.1, 1.0, 0.0))]
+    assert [*sweep.cliffs("keys", curve, by_hand)] == []
+    by_hand = [(100, sweep.Point(6.0, 1.0, 0.0))]
+    assert [*sweep.cliffs("keys", curve, by_hand)] == ["keys: 6.00 µs a call at 10, 12.10 at 100, by hand 6.00"]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from asyncio import _get_running_loop as running_loop  # the public one costs an
 from collections import deque
 from collections.abc import Iterable, Iterator
 from math import inf
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from ..core.throttle import Throttle
@@ -23,6 +24,7 @@ LEAST = 0.001  # seconds between two looks at the clock: timers are no finer, an
 LONG = 1.0  # seconds; nothing is kept for a party that another limit lets wait for longer
 PATIENT = 8  # how often a party lets others go first because of a limit elsewhere; see `WaitQueue.kept_for`
 NOBODY_YET: Any = ()  # in the place of an empty deque, which takes 760 bytes; whoever comes first makes one
+_NO_ALARMS: Any = MappingProxyType({})
 HEARTBEAT = 1.0  # seconds after which one who waits looks whether a loop that was granted something has been closed
 
 tickets: Iterator[int] = itertools.count()
@@ -113,7 +115,7 @@ class WaitQueue:
         self.throttle: Throttle = throttle
         self.clock: Clock = clock
         self.parties: deque[Party] = NOBODY_YET
-        self.alarms: dict[asyncio.AbstractEventLoop, Alarm] = {}
+        self.alarms: dict[asyncio.AbstractEventLoop, Alarm] = _NO_ALARMS
         self.look_due: float = inf
         """When the alarms ring, if time alone helps the first in line. What comes back before is no reason to look:
         that would be one look for each call, and a loop that never rests, where one a millisecond does."""
@@ -153,7 +155,8 @@ class WaitQueue:
         if loop is not None:
             alarm = self.alarms.get(loop)
             if alarm is None:
-                alarm = self.alarms[loop] = Alarm(loop)
+                alarm = Alarm(loop)
+                self.alarms = {**self.alarms, loop: alarm}
             alarm.parties += 1
             if alarm.parties > 1 and self.parties[0] is not party:
                 return  # the alarm is set, if time can help at all
@@ -227,7 +230,7 @@ class WaitQueue:
     def empty(self) -> None:
         """Forget all who wait: in a forked child nobody does."""
         self.parties = NOBODY_YET
-        self.alarms.clear()
+        self.alarms = _NO_ALARMS
 
     def _grant(self, head: Party) -> None:
         """Give the first what there is; one permit at a time while others stand behind it."""
