@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -421,3 +422,50 @@ def test_a_flow_of_one_value(how: str, flow: str, colour: str, failing: bool) ->
 async def same(given: Any) -> Any:
     await asyncio.sleep(0)
     return given
+
+
+def first_alone(call: Callable[[Any], Any], go_on: threading.Event) -> Callable[[Any], Any]:
+    """Return a function whose calls but the first wait until they may go on."""
+
+    def wait(given: Any) -> Any:
+        assert given.number == 0 or go_on.wait(20)
+        return call(given)
+
+    return wait
+
+
+@pytest.mark.parametrize("colour", ["plain", "async"])
+def test_who_takes_records_together_and_leaves_keeps_none(colour: str) -> None:
+    """As `run.write` does when its output breaks; the run is kept for its summary."""
+    seen, rest = Seen(), list[int]()
+    go_on = threading.Event()
+    run: Any = map(first_alone(plain_of(seen), go_on), seen.inputs(32), concurrency=32)
+
+    def left(records: Any) -> None:
+        rest.append(len(records))
+
+    async def read() -> None:
+        reading = run._arecords(left)
+        assert len(await anext(reading)) == 1
+        go_on.set()
+        while len(run._driver._handoff.ready) < 31:
+            await asyncio.sleep(0.001)
+        await reading.aclose()
+
+    if colour == "plain":
+        reading = run._records(left)
+        next(reading)  # of which none is taken
+        go_on.set()
+        while len(run._driver._handoff.ready) < 32:
+            time.sleep(0.001)
+        reading.close()
+        del reading
+    else:
+        asyncio.run(read())
+    del read
+    until = time.monotonic() + 20
+    while (kept := seen.left()) and time.monotonic() < until:
+        time.sleep(0.01)  # a thread may be on its way out
+    assert kept == []
+    assert rest == [32 if colour == "plain" else 31]
+    assert run.summary().ok == 32

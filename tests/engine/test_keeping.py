@@ -531,3 +531,32 @@ def test_with_a_journal_nothing_is_lost_and_nothing_is_written_twice(
         assert limit is None or limit.statistics().in_flight == 0
 
     testing.run(alone(main()))
+
+
+def test_a_loop_in_plain_code_hears_that_the_last_rows_could_not_be_stored() -> None:
+    """It asks for more when all is done: that the journal is whole then is awaited, as in async code."""
+
+    class Breaking(FakeLedger):
+        async def flush(self) -> None:
+            self.flushes += 1
+            raise whilst.JournalError("fake.db cannot be written any more")
+
+    ledgers: list[FakeLedger] = []
+
+    class Opened:
+        path = "fake.db"
+
+        def open(self, fn: object, *, name: str, loop: asyncio.AbstractEventLoop) -> FakeLedger:
+            async def make() -> FakeLedger:
+                return Breaking(every=None)
+
+            ledgers.append(asyncio.run_coroutine_threadsafe(make(), loop).result(20))
+            return ledgers[0]
+
+    run = whilst.map(str, range(3))
+    run._plan = run._plan._replace(journal=Opened())
+    values: list[str] = []
+    with pytest.raises(whilst.JournalError, match="cannot be written any more"):
+        values.extend(run)  # what comes before the error stays
+    assert values == ["0", "1", "2"]
+    assert ledgers[0].flushes == 1

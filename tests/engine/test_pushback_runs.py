@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
@@ -14,6 +15,7 @@ from kit import asynchronously, outcomes_until_error, virtually
 from policykit import Server, busy, reset
 
 import whilst
+from whilst import testing
 
 RESUMED_WITHIN = 0.25
 
@@ -586,3 +588,31 @@ def test_a_plain_run_with_everything_on_gives_every_value() -> None:
             assert run.summary().retried == 100
             assert limit.statistics().in_flight == 0
             assert limit.statistics().started == 800
+
+
+@pytest.mark.parametrize("way", ["map", "step", "step with a time for all attempts"])
+@pytest.mark.parametrize("well", [0, 12, 30])
+def test_calls_before_the_first_refusal_count_for_the_breaker(way: str, well: int) -> None:
+    """It pauses after as many failures as leave fewer than one in ten well, whoever made the calls."""
+
+    async def main() -> int:
+        loop, called = asyncio.get_running_loop(), list[float]()
+
+        async def call(item: int) -> int:
+            called.append(loop.time())
+            await asyncio.sleep(0.02)
+            if item >= well:
+                raise ConnectionError
+            return item
+
+        retry = whilst.Retry(1, budget=None, total=None if way in ("map", "step") else 1000)
+        if way == "map":
+            run = whilst.map(call, range(1000), retry=retry, concurrency=1, deadline=60, stop_after="100%")
+        else:
+            run = whilst.map(whilst.step(call, retry=retry), range(1000), concurrency=1, deadline=60, stop_after="100%")
+        with contextlib.suppress(whilst.DeadlineExceeded):
+            async for _ in run.outcomes():
+                pass
+        return next(number for number in range(1, len(called)) if called[number] - called[number - 1] > 0.5)
+
+    assert testing.run(main()) - well == max(20, 9 * well + 1)

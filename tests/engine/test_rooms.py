@@ -15,6 +15,7 @@ import pytest
 import whilst
 
 SOURCE = str(Path(whilst.__file__).parent)
+NO_WAY = {"/engine/lateness.py", "/lanes/threadtime.py"}  # of an input: they look at runs that last, of other tests too
 
 
 def plain(x: int) -> int:
@@ -66,5 +67,6 @@ def test_an_input_is_followed_through_so_many_files_at_most(
     run("first")  # what is loaded and made once is not counted
     with files_entered(found):
         run("second")
+    found -= NO_WAY
     assert "/engine/driver.py" in found
     assert len(found) <= most, sorted(found)

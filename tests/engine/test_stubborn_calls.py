@@ -213,3 +213,33 @@ def test_a_coroutine_in_the_place_of_a_function_is_refused_and_closed() -> None:
         with pytest.raises(TypeError, match="give the function itself, without calling it"):
             use(made)  # type: ignore[operator]
         assert made.cr_frame is None  # closed, so nobody warns that it was never awaited
+
+
+@virtually
+async def test_a_stubborn_call_of_a_run_that_is_left_keeps_its_permit_until_it_ends() -> None:
+    """Its input is known by its index, whatever the input is; another run under the limit waits for the permit."""
+
+    async def fn(item: str) -> str:
+        if item == "stubborn":
+            until = asyncio.get_running_loop().time() + 30.0
+            while (left := until - asyncio.get_running_loop().time()) > 0:
+                try:
+                    await asyncio.sleep(left)
+                except asyncio.CancelledError:
+                    pass
+        return item
+
+    limit = whilst.Limit(concurrency=1, by=str)
+    run = whilst.map(fn, ["quick", "stubborn"], limit=limit, concurrency=2)
+    async with run:
+        async for value in run:
+            assert value == "quick"
+            break
+    left = run.summary()
+    assert (left.abandoned, left.left_behind) == (1, ("1 x fn(), which ignored being cancelled",))
+    assert limit.statistics().in_flight == 1
+    assert asyncio.get_running_loop().time() < 5
+    assert await whilst.map(fn, ["quick"], limit=limit) == ["quick"]  # another key
+    await asyncio.sleep(30.0)
+    assert run.summary().abandoned == 0
+    assert limit.statistics().in_flight == 0

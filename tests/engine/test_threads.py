@@ -1,11 +1,13 @@
 """Blocking functions on real threads, with events and barriers instead of naps."""
 
 import asyncio
+import contextvars
 import os
 import signal
 import threading
 import time
 import warnings
+import weakref
 
 import pytest
 from kit import Gauge, virtually
@@ -356,3 +358,59 @@ def test_a_run_that_was_not_started_works_in_the_child() -> None:
             os._exit(code)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+@virtually
+async def test_a_run_that_is_left_waits_for_the_clean_up_of_awaitables_as_long_as_for_that_of_async_calls() -> None:
+    """Longer than for idle threads, which need no time."""
+    begun, ended = asyncio.Barrier(3), []
+
+    async def slow(x: int) -> int:
+        await begun.wait()
+        try:
+            await asyncio.sleep(1000 * x)
+        finally:
+            await asyncio.sleep(0.9 * bool(x))
+            ended.append(x)
+        return x
+
+    async with whilst.map(lambda x: slow(x), range(3), concurrency=3) as run:
+        async for _ in run:
+            break
+    assert sorted(ended) == [0, 1, 2]
+    assert run.summary().abandoned == 0
+
+
+@virtually
+async def test_an_awaitable_that_ignores_its_cancellation_is_left_behind_with_its_run() -> None:
+    begun = asyncio.Barrier(2)
+
+    async def stubborn(x: int) -> int:
+        await begun.wait()
+        until = asyncio.get_running_loop().time() + 20 * x
+        while (left := until - asyncio.get_running_loop().time()) > 0:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                pass
+        return x
+
+    async with whilst.map(lambda x: stubborn(x), range(2), concurrency=2) as run:
+        async for _ in run:
+            break
+    assert run.summary().abandoned == 1
+    await asyncio.sleep(30)
+
+
+def test_what_calls_leave_running_keeps_no_run() -> None:
+    """A context, that of a thread for example, that was copied inside a call."""
+    contexts = []
+    run = whilst.map(lambda x: contexts.append(contextvars.copy_context()), range(3))
+    run.list()
+    driver = weakref.ref(run._driver)
+    del run
+    deadline = time.monotonic() + 20
+    while driver() is not None and time.monotonic() < deadline:
+        time.sleep(0.01)  # the engine's loop closes it
+    assert driver() is None
+    assert len(contexts) == 3

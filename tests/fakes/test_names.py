@@ -18,8 +18,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from calling import Refused
-from vendors import BY_ITS_SECONDS, DEMO, Vendor
+from calling import Refused, play
+from vendors import BY_ITS_SECONDS, DEMO, Vendor, by_its_seconds
 
 import whilst
 from whilst import testing
@@ -77,3 +77,17 @@ def test_150_names_at_fifty_a_second(side: str, policies: dict[str, Any]) -> Non
     assert median(took) <= 2.35
     assert max(took) <= 2.45
     assert max(refused for _, refused in rounds) <= 20
+
+
+@pytest.mark.parametrize("policies", [{}, {"concurrency": "adaptive"}], ids=["retry", "adaptive"])
+def test_most_of_a_window_of_a_second_is_used_wherever_it_begins(policies: dict[str, Any]) -> None:
+    """Each refusal says "in a second", so to look for the limit costs what that second permits: 53 to 67 % once."""
+    used: list[float] = []
+    for first in (0.25, 0.5, 0.75, 1.0):
+        vendor = BY_ITS_SECONDS._replace(make=lambda first=first: by_its_seconds(first))
+        found, _ = play(vendor, reads=False, retry=5, **policies)
+        assert found.refused <= 1.0
+        assert found.early == 0
+        used.append(found.used)
+    assert min(used) >= 75.0, used
+    assert sum(used) / 4 >= 82.0, used

@@ -282,8 +282,8 @@ def second_of_burst() -> tuple[Meter, Answer]:
     return bucket, reply
 
 
-def by_its_seconds() -> tuple[Meter, Answer]:
-    window = Window(50, 1.0)
+def by_its_seconds(first: float = 1.0) -> tuple[Meter, Answer]:
+    window = Window(50, 1.0, first=first)
 
     def reply(now: float) -> Reply:
         if window.take(now):
@@ -355,5 +355,4 @@ VENDORS = (
     ),
     Vendor("quota per day", "when", quota_per_day, "RFC 9110 section 10.2.3: Retry-After with a date, hours away"),
     DEMO,
-    BY_ITS_SECONDS,
 )

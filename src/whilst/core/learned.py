@@ -65,7 +65,7 @@ class Learned:
     >>> bucket.delay(1.0, taken=30)
     4.0
     >>> bucket.room(100, 5.0, taken=50), round(bucket.most, 1)
-    (38, 10.0)
+    (40, 10.0)
     """
 
     __slots__ = (
@@ -305,7 +305,7 @@ class Learned:
             few = passed < FEW
             most = max((passed + few / 2) / span, recent)
             quickly = first or paced < silence / 4
-            if self._windowed and not quickly and self._kept > most:  # between what was taken and what was refused
+            if self._windowed and self._kept > most:  # between what was taken and what was refused
                 most = (most + self._kept) / 2
             lately, blurred = taken - self._probed, self._retry_after == 1.0 and self._until - self._since <= BLURRED
             if first:

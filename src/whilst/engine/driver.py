@@ -35,7 +35,7 @@ from ..core.timings import Timings
 from ..errors import DeadlineExceeded, RunCancelled
 from ..lanes.awaiting import ended
 from ..lanes.calling import wanted
-from ..lanes.clock import clock_of
+from ..lanes.clock import clock_of, is_virtual
 from ..lanes.executor import executor_of
 from ..lanes.port import Lanes
 from ..lanes.results import tell
@@ -51,7 +51,7 @@ from .growing import GUARD, Additions
 from .handoff import Handoff, LoopHandoff
 from .judging import Judging
 from .keeping import Keeping
-from .lateness import Lateness
+from .lateness import FIRST, Lateness
 from .observer import Watch
 from .open_journal import OpenJournal
 from .report import Owned, since_then, summary_of
@@ -149,7 +149,7 @@ class Driver:
         self.timings: Timings = Timings(scope.look if scope is not None else looked)
         self.accounting: Accounting = Accounting(self, plan, handoff, self.ahead.window, scope)
         self.turn: Callable[[], None] = self.accounting.turn
-        self.lateness: Lateness = Lateness(self, loop, self.clock, self._deadlines)
+        self.lateness: Lateness | None = None  # of a run that has lasted long enough to say
         self._overdue = Overdue(self, plan, attempts, self._deadlines)
         patience = self._overdue.patience.least
         fn, executor = plan.fn, executor_of(plan.executor)
@@ -168,7 +168,8 @@ class Driver:
         if self.plan.deadline is not None:
             self._deadlines.at("deadline", self.started + self.plan.deadline, self._expire)
         self._overdue.start(self.started)
-        self.lateness.start()
+        if not is_virtual(self.loop):
+            self._deadlines.at("lateness", self.started + FIRST, self._look_at_lateness)
         self.refill()
 
     def drain(self) -> None:
@@ -507,6 +508,9 @@ class Driver:
             self._judging.settle(record)
 
     # -- private, in order of use -----------------------------------------------------------------------------
+
+    def _look_at_lateness(self) -> None:
+        self.lateness = Lateness(self, self.clock, self._deadlines, self.started)
 
     def _forget_from(self, horizon: float) -> None:
         """Forget inputs that are not being called and not wanted any more; who failed before has its outcome."""

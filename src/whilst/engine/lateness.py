@@ -15,9 +15,8 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
-from ..lanes.clock import is_virtual
 from ..lanes.threadtime import used
 
 FIRST = 0.05  # seconds from the start to the first look, and between two looks at least
@@ -35,31 +34,26 @@ class Alarms(Protocol):
 
 
 class Lateness:
-    """How late one run's loop is.
+    """How late one run's loop is; made on its thread when the first look is due.
 
     Args:
         owner: of the run; when it is gone, nobody looks any more.
-        loop: that drives it.
         clock: its time.
         alarms: sets the time of the next look.
+        began: when the run did.
     """
 
-    def __init__(self, owner: object, loop: Any, clock: Callable[[], float], alarms: Alarms) -> None:
+    def __init__(self, owner: object, clock: Callable[[], float], alarms: Alarms, began: float) -> None:
         self.queued: float = 0.0
         """The share of the time in which the loop's thread wanted a processor, in which others had them all."""
         self._owner = weakref.ref(owner)
         self._clock = clock
         self._alarms = alarms
+        self._began = began
         self._late: deque[float] = deque(maxlen=KEPT)
-        self._tid = 0
-        self._first = self._last = 0.0, 0.0  # seconds that its thread had run, and queued, at these looks
-        self._began = self._due = clock()
-        self._looks = not is_virtual(loop)
-
-    def start(self) -> None:
-        """Begin to look; on the loop's thread."""
-        if self._looks:
-            self._look_at(self._began + FIRST)
+        self._tid = threading.get_native_id()
+        self._first = self._last = _times(self._tid)  # seconds that its thread had run, and queued, at these looks
+        self._look_at(clock() + FIRST)
 
     @property
     def usual(self) -> float:
@@ -70,16 +64,11 @@ class Lateness:
     def _look(self) -> None:
         if self._owner() is None:
             return
-        now = self._clock()
-        if not self._tid:
-            self._tid = threading.get_native_id()
-            self._first = self._last = _times(self._tid)
-        else:
-            ran, queued = _times(self._tid)
-            self._late.append(max(0.0, now - self._due - (queued - self._last[1])))
-            self._last = ran, queued
-            ran, queued = ran - self._first[0], queued - self._first[1]
-            self.queued = queued / (ran + queued) if ran + queued >= LEAST else 0.0
+        now, (ran, queued) = self._clock(), _times(self._tid)
+        self._late.append(max(0.0, now - self._due - (queued - self._last[1])))
+        self._last = ran, queued
+        ran, queued = ran - self._first[0], queued - self._first[1]
+        self.queued = queued / (ran + queued) if ran + queued >= LEAST else 0.0
         self._look_at(now + min(max(FIRST, (now - self._began) / RARER), SELDOM))
 
     def _look_at(self, when: float) -> None:

@@ -153,7 +153,7 @@ class Told(Protocol):
     failures: Failures
     concurrency: int
     accounting: Accounting
-    lateness: Lateness
+    lateness: Lateness | None
     additions: Additions
     timings: Timings
     clock: Callable[[], float]
@@ -200,8 +200,8 @@ def summary_of(run: Told, elapsed: float) -> Summary:
         peak=accounting.account.peak,
         called=max(0, done - book.unwanted - book.uncalled) + book.retried,
         cpu=accounting.cpu,
-        queued=run.lateness.queued,
-        late=run.lateness.usual,
+        queued=run.lateness.queued if run.lateness is not None else 0.0,
+        late=run.lateness.usual if run.lateness is not None else 0.0,
         hanging=() if run.finished else _hanging(run),
         retry_waits=_retry_waits(run),
         step_time=scope.step_time() if scope is not None else {},
