@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from _blake2 import blake2b  # hashlib brings OpenSSL: a loop stood 4 ms longer at the first use of a journal
 from collections.abc import Callable, Hashable
-from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
 
 from .grown import check_key

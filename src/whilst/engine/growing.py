@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from _blake2 import blake2b  # hashlib brings OpenSSL: a loop stood 4 ms longer at the first use of a journal
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextvars import Context
-from hashlib import blake2b
 from typing import Any, Protocol
 
 from ..core.call import Step
