@@ -12,6 +12,7 @@ from bench.model import WHILST, Contestant, Job, Sample
 
 WORKERS = 2
 CPU = 0.001
+KILLED_AFTER = 0.3  # seconds
 BEST = 500  # inputs in a chunk: more gains nothing
 SPAWN = multiprocessing.get_context("spawn")  # as whilst starts its own: fork beside threads is out
 
@@ -192,4 +193,20 @@ def start(contestant: Contestant, n: int) -> Sample:
     return Sample(n, (took - 0.05) * 1000)
 
 
+def spin(seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        pass
+
+
+def late(contestant: Contestant, n: int) -> Sample:
+    """Measure by how many ms the outcome of a call comes after its timeout, in a worker that must be killed for it."""
+    import whilst
+
+    (outcome,) = whilst.map(spin, [30.0], executor="process", timeout=KILLED_AFTER).outcomes()
+    assert isinstance(outcome.error, TimeoutError)
+    return Sample(n, (outcome.took - KILLED_AFTER) * 1000)
+
+
+KILLING = (Contestant(WHILST, whilst_process, needs="whilst", kind="whilst"),)
 STARTING = tuple(each for each in IN_BATCHES if each.name in (WHILST, CHUNK_OF_1, "joblib, loky"))

@@ -23,6 +23,7 @@ from bench import (
     journals,
     keys,
     loops,
+    moving,
     pictures,
     policies,
     processes,
@@ -247,6 +248,13 @@ WORKLOADS = (
         "process-start", "two workers ready and gone, besides the imports of the user", "ms", 1, processes.STARTING,
         processes.start,
         (at_most("at most 150 ms", 150.0, "ms"),),
+        rounds=3,
+    ),
+    Workload(
+        "process-timeout", "how late the outcome of a call is whose worker is killed at its timeout", "ms", 1,
+        processes.KILLING,
+        processes.late,
+        (at_most("at most 200 ms", 200.0, "ms"),),
         rounds=3,
     ),
     Workload(
@@ -526,6 +534,12 @@ WORKLOADS = (
         tuple(at_most(f"at most 10 ms: {use}", 10.0, "ms", use, bound=IMPORTS) for use in loops.USES),
         rounds=2,
         quick=2,
+    ),
+    Workload(
+        "limit-set", "from `limit.set(concurrency=6)` to six calls in flight, from two", "ms", 1, moving.CONTESTANTS,
+        moving.more_room,
+        tuple(at_most(f"at most 50 ms: {each.name}", 50.0, "ms", each.name) for each in moving.CONTESTANTS),
+        rounds=3,
     ),
     Workload(
         "finished", "memory that 20 runs of 20 MiB leave behind, collector off", "MiB", 20, finished.CONTESTANTS,

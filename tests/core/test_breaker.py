@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from math import inf
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from whilst.core.breaker import FIRST_PAUSE, LEAST, LONGEST_PAUSE, SLOT, SPAN, Breaker
+
+SOAK = int(os.environ.get("WHILST_SOAK", "1"))
 
 
 def fail(breaker: Breaker, times: int, now: float = 0.0, ended: int = 0) -> list[bool]:
@@ -223,5 +226,5 @@ class BreakerMachine(RuleBasedStateMachine):
             assert room == (0.0 if self.probe is not None or self.now < self.breaker.open_until else 1.0)
 
 
-BreakerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
+BreakerMachine.TestCase.settings = settings(max_examples=60 * SOAK, stateful_step_count=60)
 test_random_calls_find_what_the_breaker_promises = pytest.mark.slow(BreakerMachine.TestCase)

@@ -393,7 +393,7 @@ async def test_keys_that_come_in_turn_and_are_a_few_too_many_are_remembered_for_
 
     count = REMEMBERED + REMEMBERED // 10
     limit = whilst.Limit(concurrency=concurrency, by=lambda item: item % count)
-    rounds = 6
+    rounds = 3
     assert len(await whilst.map(_same, range(rounds * count), limit=limit)) == rounds * count
     assert asked < count * (1 + 0.6 * (rounds - 1))
 

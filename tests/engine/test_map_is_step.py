@@ -230,7 +230,7 @@ def case(*scripts: list[str], **more: Any) -> Case:
 @example(case(["reset", "reset"], naps=[1.0037], drained=0.6133, concurrency=4))  # it fails after that
 @example(case(["reset", "fine"], ["fine"], ["reset", "fine"], naps=[0.0531], limits=["rate"], drained=0.6133))
 @pytest.mark.timeout(300 * SOAK)  # a time limit in the midst of an example looks like a failure that comes and goes
-@settings(max_examples=300 * SOAK)
+@settings(max_examples=120 * SOAK)
 @given(cases)
 def test_the_three_ways_are_the_same(case: Case) -> None:
     first, *others = [seen(case, way) for way in ("map", "step", "use")]

@@ -22,7 +22,7 @@ from whilst.journal.frame import MAGIC
 from whilst.journal.opening import _put_aside
 
 SOAK = int(os.environ.get("WHILST_SOAK", "1"))
-KILLS = 30 * SOAK
+KILLS = 16 * SOAK
 HERE = Path(__file__).parent
 
 CHILD = """
@@ -158,7 +158,7 @@ def test_a_crash_leaves_everything_that_was_flushed(tmp_path: Path) -> None:
 def test_a_log_cut_at_any_offset_opens_to_a_committed_prefix_and_says_what_is_missing(quick_path: Path) -> None:
     copy = crashed(quick_path / "run.db", 20, size=10)
     size = copy.with_name("run.db-wal").stat().st_size
-    offsets = sorted(random.Random(1).sample(range(size), 1000 * SOAK if size > 1000 * SOAK else size))
+    offsets = sorted(random.Random(1).sample(range(size), min(300 * SOAK, size)))
     before = 0
     for offset in offsets:
         path = variant(copy, quick_path / "cut", lambda files, at=offset: files.update({"-wal": files["-wal"][:at]}))
@@ -174,7 +174,8 @@ def test_a_log_cut_at_any_offset_opens_to_a_committed_prefix_and_says_what_is_mi
     assert before >= 180
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
+@pytest.mark.timeout(60 * SOAK + 60)
 def test_flipped_bits_never_give_a_wrong_result_and_never_reach_a_pickle(quick_path: Path) -> None:
     """Half of the flips hit a file without a log, half the log of one that crashed; some are found by SQLite."""
     (quick_path / "whole").mkdir()
@@ -186,12 +187,12 @@ def test_flipped_bits_never_give_a_wrong_result_and_never_reach_a_pickle(quick_p
     refusals: set[str] = set()
     found = {"lost": 0, "refused": 0, "silent": 0, "complete": 0}
     with unpickled() as seen:
-        for number in range(2000 * SOAK):
+        for number in range(500 * SOAK):
             _flip_one(number, whole, quick_path, pick, found, refusals)
     assert seen == []
     assert found["silent"] == 0, found
     assert refusals <= {"whilst.journal.rescu", "another path", "pip install --upgrad"}
-    assert found["lost"] + found["refused"] > 100, found
+    assert found["lost"] + found["refused"] > 25 * SOAK, found
 
 
 def _flip_one(number: int, whole: Path, quick_path: Path, pick: random.Random, found: Any, refusals: set[str]) -> None:
@@ -337,7 +338,7 @@ def test_nothing_is_unpickled_from_mutated_journals(quick_path: Path) -> None:
             files[more] = bytes(data) or b"x"
 
     with unpickled() as seen:
-        for _ in range(400 * SOAK):
+        for _ in range(120 * SOAK):
             path = variant(copy, quick_path / "mutated", mutate)
             with contextlib.suppress(whilst.JournalError):
                 reopen(path, 40)

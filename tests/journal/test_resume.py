@@ -246,7 +246,7 @@ episode = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(episode, min_size=1, max_size=6), st.sampled_from(["usual", "tiny", "crowded"]))
 def test_a_journal_is_a_dict_that_survives(
     tmp_path_factory: pytest.TempPathFactory, episodes: list[Any], sizes: str

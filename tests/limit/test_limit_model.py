@@ -7,6 +7,7 @@ not. Some of that would be for ever; then, and only then, somebody is told so.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections import Counter
@@ -20,6 +21,8 @@ from limitkit import ALREADY, idle
 
 import whilst
 from whilst import testing
+
+SOAK = int(os.environ.get("WHILST_SOAK", "1"))
 
 MOST = {"two": 2, "one a key": 1, "weighed": 3, "paced": 10**9}
 
@@ -147,7 +150,7 @@ class World:
         assert all(idle(limit) for limit in self.limits.values())
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60 * SOAK, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(parties)
 def test_whatever_parties_do_none_is_one_too_many_and_none_waits_for_ever(
     parties: list[tuple[Node, float, float | None]],
@@ -158,7 +161,7 @@ def test_whatever_parties_do_none_is_one_too_many_and_none_waits_for_ever(
 
 
 @pytest.mark.slow
-@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=8 * SOAK, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(parties, min_size=2, max_size=3))
 def test_whatever_loops_and_threads_do_side_by_side_none_waits_for_ever(
     loops: list[list[tuple[Node, float, float | None]]],

@@ -65,7 +65,7 @@ class Learned:
     >>> bucket.delay(1.0, taken=30)
     4.0
     >>> bucket.room(100, 5.0, taken=50), round(bucket.most, 1)
-    (38, 10.0)
+    (40, 10.0)
     """
 
     __slots__ = (

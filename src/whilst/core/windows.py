@@ -38,7 +38,7 @@ class Windows:
     >>> windows.opened(refused=9.8, taken=10.2, before=100, full=True)
     >>> windows.opened(refused=19.9, taken=20.1, before=200, full=True)
     >>> windows.count, round(windows.due(23.0), 1)
-    (100, 29.6)
+    (100, 30.0)
     """
 
     __slots__ = ("_first", "_from", "_least", "_more", "_most", "_passed", "_rest", "_rolled", "_spare", "count")
