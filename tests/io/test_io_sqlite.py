@@ -269,6 +269,7 @@ KEYED = st.tuples(st.integers(0, 5) | st.sampled_from(["a", "1", 1.0, True, None
 
 
 @settings(max_examples=60, deadline=None)  # each makes two files
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(KEYED, st.fixed_dictionaries({"a": VALUES, "b": VALUES})), min_size=1, max_size=8),
     st.sampled_from(["key=id", "key=id&table=mine", ""]),
