@@ -219,3 +219,18 @@ def test_what_stands_behind_a_dropped_input_is_given_while_the_consumer_has_one_
         assert [outcome.index async for outcome in outcomes] == [2, 3]
 
     asyncio.run(main())
+
+
+@virtually
+async def test_who_is_let_through_and_not_called_yet_gives_its_permit_back_at_once_when_the_run_is_drained() -> None:
+    """Others may use it before this run has ended."""
+    limit, gauge = whilst.Limit(concurrency=8), Gauge()
+    run = whilst.map(gauge, range(20), limit=limit)
+    task = asyncio.ensure_future(values_until_error(run))
+    while not limit.statistics().in_flight:
+        await asyncio.sleep(0)
+    assert (limit.statistics().in_flight, gauge.started) == (8, [])
+    assert run._driver is not None
+    run._driver.drain()
+    assert limit.statistics().in_flight == 0
+    assert await task == ([], None)

@@ -323,3 +323,33 @@ def test_who_asks_first_in_a_step_is_told_when_its_call_began(monkeypatch: pytes
         return await whilst.map(whilst.step(second), range(2), concurrency=1)
 
     assert testing.run(main()) == [None, 10.0]
+
+
+def test_a_value_through_a_flow_inside_a_call_has_no_place_in_the_run_around_it() -> None:
+    """It is no input of that run: its index is 0, and its keys are its own."""
+    seen: list[tuple[int, str]] = []
+    keys: set[str] = set()
+
+    async def inside(x: int) -> int:
+        call = whilst.current_call()
+        assert call is not None
+        seen.append((call.index, call.path))
+        keys.add(call.key)
+        return x
+
+    flow = whilst.sequence(inside, lambda x: x)
+
+    async def around(x: int) -> int:
+        value = await flow.aio(x)
+        call = whilst.current_call()
+        assert call is not None
+        assert (call.index, call.path) == (x, "")
+        return value
+
+    assert testing.run(collected(whilst.map(around, range(3)))) == [0, 1, 2]
+    assert seen == [(0, "sequence[0]")] * 3
+    assert len(keys) == 3
+
+
+async def collected(run: Any) -> list[Any]:
+    return [value async for value in run]

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
 
 import pytest
 from kit import Gauge, asynchronously, virtually
@@ -134,3 +135,22 @@ async def test_a_source_is_read_lazily_not_one_input_beyond_the_window(concurren
     await asyncio.sleep(100)
     assert len(read) <= 1 + concurrency + 1  # one more may be in the source's own hand
     await iterator.aclose()
+
+
+@virtually
+async def test_a_source_that_becomes_slow_is_not_taken_for_a_window_that_is_too_small() -> None:
+    """That it once waited for room says nothing of now: the window grows once more at most."""
+
+    async def source() -> AsyncIterator[int]:
+        for number in range(200):
+            if number >= 64:
+                await asyncio.sleep(1)
+            yield number
+
+    run = whilst.map(Gauge(dict.fromkeys(range(200), 0.01)), source(), concurrency=4)
+    sizes = []
+    async for _ in run:
+        assert run._driver is not None
+        sizes.append(run._driver.ahead.window.size)
+    assert sizes[66] >= 8  # it grew while the source was quick
+    assert sizes[-1] <= 2 * sizes[66]

@@ -18,7 +18,7 @@ from ..core.headers import Left
 from ..core.held import DOWN
 from ..core.pushback import Pushback
 from ..core.retried import retried_before
-from ..limit import FAILED, OK, Inside, LimitState, Report, check_cost, unrest, unwatch, watch
+from ..limit import FAILED, OK, Inside, LimitState, Report, check_cost, unwatch, watch
 from .asking import Asking
 from .lines import Abandoned, Ended, Line, Lines, Pair, emptied, taken_from
 from .passing import Passing
@@ -254,7 +254,6 @@ class Gate:
         """Begin anew with what was let through and not called: it may not be called any more, or more may be."""
         if self._closed:
             return
-        unrest.count += 1
         self.pauses.note_stops()
         self._passing.rated = any(limit.rated for limit in self.limits)
         for line in tuple(self.lines):

@@ -32,9 +32,6 @@ _COLUMNS = 8 + 8 + 4 + 4 + 4 + 4  # bytes an outcome: key, rest, started, took, 
 
 LARGE = 4 * 1024 * 1024  # bytes of values that are written as they are: each copy is as large
 
-# More at once, and zlib lets go of the interpreter's lock, which a busy loop gives back 5 ms later: 2 µs of work.
-_SMALL = 4096
-
 _SIZES = {"Q": 8, "I": 4, "f": 4}
 
 
@@ -290,7 +287,5 @@ def _column(code: str, numbers: Sequence[Any]) -> bytes:
 def _crc(head: bytes | memoryview, *body: bytes | memoryview) -> int:
     crc = crc32(head)
     for piece in body:
-        view = memoryview(piece)
-        for at in range(0, len(view), _SMALL):
-            crc = crc32(view[at : at + _SMALL], crc)
+        crc = crc32(piece, crc)
     return crc
