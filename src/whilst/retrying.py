@@ -54,7 +54,8 @@ class Retry(core.Retry):
         total: seconds for one input, with all its attempts and waits, from the first call. After that the attempt in
             flight ends as with a `timeout`, and there is no other.
         budget: retries may be at most this share of the calls, plus 10 a second, over about ten seconds (the budget of
-            Twitter's Finagle). Other retries wait. None: no budget.
+            Twitter's Finagle). Other retries wait. None: no budget. In a run a call whose refusal said when to come
+            again does not count: it goes on at the learned rate.
         breaker: if fewer than one in ten of at least 20 calls within 10 s succeeded, and a retry could help the others,
             nothing is started for 2 s. Then one call is made as a test; each failed test doubles the pause, up to 60 s.
         on_value: a function that gets each value. True: there is another attempt, as after a failure. A number: another

@@ -55,6 +55,14 @@ def test_what_a_gate_lets_go_on_together_adds_nothing_to_a_retry_after(gated: bo
     assert attempts.wait(RESET, None, **told) == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(("gated", "longest"), [(True, 1.0), (False, 5.0)])
+def test_whoever_is_told_when_to_come_again_by_a_gate_does_not_wait_for_the_budget(gated: bool, longest: float) -> None:
+    attempts = Attempts(Retry(), 0.0, lambda: 0.0, gated=gated)
+    told = Pushback("429", retry_after=1.0)
+    waits = [attempts.wait(RESET, told, attempt=1, first=0.0, calls=60, now=0.0) for _ in range(200)]
+    assert (max(wait or 0.0 for wait in waits) == longest) if gated else (max(wait or 0.0 for wait in waits) > longest)
+
+
 @given(
     attempt=st.integers(1, 10_000),
     draw=st.floats(0, 1),

@@ -190,10 +190,10 @@ def test_retries(place: Place, tmp_path: Path) -> None:
 
 
 def test_pushback_pauses_all_and_counts_no_attempt_of_others(place: Place, tmp_path: Path) -> None:
-    inputs = [(str(tmp_path), x) for x in range(300)]
+    inputs = [(str(tmp_path), x) for x in range(100)]
     run = whilst.map(place.fn("slower_once"), inputs, executor=place.executor, concurrency=2, retry=3)
     outcomes = list(run.outcomes())
-    assert [outcome.value for outcome in outcomes] == list(range(300))
+    assert [outcome.value for outcome in outcomes] == list(range(100))
     assert [outcome.index for outcome in outcomes if outcome.attempts > 1] == [10]
     assert (run.summary().rejected, run.summary().elapsed >= 0.3) == (1, True)
 

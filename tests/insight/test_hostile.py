@@ -60,7 +60,7 @@ BLOCKS = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(BLOCKS)
 def test_no_block_breaks_a_report_whatever_it_says(blocks: list[tuple[bytes, Any]]) -> None:
     import tempfile

@@ -268,7 +268,7 @@ def test_each_key_has_the_last_outcome_whatever_the_values(
 KEYED = st.tuples(st.integers(0, 5) | st.sampled_from(["a", "1", 1.0, True, None]), st.booleans())
 
 
-@settings(max_examples=60, deadline=None)  # each makes two files
+@settings(max_examples=30, deadline=None)  # each makes two files
 @given(
     st.lists(st.tuples(KEYED, st.fixed_dictionaries({"a": VALUES, "b": VALUES})), min_size=1, max_size=8),
     st.sampled_from(["key=id", "key=id&table=mine", ""]),

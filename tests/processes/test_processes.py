@@ -207,9 +207,9 @@ def test_pushback_in_a_worker_pauses_all_and_costs_no_other_input_an_attempt(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("WHILST_TEST_FLAG", str(tmp_path / "flag"))
-    run = whilst.map(jobs.throttled, range(400), executor="process", concurrency=2, retry=3)
+    run = whilst.map(jobs.throttled, range(120), executor="process", concurrency=2, retry=3)
     outcomes = list(run.outcomes())
-    assert [outcome.value for outcome in outcomes] == list(range(400))
+    assert [outcome.value for outcome in outcomes] == list(range(120))
     assert [outcome.index for outcome in outcomes if outcome.attempts != 1] == [20]
     assert run.summary().rejected == 1
     assert run.summary().elapsed >= 0.3

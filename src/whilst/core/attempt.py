@@ -67,7 +67,7 @@ class Attempts:
         ask: asks the policy, whose judges are the user's, of a failure or a value; None to do it here and now.
         still: when everything stood still, which does not count.
         gated: whether a gate keeps all calls to a Retry-After, which lets them go on at a learned rate; then this one
-            need not wait for a random time beyond it.
+            need not wait for a random time beyond it, nor for the budget.
     """
 
     __slots__ = ("_ask", "_draw", "_gated", "_still", "_total", "budget", "retry", "waits")
@@ -128,8 +128,8 @@ class Attempts:
         """
         if self.retry is None:
             return None
+        told = self._gated and pushback is not None and bool(pushback.retry_after)
         try:
-            told = self._gated and pushback is not None and pushback.retry_after
             given = error, attempt, 0.0 if told else self._draw(), pushback
             wait = self.retry.wait(*given) if self._ask is None else self._ask(self.retry.wait, *given)
         except Exception as broken:
@@ -143,7 +143,8 @@ class Attempts:
         if wait is None or wait >= left:
             return None
         why = "retry_after" if pushback is not None and pushback.retry_after else "backoff"
-        if self.budget is not None and not isinstance(error, UnwantedValue):  # of which the other side is not ill
+        # of an unwanted value the other side is not ill, and who is told when to come again comes at a learned rate
+        if self.budget is not None and not (told or isinstance(error, UnwantedValue)):
             allowed = self.budget.withdraw(calls, now, left)
             if allowed is None:
                 return None
