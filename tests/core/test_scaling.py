@@ -6,36 +6,68 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whilst.core.scaling import Level, Scaling, best_of, fitted, levels_of, saturates
+from whilst.core.scaling import LEAST_CALLS, Level, Levels, Scaling, fitted, knee_of, levels_of
+
+TAKES = 0.1  # seconds a call, where none waits for others
 
 
 def server(takes: int, slots: int) -> Level:
-    """A server that takes so many at once, each for a tenth of a second; others wait."""
-    return Level(slots, 10.0, 100 * min(takes, slots))
+    """A server that takes so many at once; what is more waits there."""
+    return Level(slots, 1000, TAKES * max(1.0, slots / takes))
 
 
-@given(st.integers(1, 64), st.lists(st.sampled_from([1, 2, 4, 8, 16, 32, 64]), min_size=2, max_size=6, unique=True))
-def test_no_more_are_proposed_than_a_server_takes_if_one_level_was_above_that(takes: int, slots: list[int]) -> None:
-    levels = [server(takes, it) for it in sorted(slots)]
-    if levels[-1].slots >= 2 * takes:
-        assert saturates(levels) or len([it for it in levels if it.slots < 2 * takes]) == 0
-        assert best_of(levels).slots == min(it for it in slots if it >= min(takes, max(slots)))
+def seen(takes: int, slots: list[int]) -> dict[int, tuple[int, float, float]]:
+    """The same, as `Levels.seen` tells of many calls."""
+    return {it: (1000, server(takes, it).took, server(takes, it).took) for it in slots}
 
 
-@given(st.lists(st.sampled_from([1, 2, 4, 8, 16, 32]), min_size=2, max_size=6, unique=True))
-def test_calls_that_do_not_wait_for_each_other_do_not_saturate(slots: list[int]) -> None:
-    assert not saturates([server(1000, it) for it in sorted(slots)])
+powers = st.lists(st.sampled_from([1, 2, 4, 8, 16, 32, 64]), min_size=2, max_size=6, unique=True).map(sorted)
 
 
-def test_levels_that_were_too_short_say_nothing() -> None:
-    assert levels_of({4: (0.05, 100), 8: (1.0, 3)}) == []
-    assert saturates(levels_of({4: (1.0, 40)})) is False
+@given(st.integers(1, 64), powers)
+def test_no_level_is_proposed_that_gets_no_more_done_than_one_below(takes: int, slots: list[int]) -> None:
+    found = knee_of(levels_of(seen(takes, slots)))
+    lower = [it for it in slots if it < found.slots]
+    assert not [it for it in lower if server(takes, it).rate >= 0.99 * found.rate]
+    assert found.slots < 2 * takes or found.slots == slots[0]
+
+
+@given(powers)
+def test_calls_that_do_not_wait_for_each_other_have_no_end(slots: list[int]) -> None:
+    assert knee_of(levels_of(seen(1000, slots))).slots == slots[-1]
+
+
+def test_levels_of_too_few_calls_say_nothing() -> None:
+    assert levels_of({4: (LEAST_CALLS - 1, 0.1, 0.1), 8: (3, 0.1, 0.1)}) == []
+
+
+def test_the_mean_of_few_calls_is_what_the_long_ones_among_all_make_of_it() -> None:
+    (level,) = levels_of({4: (LEAST_CALLS, 0.1, 0.1)}, typical=3.0)
+    assert level.took == pytest.approx(0.3)
+
+
+def test_a_call_belongs_to_the_level_at_which_it_began() -> None:
+    levels = Levels()
+    levels.moved(0.0, 2)
+    levels.moved(1.0, 8)
+    levels.moved(2.0, 0)  # some slots are idle: what begins then says nothing of a level
+    for started, took in ((0.5, 0.2), (0.9, 0.4), (1.5, 0.8), (2.5, 5.0)):
+        levels.add(started, took)
+    assert levels.seen() == {2: (2, pytest.approx(0.3), 0.4), 8: (1, 0.8, 0.8)}
+
+
+def test_what_began_before_anything_moved_is_not_counted() -> None:
+    levels = Levels()
+    levels.moved(1.0, 2)
+    levels.moved(2.0, 8)
+    levels.add(0.5, 9.0)
+    assert levels.seen() == {}
 
 
 @pytest.mark.parametrize(("queue", "cost"), [(0.0, 0.0), (0.1, 0.0), (0.02, 0.001), (0.2, 0.01)])
 def test_the_law_is_found_again(queue: float, cost: float) -> None:
     law = Scaling(50.0, queue, cost)
-    found = fitted([Level(n, 1000.0, round(1000 * law.rate(n))) for n in (1, 2, 4, 8, 16, 32)])
+    found = fitted([Level(n, 1000, n / law.rate(n)) for n in (1, 2, 4, 8, 16, 32)])
     assert found is not None
     assert found.one == pytest.approx(50.0, rel=0.02)
     assert found.queue == pytest.approx(queue, abs=0.01)
@@ -43,4 +75,4 @@ def test_the_law_is_found_again(queue: float, cost: float) -> None:
 
 
 def test_two_levels_are_no_law() -> None:
-    assert fitted([Level(1, 1.0, 10), Level(2, 1.0, 20)]) is None
+    assert fitted([Level(1, 10, 0.1), Level(2, 20, 0.1)]) is None
