@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappush, heapreplace
-from itertools import repeat
 from math import inf
-from operator import rshift
 from struct import pack, unpack
 from typing import NamedTuple
 
@@ -80,7 +78,7 @@ class Timings:
 
     def __init__(self, looked: Callable[[], None] | None = None) -> None:
         self.fresh: array[float] = array("d")
-        self.least = 0.0
+        self.least: float = 0.0
         self._looked = looked  # called now and then
         self._classes: Counter[int] = Counter()
         self._short: Counter[int] = Counter()
@@ -173,14 +171,14 @@ class Snapshot:
         return Times(calls, total / whole, p50, p90, p99, p999, longest, slowest, sampled > 0 and each > 1.0)
 
 
-def classes_of(times: array[float]) -> Iterable[int]:
-    """Give the class of each time; a longer time is in the same one or in a higher one.
+def classes_of(times: array[float]) -> list[int]:
+    """Return the class of each time; a longer time is in the same one or in a higher one.
 
     >>> low, same, high = classes_of(array("d", [0.2500, 0.2501, 0.2525]))
     >>> low == same < high
     True
     """
-    return map(rshift, array("q", times.tobytes()), repeat(DROPPED))
+    return [bits >> DROPPED for bits in array("q", times.tobytes())]
 
 
 def middle_of(place: int) -> float:

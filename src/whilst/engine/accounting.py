@@ -76,7 +76,7 @@ class Accounting:
         self._scope = scope
         self._cpu = time.process_time()
         self._full = False
-        self._slots = 0  # that were permitted at the last look
+        self._slots: int = 0  # that were permitted at the last look
         self._level = 0  # how many were busy; more than there are slots, where these became fewer
         self._quiet = False  # whether this may be the end
         self._coming = False  # whether a look at threads that are being started is due

@@ -95,7 +95,7 @@ class Asking:
         self._expected, self._spent, self._asked, told = False, 0.0, 0, 0
         while self._waiting and self._spent < MOMENT and told < several:
             waits = self._waiting[0][1]
-            if isinstance(waits, asyncio.Future):
+            if not callable(waits):
                 heappop(self._waiting)
                 if not waits.done():
                     waits.set_result(None)

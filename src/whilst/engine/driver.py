@@ -19,7 +19,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Container, Coroutine, Sequence
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -133,6 +133,7 @@ class Driver:
         self._deadlines: Deadlines = Deadlines(loop, self.clock)
         self._closing: asyncio.Task[None] | None = None
         judge = judge_of(plan.retry) if plan.retry is not None else ""
+        self._asking: Asking | None = None
         ask = partial(self.asking.ask, judge) if judge else None
         attempts = Waiting(plan.retry, self.started, ask=ask, still=self.still) if plan.retry is not None else None
         self._id: bytes | None = None
@@ -241,10 +242,12 @@ class Driver:
         if not self.finished and self.additions.is_over():
             self._finish_or_flush()
 
-    @cached_property
+    @property
     def asking(self) -> Asking:
-        """What asks functions of the user's, where there are some."""
-        return Asking(self.loop, self.plan.context, lambda text: self.failures.note(text))
+        """What asks functions of the user's; made for the first one."""
+        if self._asking is None:
+            self._asking = Asking(self.loop, self.plan.context, lambda text: self.failures.note(text))
+        return self._asking
 
     @property
     def keeps(self) -> bool:

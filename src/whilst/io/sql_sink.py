@@ -196,7 +196,7 @@ class SqlSink:
         key, field, shape = self._key, self._database.key, self._shape
         if not (self._table.ours or self._is_tried) or key in OURS:  # the first one shows whether any will fit
             return None
-        if {*map(type, prepared)} != {dict} or not _PLAIN.issuperset({type(row.value) for row in rows}):
+        if {*map(type, prepared)} != {dict} or any(type(row.value) not in _PLAIN for row in rows):
             return None
         names, *others = {*map(tuple, prepared)}
         if others or self._table.names_of(names) != names:

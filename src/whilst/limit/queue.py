@@ -24,7 +24,7 @@ LEAST = 0.001  # seconds between two looks at the clock: timers are no finer, an
 LONG = 1.0  # seconds; nothing is kept for a party that another limit lets wait for longer
 PATIENT = 8  # how often a party lets others go first because of a limit elsewhere; see `WaitQueue.kept_for`
 NOBODY_YET: Any = ()  # in the place of an empty deque, which takes 760 bytes; whoever comes first makes one
-_NO_ALARMS: Any = MappingProxyType({})
+_NO_ALARMS: Any = MappingProxyType[Any, Any]({})
 HEARTBEAT = 1.0  # seconds after which one who waits looks whether a loop that was granted something has been closed
 
 tickets: Iterator[int] = itertools.count()
