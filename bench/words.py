@@ -68,6 +68,14 @@ def logged(inputs: range) -> tuple[float, float]:
     return without, once()
 
 
+def limited(inputs: range) -> tuple[float, float]:
+    """A limit on a step, beside the same step without."""
+    import whilst
+
+    free = whilst.Limit(concurrency=1000)
+    return run(whilst.step(noop), inputs), run(whilst.step(noop, limit=free), inputs)
+
+
 def traced(inputs: range) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         return run(noop, inputs), run(noop, inputs, trace=os.path.join(folder, "run.trace"))

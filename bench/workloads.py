@@ -211,8 +211,8 @@ WORKLOADS = (
         quick=4,
     ),
     Workload(
-        "process-noop", "no-op in two worker processes, with their start", "µs", 100_000, processes.IN_BATCHES,
-        calls(processes.noop, processes.WORKERS, "µs", 100_000),
+        "process-noop", "no-op in two worker processes, with their start", "µs", 300_000, processes.IN_BATCHES,
+        calls(processes.noop, processes.WORKERS, "µs", 300_000),
         (
             above("at most 4 µs above a bare map", 4.0, processes.BARE, "µs"),
             times_faster("10x faster than ProcessPoolExecutor.map, chunksize 1", 10.0, processes.CHUNK_OF_1),
@@ -339,6 +339,10 @@ WORKLOADS = (
     Workload(
         "current-call", "an async no-op that asks `current_call()`, CPU", "µs", 270_000, words.CONTESTANTS,
         words.difference(words.asked), (at_most("at most 0.4 µs a call", 0.4, "µs"),), quick=4,
+    ),
+    Workload(
+        "step-limit", "what a limit on a step adds to an async no-op, CPU", "µs", 135_000, words.CONTESTANTS,
+        words.difference(words.limited), (at_most("at most 3 µs a call", 3.0, "µs"),), quick=4,
     ),
     Workload(
         "share", "`share=True` over async no-ops, no two of them equal, CPU", "µs", 270_000, words.CONTESTANTS,
