@@ -57,7 +57,7 @@ def terminal() -> list[str]:
     from whilst.demo import pokeapi
 
     command = "whilst map jobs.py:weigh names.txt -o weights.jsonl --retry 5 -j 24"
-    line = re.compile(r"(?:\r|\x1b\[K)(weigh: [^\r\x1b]*)")
+    line = re.compile(r"(?:\r|\x1b\[[KJ])(weigh: [^\r\x1b]*)")
     with pokeapi.serve(latency=0.1, rate=20) as api, tempfile.TemporaryDirectory() as folder:
         Path(folder, "jobs.py").write_text(JOB.replace("{API}", api.url), encoding="utf-8")
         Path(folder, "names.txt").write_text("\n".join(pokeapi.names()[:150]) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import gc
 import os
 import signal
 import threading
@@ -412,5 +413,5 @@ def test_what_calls_leave_running_keeps_no_run() -> None:
     deadline = time.monotonic() + 20
     while driver() is not None and time.monotonic() < deadline:
         time.sleep(0.01)  # the engine's loop closes it
-    assert driver() is None
+    assert driver() is None, [*map(repr, gc.get_referrers(driver()))]
     assert len(contexts) == 3
