@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from lanekit import BarePort
 
 import whilst
 from whilst.lanes.calls import Calls
+from whilst.lanes.supply import Supply
 from whilst.lanes.threads import ThreadLanes
 
 pytestmark = pytest.mark.usefixtures("no_collector")
@@ -206,3 +208,28 @@ def test_the_failures_of_a_run_when_their_outcomes_are_dropped(eventually: Calla
         del outcome, trace
     del run
     assert gone(seen, eventually)
+
+
+class PoolThatWants:
+    """A pool of a run, as far as a supply asks it: all its threads are busy."""
+
+    def __init__(self, *, closing: bool) -> None:
+        self.workers = {object()}
+        self.of_run, self.is_short, self.wanted, self.closing = True, False, False, closing
+
+
+@pytest.mark.parametrize("first", ["the want", "the end"])
+def test_a_pool_that_is_closed_while_it_wants_a_thread_is_not_kept_for_it(first: str) -> None:
+    """It stood there until another run of the process wanted one, and kept its run."""
+    found: Any = Supply()
+    found._spawner = threading.current_thread()  # asleep: it would look, and forget
+    pool: Any = PoolThatWants(closing=first == "the end")
+    if first == "the end":
+        found.closed(pool)
+    found.give(pool)
+    assert (pool in found._wanting) is (first == "the want")
+    pool.closing = True
+    if first == "the want":
+        found.closed(pool)
+    assert pool not in found._wanting
+    assert pool not in found._users

@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 
 from .worker import Pool, Worker
 
@@ -67,8 +68,9 @@ class Supply:
         return False
 
     def closed(self, pool: Pool) -> None:
-        """Take note that a pool wants no thread any more."""
+        """Take note that a pool, which is closing, wants no thread any more."""
         self._users.discard(pool)
+        self._forget_want(pool)
         if not self._users:
             _open(self._gate)
 
@@ -121,6 +123,12 @@ class Supply:
         if not pool.wanted:
             pool.wanted = True
             self._wanting.append(pool)
+            if pool.closing:  # it may have been closed in between, and what stands there keeps its run
+                self._forget_want(pool)
+
+    def _forget_want(self, pool: Pool) -> None:
+        with suppress(ValueError):  # it has none, or somebody has just taken it
+            self._wanting.remove(pool)
 
     def _next_want(self) -> Pool | None:
         try:
