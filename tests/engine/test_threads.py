@@ -14,6 +14,8 @@ import pytest
 from kit import Gauge, virtually
 
 import whilst
+from whilst.engine.driver import KEPT
+from whilst.lanes.calling import wanted
 
 
 def lanes() -> list[threading.Thread]:
@@ -403,15 +405,27 @@ async def test_an_awaitable_that_ignores_its_cancellation_is_left_behind_with_it
     await asyncio.sleep(30)
 
 
-def test_what_calls_leave_running_keeps_no_run() -> None:
-    """A context, that of a thread for example, that was copied inside a call."""
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_calls_leave_running_keeps_no_run(asked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A context, that of a thread for example, that was copied inside a call; where calls have names, it has their run.
+
+    What a call leaves running may still ask which call that was. It finds a run that has let go of what it was made of.
+    """
+    monkeypatch.setattr(wanted, "is_asked", asked)
     contexts = []
-    run = whilst.map(lambda x: contexts.append(contextvars.copy_context()), range(3))
+
+    def leave(x: int) -> None:
+        contexts.append(contextvars.copy_context())
+
+    run = whilst.map(leave, range(3))
     run.list()
-    driver = weakref.ref(run._driver)
-    del run
+    driver, function = weakref.ref(run._driver), weakref.ref(leave)
+    del run, leave
     deadline = time.monotonic() + 20
-    while driver() is not None and time.monotonic() < deadline:
+    while (driver() is not None) > asked or (function() is not None and time.monotonic() < deadline):
+        assert time.monotonic() < deadline, [*map(repr, gc.get_referrers(driver()))]
         time.sleep(0.01)  # the engine's loop closes it
-    assert driver() is None, [*map(repr, gc.get_referrers(driver()))]
+    assert function() is None
     assert len(contexts) == 3
+    if asked:
+        assert vars(driver()).keys() <= KEPT

@@ -87,7 +87,7 @@ class Pauses:
         del self._host
 
     def _say(self, key: str, seconds: float, why: str) -> None:
-        if self._closed:
+        if self._closed or key in self._resuming:  # said: several calls may hear of the same pause at once
             return
         watch, limit = self._host.watch, ", ".join(repr(one) for one in self._limits if one.bounded)
         if why is DOWN:
