@@ -77,7 +77,7 @@ def limited(inputs: range) -> tuple[float, float]:
 
 
 def traced(inputs: range) -> tuple[float, float]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         return run(noop, inputs), run(noop, inputs, trace=os.path.join(folder, "run.trace"))
 
 
