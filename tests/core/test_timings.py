@@ -71,6 +71,13 @@ def test_memory_does_not_grow_with_the_calls() -> None:
     assert sum(sys.getsizeof(it) for it in held) < 200_000
 
 
+def test_the_slowest_stay_when_a_quicker_call_comes_sixth() -> None:
+    timings = Timings()
+    for index, took in enumerate((0.1, 0.2, 0.3, 0.4, 0.5, 0.05)):
+        timings.add(took, index)
+    assert [it.index for it in timings.snapshot().times(6).slowest] == [4, 3, 2, 1, 0]
+
+
 def test_a_snapshot_is_of_its_moment() -> None:
     timings = Timings()
     timings.add(0.5, 0)

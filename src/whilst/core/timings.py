@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
-from heapq import heappush, heapreplace
+from heapq import heappush, heappushpop
 from math import inf
 from struct import pack, unpack
 from typing import NamedTuple
@@ -98,7 +98,8 @@ class Timings:
         if len(self._slowest) < SLOWEST:
             heappush(self._slowest, (took, -index))
         else:
-            heapreplace(self._slowest, (took, -index))
+            heappushpop(self._slowest, (took, -index))
+        if len(self._slowest) == SLOWEST:
             self.least = self._slowest[0][0]
 
     def settle(self) -> None:

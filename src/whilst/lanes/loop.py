@@ -404,7 +404,7 @@ class LoopLanes:
         self._port.owns(task)
 
     async def _serve(self, lane: _Lane, context: Context) -> None:
-        # sixteen names at most that each call needs: the interpreter loads the first sixteen two at a time
+        # names that each call needs stand first: the interpreter loads the first sixteen two at a time
         fn, take, clock, emit = self._fn, self._take, self._port.clock, self._port.emit
         untouched, names = context.copy(), lane.names
         name = None  # of the call, where somebody may ask for it
