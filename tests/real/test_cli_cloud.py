@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -129,14 +130,16 @@ def test_nothing_needs_a_home_a_terminal_or_a_path(here: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
-def test_another_user_in_a_directory_that_cannot_be_written(here: Path) -> None:
-    (here / "jobs.py").chmod(0o644)
+def test_another_user_in_a_directory_that_cannot_be_written() -> None:
     can_read = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", "import whilst"]
     if subprocess.run(can_read, capture_output=True, check=False).returncode:
         pytest.skip("another user cannot read this interpreter")
-    command = [*can_read[:4], *WHILST, "map", "builtins:len", str(here / "in.txt")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={}, cwd="/")
-    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as shared:  # pytest's own directories are closed to other users
+        os.chmod(shared, 0o755)
+        (inputs := Path(shared, "in.txt")).write_text("1\n2\n3\n4\n")
+        command = [*can_read[:4], *WHILST, "map", "builtins:len", str(inputs)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={}, cwd=shared)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4), done.stderr
 
 
 def test_no_more_threads_is_said_and_leaves_what_was_there(here: Path) -> None:
