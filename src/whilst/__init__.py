@@ -52,8 +52,9 @@ if TYPE_CHECKING:
     )
     from .io.named import rows
     from .journal import Journal
-    from .limit import Limit, LimitStatistics, Permit
+    from .limit import Limit, Permit
     from .limit.answers import learn_from
+    from .limit.statistics import LimitStatistics
     from .live import Watch, watch
     from .mapping import map
     from .retrying import Retry
@@ -77,7 +78,7 @@ _HOMES = {
     "JournalError": "errors",
     "JournalLocked": "errors",
     "Limit": "limit",
-    "LimitStatistics": "limit",
+    "LimitStatistics": "limit.statistics",
     "Permit": "limit",
     "Outcome": "core.outcome",
     "Outcomes": "run",
@@ -109,7 +110,7 @@ _HOMES = {
     "learn_from": "limit.answers",
     "map": "mapping",
     "merge": "streams",
-    "resource": "flow",  # which calls with resources need, and a program makes them before it has a loop
+    "resource": "core.resource",
     "rows": "io.named",
     "sequence": "composing",
     "spread": "core.spread",

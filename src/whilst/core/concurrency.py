@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from .frozen import Frozen
 
 DEFAULT_CONCURRENCY = 32
 MOST_ADAPTIVE = 4096  # calls in flight that an adaptive run may find out to be best
@@ -33,7 +35,7 @@ class Limited(Protocol):
         ...
 
 
-class AtOnce(NamedTuple):
+class AtOnce(Frozen):
     """How many calls at once: as many as the user wants, as far as the limits allow it now.
 
     Attributes:

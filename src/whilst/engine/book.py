@@ -23,10 +23,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from enum import IntEnum
 from math import inf
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.batches import InBatches
-from ..core.headers import Left
 from ..core.outcome import Record, is_recalled
 from ..core.plan import Plan
 from ..limit import LimitState, inside_of_run
@@ -40,6 +39,9 @@ from .sifting import Host as SiftingHost
 from .sifting import Sifting
 from .slots import Slots
 from .source import Reader, Source, open_source
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 Pair = tuple[int, Any]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from ..core.call import Call
 from ..lanes import here
@@ -16,10 +17,10 @@ from ..lanes.calls import job_of
 from ..lanes.loop import call_here
 from ..lanes.pool import call_of_thread
 from ..lanes.worker import current_worker
-from .driver import Driver
-from .interpret import SHORT_WAY
-from .leaf import Leaf
-from .step_calls import LeafCall, StepName
+
+if TYPE_CHECKING:  # where one of these calls, it has been loaded
+    from .leaf import Leaf
+    from .step_calls import StepName
 
 wanted.is_asked = True
 
@@ -46,8 +47,10 @@ def current_call() -> Call | None:
     name: Name | None = calling.get()
     call: Call | None
     if name is None or name.index < 0:  # the call had begun when somebody asked for the first time
-        step = _step_of_frames() or _step_of_thread()
-        call = _read_off_lane() if step is None else step.call
+        step = call = None
+        if f"{__package__}.driver" in sys.modules:
+            step = _step_of_frames() or _step_of_thread()
+            call = _read_off_lane() if step is None else step.call
         return here.is_making() if call is None and here.is_making is not None else call
     call = name.call
     if call is None:
@@ -58,24 +61,27 @@ def current_call() -> Call | None:
 
 def _step_of_frames() -> StepName | None:
     """Find the step by whose code this is called, on the loop."""
+    from .interpret import SHORT_WAY
+    from .leaf import Leaf
+
+    long_way = Leaf.call.__code__
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
-        leaf: Leaf
         if frame.f_code is SHORT_WAY:
-            leaf = frame.f_locals["leaf"]
+            leaf: Leaf = frame.f_locals["leaf"]
             return leaf.name(1, frame.f_locals["started"] or leaf.clock(), seat.get())
-        if frame.f_code is _LONG_WAY:
+        if frame.f_code is long_way:
             leaf, tries, started, call = (frame.f_locals[name] for name in ("self", "tries", "started", "call"))
             return leaf.name(tries.number, started, seat.get(), call)
         frame = frame.f_back
     return None
 
 
-_LONG_WAY = Leaf.call.__code__
-
-
 def _step_of_thread() -> StepName | None:
     """Find the step whose call this thread makes."""
+    from .leaf import Leaf
+    from .step_calls import LeafCall
+
     worker = current_worker()
     job = job_of(worker) if worker is not None else None
     if worker is None or job is None:
@@ -92,6 +98,8 @@ def _step_of_thread() -> StepName | None:
 
 def _read_off_lane() -> Call | None:
     """Return the call of the lane whose task or thread this is, if it is one's."""
+    from .driver import Driver
+
     found = call_here() or call_of_thread()
     if found is None:
         return None

@@ -21,11 +21,10 @@ from collections.abc import Callable, Container, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.call import Call
 from ..core.colour import name_of
-from ..core.headers import Left
 from ..core.order import as_finished, in_order
 from ..core.outcome import Record
 from ..core.plan import Plan
@@ -56,6 +55,9 @@ from .observer import Watch
 from .open_journal import OpenJournal
 from .report import Owned, since_then, summary_of
 from .source import Source
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 KEPT = frozenset(  # of a run that has ended, which may be kept for its summary
     [

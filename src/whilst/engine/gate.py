@@ -12,9 +12,8 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..core.headers import Left
 from ..core.held import DOWN
 from ..core.pushback import Pushback
 from ..core.retried import retried_before
@@ -25,6 +24,9 @@ from .passing import Passing
 from .pauses import Host as PausesHost
 from .pauses import Pauses
 from .slots import ENDLESS, Slots
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 MOST_HIDDEN = 8  # refusals of one call that are told of
 

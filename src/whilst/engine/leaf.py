@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.account import RETRIES
 from ..core.attempt import Attempts, Patience
-from ..core.headers import Left
 from ..core.hedge import Hedge
 from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside
@@ -38,6 +37,7 @@ from .spent import Spent
 from .step_calls import GivenUp, LeafCall, LetThrough, StepName, Tries, wake
 
 if TYPE_CHECKING:
+    from ..core.headers import Left
     from ..core.retry import Retry
     from .scope import Scope
 

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 from ..lanes.awaiting import ended
 from ..lanes.caught import trimmed
 from .stages import Stream, check_stream, items
-
-
-class Merged:
-    """Streams of either colour as one, in no order; nothing is read before the first item is asked for."""
-
-    def __init__(self, streams: tuple[Any, ...]) -> None:
-        self._streams = streams
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        streams, self._streams = self._streams, ()
-        return merged(streams, max(1, len(streams)), "merge")
 
 
 async def merged(source: Any, concurrency: int, path: str) -> Stream:

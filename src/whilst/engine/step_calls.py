@@ -6,11 +6,10 @@ import asyncio
 import threading
 from collections import deque
 from contextvars import Token
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.call import Call
 from ..core.call import Host as CallHost
-from ..core.headers import Left
 from ..core.pushback import Pushback
 from ..lanes.calling import Listener, Seat
 from ..lanes.calls import after_of
@@ -19,6 +18,9 @@ from ..limit import Holder, LimitState, Link
 from ..limit.queue import WaitQueue
 from .lines import Line, Pair
 from .observer import Watch
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 
 class Gate(Protocol):

@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.colour import name_of
-from ..core.headers import Left
 from .awaiting import Awaiting
 from .calling import Name, calling, listening, maker, stepping, task_here, wanted
 from .loop import GRACE
 from .pool import ThreadPool
 from .port import Port
 from .worker import Pair, Worker, current_worker
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 EXIT_WAIT = 0.5  # seconds that a closing run waits for idle threads to be gone; they need microseconds
 

@@ -18,7 +18,6 @@ from .limitset import keys_of
 from .permit import Permit, check_cost, in_order
 from .queue import unrest
 from .state import LimitState, unwatch, watch
-from .statistics import LimitStatistics
 from .stops import paused_by
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "Inside",
     "Limit",
     "LimitState",
-    "LimitStatistics",
     "Link",
     "Permit",
     "Report",

@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 from asyncio import _get_running_loop as running_loop  # the public one costs an exception where there is none
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..core.headers import Left
 from ..lanes.clock import clock_of, monotonic
 from .acquire import acquire, acquire_blocking
 from .acquirer import Acquirer
@@ -26,6 +25,9 @@ from .lock import lock
 from .queue import Clock, WaitQueue
 from .state import LimitState
 from .told import told
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 RETURNED = 256  # blocks of a mere rate whose end is counted together, as nobody waits for it
 

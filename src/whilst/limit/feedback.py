@@ -6,12 +6,12 @@ import time
 from math import inf, isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..core.headers import Left
 from ..core.throttle import Throttle, Verdict
 from ..core.waits import waits
 from ..lanes.chance import draw
 
 if TYPE_CHECKING:
+    from ..core.headers import Left
     from ..core.pushback import Limits
 
 LONGEST_PAUSE = 86_400.0  # seconds; whoever asks for more than a day has sent something else than seconds

@@ -14,9 +14,11 @@ from .context import LimitContext
 from .lock import empty_in_child, lock
 from .permit import ItemHolder, Permit, take_now
 from .state import LimitState
-from .statistics import LimitStatistics
 from .stops import EVERY, Every
 from .terms import ADAPTIVE, Concurrency, Rates, Terms, concurrency_of, rates_of
+
+if TYPE_CHECKING:
+    from .statistics import LimitStatistics
 
 
 class Same(Enum):

@@ -7,10 +7,9 @@ from asyncio import _get_running_loop as running_loop
 from collections.abc import Iterable
 from math import isfinite
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.costs import Cost
-from ..core.headers import Left
 from ..core.outcome import short
 from .acquire import acquire, acquire_blocking
 from .acquirer import Acquirer
@@ -19,6 +18,9 @@ from .feedback import Report, report_of
 from .holders import Holder, ask_around, held, inside_of
 from .queue import WaitQueue
 from .state import LimitState
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 
 def in_order(limits: Iterable[LimitState]) -> tuple[LimitState, ...]:

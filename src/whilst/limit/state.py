@@ -6,7 +6,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Hashable
 from math import isfinite
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from ..core.judge import close_awaitable
@@ -18,10 +18,12 @@ from .alone import Alone
 from .keys import NOBODY, Keys
 from .lock import empty_in_child, lock
 from .queue import Clock, WaitQueue, serve, unrest
-from .statistics import LimitStatistics, in_words
 from .stops import Stops
 from .terms import ADAPTIVE, NO_TERMS, Terms
 from .told import told
+
+if TYPE_CHECKING:
+    from .statistics import LimitStatistics
 
 _numbers = itertools.count()
 
@@ -187,6 +189,8 @@ class LimitState(Alone):
 
     def statistics(self) -> LimitStatistics:
         """Return the counts of this moment. From any thread."""
+        from .statistics import LimitStatistics  # loaded when used
+
         with lock:
             queues = self.keys.queues
             throttles = [queue.throttle for queue in queues]
@@ -270,6 +274,8 @@ class LimitState(Alone):
         return True
 
     def __repr__(self) -> str:
+        from .statistics import in_words  # loaded when used
+
         return f"<Limit {in_words(self.statistics(), keyed=self.keyed)}>"
 
     def _throttle(self, key: Hashable) -> Throttle:

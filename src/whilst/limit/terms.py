@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from math import inf
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from ..core import check
 from ..core.colour import name_of
+from ..core.frozen import Frozen
 from ..core.judge import check_judge, close_awaitable
 from ..core.outcome import short
 from ..core.rates import Rate, parse_rates
@@ -19,7 +20,7 @@ RateText: TypeAlias = str | Sequence[str]
 Rates: TypeAlias = RateText | Callable[[Any], RateText | None] | None
 
 
-class Terms(NamedTuple):
+class Terms(Frozen):
     """The terms of a limit.
 
     Attributes:
