@@ -69,7 +69,7 @@ class Names:
         call: what its code may know of it; None as long as nobody asks for such things.
         root: what holds the variables, if it can be had.
         begun: when the run began, by its clock.
-        tell_apart: tells the attempt of an input, and what it is known by; None: there is one, and it is known by its index.
+        tell_apart: tells the attempt of an input, and what that is known by; None: the first one, and its index.
     """
 
     __slots__ = ("_port", "begun", "call", "name", "root", "tell_apart")
