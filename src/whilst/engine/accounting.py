@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core import account as reasons
 from ..core.account import Account, Idle, split
@@ -21,8 +21,10 @@ from ..core.timings import Slow, Timings
 from ..core.window import Window
 from ..lanes.port import Lanes
 from .book import Book
-from .gate import Gate
 from .growing import Additions
+
+if TYPE_CHECKING:
+    from .scope import Scope
 
 GETTING_UP = 0.001  # seconds between two looks at threads that are being started
 
@@ -32,14 +34,6 @@ class Consumer(Protocol):
 
     ready: deque[Any]
     waiting: bool
-
-
-class Owned(Protocol):
-    """What a run of a flow owns."""
-
-    def why(self, now: float) -> str:
-        """Return for what most of its inputs wait that hold no place."""
-        ...
 
 
 class Host(Protocol):
@@ -59,7 +53,7 @@ class Host(Protocol):
 class Accounting:
     """The account of one run; on its loop, but for what summaries read."""
 
-    def __init__(self, host: Host, plan: Plan, consumer: Consumer, window: Window, scope: Owned | None) -> None:
+    def __init__(self, host: Host, plan: Plan, consumer: Consumer, window: Window, scope: Scope | None) -> None:
         now = host.clock()
         self.account: Account = Account(now)
         self.levels: Levels | None = None
@@ -118,18 +112,11 @@ class Accounting:
         host = self._host
         if host is None:
             return
-        if self._quiet:
-            self.account.forget(host.clock())
-        else:
+        if not self._quiet:
             self.turn()
-            self.account.turn(host.clock(), 0)
+        self.account.end(host.clock(), since_then=not self._quiet)
         self._cpu = self.cpu
         self._host = self._scope = None
-
-    @property
-    def over(self) -> bool:
-        """Whether the run has ended."""
-        return self._host is None
 
     @property
     def cpu(self) -> float:
@@ -233,20 +220,4 @@ class Accounting:
         keeping, gate = book.keeping, book.gate
         if keeping is not None and (book.source.inbox or keeping.looking):
             return reasons.JOURNAL
-        return refusal(gate, now) if gate is not None and gate.pending else ""
-
-
-def refusal(gate: Gate, now: float) -> str:
-    """Return which limit holds the inputs at a gate up, or what the other side has said."""
-    line = gate.lines.only or gate.refused
-    if gate.pauses.of_run or (line is not None and any(queue.throttle.stopped for queue in line.acquirer.queues)):
-        return reasons.PAUSED
-    if line is None:
-        return f"{reasons.LIMIT}key"
-    if line.broken:
-        return reasons.PUSHBACK
-    queues = line.acquirer.queues
-    queue = line.acquirer.queue or queues[0]
-    place = queues.index(queue) if queue in queues else 0
-    named = gate.limits[place].refusal(queue.throttle, now)
-    return f"{reasons.LIMIT}{named}" if named else reasons.PUSHBACK
+        return gate.refusal(now) if gate is not None and gate.pending else ""

@@ -21,7 +21,7 @@ from collections.abc import Callable, Container, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.call import Call
 from ..core.colour import name_of
@@ -54,8 +54,11 @@ from .keeping import Keeping
 from .lateness import FIRST, Lateness
 from .observer import Watch
 from .open_journal import OpenJournal
-from .report import Owned, since_then, summary_of
+from .report import since_then, summary_of
 from .source import Source
+
+if TYPE_CHECKING:
+    from .scope import Scope
 
 KEPT = frozenset(  # of a run that has ended, which may be kept for its summary
     [
@@ -94,7 +97,7 @@ class Driver:
         handoff: Handoff,
         *,
         fail_fast: bool,
-        scope: Owned | None = None,
+        scope: Scope | None = None,
         ledger: OpenJournal | None = None,
         looked: Callable[[], None] | None = None,
         in_hand: bool = False,
@@ -116,7 +119,7 @@ class Driver:
         self.still: Still = Still() if scope is None else scope.still
         self.watch: Watch = scope.watch if scope is not None else Watch(plan.observers, self.clock, plan.name)
         self.plain: bool = not isinstance(handoff, LoopHandoff)
-        self.scope: Owned | None = scope
+        self.scope: Scope | None = scope
         if scope is not None:
             scope.run = self
         self.additions: Additions = Additions(self, in_hand=in_hand)

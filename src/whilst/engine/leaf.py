@@ -26,7 +26,6 @@ from ..core.still import Still
 from ..lanes.calling import Back, Seat, given_back, listening, seat, stepping, wanted
 from ..lanes.chance import draw
 from ..limit import LimitState, ask_around, held
-from .accounting import refusal
 from .asking import Asking, judge_of, told_of
 from .deadlines import GLANCE, Bound
 from .gate import Gate
@@ -422,7 +421,7 @@ class Leaf:
         assert gate is not None
         by = self._by(tries)
         since = self.clock()
-        reason = refusal(gate, since)
+        reason = gate.refusal(since)
         back = given_back.get() if tries.number > 1 or (self._first and tries.first is None) else None
         if place is not None:
             place.rest(back)

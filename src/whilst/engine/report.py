@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import nsmallest
 from math import inf
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..core.account import added
 from ..core.plan import Plan
 from ..core.retried import OFF
-from ..core.still import Still
 from ..core.summary import Summary
 from ..core.timings import SLOWEST, Slow, Timings
 from ..lanes.port import Lanes
@@ -19,119 +18,13 @@ from .book import Book
 from .failing import Failures
 from .growing import Additions
 from .lateness import Lateness
-from .observer import Watch
 from .source import Source
+
+if TYPE_CHECKING:
+    from .scope import Scope
 
 LOOK_EVERY = 0.25  # seconds
 HANGS = 1.0  # seconds; a call that takes longer is told of while it does
-
-
-class Owned(Protocol):
-    """What a run owns besides lanes, closed with it."""
-
-    run: Any
-    """Who owns it."""
-
-    @property
-    def watch(self) -> Watch:
-        """Return who sees the run."""
-        ...
-
-    @property
-    def abandoned(self) -> int:
-        """How many calls were given up and still run."""
-        ...
-
-    @property
-    def retried(self) -> int:
-        """How many attempts its steps made beyond their first ones."""
-        ...
-
-    @property
-    def opened(self) -> int:
-        """How often breakers of its steps have opened."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """How many inputs of its steps wait for another attempt."""
-        ...
-
-    @property
-    def rejected(self) -> int:
-        """How many calls of its steps were answered with "slower"."""
-        ...
-
-    def held(self, now: float) -> tuple[str, ...]:
-        """Say what holds calls of its steps up."""
-        ...
-
-    def why(self, now: float) -> str:
-        """Return for what most of its inputs wait that hold no place."""
-        ...
-
-    def look(self) -> None:
-        """Have each step time its next call."""
-
-    def step_time(self) -> dict[str, dict[str, float]]:
-        """Return the seconds that inputs spent at each step, by what on."""
-        ...
-
-    def join_time(self) -> dict[str, dict[str, float]]:
-        """Return, for each `together`, how many seconds others waited for which branch."""
-        ...
-
-    def stage_time(self, last: dict[str, float]) -> dict[str, dict[str, float]]:
-        """Return the account of each stage; that of the run is that of the last one, if it is a stage."""
-        ...
-
-    @property
-    def retry_waits(self) -> dict[str, float]:
-        """Return the seconds that inputs of its steps waited for another attempt, by what for."""
-        ...
-
-    @property
-    def broken(self) -> list[str]:
-        """Name the keys that breakers of its steps have paused."""
-        ...
-
-    @property
-    def blocked(self) -> bool:
-        """Whether more inputs would only wait with the others."""
-        ...
-
-    @property
-    def paused(self) -> float:
-        """How many seconds the calls of all its steps are held up."""
-        ...
-
-    @property
-    def hedged(self) -> int:
-        """How many second calls its steps made beside late ones."""
-        ...
-
-    def said(self) -> tuple[str, ...]:
-        """Return what a reader of the summary should know."""
-        ...
-
-    def left_behind(self) -> tuple[str, ...]:
-        """Name those calls."""
-        ...
-
-    def hold(self, why: str) -> None:
-        """Start no call of any step: `why`, in words; "" to go on."""
-
-    still: Still
-
-    def drain(self) -> bool:
-        """End what a pipeline reads, so that the run ends when that has flown through; False if there is none."""
-        ...
-
-    async def close(self) -> None:
-        """Close everything."""
-
-    def let_go(self) -> None:
-        """Forget all but what was left behind."""
 
 
 @runtime_checkable
@@ -147,7 +40,7 @@ class Told(Protocol):
     """The driver, as far as it is told of."""
 
     plan: Plan
-    scope: Owned | None
+    scope: Scope | None
     book: Book
     lanes: Lanes
     failures: Failures
@@ -214,7 +107,7 @@ def summary_of(run: Told, elapsed: float) -> Summary:
     )
 
 
-def since_then(final: Summary, scope: Owned | None, source: Source | None) -> Summary:
+def since_then(final: Summary, scope: Scope | None, source: Source | None) -> Summary:
     """Return the last summary of a run that has ended, with what is left behind of it by now."""
     if not final.left_behind:
         return final

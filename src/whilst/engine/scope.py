@@ -24,7 +24,6 @@ from ..lanes.clock import clock_of
 from ..lanes.executor import THREADS
 from ..lanes.results import tell
 from ..limit import Inside, ask_around, inside_of
-from .accounting import refusal
 from .asking import Asking
 from .deadlines import Deadlines
 from .ending import Ending
@@ -297,7 +296,7 @@ class Scope:
             return PAUSED
         gates = [leaf.gate for leaf in self.leaves if leaf.gate is not None]
         most = max(gates, key=lambda gate: gate.pending, default=None)
-        return refusal(most, now) if most is not None and most.pending > self.waiting else RETRIES
+        return most.refusal(now) if most is not None and most.pending > self.waiting else RETRIES
 
     def behind(self, path: str, names: tuple[str, ...]) -> Behind:
         """Return what is told for which branch of a `together` the others wait."""

@@ -10,16 +10,13 @@ from math import inf
 from typing import Protocol
 from weakref import WeakSet
 
-from ..core.account import added
+from ..core.account import Account, added
 from ..core.tree import Each
-from .accounting import Accounting
 from .slots import Slots
 
 
 class Run(Protocol):
     """The stage as a run, for one input."""
-
-    accounting: Accounting
 
     def resize(self, concurrency: int) -> None:
         """Have another number of calls in flight at most."""
@@ -47,7 +44,7 @@ class Stage:
         self._outer = outer
         self._all = [self.places]
         self._runs: WeakSet[Run] = WeakSet()
-        self._accounts: list[Accounting] = []  # of runs that have not ended, as far as was seen
+        self._accounts: list[Account] = []  # of runs that have not ended, as far as was seen
         self._ended: dict[str, float] | None = None  # what those have spent that have ended; None: there was none
 
     def slots(self) -> Slots:
@@ -67,11 +64,11 @@ class Stage:
         for run in tuple(self._runs):
             run.resize(self.concurrency)
 
-    def opened(self, run: Run) -> None:
-        """Take note of a run of the stage."""
+    def opened(self, run: Run, account: Account) -> None:
+        """Take note of a run of the stage, and of where the time of its lanes goes."""
         over = [account for account in self._accounts if account.over]
-        self._ended = added([self._ended or {}, *(it.account.seconds(-inf) for it in over)])
-        self._accounts = [*(it for it in self._accounts if it not in over), run.accounting]
+        self._ended = added([self._ended or {}, *(it.seconds(-inf) for it in over)])
+        self._accounts = [*(it for it in self._accounts if it not in over), account]
         self._runs.add(run)
 
     def seconds(self, now: float) -> dict[str, float] | None:
@@ -79,4 +76,4 @@ class Stage:
         if self._ended is None:
             return None
         accounts = tuple(self._accounts)
-        return added([self._ended, *(it.account.seconds(-inf if it.over else now) for it in accounts)])
+        return added([self._ended, *(it.seconds(now) for it in accounts)])

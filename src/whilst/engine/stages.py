@@ -88,7 +88,7 @@ def each(
         if stage is not None:
             assert isinstance(driver.lanes, LoopLanes)
             driver.lanes.places = stage.places
-            stage.opened(driver)
+            stage.opened(driver, driver.accounting.account)
         if ending is None or ending.begins(driver.drain):
             driver.start()
         else:
