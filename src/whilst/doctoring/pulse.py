@@ -17,7 +17,7 @@ from inspect import CO_COROUTINE
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from ..lanes.threadtime import busy
+from ..lanes.clock import busy
 
 BEAT = 0.005  # seconds between two beats of a loop without a selector
 KEPT = 1000  # long rounds that wait to be looked at

@@ -11,11 +11,10 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from ..core.plan import Plan
-from ..core.window import Window
 from ..lanes.port import Lanes
 from .book import Book
 from .deadlines import Deadlines
-from .handoff import Handoff
+from .handoff import Handoff, Window
 
 if TYPE_CHECKING:
     from .scope import Scope

@@ -26,10 +26,9 @@ from typing import TYPE_CHECKING, Any
 from ..core.call import Call
 from ..core.colour import name_of
 from ..core.headers import Left
-from ..core.order import as_finished, in_order
+from ..core.held import Still
 from ..core.outcome import Record
 from ..core.plan import Plan
-from ..core.still import Still
 from ..core.summary import Summary
 from ..core.timings import Timings
 from ..errors import DeadlineExceeded, RunCancelled
@@ -38,24 +37,19 @@ from ..lanes.calling import wanted
 from ..lanes.clock import clock_of, is_virtual
 from ..lanes.executor import executor_of
 from ..lanes.port import Lanes
-from ..lanes.results import tell
+from ..lanes.worker import tell
 from ..limit import holding, paused_by
-from .accounting import Accounting
 from .ahead import ReadAhead
 from .asking import Asking, judge_of
-from .attempts import Waiting
-from .book import Book, Pair, Phase
-from .deadlines import Deadlines, Overdue
-from .failing import Failures
+from .book import Book, Phase
+from .deadlines import Deadlines, Overdue, Waiting
 from .growing import GUARD, Additions
-from .handoff import Handoff, LoopHandoff
-from .judging import Judging
-from .keeping import Keeping
-from .lateness import FIRST, Lateness
+from .handoff import Handoff, LoopHandoff, as_finished, in_order
+from .judging import Failures, Judging
+from .keeping import Keeping, OpenJournal
 from .observer import Watch
-from .open_journal import OpenJournal
-from .report import since_then, summary_of
-from .source import Source
+from .report import FIRST, Accounting, Lateness, since_then, summary_of
+from .source import Pair, Source
 
 if TYPE_CHECKING:
     from .scope import Scope

@@ -21,11 +21,11 @@ from ..core.pushback import Pushback
 from ..core.retried import retried_before
 from ..limit import FAILED, OK, Inside, LimitState, Report, check_cost, unwatch, watch
 from .asking import Asking
-from .lines import Abandoned, Ended, Line, Lines, Pair, emptied, taken_from
-from .passing import Passing
+from .lines import Abandoned, Ended, Line, Lines, Passing
 from .pauses import Host as PausesHost
 from .pauses import Pauses
 from .slots import ENDLESS, Slots
+from .source import Pair, emptied, taken_from
 
 MOST_HIDDEN = 8  # refusals of one call that are told of
 

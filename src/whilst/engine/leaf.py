@@ -20,21 +20,21 @@ from ..core.account import RETRIES
 from ..core.attempt import Attempts, Patience
 from ..core.headers import Left
 from ..core.hedge import Hedge
+from ..core.held import Still
 from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside
-from ..core.still import Still
 from ..lanes.calling import Back, Seat, given_back, listening, seat, stepping, wanted
 from ..lanes.chance import draw
 from ..limit import LimitState, ask_around, held
 from .asking import Asking, judge_of, told_of
 from .deadlines import GLANCE, Bound
 from .gate import Gate
-from .hedging import Hedging
-from .lines import Line, Pair
+from .lines import Line
 from .observer import StepCall, Watch
 from .slots import Slots
-from .spent import Spent
-from .step_calls import GivenUp, LeafCall, LetThrough, StepName, Tries, wake
+from .source import Pair
+from .stage import Spent
+from .step_calls import GivenUp, Hedging, LeafCall, LetThrough, StepName, Tries, wake
 
 if TYPE_CHECKING:
     from ..core.retry import Retry

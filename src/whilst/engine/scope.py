@@ -14,26 +14,24 @@ from ..core.call import Step
 from ..core.colour import name_of
 from ..core.failures import kind_of
 from ..core.hedge import Hedge
+from ..core.held import Still
 from ..core.pushback import Pushback
-from ..core.still import Still
 from ..core.summary import kinds_of
 from ..core.tree import Each
 from ..lanes.calling import seat, wanted
 from ..lanes.calls import Calls, calls_of_loop
 from ..lanes.clock import clock_of
 from ..lanes.executor import THREADS
-from ..lanes.results import tell
+from ..lanes.worker import tell
 from ..limit import Inside, ask_around, inside_of
 from .asking import Asking
 from .deadlines import Deadlines
-from .ending import Ending
 from .gate import Gate
 from .growing import Additions, no_run_to_grow
 from .observer import Observer, Watch
 from .resources import Resources
 from .slots import Slots
-from .spent import Behind, Spent
-from .stage import Stage
+from .stage import Behind, Ending, Spent, Stage
 from .step_calls import place_and_identity
 
 if TYPE_CHECKING:
