@@ -120,7 +120,13 @@ _HOMES = {
     "watch": "live",
 }
 
-_MODULES = ("http", "otel", "processes")  # public modules that need no import of their own: `whilst.http.get_json`
+_MODULES = (
+    "http",
+    "otel",
+    "processes",
+    "ray",
+    "testing",
+)  # public modules that need no import of their own: `whilst.http.get_json`
 
 __all__ = [
     "Advice",
@@ -199,7 +205,7 @@ def _unknown(name: str) -> Exception:
         return AttributeError(f"module 'whilst' has no attribute {name!r}")
     from .core.habits import is_imported, unknown_name
 
-    said = unknown_name(name)
+    said = unknown_name(name, __all__)
     return ImportError(said, name=__name__) if is_imported(name) else AttributeError(said)
 
 

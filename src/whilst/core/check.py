@@ -55,7 +55,8 @@ def answered(function: F) -> F:
     Keywords that it does not have, and more or fewer values without a name than it takes; the rest goes its way.
     """
     owner, _, method = function.__qualname__.rpartition(".")
-    said, code, own = owner or method, function.__code__, int(bool(owner))
+    said = owner if method == "__init__" else function.__qualname__
+    code, own = function.__code__, int(bool(owner))
     known = code.co_varnames[own : code.co_argcount + code.co_kwonlyargcount]
     most = sys.maxsize if code.co_flags & inspect.CO_VARARGS else code.co_argcount
     least = code.co_argcount - len(function.__defaults__ or ())
@@ -71,7 +72,7 @@ def answered(function: F) -> F:
         if not least <= len(given) + len(named) or len(given) > most:
             from .habits import unknown_position
 
-            error = unknown_position(said, given[own:], known)
+            error = unknown_position(said, given[own:], known, most - own)
             if error is not None:
                 raise error
         return function(*given, **named)

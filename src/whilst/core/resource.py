@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
 
-from .check import not_callable
+from .check import answered, not_callable
 from .colour import is_async, name_of
 
 Per = Literal["thread", "run", "process"]
@@ -20,6 +20,7 @@ class Resource(NamedTuple):
     reopen: bool | Callable[[Exception], Any] = True
 
 
+@answered
 def resource(
     factory: Callable[[], Any],
     *,

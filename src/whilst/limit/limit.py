@@ -104,6 +104,7 @@ class Limit(Alone):
 
     # -- permits ------------------------------------------------------------------------------------------------
 
+    @check.answered
     def of(self, item: Any, *, weight: float | None = None, timeout: float | None = None) -> Permit:
         """Return a permit for `item`, for one `with` or `async with` at a time.
 
@@ -124,6 +125,7 @@ class Limit(Alone):
         wait = check.seconds("timeout", timeout)
         return Permit(ItemHolder(self._state, item, weight=_weight(weight, self._state), timeout=wait))
 
+    @check.answered
     def try_acquire(self, item: Any = None, *, weight: float | None = None) -> Permit | None:
         """Take a permit if one is free and nobody waits for it; else return None. It never waits.
 
@@ -149,6 +151,7 @@ class Limit(Alone):
 
     # -- what moves ---------------------------------------------------------------------------------------------
 
+    @check.answered
     def set(self, *, concurrency: Concurrency | Same = SAME, rate: Rates | Same = SAME) -> None:
         """Change the concurrency or the rate, from now on, for everything that uses this limit. From any thread.
 
@@ -181,6 +184,7 @@ class Limit(Alone):
             other["concurrency"] = _other_concurrency(concurrency, state)
         state.change(**other)
 
+    @check.answered
     def pause(self, *, key: Hashable = EVERY) -> None:
         """Start nothing under this limit until `resume`. From any thread.
 
@@ -199,6 +203,7 @@ class Limit(Alone):
         """
         self._flag(key, "pause")
 
+    @check.answered
     def resume(self, *, key: Hashable = EVERY) -> None:
         """End the `pause` of the same key, or of the whole limit. From any thread.
 
