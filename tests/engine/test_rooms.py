@@ -58,7 +58,7 @@ def test_an_input_is_followed_through_so_many_files_at_most(
     fn: Callable[[int], Any], policies: dict[str, Any], most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(wanted, "is_asked", False)  # another test may have asked which call it is in
+    monkeypatch.setattr(wanted, "is_asked", False)  # as in a process in which nobody has asked which call it is
 
     def run(journal: str) -> None:
         given = {**policies, **({"journal": journal} if "journal" in policies else {})}

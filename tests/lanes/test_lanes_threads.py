@@ -300,7 +300,7 @@ def test_a_call_is_made_until_its_thread_is_done_with_it(
     listed: list[Any], went_on: bool, returned: bool, makes: bool
 ) -> None:
     worker: Any = types.SimpleNamespace(call=listed)
-    name = ThreadName(worker, "input", None)
+    name = ThreadName(worker, "input")
     name.returned = returned
     if went_on:
         worker.call = [(1, "the next")]

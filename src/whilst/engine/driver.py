@@ -625,6 +625,7 @@ class Driver:
             return
         self._left = self.book.source
         self._final = self.summary()
+        self.run_id()  # what calls were this run's, whoever keeps one can still ask
         for part in (self.lanes, self.ahead, self.additions, self.book):
             part.let_go()
         if self.scope is not None:

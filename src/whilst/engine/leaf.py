@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.account import RETRIES
 from ..core.attempt import Attempts, Patience
+from ..core.call import Call
 from ..core.headers import Left
 from ..core.hedge import Hedge
 from ..core.held import Still
 from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside
-from ..lanes.calling import Back, Seat, given_back, listening, seat, stepping, wanted
+from ..lanes.calling import Back, Seat, current, given_back, listening, seat, wanted
 from ..lanes.chance import draw
 from ..limit import LimitState, ask_around, held
 from .asking import Asking, judge_of, told_of
@@ -34,7 +35,7 @@ from .observer import StepCall, Watch
 from .slots import Slots
 from .source import Pair
 from .stage import Spent
-from .step_calls import GivenUp, Hedging, LeafCall, LetThrough, StepName, Tries, wake
+from .step_calls import GivenUp, Hedging, LeafCall, LetThrough, Tries, place_and_identity, wake
 
 if TYPE_CHECKING:
     from ..core.retry import Retry
@@ -195,7 +196,7 @@ class Leaf:
             raise
         started = call.started = self.clock()
         if wanted.is_asked and self._where:
-            call.name = stepping.set(self.name(tries.number, started, seat.get(), call))
+            call.told = current.set(self.told_of(tries.number, started, seat.get(), call))
         if tries.first is None:
             tries.first = started
         if self._alone and (place := seat.get()) is not None:
@@ -267,19 +268,21 @@ class Leaf:
         gate.pump()
         return pushback
 
-    def name(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> StepName:
+    def told_of(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> Call:
         """Return what `current_call` says of a call that began at that time."""
-        return StepName(self._scope, self._path, attempt, started, at, call)
+        scope = self._scope
+        index, identity, root = place_and_identity(scope, at)
+        return Call(scope, index, self._path, attempt, started - scope.watch.started, identity, root, call)
 
     def naming(self, invoke: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
         """Return what makes the first attempt of an input, for whose code to know which it is."""
 
         async def call(value: Any) -> Any:
-            token = stepping.set(self.name(1, self.clock(), seat.get()))
+            token = current.set(self.told_of(1, self.clock(), seat.get()))
             try:
                 return await invoke(value)
             finally:
-                stepping.reset(token)
+                current.reset(token)
 
         return call
 
@@ -532,8 +535,8 @@ class Leaf:
             call.holding_now = call.left and not call.over
         if call.heard is not None:
             listening.reset(call.heard)
-        if call.name is not None:
-            stepping.reset(call.name)
+        if call.told is not None:
+            current.reset(call.told)
 
     def _say_it_ended(self, tries: Tries, started: float, error: Exception | None) -> None:
         if self.watch.observers and self._where:

@@ -13,7 +13,6 @@ from contextvars import Token
 from typing import Any, Protocol
 
 from ..core.call import Call
-from ..core.call import Host as CallHost
 from ..core.headers import Left
 from ..core.hedge import Hedge
 from ..core.pushback import Pushback
@@ -24,7 +23,6 @@ from ..lanes.worker import current_worker
 from ..limit import Holder, LimitState, Link
 from ..limit.queue import WaitQueue
 from .lines import Line
-from .observer import Watch
 from .source import Pair
 
 
@@ -48,16 +46,15 @@ class Leaf(Protocol):
     def allow(self, call: LeafCall, left: Left) -> None:
         """Slow down as an answer to a call says."""
 
-    def name(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> StepName:
+    def told_of(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> Call:
         """Return what `current_call` says of a call."""
         ...
 
 
-class Scope(CallHost, Protocol):
+class Scope(Protocol):
     """What the run of a flow owns, as far as it tells of its calls."""
 
     run: Any
-    watch: Watch
 
 
 class Tries:
@@ -82,7 +79,7 @@ class LeafCall(Holder):
     """One call of a step, as gate and limits know it."""
 
     # what most calls never have, or have as it is here; to set it in each would cost a third of a microsecond
-    name: Token[StepName | None] | None = None
+    told: Token[Call | None] | None = None
     holding_now: bool = False
     line: Line | None = None  # in which its permits are counted
     waiter: asyncio.Future[bool] | None = None
@@ -165,33 +162,6 @@ def wake(pair: Pair) -> None:
     waiter = pair[0].waiter
     if waiter is not None and not waiter.done():
         waiter.set_result(True)
-
-
-class StepName:
-    """One call of a step: what `current_call` says inside it."""
-
-    __slots__ = ("_call", "_of", "_scope", "attempt", "identity", "path", "place", "root", "started")
-
-    def __init__(self, scope: Scope, path: str, attempt: int, started: float, at: Seat | None, of: Any = None) -> None:
-        self._of = of  # what its leaf knows it by
-        self._scope = scope
-        self._call: Call | None = None
-        self.path: str = path
-        self.attempt: int = attempt
-        self.started: float = started
-        self.place: int
-        self.identity: tuple[Any, ...] | None
-        self.root: int
-        self.place, self.identity, self.root = place_and_identity(scope, at)
-
-    @property
-    def call(self) -> Call:
-        """Return what the user sees of it."""
-        if self._call is None:
-            since = self.started - self._scope.watch.started
-            named = self.place, self.path, self.attempt, since, self.identity
-            self._call = Call(self._scope, *named, root=self.root, of=self._of)
-        return self._call
 
 
 def place_and_identity(scope: Scope, place: Seat | None) -> tuple[int, tuple[Any, ...] | None, int]:
