@@ -224,13 +224,25 @@ class Gate:
         What a limit's `by` raises comes out here.
         """
         line = self._only or self.lines.of(pair[1])
-        straight = not (line.pending or (line.breaker is not None and line.broken) or self._weighted or self._closed)
-        if straight and self._slots.room > 0 and not self._slots.wanted and self._passing.has_permit(line):
-            self.lines.begin(line, pair[0])
+        if self.begins_at_once(line, pair[0]):
             return None
         self.lines.add(line, pair, again=again)
         self.pump()
         return line
+
+    def begins_at_once(self, line: Line, who: Any) -> bool:
+        """Let a call begin if its permits are at hand, and nobody waits who would come first; else it has to enter."""
+        slots = self._slots
+        if line.pending or slots.free <= 0 or slots.waiting or self._closed or self._weighted:
+            return False
+        if line.breaker is not None and line.broken:
+            return False
+        if slots.outer is not None and (slots.outer.room <= 0 or slots.outer.wanted):
+            return False
+        if not self._passing.has_permit(line):
+            return False
+        self.lines.begin(line, who)
+        return True
 
     def withdraw(self, line: Line, pair: Pair) -> None:
         """Forget a call that waited in a line, or was let through in this moment."""

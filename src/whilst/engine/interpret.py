@@ -375,7 +375,8 @@ def _leaf(step: Step, scope: Scope, path: str, limits: tuple[LimitState, ...], s
     careful = step.retry is not None and (step.retry.total is not None or step.retry.on_value is not None)
     if not (limits or step.hedge or careful):
         return _short(step, scope, path, slots)[1]
-    return _with_policies(step, scope, path, limits, slots, invoker(step, scope))
+    leaf = _with_policies(step, scope, path, limits, slots, invoker(step, scope))
+    return leaf.straight if leaf.may_go_straight else leaf
 
 
 def _slots(scope: Scope, stage: Stage | None) -> Slots:
@@ -469,7 +470,7 @@ def _plain(leaf: Leaf, invoke: Runner, slots: Slots, *, retries: bool) -> Runner
                 result = await (named(value) if wanted.is_asked else invoke(value))
             except Exception as error:
                 if retries:
-                    tries = await leaf.failed_first(value, error, started, timed=flags is NO_DETOUR)
+                    tries = await leaf.failed_first(leaf.plain(started), value, error, timed=flags is NO_DETOUR)
                 else:
                     leaf.failed(leaf.plain(clock()), value, error)
                 if tries is None:
