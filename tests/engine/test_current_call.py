@@ -15,6 +15,7 @@ import pytest
 
 import whilst
 from whilst import current_call, testing
+from whilst.engine.leaf import Leaf
 from whilst.lanes.calling import Names, wanted
 
 
@@ -375,6 +376,33 @@ def test_who_asks_first_in_a_step_is_told_when_its_call_began(monkeypatch: pytes
         return await whilst.map(whilst.step(second), range(2), concurrency=1)
 
     assert testing.run(main()) == [None, 10.0]
+
+
+def test_who_asks_first_in_a_call_that_went_straight_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limited step whose permit is at hand goes past what is for the others."""
+    monkeypatch.setattr(wanted, "is_asked", False)
+    the_long_way: list[int] = []
+    call = Leaf.call
+
+    def counted(leaf: Leaf, value: int, tries: Any) -> Any:
+        the_long_way.append(value)
+        return call(leaf, value, tries)
+
+    monkeypatch.setattr(Leaf, "call", counted)
+
+    async def ask(item: int) -> tuple[int, str, int, float] | None:
+        if item < 5:  # of which the first are timed
+            return None
+        await asyncio.sleep(10)
+        call = whilst.current_call()
+        assert call is not None
+        return call.index, call.path, call.attempt, call.started
+
+    async def main() -> list[Any]:
+        return await whilst.map(whilst.step(ask, limit=whilst.Limit(concurrency=1)), range(6), concurrency=1)
+
+    assert testing.run(main()) == [*[None] * 5, (5, "step", 1, 0.0)]
+    assert 5 not in the_long_way
 
 
 def test_a_value_through_a_flow_inside_a_call_has_no_place_in_the_run_around_it() -> None:

@@ -30,18 +30,14 @@ from ..core.headers import Left
 from ..core.outcome import Record, is_recalled
 from ..core.plan import Plan
 from ..limit import LimitState, inside_of_run
-from .attempts import Waiting
-from .deadlines import Deadlines
+from .deadlines import Deadlines, Waiting
 from .gate import Gate
 from .gate import Host as GateHost
 from .keeping import Keeping
-from .lines import Ahead, emptied, taken_from
 from .sifting import Host as SiftingHost
 from .sifting import Sifting
 from .slots import Slots
-from .source import Reader, Source, open_source
-
-Pair = tuple[int, Any]
+from .source import Ahead, Pair, Reader, Source, emptied, open_source, taken_from
 
 COUNTS = frozenset(["phase", "horizon", "is_told", "done", "unwanted", "recalled", "uncalled"])  # of an ended run
 

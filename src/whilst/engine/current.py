@@ -58,14 +58,14 @@ def _step_of_frames() -> Call | None:
         if frame.f_code is SHORT_WAY:
             leaf = frame.f_locals["leaf"]
             return leaf.told_of(1, frame.f_locals["started"] or leaf.clock(), seat.get())
-        if frame.f_code is _LONG_WAY:
+        if frame.f_code in _LEAF_WAYS:
             leaf, tries, started, call = (frame.f_locals[name] for name in ("self", "tries", "started", "call"))
-            return leaf.told_of(tries.number, started, seat.get(), call)
+            return leaf.told_of(1 if tries is None else tries.number, started, seat.get(), call)
         frame = frame.f_back
     return None
 
 
-_LONG_WAY = Leaf.call.__code__
+_LEAF_WAYS = (Leaf.call.__code__, Leaf.straight.__code__)
 
 
 def _step_of_thread() -> Call | None:
