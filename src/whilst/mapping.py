@@ -18,7 +18,7 @@ from .arguments import (
     own_limit,
     place_of_calls,
 )
-from .core.check import answered, flag, not_callable, seconds, whole
+from .core.check import DEFAULT_CONCURRENCY, answered, flag, not_callable, seconds, whole
 from .core.colour import (
     has_parameters,
     is_async_generator_function,
@@ -26,7 +26,6 @@ from .core.colour import (
     name_of,
     needs_several,
 )
-from .core.concurrency import DEFAULT_CONCURRENCY
 from .core.failures import StopAfter
 from .core.outcome import short
 from .core.plan import MOST_THREADS, Executor, Plan

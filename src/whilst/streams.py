@@ -75,7 +75,7 @@ def merge(*streams: Iterable[T] | AsyncIterable[T]) -> Run[T, T]:
                 f"merge() takes streams, and the {_th(place)} of {len(streams)} is {short(stream, 60)}\n"
                 "  try: whilst.merge(first_list, second_generator, flow.stream(value))"
             )
-    from .engine.merging import Merged
+    from .engine.stages import Merged
 
     return Run(
         Plan(

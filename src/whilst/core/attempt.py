@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import UnwantedValue
 from .budget import Budget
+from .held import Still
 from .outcome import noted_retry
 from .pushback import Pushback
-from .still import Still
 from .transient import transient
 from .waits import waits
 

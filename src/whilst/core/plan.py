@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from .concurrency import AtOnce
+    from .check import AtOnce
     from .equal import KeyOf
     from .failures import StopAfter
     from .retry import Retry

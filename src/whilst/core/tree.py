@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from .check import AtOnce
 from .colour import is_async, is_generator_function, name_of
-from .concurrency import AtOnce
 from .signature import hands_over
 
 Uses: TypeAlias = "tuple[tuple[str, Any], ...]"  # (keyword, resource) pairs

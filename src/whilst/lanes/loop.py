@@ -23,8 +23,8 @@ from ..core.headers import Left
 from ..core.outcome import Record
 from ..core.timings import LONG
 from ..errors import RunCancelled
+from .awaiting import failure_of, trimmed
 from .calling import NOT_CALLED, Back, Names, current, given_back, listening, maker, seat, task_here
-from .caught import failure_of, trimmed
 from .port import Port
 
 SLICE = 0.002  # seconds that calls which never suspend may hold the loop before other tasks get a turn

@@ -10,14 +10,12 @@ from typing import Any
 from ..core.costs import Cost
 from ..core.headers import Left
 from ..lanes.clock import clock_of, monotonic
-from .circle import circles
 from .feedback import Report
 from .holders import Inside, holds_already
 from .limitset import LimitSet
 from .lock import lock
-from .queue import Clock, WaitQueue, serve, tickets
+from .queue import Clock, WaitQueue, circles, serve, tickets, told, uncollected
 from .state import LimitState
-from .told import told, uncollected
 
 
 class Acquirer:
