@@ -358,7 +358,7 @@ WORKLOADS = (
             journals.KEEPING,
             journals.above_bare(kind),
             (
-                at_most(f"at most {limit} µs an input", limit, "µs", bound="each value is encoded and checked alone"),
+                at_most(f"at most {limit} µs an input", limit, "µs", bound=journals.BOUND),
                 times_faster("faster than pyarallel's checkpoint", 1.0, journals.PYARALLEL),
             ),
             rounds=2,

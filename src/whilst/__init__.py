@@ -52,9 +52,8 @@ if TYPE_CHECKING:
     )
     from .io.named import rows
     from .journal import Journal
-    from .limit import Limit, Permit
+    from .limit import Limit, LimitStatistics, Permit
     from .limit.answers import learn_from
-    from .limit.statistics import LimitStatistics
     from .live import Watch, watch
     from .mapping import map
     from .retrying import Retry
@@ -78,7 +77,7 @@ _HOMES = {
     "JournalError": "errors",
     "JournalLocked": "errors",
     "Limit": "limit",
-    "LimitStatistics": "limit.statistics",
+    "LimitStatistics": "limit",
     "Permit": "limit",
     "Outcome": "core.outcome",
     "Outcomes": "run",
@@ -121,7 +120,13 @@ _HOMES = {
     "watch": "live",
 }
 
-_MODULES = ("http", "otel", "processes")  # public modules that need no import of their own: `whilst.http.get_json`
+_MODULES = (
+    "http",
+    "otel",
+    "processes",
+    "ray",
+    "testing",
+)  # public modules that need no import of their own: `whilst.http.get_json`
 
 __all__ = [
     "Advice",
@@ -200,7 +205,7 @@ def _unknown(name: str) -> Exception:
         return AttributeError(f"module 'whilst' has no attribute {name!r}")
     from .core.habits import is_imported, unknown_name
 
-    said = unknown_name(name)
+    said = unknown_name(name, __all__)
     return ImportError(said, name=__name__) if is_imported(name) else AttributeError(said)
 
 

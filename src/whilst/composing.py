@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, overload
 
+from .core.check import answered
 from .core.tree import Fallback, First, Sequence, Together
 from .flow import AnyStep, Flow, node_of
 
@@ -325,6 +326,7 @@ def sequence(
     /,
     *more: AnyStep,
 ) -> Flow[Any, Any]: ...
+@answered
 def sequence(*steps: AnyStep) -> Flow[Any, Any]:
     """Call steps one after another; each gets the result of the step before.
 
@@ -447,6 +449,10 @@ def together(*branches: AnyStep, **named: AnyStep) -> Flow[Any, Any]:
     ((1, 3), {'low': 1, 'high': 3})
     """
     if branches and named:
+        if any(name in ("timeout", "retry", "limit", "rate", "concurrency") for name in named):
+            from .core.habits import unknown_keyword
+
+            raise unknown_keyword("together", named, ())
         raise TypeError("together() takes branches by position (a tuple comes out) or by name (a dict), not both")
     if named:
         nodes = tuple(node_of(branch, f"together.{name}") for name, branch in named.items())
@@ -544,6 +550,7 @@ def first(
 ) -> Flow[A, B | C | D | E | F | G | H | I]: ...
 @overload
 def first(*branches: Callable[[A], Any] | Callable[[], Any]) -> Flow[A, Any]: ...
+@answered
 def first(*branches: AnyStep) -> Flow[Any, Any]:
     """Call branches at the same time; return the first success and cancel the others.
 
@@ -646,6 +653,7 @@ def fallback(
 ) -> Flow[A, B | C | D | E | F | G | H | I]: ...
 @overload
 def fallback(*branches: Callable[[A], Any] | Callable[[], Any]) -> Flow[A, Any]: ...
+@answered
 def fallback(*branches: AnyStep) -> Flow[Any, Any]:
     """Call branches one after another, with the same value, until one succeeds; return its value.
 

@@ -16,9 +16,8 @@ from .arguments import (
     own_limit,
     retry_of,
 )
-from .core.check import answered, flag, not_callable, seconds, whole
+from .core.check import AtOnce, answered, flag, not_callable, seconds, whole
 from .core.colour import name_of
-from .core.concurrency import AtOnce
 from .core.frozen import Frozen
 from .core.judge import check_judge
 from .core.outcome import short
@@ -37,7 +36,7 @@ from .core.tree import (
     kind_name,
     takes_value,
 )
-from .engine.loading import loaded
+from .engine.background import loaded
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -84,8 +83,8 @@ class Flow(Frozen, Generic[V, R]):
     async def aio(self, value: V = None) -> R:  # type: ignore[assignment]
         """Run the flow with one value, in async code, on the running event loop."""
         __tracebackhide__ = True
-        await loaded(".once")
-        from .engine.once import once
+        await loaded(".compiled")
+        from .engine.compiled import once
 
         return cast("R", await once(plan_of(self, [value], progress=False), self.node, value))
 

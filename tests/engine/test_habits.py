@@ -123,6 +123,18 @@ ANSWERED: list[tuple[str, Callable[[], Any], str]] = [
     ("Retry(max_delay=)", lambda: Retry(max_delay=60), "cap=60"),
     ("Retry(retry=)", lambda: Retry(retry=OSError), "on=ConnectionError"),
     ("Retry(jitter=)", lambda: Retry(jitter=True), "leave it out"),
+    ("limit.pause(30)", lambda: Limit(concurrency=5).pause(30), "limit.pause(key=30)"),
+    ("limit.pause(seconds=)", lambda: Limit(concurrency=5).pause(seconds=30), "limit.resume()"),
+    ("limit.set(8)", lambda: Limit(concurrency=5).set(8), "limit.set(concurrency=8)"),
+    ('limit.set("9/s")', lambda: Limit(rate="5/s").set("9/s"), "limit.set(rate='9/s')"),
+    ("limit.try_acquire(timeout=)", lambda: Limit(rate="5/s").try_acquire(timeout=2), "limit.of(key, timeout=2)"),
+    ("limit.of(a, b, c)", lambda: Limit(rate="5/s").of(1, 2, 3), "by their names: weight=…, timeout=…"),
+    ("Journal(sync=)", lambda: w.Journal("run.db", sync=True), 'commit="strict"'),
+    ("rows(kind=)", lambda: w.rows("a.txt", kind="csv"), 'format="csv"'),
+    ("first(timeout=)", lambda: w.first(double, abs, timeout=2), "whilst.step(whilst.first(…), timeout=2)"),
+    ("together(timeout=)", lambda: w.together(double, abs, timeout=2), "whilst.step(whilst.together(…), timeout=2)"),
+    ("sequence(retry=)", lambda: w.sequence(double, abs, retry=2), "whilst.step(whilst.sequence(…), retry=2)"),
+    ("whilst.mapp", lambda: w.mapp(double, [1]), "try: whilst.map"),
     ("generator function", lambda: map_(lines, [1]), "whilst.each(lines)"),
     ("async generator function", lambda: map_(pages, [1]), "whilst.each(pages)"),
     ("a tuple for a function of two", lambda: map_(add, [(1, 2)]), "whilst.spread(add)"),
@@ -177,6 +189,39 @@ def test_a_habit_is_answered_with_the_line_that_works(typed: str, call: Callable
     assert line in said, said
     assert said.count("try: ") <= 1
     assert max(map(len, said.splitlines())) <= 200
+
+
+def keywords() -> Iterator[tuple[str, Any, str]]:
+    """Give each public callable with each keyword of its own."""
+    of_limits = [getattr(whilst.Limit, name) for name in ("of", "try_acquire", "set", "pause", "resume")]
+    public = [getattr(whilst, name) for name in whilst.__all__ if name.islower()]
+    classes = (whilst.Limit, whilst.Retry, whilst.Journal, whilst.processes.Processes, whilst.ray.Ray)
+    for given in [*public, *of_limits, *classes]:
+        for name, parameter in inspect.signature(given).parameters.items():
+            if parameter.kind is parameter.KEYWORD_ONLY and name != "loop":
+                yield f"{given.__qualname__}({name}=)", given, name
+
+
+@pytest.mark.parametrize(("given", "name"), [pytest.param(given, name, id=said) for said, given, name in keywords()])
+def test_a_keyword_with_a_letter_too_many_is_answered_with_what_it_is(given: Any, name: str) -> None:
+    needed = [
+        double
+        for parameter in inspect.signature(given).parameters.values()
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    with pytest.raises(TypeError, match=rf"\(\) has no {name}x=\n  try: {name}=…$"):
+        given(*needed, **{f"{name}x": None})
+
+
+def test_a_limit_on_several_branches_says_where_it_goes() -> None:
+    flow = step(whilst.first(double, abs), timeout=2)  # the line that the answer to `first(…, timeout=2)` shows
+    assert flow(2) in (2, 4)
+
+
+@pytest.mark.parametrize("name", ["http", "otel", "processes", "ray", "testing"])
+def test_a_public_module_needs_no_import_of_its_own(name: str) -> None:
+    line = f"import whilst; assert whilst.{name}.__name__ == 'whilst.{name}'"
+    subprocess.run([sys.executable, "-c", line], check=True)
 
 
 @pytest.mark.parametrize(("typed", "call", "value"), WORKS, ids=[typed for typed, _, _ in WORKS])

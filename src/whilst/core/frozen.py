@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from inspect import get_annotations
-from typing import Any, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, Self, dataclass_transform
+
+if TYPE_CHECKING:
+    from typing import NamedTuple as NamedTuple
+else:
+
+    class _Named(type):
+        def __new__(cls, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> type:
+            if not bases:
+                return super().__new__(cls, name, bases, space)
+            fields = space["__annotations__"]
+            defaults = [space.pop(field) for field in fields if field in space]
+            made = namedtuple(name, fields, defaults=defaults, module=space["__module__"])
+            made.__new__.__annotations__ = fields
+            for key, value in space.items():
+                setattr(made, key, value)
+            return made
+
+    class NamedTuple(metaclass=_Named):
+        """As that of `typing`, which compiles each annotation that is a text: a third of the time to make a class."""
 
 
 @dataclass_transform(frozen_default=True)

@@ -91,7 +91,32 @@ _OF_LIMIT: tuple[tuple[str, str, str], ...] = (
     ("key keys key_func", "by", "by=lambda item: …"),
     ("cost amount", "weight", "weight=lambda item: …"),
 )
-_OF = {"Retry": _OF_RETRY, "Limit": _OF_LIMIT}
+_OF_JOURNAL: tuple[tuple[str, str, str], ...] = (
+    ("file filename name db database store url", "path", 'Journal("run.db")'),
+    ("keys key_func identity id", "key", 'key=lambda row: row["id"]'),
+    ("sync fsync durable durability strict mode", "commit", 'commit="strict"'),
+    ("serializer serialize pickle encoder", "codec", "codec=…, an object that has dumps() and loads()"),
+)
+_OF_PAUSE = (("seconds duration timeout time delay until", "", "limit.pause(), and limit.resume() when it may go on"),)
+_OF_ONE = (("timeout seconds wait blocking block", "", "with limit.of(key, timeout={s}): …"),)
+_OF_FILE = (("type kind fmt suffix extension", "format", 'format="csv"'),)
+_OF_STEPS = (  # what puts steps together has no policies of its own
+    ("timeout deadline", "", "whilst.step({function}(…), timeout={s})"),
+    ("retry retries attempts", "", "whilst.step({function}(…), retry={n})"),
+    ("concurrency max_workers rate limit", "", "whilst.step({function}(…), limit=whilst.Limit(concurrency={n}))"),
+)
+_OF = {
+    "Retry": _OF_RETRY,
+    "Limit": _OF_LIMIT,
+    "Limit.pause": _OF_PAUSE,
+    "Limit.try_acquire": _OF_ONE,
+    "Journal": _OF_JOURNAL,
+    "rows": _OF_FILE,
+    "first": _OF_STEPS,
+    "fallback": _OF_STEPS,
+    "sequence": _OF_STEPS,
+    "together": _OF_STEPS,
+}
 
 _NAMES = {
     "gather": "await whilst.map(fn, inputs), or whilst.together(f, g)(x) for different functions of one value",
@@ -243,14 +268,17 @@ def unknown_keyword(function: str, given: Mapping[str, Any], known: Collection[s
         if word in words.split() and (not parameter or parameter in known):
             n = short(value, 20) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "8"
             s = short(value, 20) if isinstance(value, (int, float)) and not isinstance(value, bool) else "1.0"
-            return TypeError(f"{function}() has no {word}=\n  try: {line.format(n=n, s=s)}")
+            return TypeError(
+                f"{function}() has no {word}=\n  try: {line.format(n=n, s=s, function=f'whilst.{function}')}"
+            )
     close = difflib.get_close_matches(word, known, 1, 0.7)
-    remedy = f"\n  try: {close[0]}=…" if close else f"\n  it takes: {', '.join(known)}"
+    takes = f"\n  it takes: {', '.join(known)}" if known else ": it takes no keyword"
+    remedy = f"\n  try: {close[0]}=…" if close else takes
     return TypeError(f"{function}() has no {word}={remedy}")
 
 
-def unknown_position(function: str, given: tuple[Any, ...], known: Collection[str]) -> TypeError | None:
-    """Return what to raise for too many or too few values without a name, where it is known what was meant."""
+def unknown_position(function: str, given: tuple[Any, ...], known: Collection[str], most: int) -> TypeError | None:
+    """Return what to raise for more than `most` or too few values without a name, where it is known what was meant."""
     if function == "map":
         return _map_without_inputs(given[0]) if len(given) == 1 else None
     last = given[-1] if given else None
@@ -258,21 +286,34 @@ def unknown_position(function: str, given: tuple[Any, ...], known: Collection[st
         line = f"concurrency={last}"
     elif isinstance(last, str) and "/" in last and "rate" in known:
         line = f"rate={last!r}"
+    elif len(given) > most and len(known) == most + 1:
+        line = f"{[*known][-1]}={short(last, 40)}"
     else:
-        return None
-    before = "fn, " if "fn" in known else ""
-    return TypeError(f"{function}() takes {short(last, 40)} by its name\n  try: whilst.{function}({before}{line})")
+        by_name = [f"{name}=…" for name in [*known][most:]]
+        too_many = len(given) > most and by_name
+        said = f"{function}() takes {_counted(most)} without a name, got {len(given)}"
+        return TypeError(f"{said}\n  by their names: {', '.join(by_name)}") if too_many else None
+    before = "fn, " if "fn" in known else "…, " if most else ""
+    called = f"limit.{function.removeprefix('Limit.')}" if "." in function else f"whilst.{function}"
+    return TypeError(f"{function}() takes {short(last, 40)} by its name\n  try: {called}({before}{line})")
 
 
-def unknown_name(name: str) -> str:
-    """Return what to say of a name that the package does not have.
+def _counted(count: int) -> str:
+    return {0: "nothing", 1: "one value"}.get(count, f"{count} values")
+
+
+def unknown_name(name: str, public: Collection[str] = ()) -> str:
+    """Return what to say of a name that the package does not have, with `public` names.
 
     >>> print(unknown_name("as_completed"))
     module 'whilst' has no attribute 'as_completed'
       try: for value in whilst.map(fn, inputs, ordered=False): …
     """
     said = f"module 'whilst' has no attribute {name!r}"
-    return f"{said}\n  try: {_NAMES[name]}" if name in _NAMES else said
+    if name in _NAMES:
+        return f"{said}\n  try: {_NAMES[name]}"
+    close = difflib.get_close_matches(name, public, 1, 0.75)
+    return f"{said}\n  try: whilst.{close[0]}" if close else said
 
 
 def unknown_attribute(owner: str, name: str) -> AttributeError:

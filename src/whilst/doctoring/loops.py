@@ -86,6 +86,28 @@ def loops_around(source: Source, node: ast.AST) -> Iterator[Loop]:
         inner = outer
 
 
+def nest(source: Source, loop: Loop, call: ast.Call) -> list[ast.For]:
+    """Return the `for` loops around a loop that do nothing but go through it, outermost first, and itself at the end.
+
+    The turns of all of them may run beside each other. A comprehension has no such loops: it has generators.
+    """
+    if not isinstance(loop, ast.For):
+        return []
+    found = [loop]
+    for outer in source.around(loop):
+        if not isinstance(outer, ast.For) or outer.body != [found[0]] or outer.orelse or found[0].orelse:
+            break
+        if not is_independent(source, outer, call):
+            break
+        found.insert(0, outer)
+    return found
+
+
+def is_repeated(source: Source, loop: Loop) -> bool:
+    """Whether a loop of the same function goes through this one again and again."""
+    return any(isinstance(outer, (ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS)) for outer in source.around(loop))
+
+
 def targets(loop: Loop) -> set[str]:
     """Return the names that each turn binds anew."""
     if isinstance(loop, ast.For):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .finding import Finding, seconds_text
-from .loops import in_order, is_independent, loops_around, pauses, runs_together
+from .loops import in_order, is_independent, is_repeated, loops_around, nest, pauses, runs_together
 from .places import Whose
 from .records import Waited
-from .rewrite import in_a_row, together
+from .rewrite import in_a_row, together, turns, written
 from .source import Loop, Source, base, names, source, stored
 
 AT_ONCE = 32  # calls: what whilst.map makes at once by itself
@@ -169,13 +169,15 @@ def _of_loop(tree: Sequence[Waited], file: str, candidate: _Candidate, least: fl
     if saved < least or code.ignored(loop.lineno, node.place.line):
         return
     change = together(file, code, loop, call) if len({id(it) for _, it in candidate.calls}) == 1 else None
-    remedy = "" if change else _as_function(code, loop, node)
+    remedy = "" if change else _as_function(code, loop, call, node)
     name = code.text(call.func)
+    outermost = [*nest(code, loop, call), loop][0]
+    about = "at best" if is_repeated(code, outermost) else "about"  # how often it was gone through is not known
     verb = "awaited" if node.place.is_async else "called"
     yield Finding(
         kind="could overlap",
         text=f"{name} was {verb} {_count(figures)} times, one by one: {seconds_text(figures.seconds)}",
-        evidence=f"together about {seconds_text(ideal)}, {_factor(figures.seconds / ideal)} as fast",
+        evidence=f"together {about} {seconds_text(ideal)}, {_factor(figures.seconds / ideal)} as fast",
         condition="; ".join(filter(None, [CONDITION, remedy])),
         gain=round(figures.seconds / ideal, 2),
         change=change,
@@ -206,17 +208,17 @@ def _count(figures: _Figures) -> str:
     return f"at least {figures.calls}" if many else str(figures.calls)
 
 
-def _as_function(code: Source, loop: Loop, node: Waited) -> str:
+def _as_function(code: Source, loop: Loop, call: ast.Call, node: Waited) -> str:
     """Say what to do with a body that is more than a call."""
     word = "async for" if node.place.is_async else "for"
     define = "async def" if node.place.is_async else "def"
-    if isinstance(loop, ast.For):
-        target, inputs = code.text(loop.target), code.text(loop.iter)
-    else:
-        target, inputs = code.text(loop.generators[0].target), code.text(loop.generators[0].iter)
+    target, inputs = turns(nest(code, loop, call) if isinstance(loop, ast.For) else loop.generators)
+    several = isinstance(target, ast.Tuple) and all(isinstance(it, ast.Name) for it in target.elts)
+    one = "whilst.spread(one)" if several else "one"
+    given = written(target) if several or isinstance(target, ast.Name) else "row"
     return (
-        f"put what one turn does into a function, {define} one({target}), then: "
-        f"{word} result in whilst.map(one, {inputs}):"
+        f"put what one turn does into a function, {define} one({given}), then: "
+        f"{word} result in whilst.map({one}, {inputs}):"
     )
 
 

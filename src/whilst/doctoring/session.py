@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..core.check import answered
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -76,6 +78,7 @@ class Doctor:
         return f"<Doctor, {len(self._findings)} findings in {self._seen.seconds:.2f} s>"
 
 
+@answered
 def doctor(threshold: float = 0.05, *, quiet: bool = False) -> Doctor:
     """While a block runs, look for lines that hold an event loop, and for waits that could overlap.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.batches import InBatches
+from ..core.check import answered
 from ..errors import RowRejected
 
 if TYPE_CHECKING:  # what reads is loaded where rows are read: for a run by the thread that does
@@ -103,6 +104,7 @@ class NamedRows(InBatches):
         return f"rows({self.name!r}{'' if self._format is None else f', format={self._format!r}'})"
 
 
+@answered
 def rows(name: str | os.PathLike[str], *, format: str | None = None) -> NamedRows:
     """Return the rows of a file, a table or an object in a store, by its name, as the command line reads them.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from ..core.check import flag
+from ..core.check import answered, flag
 from ..core.colour import name_of, place_of
 from ..core.judge import check_judge
 from ..core.outcome import short
@@ -59,6 +59,7 @@ class Journal:
     [1, 2]
     """
 
+    @answered
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.costs import Cost
 from ..lanes.clock import clock_of, monotonic
-from .circle import circles
 from .feedback import Report
 from .holders import Inside, holds_already
 from .limitset import LimitSet
 from .lock import lock
-from .queue import Clock, WaitQueue, serve, tickets
+from .queue import Clock, WaitQueue, circles, serve, tickets, told, uncollected
 from .state import LimitState
-from .told import told, uncollected
 
 if TYPE_CHECKING:
     from ..core.headers import Left

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from math import inf, isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ..core.frozen import NamedTuple
 from ..core.throttle import Throttle, Verdict
 from ..core.waits import waits
 from ..lanes.chance import draw

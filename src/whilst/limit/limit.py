@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from ..core import check
 from ..core.judge import check_judge
 from ..core.outcome import short
-from .alone import Alone
-from .context import LimitContext
-from .lock import empty_in_child, lock
-from .permit import ItemHolder, Permit, take_now
-from .state import LimitState
-from .stops import EVERY, Every
-from .terms import ADAPTIVE, Concurrency, Rates, Terms, concurrency_of, rates_of
-
-if TYPE_CHECKING:
-    from .statistics import LimitStatistics
+from .context import ItemHolder, LimitContext, Permit, take_now
+from .lock import Alone, empty_in_child, lock
+from .state import (
+    ADAPTIVE,
+    EVERY,
+    Concurrency,
+    Every,
+    LimitState,
+    LimitStatistics,
+    Rates,
+    Terms,
+    concurrency_of,
+    rates_of,
+)
 
 
 class Same(Enum):
@@ -100,6 +104,7 @@ class Limit(Alone):
 
     # -- permits ------------------------------------------------------------------------------------------------
 
+    @check.answered
     def of(self, item: Any, *, weight: float | None = None, timeout: float | None = None) -> Permit:
         """Return a permit for `item`, for one `with` or `async with` at a time.
 
@@ -120,6 +125,7 @@ class Limit(Alone):
         wait = check.seconds("timeout", timeout)
         return Permit(ItemHolder(self._state, item, weight=_weight(weight, self._state), timeout=wait))
 
+    @check.answered
     def try_acquire(self, item: Any = None, *, weight: float | None = None) -> Permit | None:
         """Take a permit if one is free and nobody waits for it; else return None. It never waits.
 
@@ -145,6 +151,7 @@ class Limit(Alone):
 
     # -- what moves ---------------------------------------------------------------------------------------------
 
+    @check.answered
     def set(self, *, concurrency: Concurrency | Same = SAME, rate: Rates | Same = SAME) -> None:
         """Change the concurrency or the rate, from now on, for everything that uses this limit. From any thread.
 
@@ -177,6 +184,7 @@ class Limit(Alone):
             other["concurrency"] = _other_concurrency(concurrency, state)
         state.change(**other)
 
+    @check.answered
     def pause(self, *, key: Hashable = EVERY) -> None:
         """Start nothing under this limit until `resume`. From any thread.
 
@@ -195,6 +203,7 @@ class Limit(Alone):
         """
         self._flag(key, "pause")
 
+    @check.answered
     def resume(self, *, key: Hashable = EVERY) -> None:
         """End the `pause` of the same key, or of the whole limit. From any thread.
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
-from ..core.check import whole
+from ..core.check import answered, whole
 from ..remote.codec import Target, encoded_target
 from .preparing import is_importing_main, preparation, variables_of
 
@@ -55,6 +55,7 @@ class Processes:
     in_batches: bool = True
     opens: frozenset[str] = frozenset({"process"})
 
+    @answered
     def __init__(self, *, recycle: int | None = None) -> None:
         self.recycle: int | None = None if recycle is None else whole("recycle", recycle, least=1)
 

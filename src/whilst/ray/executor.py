@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..core.check import whole
+from ..core.check import answered, whole
 from ..processes.preparing import preparation, variables_of
 from ..remote.codec import Target, encoded_target
 from . import cluster
@@ -51,6 +51,7 @@ class Ray:
     in_batches: bool = True
     opens: frozenset[str] = frozenset({"process"})
 
+    @answered
     def __init__(
         self,
         address: str | None = None,

@@ -24,7 +24,7 @@ from ..core.colour import is_async
 from ..core.outcome import Record
 from ..core.timings import Timings
 from ..lanes import here
-from ..lanes.calling import stepping
+from ..lanes.calling import current
 from ..lanes.loop import LoopLanes, call_here
 from ..lanes.pool import call_of_thread
 from ..lanes.port import Lanes
@@ -208,8 +208,8 @@ class Node:
 
     def _step(self, told: Any) -> None:
         """Have what is called next know that it is the call of a step."""
-        sent = _sent_here()
-        stepping.set(None if told is None else _Step(told, partial(self.say, sent)))
+        if told is not None:
+            current.set(Call._of_told(told, partial(self.say, _sent_here())))
 
 
 class _Made:
@@ -376,13 +376,6 @@ class _Made:
 
     def disowns(self, task: asyncio.Task[None]) -> None:
         """So does this."""
-
-
-class _Step:
-    """Names the call of a step, as `lanes.calling.stepping` wants it."""
-
-    def __init__(self, told: tuple[Any, ...], tell: Callable[..., None]) -> None:
-        self.call: Call = Call._of_told(told, tell)
 
 
 def _sent_here() -> Sent | None:
