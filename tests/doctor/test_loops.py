@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from whilst.doctoring import rewrite
-from whilst.doctoring.loops import is_independent, is_repeated, loops_around, nest
+from whilst.doctoring.loops import is_independent, is_repeated, loops_around, mapped, nest
 from whilst.doctoring.report import public
 from whilst.doctoring.source import Source
 
@@ -157,6 +157,30 @@ def test_a_loop_is_written_with_map(text: str, wanted: str) -> None:
     made = rewrite.apply(text, [change])
     assert made == f"import whilst\n{wanted}"
     compile(made, "file.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("ys = list(map(f, xs))", "ys = list(whilst.map(f, xs))"),
+        ("y = ','.join(map(f, xs, zs))", "y = ','.join(whilst.map(f, xs, zs))"),
+        ("for y in map(f, xs): print(y)", "for y in whilst.map(f, xs): print(y)"),
+        ("ys = [y + 1 for y in map(f, xs)]", "ys = [y + 1 for y in whilst.map(f, xs)]"),
+        ("for y in map(f, xs):\n    if y: break", None),
+        ("y = any(map(f, xs))", None),
+        ("y = next(map(f, xs))", None),
+        ("ys = list(map(file.readline, xs))", None),
+        ("ys = list(pool.map(f, xs))", None),
+        ("ys = list(map(f, *xs))", None),
+        ("with lock:\n    ys = list(map(f, xs))", None),
+    ],
+)
+def test_the_builtin_map_is_written_with_ours_where_it_makes_all_calls(text: str, wanted: str | None) -> None:
+    source = Source(text)
+    calls = [it for it in ast.walk(source.tree) if isinstance(it, ast.Call) and "map(" in ast.unparse(it)]
+    found = mapped(source, calls[0])  # where the interpreter says that it is, while a call is made
+    made = None if found is None else rewrite.apply(text, [rewrite.with_map("file.py", source, found)])
+    assert made == (None if wanted is None else f"import whilst\n{wanted}")
 
 
 @pytest.mark.parametrize("text", BY_HAND)

@@ -210,6 +210,12 @@ def _loop_change(
     return change(file, edits, head)
 
 
+def with_map(file: str, source: Source, call: ast.Call) -> Change:
+    """Write a call of the builtin `map` as one of `whilst.map`."""
+    edits = [edit(call.func, "whilst.map")]
+    return change(file, edits, _shown(source, _statement(source, call), edits))
+
+
 def _comprehension(file: str, source: Source, loop: Comprehension, call: ast.Call) -> Change | None:
     target, inputs = turns(loop.generators)
     function = _function(source, call, target, {})
