@@ -137,7 +137,7 @@ class Book:
         self.watches: bool = attempts is not None or self.source.inbox is not self.queue
         """Whether what returns is told to somebody; else it goes straight to the consumer if it went well."""
         self._tried = attempts.tried if attempts is not None else {}
-        self._passed_on: Callable[[Record], bool] = _always if self.gate is None else self.gate.passed_on
+        self._passed_on: Callable[[Record], bool] | None = None if self.gate is None else self.gate.passed_on
         if keeping is not None and keeping.strict:
             self._passed_on = _never
         self.judge: Callable[[Record], Record | None] = _as_it_is
@@ -197,7 +197,13 @@ class Book:
     def emit(self, record: Record) -> None:
         """Take what became of a call: an outcome, unless it failed and is worth another attempt."""
         if self.watches:
-            if record[3] is not None or self.wants_all or record[0] in self._tried or not self._passed_on(record):
+            passed_on = self._passed_on
+            if (
+                record[3] is not None
+                or self.wants_all
+                or record[0] in self._tried
+                or (passed_on is not None and not passed_on(record))
+            ):
                 judged = self.judge(record)
                 if judged is None:
                     return
