@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 I = TypeVar("I")  # noqa: E741 - the input; T is what the function makes of it
 T = TypeVar("T")
 
+RECORDING = ("..reporting", "..insight.filing", "..insight.recorder")
 CLOSE_WAIT = 1.5  # seconds that plain code waits for a run to end what it started; a KeyboardInterrupt leaves within 2
 
 
@@ -324,7 +325,7 @@ class Run(Written, Unlike, Generic[I, T]):
         __tracebackhide__ = True
         self._take()
         loop, plan, ledger = asyncio.get_running_loop(), self._plan, None
-        await loaded(".driver" if plan.node is None else ".compiled")
+        await loaded(".driver" if plan.node is None else ".compiled", *(RECORDING if plan.trace is not None else ()))
         from .engine.handoff import LoopHandoff
 
         handoff = LoopHandoff(loop)

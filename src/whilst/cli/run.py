@@ -192,7 +192,7 @@ def _make_run(flow: Flow[Any, Any], value: Any, target: Target, options: RunOpti
 def _trace_of(options: RunOptions) -> str | None:
     if options.trace is None:
         return None
-    from ..reporting import check_trace
+    from ..insight.tracefile import check_trace
 
     try:
         return check_trace(options.trace)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UnwantedValue
 from .budget import Budget
+from .frozen import NamedTuple
 from .held import Still
 from .outcome import noted_retry
 from .pushback import Pushback

@@ -7,8 +7,9 @@ import inspect
 import operator
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
+from .frozen import Frozen
 from .outcome import short
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -125,7 +126,7 @@ class Limited(Protocol):
         ...
 
 
-class AtOnce(NamedTuple):
+class AtOnce(Frozen):
     """How many calls at once: as many as the user wants, as far as the limits allow it now.
 
     Attributes:

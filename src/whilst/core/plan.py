@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from .frozen import Frozen
 
 if TYPE_CHECKING:
     from .check import AtOnce
@@ -43,7 +45,7 @@ Executor: TypeAlias = "Named | Elsewhere"
 MOST_THREADS = 4000  # 16 KiB resident each; past that the scheduler is the bottleneck, not the waiting
 
 
-class Plan(NamedTuple):
+class Plan(Frozen):
     """A map before it runs; see `whilst.map` for what each field means."""
 
     fn: Callable[[Any], Any]
@@ -54,7 +56,7 @@ class Plan(NamedTuple):
     ordered: bool
     stop_after: StopAfter | None
     executor: Any
-    """Where the calls are made: "loop", "thread", or an object as `lanes.executor.Executor` describes it."""
+    """Where the calls are made: "loop", "thread", or an object as `lanes.port.Executor` describes it."""
     total: int | None
     progress: bool | None
     name: str

@@ -13,8 +13,9 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from time import sleep
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from ..core.frozen import NamedTuple
 from ..core.outcome import Record
 from ..lanes.clock import monotonic
 

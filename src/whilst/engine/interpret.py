@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from math import inf
@@ -370,7 +369,7 @@ def _leaf(step: Step, scope: Scope, path: str, limits: tuple[LimitState, ...], s
     if scope.watch.observers:
         seen = step
         if not step.elsewhere:
-            seen = replace(step, fn=scope.watch.wrap(step.fn, path, is_async=not step.on_thread))
+            seen = step._replace(fn=scope.watch.wrap(step.fn, path, is_async=not step.on_thread))
         return _with_policies(step, scope, path, limits, slots, invoker(seen, scope))
     careful = step.retry is not None and (step.retry.total is not None or step.retry.on_value is not None)
     if not (limits or step.hedge or careful):

@@ -14,10 +14,11 @@ import contextvars
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..core.colour import has_method
 from ..core.failures import StopAfter
+from ..core.frozen import NamedTuple
 from ..core.outcome import short
 from ..core.plan import Plan
 from ..lanes.awaiting import ended, trimmed
@@ -186,17 +187,6 @@ def check_stream(value: Any, path: str) -> None:
             f"{path} needs something to iterate over, got {short(value, 60)} ({type(value).__name__})\n"
             "  try: a step before it that returns a list, or a generator function for many outputs"
         )
-
-
-class Merged:
-    """Streams of either colour as one, in no order; nothing is read before the first item is asked for."""
-
-    def __init__(self, streams: tuple[Any, ...]) -> None:
-        self._streams = streams
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        streams, self._streams = self._streams, ()
-        return merged(streams, max(1, len(streams)), "merge")
 
 
 async def merged(source: Any, concurrency: int, path: str) -> Stream:

@@ -14,10 +14,9 @@ from asyncio import _get_running_loop as running_loop  # the public one costs an
 from collections.abc import Coroutine, Iterable
 from math import isfinite
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.costs import Cost
-from ..core.headers import Left
 from ..core.outcome import short
 from ..lanes.clock import clock_of, monotonic
 from .acquire import WaiterGroup, acquire, acquire_blocking
@@ -27,6 +26,9 @@ from .holders import Holder, ask_around, held, inside_of
 from .lock import Alone, lock
 from .queue import Clock, WaitQueue, told
 from .state import NOBODY, LimitState
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 RETURNED = 256  # blocks of a mere rate whose end is counted together, as nobody waits for it
 

@@ -8,11 +8,12 @@ import warnings
 from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
 from math import inf, isfinite
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from ..core import check
 from ..core.colour import name_of
+from ..core.frozen import Frozen, NamedTuple
 from ..core.held import MOST_NAMED, key_name
 from ..core.judge import check_judge, close_awaitable
 from ..core.outcome import short
@@ -87,7 +88,7 @@ RateText: TypeAlias = str | Sequence[str]
 Rates: TypeAlias = RateText | Callable[[Any], RateText | None] | None
 
 
-class Terms(NamedTuple):
+class Terms(Frozen):
     """The terms of a limit.
 
     Attributes:
