@@ -33,6 +33,7 @@ from ..limit import LimitState, inside_of_run
 from .deadlines import Deadlines, Waiting
 from .gate import Gate
 from .gate import Host as GateHost
+from .handoff import Handoff
 from .keeping import Keeping
 from .sifting import Host as SiftingHost
 from .sifting import Sifting
@@ -73,16 +74,6 @@ class Host(GateHost, SiftingHost, Reader, Protocol):
         """Go on: all that was admitted is done."""
 
 
-class Consumer(Protocol):
-    """Who takes the outcomes."""
-
-    ready: deque[Record]
-    waiting: bool
-
-    def wake(self) -> None:
-        """Let it look again."""
-
-
 class Book:
     """The inputs of one run; methods are for the loop, counts for any thread.
 
@@ -103,7 +94,7 @@ class Book:
         deadlines: Deadlines,
         attempts: Waiting | None,
         keeping: Keeping | None,
-        consumer: Consumer,
+        consumer: Handoff,
         push: Callable[[Record], None],
     ) -> None:
         self.phase: Phase = Phase.READING
