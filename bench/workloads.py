@@ -234,9 +234,9 @@ WORKLOADS = (
         rounds=3,
     ),
     Workload(
-        "process-compute", "1 ms of CPU a call, two processes, with their start (ideal 1.0 s)", "s", 2_000,
+        "process-compute", "1 ms of CPU a call, two processes, with their start, 3 % of it (ideal 5.0 s)", "s", 10_000,
         processes.COMPUTING,
-        calls(processes.compute, processes.WORKERS, "s", 2_000),
+        calls(processes.compute, processes.WORKERS, "s", 10_000),
         (
             times_faster("1.8x a plain loop on two quiet cores", 1.8, processes.ALONE),
             times_faster("faster than ProcessPoolExecutor.map at its best", 1.0, processes.BEST_OF_COMPUTING),

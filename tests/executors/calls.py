@@ -139,6 +139,15 @@ async def spend_async(cost: float) -> float:
     return spend(cost)
 
 
+def wait_for(path: str) -> str:
+    """Return when there is such a file; at once where none is named."""
+    ends = time.monotonic() + 30
+    while path and not os.path.exists(path):
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+    return path
+
+
 def slow_at_first(told: tuple[str, int]) -> int:
     """Take too long at the first attempt; say which one it was."""
     folder, x = told
