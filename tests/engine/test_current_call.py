@@ -15,7 +15,8 @@ import pytest
 
 import whilst
 from whilst import current_call, testing
-from whilst.lanes.calling import wanted
+from whilst.engine.leaf import Leaf
+from whilst.lanes.calling import Names, wanted
 
 
 def told() -> tuple[int, str, int] | None:
@@ -209,6 +210,58 @@ def test_what_a_call_leaves_running_never_sees_another_inputs_call(form: str) ->
     assert len(asyncio.run(main())) == 5
 
 
+@pytest.mark.parametrize("retry", [None, 2])
+@pytest.mark.parametrize("form", ["async", "waiting", "thread", "step"])
+def test_a_call_that_somebody_keeps_goes_on_to_say_the_same(form: str, retry: int | None) -> None:
+    """One that nobody keeps becomes that of the lane's next input."""
+    kept: list[tuple[int, int, Any]] = []
+    failed: set[int] = set()
+
+    def look(x: int) -> int:
+        call = current_call()
+        assert call is not None
+        if x % 3 == 0:
+            kept.append((x, call.attempt, call))
+        if retry and x % 5 == 0 and x not in failed:
+            failed.add(x)
+            raise ConnectionResetError
+        return call.index
+
+    async def quick(x: int) -> int:
+        return look(x)
+
+    async def waiting(x: int) -> int:
+        call = current_call()
+        before = None if call is None else (call.index, call.attempt)
+        await asyncio.sleep(0)
+        after = current_call()
+        assert before == (None if after is None else (after.index, after.attempt))
+        return look(x)
+
+    subject: Any = {"async": quick, "waiting": waiting, "thread": look, "step": whilst.step(quick)}[form]
+    patience = None if retry is None else whilst.Retry(retry, base=0.0, budget=None)
+    assert whilst.map(subject, range(60), concurrency=4, retry=patience).list() == [*range(60)]
+    assert [(call.index, call.attempt) for *_, call in kept] == [(x, attempt) for x, attempt, _ in kept]
+    assert {x for x, *_ in kept} == {*range(0, 60, 3)}
+    assert len({call.key for *_, call in kept}) == 20
+
+
+def test_what_nobody_keeps_is_not_made_anew_for_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    renewed: list[object] = []
+    renew = Names.renew
+
+    def counting(names: Names, context: contextvars.Context) -> contextvars.Context:
+        renewed.append(names)
+        return renew(names, context)
+
+    async def ask(x: int) -> bool:
+        return told() == (x, "", 1)
+
+    monkeypatch.setattr(Names, "renew", counting)
+    assert all(whilst.map(ask, range(1000), concurrency=2).list())
+    assert len(renewed) < 10
+
+
 def keys_of_names(name: str) -> str:
     if name == "bad":
         raise ValueError(key())
@@ -323,6 +376,33 @@ def test_who_asks_first_in_a_step_is_told_when_its_call_began(monkeypatch: pytes
         return await whilst.map(whilst.step(second), range(2), concurrency=1)
 
     assert testing.run(main()) == [None, 10.0]
+
+
+def test_who_asks_first_in_a_call_that_went_straight_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limited step whose permit is at hand goes past what is for the others."""
+    monkeypatch.setattr(wanted, "is_asked", False)
+    the_long_way: list[int] = []
+    call = Leaf.call
+
+    def counted(leaf: Leaf, value: int, tries: Any) -> Any:
+        the_long_way.append(value)
+        return call(leaf, value, tries)
+
+    monkeypatch.setattr(Leaf, "call", counted)
+
+    async def ask(item: int) -> tuple[int, str, int, float] | None:
+        if item < 5:  # of which the first are timed
+            return None
+        await asyncio.sleep(10)
+        call = whilst.current_call()
+        assert call is not None
+        return call.index, call.path, call.attempt, call.started
+
+    async def main() -> list[Any]:
+        return await whilst.map(whilst.step(ask, limit=whilst.Limit(concurrency=1)), range(6), concurrency=1)
+
+    assert testing.run(main()) == [*[None] * 5, (5, "step", 1, 0.0)]
+    assert 5 not in the_long_way
 
 
 def test_a_value_through_a_flow_inside_a_call_has_no_place_in_the_run_around_it() -> None:

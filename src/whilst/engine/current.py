@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from ..core.call import Call
 from ..lanes import here
-from ..lanes.calling import Name, calling, seat, stepping, wanted
+from ..lanes.calling import current, seat, wanted
 from ..lanes.calls import job_of
 from ..lanes.loop import call_here
 from ..lanes.pool import call_of_thread
 from ..lanes.worker import current_worker
-from .driver import Driver
-from .interpret import SHORT_WAY
-from .leaf import Leaf
-from .step_calls import LeafCall, StepName
+
+if TYPE_CHECKING:  # where one of these calls, it has been loaded
+    from .leaf import Leaf
 
 wanted.is_asked = True
 
@@ -40,42 +40,42 @@ def current_call() -> Call | None:
     >>> whilst.current_call() is None
     True
     """
-    step: StepName | None = stepping.get()
-    if step is not None:
-        return step.call
-    name: Name | None = calling.get()
-    call: Call | None
-    if name is None or name.index < 0:  # the call had begun when somebody asked for the first time
-        step = _step_of_frames() or _step_of_thread()
-        call = _read_off_lane() if step is None else step.call
-        return here.is_making() if call is None and here.is_making is not None else call
-    call = name.call
-    if call is None:
-        port = name.port
-        call = name.call = Call(port, name.index, "", name.attempt, name.started - port.started, name.identity)
-    return call
+    call: Call | None = current.get()
+    return _look_around() if call is None else call
 
 
-def _step_of_frames() -> StepName | None:
+def _look_around() -> Call | None:
+    """Find the call that had begun when somebody asked for the first time, or that is made for another process."""
+    call = None
+    if f"{__package__}.driver" in sys.modules:
+        call = _step_of_frames() or _step_of_thread() or _read_off_lane()
+    return here.is_making() if call is None and here.is_making is not None else call
+
+
+def _step_of_frames() -> Call | None:
     """Find the step by whose code this is called, on the loop."""
-    frame: FrameType | None = sys._getframe(2)
+    from .interpret import SHORT_WAY
+    from .leaf import Leaf
+
+    ways = (Leaf.call.__code__, Leaf.straight.__code__)
+    frame: FrameType | None = sys._getframe(3)
     while frame is not None:
         leaf: Leaf
         if frame.f_code is SHORT_WAY:
             leaf = frame.f_locals["leaf"]
-            return leaf.name(1, frame.f_locals["started"] or leaf.clock(), seat.get())
-        if frame.f_code is _LONG_WAY:
+            return leaf.told_of(1, frame.f_locals["started"] or leaf.clock(), seat.get())
+        if frame.f_code in ways:
             leaf, tries, started, call = (frame.f_locals[name] for name in ("self", "tries", "started", "call"))
-            return leaf.name(tries.number, started, seat.get(), call)
+            return leaf.told_of(1 if tries is None else tries.number, started, seat.get(), call)
         frame = frame.f_back
     return None
 
 
-_LONG_WAY = Leaf.call.__code__
-
-
-def _step_of_thread() -> StepName | None:
+def _step_of_thread() -> Call | None:
     """Find the step whose call this thread makes."""
+    from .leaf import Leaf
+    from .step_calls import LeafCall
+
     worker = current_worker()
     job = job_of(worker) if worker is not None else None
     if worker is None or job is None:
@@ -84,14 +84,15 @@ def _step_of_thread() -> StepName | None:
     if job.row is not None:
         made_for = job.row.of.leaf(job.row.at)
     if isinstance(made_for, LeafCall):
-        return made_for.leaf.name(
-            1 if made_for.tries is None else made_for.tries.number, made_for.started, place, made_for
-        )
-    return made_for.name(1, worker.started, place) if isinstance(made_for, Leaf) else None
+        attempt = 1 if made_for.tries is None else made_for.tries.number
+        return made_for.leaf.told_of(attempt, made_for.started, place, made_for)
+    return made_for.told_of(1, worker.started, place) if isinstance(made_for, Leaf) else None
 
 
 def _read_off_lane() -> Call | None:
     """Return the call of the lane whose task or thread this is, if it is one's."""
+    from .driver import Driver
+
     found = call_here() or call_of_thread()
     if found is None:
         return None

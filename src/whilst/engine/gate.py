@@ -14,17 +14,18 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, Protocol
 
+from ..core.account import LIMIT, PAUSED, PUSHBACK
 from ..core.headers import Left
 from ..core.held import DOWN
 from ..core.pushback import Pushback
 from ..core.retried import retried_before
 from ..limit import FAILED, OK, Inside, LimitState, Report, check_cost, unwatch, watch
 from .asking import Asking
-from .lines import Abandoned, Ended, Line, Lines, Pair, emptied, taken_from
-from .passing import Passing
+from .lines import Abandoned, Ended, Line, Lines, Passing
 from .pauses import Host as PausesHost
 from .pauses import Pauses
 from .slots import ENDLESS, Slots
+from .source import Pair, emptied, taken_from
 
 MOST_HIDDEN = 8  # refusals of one call that are told of
 
@@ -149,6 +150,21 @@ class Gate:
             return paused
         return tuple(found for queue in line.acquirer.queues if (found := queue.throttle.found))
 
+    def refusal(self, now: float) -> str:
+        """Return which limit holds its inputs up, or what the other side has said."""
+        line = self.lines.only or self.refused
+        if self.pauses.of_run or (line is not None and any(queue.throttle.stopped for queue in line.acquirer.queues)):
+            return PAUSED
+        if line is None:
+            return f"{LIMIT}key"
+        if line.broken:
+            return PUSHBACK
+        queues = line.acquirer.queues
+        queue = line.acquirer.queue or queues[0]
+        place = queues.index(queue) if queue in queues else 0
+        named = self.limits[place].refusal(queue.throttle, now)
+        return f"{LIMIT}{named}" if named else PUSHBACK
+
     # -- inputs -----------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -208,13 +224,25 @@ class Gate:
         What a limit's `by` raises comes out here.
         """
         line = self._only or self.lines.of(pair[1])
-        straight = not (line.pending or (line.breaker is not None and line.broken) or self._weighted or self._closed)
-        if straight and self._slots.room > 0 and not self._slots.wanted and self._passing.has_permit(line):
-            self.lines.begin(line, pair[0])
+        if self.begins_at_once(line, pair[0]):
             return None
         self.lines.add(line, pair, again=again)
         self.pump()
         return line
+
+    def begins_at_once(self, line: Line, who: Any) -> bool:
+        """Let a call begin if its permits are at hand, and nobody waits who would come first; else it has to enter."""
+        slots = self._slots
+        if line.pending or slots.free <= 0 or slots.waiting or self._closed or self._weighted:
+            return False
+        if line.breaker is not None and line.broken:
+            return False
+        if slots.outer is not None and (slots.outer.room <= 0 or slots.outer.wanted):
+            return False
+        if not self._passing.has_permit(line):
+            return False
+        self.lines.begin(line, who)
+        return True
 
     def withdraw(self, line: Line, pair: Pair) -> None:
         """Forget a call that waited in a line, or was let through in this moment."""

@@ -18,24 +18,24 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.account import RETRIES
 from ..core.attempt import Attempts, Patience
+from ..core.call import Call
 from ..core.headers import Left
 from ..core.hedge import Hedge
+from ..core.held import Still
 from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside
-from ..core.still import Still
-from ..lanes.calling import Back, Seat, given_back, listening, seat, stepping, wanted
+from ..lanes.calling import Back, Seat, current, given_back, listening, seat, wanted
 from ..lanes.chance import draw
 from ..limit import LimitState, ask_around, held
-from .accounting import refusal
 from .asking import Asking, judge_of, told_of
 from .deadlines import GLANCE, Bound
 from .gate import Gate
-from .hedging import Hedging
-from .lines import Line, Pair
+from .lines import Line
 from .observer import StepCall, Watch
 from .slots import Slots
-from .spent import Spent
-from .step_calls import GivenUp, LeafCall, LetThrough, StepName, Tries, wake
+from .source import Pair
+from .stage import Spent
+from .step_calls import GivenUp, Hedging, LeafCall, LetThrough, Tries, place_and_identity, wake
 
 if TYPE_CHECKING:
     from ..core.retry import Retry
@@ -109,6 +109,7 @@ class Leaf:
         self._inside = inside
         self._first = first
         self._bounded = any(limit.bounded for limit in limits)
+        self._line: Line | None = None  # in which all its calls stand, if these need the same permits of its limits
         self.begun: int = 0
         """How many inputs have come to be called."""
         self.over: int = 0
@@ -149,6 +150,44 @@ class Leaf:
             return self.go_on(value, tries)
         tries.number = 1
         return self._once(value, tries)
+
+    @property
+    def may_go_straight(self) -> bool:
+        """Whether nothing but permits, all alike, stands between its inputs and their calls: see `straight`."""
+        retry = self._attempts.retry
+        careful = retry is not None and (retry.total is not None or self._wants)
+        return self._line is not None and self._simple and self.hedge is None and not careful
+
+    async def straight(self, value: Any) -> Any:
+        """Do the same where a call begins at once, because its permits are at hand."""
+        gate, line = self.gate, self._line
+        assert gate is not None
+        assert line is not None
+        if self.spent.detours or held.get() is not None or not gate.begins_at_once(line, None):
+            return await self(value)
+        self.begun += 1
+        self.over += 1
+        call, tries = LeafCall(self), None
+        call.started = started = self.clock()
+        self._hold(call)
+        if wanted.is_asked:
+            call.told = current.set(self.told_of(1, started, seat.get(), call))
+        try:
+            result = await self._fn(value)
+        except Exception as error:
+            self._over(call)
+            tries = await self.failed_first(call, value, error)
+            if tries is None:
+                raise
+        except BaseException:  # a cancellation says nothing of the other side
+            self._over(call)
+            self.dropped(call)
+            raise
+        else:
+            self._over(call)
+            self.went_well(call, value)
+            return result
+        return await self.go_on(value, tries)
 
     async def detour(self, value: Any, short_way: Callable[[Any], Awaitable[Any]]) -> Any:
         """Return what the step returns the long way, if it must go that; else time the short one."""
@@ -196,7 +235,7 @@ class Leaf:
             raise
         started = call.started = self.clock()
         if wanted.is_asked and self._where:
-            call.name = stepping.set(self.name(tries.number, started, seat.get(), call))
+            call.told = current.set(self.told_of(tries.number, started, seat.get(), call))
         if tries.first is None:
             tries.first = started
         if self._alone and (place := seat.get()) is not None:
@@ -268,19 +307,21 @@ class Leaf:
         gate.pump()
         return pushback
 
-    def name(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> StepName:
+    def told_of(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> Call:
         """Return what `current_call` says of a call that began at that time."""
-        return StepName(self._scope, self._path, attempt, started, at, call)
+        scope = self._scope
+        index, identity, root = place_and_identity(scope, at)
+        return Call(scope, index, self._path, attempt, started - scope.watch.started, identity, root, call)
 
     def naming(self, invoke: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
         """Return what makes the first attempt of an input, for whose code to know which it is."""
 
         async def call(value: Any) -> Any:
-            token = stepping.set(self.name(1, self.clock(), seat.get()))
+            token = current.set(self.told_of(1, self.clock(), seat.get()))
             try:
                 return await invoke(value)
             finally:
-                stepping.reset(token)
+                current.reset(token)
 
         return call
 
@@ -300,14 +341,14 @@ class Leaf:
         call.started = started
         return call
 
-    async def failed_first(self, value: Any, error: Exception, started: float, *, timed: bool) -> Tries | None:
+    async def failed_first(self, call: LeafCall, value: Any, error: Exception, *, timed: bool = False) -> Tries | None:
         """Do the same for the first attempt of an input, and return when the next one may be made; None: it may not.
 
         `timed`: whether `detour` would time it.
         """
-        tries = Tries()
+        tries, started = Tries(), call.started
         tries.number, tries.first, tries.last = 1, started, (started, self.clock() - started)
-        tries.pushback = self.failed(self.plain(started), value, error)
+        tries.pushback = self.failed(call, value, error)
         self.spent.called(tries.last[1])
         if timed:
             self._told.add(asyncio.current_task())
@@ -422,7 +463,7 @@ class Leaf:
         assert gate is not None
         by = self._by(tries)
         since = self.clock()
-        reason = refusal(gate, since)
+        reason = gate.refusal(since)
         back = given_back.get() if tries.number > 1 or (self._first and tries.first is None) else None
         if place is not None:
             place.rest(back)
@@ -533,8 +574,8 @@ class Leaf:
             call.holding_now = call.left and not call.over
         if call.heard is not None:
             listening.reset(call.heard)
-        if call.name is not None:
-            stepping.reset(call.name)
+        if call.told is not None:
+            current.reset(call.told)
 
     def _say_it_ended(self, tries: Tries, started: float, error: Exception | None) -> None:
         if self.watch.observers and self._where:
@@ -600,8 +641,9 @@ class Leaf:
             self._scope.notes.setdefault(f"{name} is retried at two levels: by {by} inside it and by retry= here")
 
     def _install(self, limits: tuple[LimitState, ...]) -> None:
-        self.spent.pinned = self.spent.detours = True
         self.gate = Gate(self, limits, self._slots, inside=self._scope.inside)
+        self._line = self.gate.lines.only if self.limits and not self.gate.lines.asked else None
+        self.spent.pinned, self.spent.detours = not self.may_go_straight, True
         self.gate.begin()
         self.gate.waits_for_slots = True
         if not self.limits:

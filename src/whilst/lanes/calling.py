@@ -12,9 +12,12 @@ import gc
 from asyncio import _get_running_loop as running_loop
 from collections.abc import Callable
 from contextvars import Context, ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..core.headers import Left
+from ..core.call import Call
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 
 class Maker(Protocol):
@@ -39,8 +42,8 @@ maker: ContextVar[Maker | None] = ContextVar("whilst_maker", default=None)
 calling: ContextVar[Any] = ContextVar("whilst_calling", default=None)
 """The name of the call."""
 
-stepping: ContextVar[Any] = ContextVar("whilst_stepping", default=None)
-"""The call of a flow's step that is made in this context; None where a lane makes plain calls. See `engine.current`."""
+current: ContextVar[Call | None] = ContextVar("whilst_current", default=None)
+"""What the code of the call may know of it; None as long as nobody has asked. See `engine.current`."""
 
 
 class Wanted:
@@ -55,57 +58,39 @@ class Wanted:
 wanted: Wanted = Wanted()
 
 
-class Name:
-    """The name of a call that a lane makes, with what the code inside it may ask.
-
-    Attributes:
-        port: the run, as its lanes see it.
-        index: of the input; -1 as long as nobody asks for such things.
-        attempt: which one it is, from 1.
-        started: when it began, by the run's clock.
-        identity: what the input is known by; None: by its index.
-        call: what was made of these when somebody asked.
-    """
-
-    index: int = -1  # these stand here, as to set them for each call takes longer than most calls
-    attempt: int = 1
-    started: float = 0.0
-    identity: tuple[Any, ...] | None = None
-    call: Any = None
-
-    def __init__(self, port: Any) -> None:
-        self.port: Any = port
-
-    def begin(self, index: int, started: float) -> None:
-        """Be the name of the call that begins."""
-        self.index, self.started, self.call = index, started, None
-        if self.port.is_told_apart:
-            self.attempt, self.identity = self.port.told_apart(index)
-
-
 class Names:
     """The names of the calls that one lane makes in its context, one after the other.
 
     To put one there costs as much as a quick call, and is needed only if something has copied the context since the
     last one was: a task, a thread, a run. Copies share what holds the variables, so its count of references tells;
-    where that cannot be had, each call gets a name.
+    where that cannot be had, each call gets a name. What the code inside may know of its call is an object that becomes
+    the next call's, unless somebody has kept it, which its count of references tells likewise.
 
     Attributes:
         name: of the call that is made now.
+        call: what its code may know of it; None as long as nobody asks for such things.
         root: what holds the variables, if it can be had.
+        begun: when the run began, by its clock.
+        tell_apart: tells the attempt of an input, and what that is known by; None: the first one, and its index.
     """
 
-    __slots__ = ("_port", "name", "root")
+    __slots__ = ("_port", "begun", "call", "name", "root", "tell_apart")
 
     def __init__(self, port: Any) -> None:
         self._port = port
-        self.name: Any = None
+        self.begun: float = port.started
+        self.tell_apart: Callable[[int], tuple[int, Any]] | None = port.told_apart if port.is_told_apart else None
+        self.name: object = None
+        self.call: Any = None  # a `Call`, whose attributes nobody else may set
         self.root: object = None
 
     def renew(self, context: Context) -> Context:
         """Give the next call another name; return a copy of the context as it is then. Called inside the context."""
-        self.name = Name(self._port)
+        self.name = object()
         calling.set(self.name)
+        if wanted.is_asked:
+            self.call = Call(self._port, -1, "", 1, 0.0)
+            current.set(self.call)
         copied = context.copy()
         found = gc.get_referents(copied)
         self.root = found.pop() if len(found) == 1 else None

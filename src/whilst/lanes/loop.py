@@ -17,15 +17,17 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from math import inf
 from sys import getrefcount
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..core.headers import Left
 from ..core.outcome import Record
 from ..core.timings import LONG
 from ..errors import RunCancelled
-from .calling import NOT_CALLED, Back, Names, given_back, listening, maker, seat, stepping, task_here, wanted
-from .caught import failure_of, trimmed
+from .awaiting import failure_of, trimmed
+from .calling import NOT_CALLED, Back, Names, current, given_back, listening, maker, seat, task_here
 from .port import Port
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 SLICE = 0.002  # seconds that calls which never suspend may hold the loop before other tasks get a turn
 GRACE = 1.0  # seconds a cancelled call may take to clean up before it is left behind
@@ -393,8 +395,8 @@ class LoopLanes:
         context = self._port.context.copy()
         context.run(listening.set, lane)
         context.run(seat.set, lane)
-        if context.get(stepping) is not None:
-            context.run(stepping.set, None)
+        if context.get(current) is not None:
+            context.run(current.set, None)
         if context.get(given_back, NOT_CALLED) is not NOT_CALLED:
             context.run(given_back.set, NOT_CALLED)
         if self._port.names_calls:
@@ -407,8 +409,8 @@ class LoopLanes:
         # names that each call needs stand first: the interpreter loads the first sixteen two at a time
         fn, take, clock, emit = self._fn, self._take, self._port.clock, self._port.emit
         untouched, names = context.copy(), lane.names
-        name = None  # of the call, where somebody may ask for it
-        root, count = None, -1  # what holds the context's variables, and its references; see `Names`
+        call: Any = None  # what its code may know of it, where somebody may ask
+        root, count, kept = None, -1, -1  # what holds the context's variables; references of it, of `call`; see `Names`
         ended, woken = 0.0, True
         timings, look_at = self._port.timings, 0.0  # when to look at what a call took: see `timings.LONG`
         note = timings.fresh.append
@@ -434,13 +436,15 @@ class LoopLanes:
                 lane.started = started = ended  # a lane that goes straight on saves a look at the clock
                 value = error = None
                 if names is not None:
-                    if getrefcount(root) != count:
+                    if getrefcount(root) != count or (call is not None and getrefcount(call) != kept):
                         untouched = names.renew(context)
-                        root = names.root
+                        root, call = names.root, names.call
                         count = getrefcount(root) if root is not None else -1
-                        name = names.name if wanted.is_asked else None
-                    if name is not None:
-                        name.begin(given[0], started)
+                        kept = getrefcount(call)
+                    if call is not None:
+                        call.index, call.started = given[0], started - names.begun
+                        if names.tell_apart is not None:
+                            call.attempt, call._identity = names.tell_apart(given[0])
                 try:
                     value = await fn(given[1])
                 except BaseException as caught:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..core.call import Call
 from ..core.colour import name_of
-from ..core.headers import Left
 from .awaiting import Awaiting
-from .calling import Name, calling, listening, maker, stepping, task_here, wanted
+from .calling import calling, current, listening, maker, task_here, wanted
 from .loop import GRACE
 from .pool import ThreadPool
 from .port import Port
 from .worker import Pair, Worker, current_worker
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 EXIT_WAIT = 0.5  # seconds that a closing run waits for idle threads to be gone; they need microseconds
 
@@ -38,7 +41,7 @@ class ThreadLanes:
         self._listener = _Listener(port)
         context = port.context.copy()
         context.run(listening.set, self._listener)  # one for all calls, as to set it takes 0.3 µs a call
-        context.run(stepping.set, None)
+        context.run(current.set, None)
         if port.names_calls:
             context.run(maker.set, _MAKER)
         self._pool = ThreadPool(
@@ -200,13 +203,12 @@ class _Listener:
         port.allow(call[0][1] if call else None, left)
 
 
-class ThreadName(Name):
+class ThreadName:
     """What names a call on a thread; see `calling`."""
 
     returned: bool = False  # with a value, or with what the loop awaits
 
-    def __init__(self, worker: Worker, item: Any, port: Any) -> None:
-        self.port = port
+    def __init__(self, worker: Worker, item: Any) -> None:
         self.worker = worker
         self.listed: list[Pair] = worker.call
         self.item = item
@@ -236,10 +238,10 @@ def _named(fn: Callable[[Any], Any], listener: _Listener) -> Callable[[Any], Any
     def call(item: Any) -> Any:
         worker = current_worker()
         assert worker is not None
-        name_it(name := ThreadName(worker, item, listener.port))
-        if asked.is_asked and name.port is not None:
+        name_it(name := ThreadName(worker, item))
+        if asked.is_asked and (port := listener.port) is not None:
             try:
-                name.begin(name.listed[0][0], worker.started)
+                current.set(_call_of(port, name.listed[0][0], worker.started))
             except IndexError:  # it has been given up in this moment
                 pass
         try:
@@ -248,3 +250,9 @@ def _named(fn: Callable[[Any], Any], listener: _Listener) -> Callable[[Any], Any
             name.returned = True
 
     return call
+
+
+def _call_of(port: Any, index: int, started: float) -> Call:
+    """Return what the code of a call may know of it; where somebody may ask for that, the run is a `core.call.Host`."""
+    attempt, identity = port.told_apart(index) if port.is_told_apart else (1, None)
+    return Call(port, index, "", attempt, started - port.started, identity)

@@ -18,15 +18,14 @@ from contextvars import Context
 from functools import partial
 from math import inf
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..core.call import Call, Elsewhere
 from ..core.colour import is_async
-from ..core.headers import Left
 from ..core.outcome import Record
 from ..core.timings import Timings
 from ..lanes import here
-from ..lanes.calling import stepping
+from ..lanes.calling import current
 from ..lanes.loop import LoopLanes, call_here
 from ..lanes.pool import call_of_thread
 from ..lanes.port import Lanes
@@ -37,6 +36,9 @@ from ..remote.codec import PLAIN, PROTOCOL, Target, encoded_failure, loads, unse
 from ..remote.transport import ENDS, HOME, LEFT
 from .cluster import version
 from .codec import dumps
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 BEAT: Final = 0.5  # seconds after which a question for answers is answered with nothing: a sign of life
 GATHER: Final = 0.002  # seconds that an answer waits for others, while calls are made: to send one costs half of that
@@ -236,8 +238,8 @@ class Node:
 
     def _step(self, told: Any) -> None:
         """Have what is called next know that it is the call of a step."""
-        sent = _sent_here()
-        stepping.set(None if told is None else _Step(told, partial(self.say, sent)))
+        if told is not None:
+            current.set(Call._of_told(told, partial(self.say, _sent_here())))
 
 
 class _Made:
@@ -404,13 +406,6 @@ class _Made:
 
     def disowns(self, task: asyncio.Task[None]) -> None:
         """So does this."""
-
-
-class _Step:
-    """Names the call of a step, as `lanes.calling.stepping` wants it."""
-
-    def __init__(self, told: tuple[Any, ...], tell: Callable[..., None]) -> None:
-        self.call: Call = Call._of_told(told, tell)
 
 
 def _sent_here() -> Sent | None:
