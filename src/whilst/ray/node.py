@@ -12,7 +12,7 @@ import pickle
 import platform
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context
 from functools import partial
@@ -182,7 +182,7 @@ class Node:
                 pass
 
     @asynccontextmanager
-    async def _in_turn(self, number: int) -> AsyncIterator[None]:
+    async def _in_turn(self, number: int) -> AsyncGenerator[None, None]:
         if number != self._turn:
             early = self._early[number] = self.loop.create_future()
             await early
