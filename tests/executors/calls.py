@@ -38,6 +38,13 @@ async def refuse_async(x: int) -> int:
     return refuse(x)
 
 
+def reveal(secret: str) -> str:
+    """Say it in a failure, or give it back if it is in capitals."""
+    if secret.islower():
+        raise ConnectionError(f"refused: {secret}")
+    return secret
+
+
 def nap(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
