@@ -3,7 +3,7 @@
 import compileall
 import io
 import subprocess
-import tarfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ def sources_of(revision: str) -> Iterator[Base]:
     """Write the sources of a revision into a folder that is gone afterwards."""
     commit = _git("rev-parse", "--short", "--verify", f"{revision}^{{commit}}").decode().strip()
     with TemporaryDirectory(prefix="whilst-before-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(_git("archive", commit, "src"))) as archive:
-            archive.extractall(folder, filter="data")
+        with zipfile.ZipFile(io.BytesIO(_git("archive", "--format=zip", commit, "src"))) as archive:
+            archive.extractall(folder)
         compileall.compile_dir(folder, quiet=1)
         yield Base(commit, Path(folder, "src"))
 

@@ -48,6 +48,16 @@ def test_a_slow_input_holds_no_other_back(tmp_path: Path) -> None:
     assert seen[-1] == 50
 
 
+def test_inputs_of_all_kinds_in_turn_come_back_as_what_they_were() -> None:
+    """Those of plain types travel together and the others alone, in the order in which they stand."""
+    plain: list[object] = [0, -1, 2**70, -(3**900), True, None, "", "\ud800", "é" * 70_000, -0.0, float("inf"), 0.1]
+    others: list[object] = [[1], (2,), b"3", {"4": 4}, bytearray(300_000), 5j]
+    inputs = [*plain, *others, *itertools.chain(*zip(itertools.cycle(plain), others * 20, strict=False)), *plain * 50]
+    values = whilst.map(jobs.same, inputs, executor="process", concurrency=2).list()
+    assert values == inputs
+    assert [repr(value) for value in values] == [repr(value) for value in inputs]  # 1 and True, 0.0 and -0.0
+
+
 def test_failures_are_the_users_own_with_their_notes_and_causes() -> None:
     outcomes = list(whilst.map(jobs.fail, range(7), executor="process").outcomes())
     assert [outcome.ok for outcome in outcomes] == [True, True, True, False, True, False, True]

@@ -239,7 +239,9 @@ def readable() -> Iterator[Path]:
 def as_nobody(folder: Path, *arguments: str) -> tuple[int, str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(folder)])}
     command = [sys.executable, "-c", AS_NOBODY, *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stderr
 

@@ -17,8 +17,6 @@ from inspect import CO_COROUTINE
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from ..lanes.threadtime import busy
-
 BEAT = 0.005  # seconds between two beats of a loop without a selector
 KEPT = 1000  # long rounds that wait to be looked at
 
@@ -31,7 +29,6 @@ class Round(NamedTuple):
     number: int
     began: float
     ended: float
-    busy: float  # what its thread had computed by its end, in seconds since the thread began
 
 
 class Pulse:
@@ -93,7 +90,7 @@ class Pulse:
         if took > self.longest:
             self.longest = took
         if took >= self.threshold:
-            self.long.append(Round(self.number, self.left, now, busy(self.tid, self.ident)))
+            self.long.append(Round(self.number, self.left, now))
 
     def seen(self, now: float, *, idle: bool) -> float | None:
         """Take in whether a loop without a selector was at rest at a moment; return when its long round began.

@@ -13,7 +13,6 @@ from .records import Held
 
 SHARE = 0.6  # of what was seen of a callback, that a function must have to be gone into
 MOST = 0.7  # of a round, that a callback must have had to be given all of it
-PART = 0.25  # of a callback, that a line must have to be told of beside another one
 LOCKED = 0.02  # seconds that a look must be late, with a processor to be had, for a call to have kept the GIL
 ASKED = 0.002  # seconds: late by this much, somebody had to be asked for the GIL
 USUAL = 0.01  # seconds between two looks, that it takes no thought to put down to what was seen
@@ -33,6 +32,7 @@ class Look(NamedTuple):
     user: tuple[Position, ...]
     leaf: Position | None
     span: float  # seconds since the look before, or since the round began
+    computed: float  # of them, on a processor or queued for one
     locked: bool  # one call kept the GIL for all of the span
     asked: bool  # the GIL had to be asked for
     mapped: bool
@@ -49,38 +49,50 @@ class Others(NamedTuple):
 Stack = tuple[tuple[Position, ...], Position | None]
 
 
+class _Spent(NamedTuple):
+    """Seconds in which a stack was seen; and of them, with a processor, with the GIL kept, with it asked for."""
+
+    seen: float = 0.0
+    computed: float = 0.0
+    locked: float = 0.0
+    python: float = 0.0
+
+    def plus(self, look: Look, seconds: float) -> _Spent:
+        computed = seconds * look.computed / look.span if look.span else 0.0
+        locked = seconds if look.locked else 0.0
+        python = seconds if look.asked and not look.locked else 0.0
+        return _Spent(self.seen + seconds, self.computed + computed, self.locked + locked, self.python + python)
+
+
+Stacks = dict[Stack, _Spent]
+
+
 class _Step:
     """One callback of a round, as far as it was seen."""
 
     def __init__(self) -> None:
         self.seen = 0.0
-        self.locked = 0.0
-        self.python = 0.0
         self.mapped = self.ours = False
-        self.stacks: dict[Stack, float] = {}
+        self.stacks: Stacks = {}
         self.turns = 0  # how often it was seen to go from one line of its async function to another
         self._line: tuple[CodeType, int] | None = None
 
     def add(self, look: Look, seconds: float) -> None:
         self.seen += seconds
-        if look.locked:
-            self.locked += seconds
-        elif look.asked:
-            self.python += seconds
         self.mapped = self.mapped or look.mapped
         self.ours = self.ours or look.ours
         key = look.user, look.leaf
         if key in self.stacks or len(self.stacks) < STACKS:
-            self.stacks[key] = self.stacks.get(key, 0.0) + seconds
+            self.stacks[key] = self.stacks.get(key, _Spent()).plus(look, seconds)
         line = _line(look.user)
         self.turns += line != self._line
         self._line = line
 
-    def parts(self) -> list[dict[Stack, float]]:
+    def parts(self) -> list[Stacks]:
         """Divide what was seen by the lines of the async function, if it went through them once: they are no loop."""
-        found: dict[tuple[CodeType, int], dict[Stack, float]] = {}
-        for stack, seconds in self.stacks.items():
-            found.setdefault(_line(stack[0]), {})[stack] = seconds
+        found: dict[tuple[CodeType, int], Stacks] = {}
+        for stack, spent in self.stacks.items():
+            found.setdefault(_line(stack[0]), {})[stack] = spent
         return list(found.values()) if self.turns <= len(found) else [self.stacks]
 
 
@@ -93,8 +105,7 @@ def _line(user: tuple[Position, ...]) -> tuple[CodeType, int]:
 class _Open:
     """A round that goes on, or has ended without that having been heard."""
 
-    def __init__(self, base: tuple[float, float]) -> None:
-        self.base = base
+    def __init__(self) -> None:
         self.steps: dict[Hashable, _Step] = {}
         self.last: Hashable = None
         self.others: Others | None = None
@@ -108,7 +119,6 @@ class Rounds:
         self._places = places
         self._threshold = threshold
         self._open: dict[int, _Open] = {}
-        self.base: tuple[float, float] = (0.0, 0.0)  # a moment before the round, what the thread had computed by it
         self.unplaced: int = 0
 
     def look(self, look: Look) -> _Open:
@@ -128,7 +138,7 @@ class Rounds:
     def _round(self, number: int) -> _Open:
         here = self._open.get(number)
         if here is None:
-            here = self._open[number] = _Open(self.base)
+            here = self._open[number] = _Open()
             while len(self._open) > OPEN:
                 del self._open[min(self._open)]
         return here
@@ -153,26 +163,27 @@ class Rounds:
         for step in here.steps.values():
             seconds = took if step.seen >= MOST * max(seen, took / 2) else step.seen
             if seconds >= self._threshold:
-                found += self._of_step(ended, here, step, seconds)
+                found += self._of_step(here, step, seconds)
         return found
 
-    def _of_step(self, ended: Round, here: _Open, step: _Step, seconds: float) -> list[Held]:
-        shares = [(part, sum(part.values()) / max(step.seen, 1e-9)) for part in step.parts()]
-        long = [it for it in shares if it[1] >= PART and it[1] * seconds >= self._threshold]
-        if len(long) < 2:
-            return [self._verdict(ended, here, step, long[0][0] if long else step.stacks, seconds)]
-        return [self._verdict(ended, here, step, part, seconds * share) for part, share in long]
+    def _of_step(self, here: _Open, step: _Step, seconds: float) -> list[Held]:
+        """Tell of each line that alone is over the threshold; of all together, where none is, or one is nearly all."""
+        shares = [(part, sum(spent.seen for spent in part.values()) / max(step.seen, 1e-9)) for part in step.parts()]
+        long = [it for it in shares if it[1] * seconds >= self._threshold]
+        if not long or (len(long) == 1 and long[0][1] >= MOST):
+            return [self._verdict(here, step, long[0][0] if long else step.stacks, seconds)]
+        return [self._verdict(here, step, part, seconds * share) for part, share in long]
 
-    def _verdict(self, ended: Round, here: _Open, step: _Step, stacks: dict[Stack, float], seconds: float) -> Held:
-        user, leaf = _blamed(stacks)
-        since, before = here.base
-        share = min(1.0, max(0.0, ended.busy - before) / max(ended.ended - max(ended.began, since), 1e-9))
+    def _verdict(self, here: _Open, step: _Step, stacks: Stacks, seconds: float) -> Held:
+        user, leaf = _blamed({stack: spent.seen for stack, spent in stacks.items()})
+        spent = _Spent(*map(sum, zip(*stacks.values(), strict=True)))
+        scale = seconds / max(spent.seen, 1e-9)
         others = here.others or Others(0, [])
         return Held(
             path=[place(code, lasti) for code, lasti, _ in user],
             leaf=place(leaf[0], leaf[1]) if leaf is not None else None,
-            count=1, seconds=seconds, longest=seconds, computed=share * seconds,
-            locked=min(step.locked, seconds), python=min(step.python, seconds),
+            count=1, seconds=seconds, longest=seconds, computed=scale * spent.computed,
+            locked=scale * spent.locked, python=scale * spent.python,
             others=others.number, names=others.names, mapped=step.mapped, ours=step.ours,
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from ..lanes.threadtime import Threads, busy, used
+from ..lanes.clock import Threads, busy, used
 from .places import DEPTH, Whose, chain, imports, is_collector, line_of, name_of, of_user, stack, whose
 from .pulse import Pulse, Pulses, Round, clock
 from .records import Held, Seen
@@ -112,11 +112,12 @@ class Watch:
         glances = self._glances()  # first: whatever reads a file lets the others go on
         late = self._lateness(self._woke - before)
         for glance in glances:
-            self._take_in(glance, before, late, self._kept_gil(glance.pulse, late, self._woke - before))
+            ran, queued = self._computed_since(glance.pulse)
+            locked = _kept_gil(ran, queued, late, self._woke - before)
+            self._take_in(glance, before, late, locked, ran + queued)
         self._settle_rounds()
         for pulse in self._pulses.living:
             if not any(glance.pulse is pulse for glance in glances):
-                self._rounds_of(pulse).base = self._woke, busy(pulse.tid, pulse.ident)
                 self._computed_since(pulse)
         if self._woke >= self._due and late < TICK:
             self._look_at_waits()
@@ -131,18 +132,9 @@ class Watch:
         queued, self._queued = self._queued, seconds[1] if seconds is not None else self._queued
         return max(0.0, late - (self._queued - queued))
 
-    def _kept_gil(self, pulse: Pulse, late: float, gap: float) -> bool:
-        """Whether it was one call of this loop that made a look late.
-
-        Python code lets go of the GIL 5 ms after it was asked to, as its thread counts them; one that was put off its
-        processor by other processes keeps it for as long as that takes.
-        """
-        ran, queued = self._computed_since(pulse)
-        return late >= LOCKED and (ran >= LOCKED + TICK or ran + queued < gap / 5)
-
     def _computed_since(self, pulse: Pulse) -> tuple[float, float]:
         """Return for how long a loop's thread has run since the last look, and queued for a processor."""
-        ran, queued, _ = used(pulse.tid) or (0.0, 0.0, 0)
+        ran, queued, _ = used(pulse.tid) or (busy(pulse.tid, pulse.ident), 0.0, 0)
         before, pulse.computed = pulse.computed, (ran, queued)
         return ran - before[0], queued - before[1]
 
@@ -150,7 +142,6 @@ class Watch:
         rounds = self._rounds.get(pulse)
         if rounds is None:
             rounds = self._rounds[pulse] = Rounds(self._places, self.threshold)
-            rounds.base = pulse.left, busy(pulse.tid, pulse.ident)
         return rounds
 
     # Rounds ----------------------------------------------------------------------------------------------
@@ -179,7 +170,7 @@ class Watch:
                 found.append(_glance(pulse, number, began, spots, step))
         return found
 
-    def _take_in(self, glance: _Glance, before: float, late: float, locked: bool) -> None:
+    def _take_in(self, glance: _Glance, before: float, late: float, locked: bool, computed: float) -> None:
         pulse, rounds = glance.pulse, self._rounds_of(glance.pulse)
         span = self._woke - max(before, glance.began)
         if glance.user is None:
@@ -193,6 +184,7 @@ class Watch:
             glance.user,
             glance.leaf,
             span,
+            min(computed, span),
             locked,
             asked,
             glance.mapped,
@@ -285,7 +277,7 @@ class Watch:
         places: dict[tuple[object, ...], Held] = dict(self._places)
         if not ended:
             for pulse, rounds in list(self._rounds.items()):
-                going_on = Round(pulse.number, pulse.left, now, busy(pulse.tid, pulse.ident))
+                going_on = Round(pulse.number, pulse.left, now)
                 found = rounds.going_on(going_on) if now - pulse.left >= self.threshold else []
                 if found:
                     copies = [(key, _copy(held)) for key, held in places.items()]
@@ -327,6 +319,15 @@ class _Glance(NamedTuple):
     leaf: Position | None
     mapped: bool = False
     ours: bool = False
+
+
+def _kept_gil(ran: float, queued: float, late: float, gap: float) -> bool:
+    """Whether it was one call of a loop, whose thread ran and queued for so long since, that made a look late.
+
+    Python code lets go of the GIL 5 ms after it was asked to, as its thread counts them; one that was put off its
+    processor by other processes keeps it for as long as that takes.
+    """
+    return late >= LOCKED and (ran >= LOCKED + TICK or ran + queued < gap / 5)
 
 
 def _spots(frame: FrameType | None) -> tuple[list[Spot], Hashable]:

@@ -1,7 +1,8 @@
 """What stands on the wire between this process and a worker: frames, each a length, a kind, and what that kind says.
 
-Inputs and answers are encoded by themselves. What arrays hold (buffers of pickle 5) goes beside, neither copied when it
-is sent nor when it arrives.
+Inputs and answers are encoded by themselves, as any of them may fail. Those of plain types cannot: such inputs that
+follow each other travel as one list, and such an answer is encoded with all that belongs to it. What arrays hold
+(buffers of pickle 5) goes beside, neither copied when it is sent nor when it arrives.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from struct import Struct
 from typing import Any, Final
 
 HEAD: Final = Struct("<QB")  # length of what follows, kind
-ITEM: Final = Struct("<QHHBQ")  # index, target, attempt, flags, bytes
+ITEM: Final = Struct("<QHIBQ")  # index, target, attempt, flags, bytes; of a list how many inputs, and not an index
 ANSWER: Final = Struct("<QddB")  # index, started, took, flags
 WHOLE: Final = Struct("<QBQddB")  # a head and an answer
 AGE: Final = Struct("<d")  # seconds since the run began
 SIZES: Final = Struct("<Q")
 
 PREPARE, KNOW, BATCH, CALL_BACK, CALL_BEHIND = range(5)  # to a worker
-ANSWERED, BACK, READY, UNREADY, TEXT, LOG, SAID = range(7)  # from one
+ANSWERED, PLAINLY, BACK, READY, UNREADY, TEXT, LOG, SAID = range(8)  # from one; PLAINLY: an answer of a plain type
 
 FAILED: Final = 1  # flag: what follows is what the call raised
 BESIDE: Final = 2  # flag: buffers follow
 IDENTIFIED: Final = 4  # flag: an input comes with what it is known by
+LISTED: Final = 8  # flag: what follows is a list of indices, each with an input; then, of one of these: it is the input
 
 Chunk = Any  # bytes, or what has a buffer
 
@@ -55,13 +57,18 @@ def decoded(view: memoryview, flags: int) -> Any:
     return pickle.loads(parts[0], buffers=parts[1:])
 
 
-def items(view: memoryview) -> Iterator[tuple[int, int, int, int, memoryview]]:
+def items(view: memoryview) -> Iterator[tuple[int, int, int, int, Any]]:
     """Give the inputs of a batch: (index, target, attempt, flags, data)."""
     at, end, unpack, head = 0, len(view), ITEM.unpack_from, ITEM.size
     while at < end:
         index, target, attempt, flags, size = unpack(view, at)
         at += head
-        yield index, target, attempt, flags, view[at : at + size]
+        data = view[at : at + size]
+        if flags & LISTED:
+            for place, value in pickle.loads(data):
+                yield place, target, attempt, flags, value
+        else:
+            yield index, target, attempt, flags, data
         at += size
 
 

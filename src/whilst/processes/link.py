@@ -15,14 +15,15 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from pickle import loads
+from marshal import loads as plain
+from sys import getsizeof
 from typing import Any, Final
 
 from ..errors import WorkerDied
 from ..remote.codec import PLAIN, PROTOCOL, Encoded, decoded_failure, dumps
 from ..remote.transport import Answer, Client
 from . import frames
-from .frames import ANSWER, ANSWERED, BACK, FAILED, HEAD, ITEM, LOG, READY, SAID, TEXT, UNREADY
+from .frames import ANSWER, ANSWERED, BACK, FAILED, HEAD, ITEM, LOG, PLAINLY, READY, SAID, TEXT, UNREADY
 
 READ: Final = 1 << 18  # bytes at a time
 LOOK: Final = 0.001  # seconds between looks for the end of a process, where the system does not tell
@@ -64,6 +65,8 @@ class Link:
         self._clock = clock
         self._name = name
         self._parts: list[Any] = []  # of the batch that goes out next
+        self._listed: list[tuple[int, Any]] = []  # its last inputs, which are of plain types
+        self._for = 0, 1  # target and attempt of those
         self._size = 0
         self._unsent: deque[memoryview] = deque()
         self._batches = 0
@@ -107,22 +110,21 @@ class Link:
     def put(self, index: int, target: int, value: Any, attempt: int = 1, identity: Any = None) -> int:
         """Add an input to the batch that goes out next; return how many bytes it has."""
         if identity is None and type(value) in PLAIN:
-            data = pickle.dumps(value, PROTOCOL)
-            size = len(data)
-            self._parts.append(ITEM.pack(index, target, attempt, 0, size) + data)
+            if self._for != (target, attempt):
+                self._end_list()
+                self._for = target, attempt
+            self._listed.append((index, value))
+            return getsizeof(value)
+        buffers: list[pickle.PickleBuffer] = []
+        flags = 0 if identity is None else frames.IDENTIFIED
+        data = dumps(value if identity is None else (identity, value), buffers)
+        self._end_list()
+        if buffers:
+            flags |= frames.BESIDE
+            chunks, size = frames.with_buffers(data, buffers)
         else:
-            buffers: list[pickle.PickleBuffer] = []
-            flags = 0 if identity is None else frames.IDENTIFIED
-            data = dumps(value if identity is None else (identity, value), buffers)
-            if buffers:
-                chunks, size = frames.with_buffers(data, buffers)
-                self._parts += (ITEM.pack(index, target, attempt, flags | frames.BESIDE, size), *chunks)
-            else:
-                size = len(data)
-                self._parts += (ITEM.pack(index, target, attempt, flags, size), data)
-        size += ITEM.size
-        self._size += size
-        return size
+            chunks, size = [data], len(data)
+        return self._put(index, target, attempt, flags, size, chunks)
 
     def know(self, target: int, encoded: Encoded) -> None:
         """Tell the worker a function."""
@@ -131,6 +133,7 @@ class Link:
     def send(self) -> None:
         """Send the batch."""
         self._batches += 1
+        self._end_list()
         parts, size = self._parts, self._size
         self._parts, self._size = [], 0
         self._write([HEAD.pack(size, frames.BATCH), *parts])
@@ -176,6 +179,19 @@ class Link:
             await asyncio.wait([self._gone], timeout=SETTLED)
 
     # -- private, in order of use ---------------------------------------------------------------------------------
+
+    def _put(self, index: int, target: int, attempt: int, flags: int, size: int, chunks: list[Any]) -> int:
+        self._parts += (ITEM.pack(index, target, attempt, flags, size), *chunks)
+        size += ITEM.size
+        self._size += size
+        return size
+
+    def _end_list(self) -> None:
+        """Encode the inputs of plain types that are put last; none of them can fail, so they are encoded together."""
+        if listed := self._listed:
+            self._listed = []
+            data = pickle.dumps(listed, PROTOCOL)
+            self._put(len(listed), *self._for, frames.LISTED, len(data), [data])
 
     def _write(self, chunks: list[Any]) -> None:
         """Send what can be sent now, the rest as the worker reads."""
@@ -261,7 +277,9 @@ class Link:
             following = at + head + length
             if following > end:
                 break
-            if kind == ANSWERED:
+            if kind == PLAINLY:
+                answers.append(plain(buffer[at + head : following]))
+            elif kind == ANSWERED:
                 index, started, took, flags = unpack_answer(buffer, at + head)
                 answers.append(self._answer(index, started, took, flags, buffer[at + skip : following]))
             else:
@@ -282,7 +300,9 @@ class Link:
 
     def _act(self, kind: int, data: memoryview) -> None:
         """Act on a frame that was larger than the buffer."""
-        if kind == ANSWERED:
+        if kind == PLAINLY:
+            self._give([plain(data)])
+        elif kind == ANSWERED:
             index, started, took, flags = ANSWER.unpack_from(data)
             self._give([self._answer(index, started, took, flags, data[ANSWER.size :])])
         else:
@@ -295,16 +315,11 @@ class Link:
         offset = self._clock() - answers[-1][3] - answers[-1][4]
         if self._offset is None or offset < self._offset:
             self._offset = offset
-        since = self._offset
-        self._client.answered(
-            self, [(i, value, error, start + since, took) for i, value, error, start, took in answers]
-        )
+        self._client.answered(self, answers, self._offset)
 
     @staticmethod
     def _answer(index: int, started: float, took: float, flags: int, data: memoryview) -> Answer:
         try:
-            if not flags:
-                return index, loads(data), None, started, took
             if flags & FAILED:
                 return index, None, decoded_failure(data), started, took
             return index, frames.decoded(data, flags), None, started, took

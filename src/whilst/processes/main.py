@@ -18,13 +18,13 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from functools import partial
-from pickle import dumps as pickled
+from marshal import dumps as plain
 from pickle import loads
 from time import monotonic
 from typing import Any
 
 from ..lanes import here
-from ..remote.codec import PLAIN, PROTOCOL, Target, dumps, encoded_failure, unsendable_value
+from ..remote.codec import PLAIN, Target, dumps, encoded_failure, unsendable_value
 from . import place
 from .calls import asks_to_wait, made, stepped
 from .frames import (
@@ -38,6 +38,8 @@ from .frames import (
     HEAD,
     IDENTIFIED,
     KNOW,
+    LISTED,
+    PLAINLY,
     READY,
     SAID,
     UNREADY,
@@ -54,7 +56,7 @@ BUFFER = 1 << 16
 ANSWER_SIZE = WHOLE.size - HEAD.size
 LARGE = 1 << 16  # bytes of a value, above which head and value are not put together first
 
-Item = tuple[int, int, int, int, memoryview]
+Item = tuple[int, int, int, int, Any]
 Frame = tuple[int, memoryview, int]  # kind, content, of a batch its number
 
 
@@ -199,12 +201,12 @@ class _Worker:
         identity = None
         started = monotonic()
         try:
-            if flags:
+            if flags == LISTED:
+                value = data
+            else:
                 value = decoded(data, flags)
                 if flags & IDENTIFIED:
                     identity, value = value
-            else:
-                value = loads(data)
             self.item = index, attempt, started, identity
             value = self.context.copy().run(fn, value)
         except BaseException as error:  # all of them: the parent judges
@@ -215,7 +217,9 @@ class _Worker:
             return
         took = monotonic() - started
         if type(value) in PLAIN:
-            self._answer(index, started, took, 0, pickled(value, PROTOCOL), [])
+            answer = plain((index, value, None, started, took))
+            with self.sending:
+                self.sendall(HEAD.pack(len(answer), PLAINLY) + answer)
         else:
             self._answer_with(index, started, took, name, value)
 

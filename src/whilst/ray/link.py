@@ -210,11 +210,11 @@ class Link:
             if serials.get(index) == serial:
                 del serials[index]
                 if kind == AS_IT_IS:
-                    answers.append((index, value, None, started + offset, took))
+                    answers.append((index, value, None, started, took))
                 else:
-                    answers.append((index, *_decoded(kind, value), started + offset, took))
+                    answers.append((index, *_decoded(kind, value), started, took))
         if answers:
-            self._client.answered(self, answers)
+            self._client.answered(self, answers, offset)
         back = [index for index, serial in told.back if serials.get(index) == serial]
         if told.back and not self._is_over:
             for index in back:

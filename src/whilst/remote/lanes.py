@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..core.headers import Left
 from ..core.timings import EACH, LONG
-from ..lanes.caught import TWO_MEANINGS
+from ..lanes.awaiting import TWO_MEANINGS
 from ..lanes.port import Port
 from .batch import Pace
 from .codec import Encoded, unsendable_input
@@ -261,7 +261,7 @@ class RemoteLanes:
         else:
             self._port.fatal(error)
 
-    def answered(self, worker: Worker, answers: Sequence[Answer]) -> None:
+    def answered(self, worker: Worker, answers: Sequence[Answer], offset: float) -> None:
         """Give records of what was answered to the run, and the worker more to do."""
         station = self._stations.get(worker)
         if station is None:
@@ -294,7 +294,7 @@ class RemoteLanes:
             if error is not None and isinstance(error, TWO_MEANINGS):
                 error = self._of_its_own(error)
             try:
-                emit((index, item, value, error, started, took, 1))
+                emit((index, item, value, error, started + offset, took, 1))
             except Exception as fault:  # of the run itself, which must not hang for it
                 port.fatal(fault)
         self._untimed = untimed

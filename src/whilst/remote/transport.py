@@ -18,7 +18,7 @@ HOME, LEFT, ENDS = "home", "left", "ends"
 left, as an answer says; the run shall end with this error."""
 
 Answer: TypeAlias = "tuple[int, Any, BaseException | None, float, float]"
-"""(index, value, error, started, took): `started` by the clock of the run, `took` in seconds."""
+"""(index, value, error, started, took): `started` by the clock of the worker, `took` in seconds."""
 
 
 class Worker(Protocol):
@@ -84,8 +84,8 @@ class Client(Protocol):
     def unready(self, worker: Worker, error: BaseException, *, again: bool) -> None:
         """Take note that it could not get ready. `again`: it was ended from outside, and another one may do better."""
 
-    def answered(self, worker: Worker, answers: Sequence[Answer]) -> None:
-        """Take what became of calls; together, as they were found together."""
+    def answered(self, worker: Worker, answers: Sequence[Answer], offset: float) -> None:
+        """Take what became of calls, found together; `offset` is what their clock lacks to be the run's."""
 
     def handed_back(self, worker: Worker, indices: Sequence[int]) -> None:
         """Take back inputs that were not begun: after `call_back`, or by the worker's own doing."""
