@@ -15,7 +15,7 @@ from bench.model import WHILST, Contestant, NotInstalledError, Sample
 CONTESTANTS = (Contestant(WHILST, no_job, needs="whilst", kind="whilst"),)
 TOOL = 4
 CALL = 1.4e-6  # seconds by which the clock goes on with each look, since counting slows all down
-FILES = ("core/account.py", "engine/accounting.py", "core/timings.py")
+FILES = ("core/account.py", "engine/report.py", "core/timings.py")
 TURNS = 5
 
 

@@ -72,6 +72,7 @@ def resume_memory(contestant: Contestant, n: int) -> Sample:
 
 TURNS = 4  # of each, in one process: the best of them counts
 PYARALLEL = "pyarallel, checkpoint="
+BOUND = "each value is looked through and encoded alone, before its consumer can change it"
 
 
 async def to_int(x: Any) -> int:

@@ -36,3 +36,8 @@ def percent_above(
 def times(asked: str, limit: float, floor: str, name: str = WHILST, *, of: Of = "figure", bound: str = "") -> Target:
     """Ask how many times a contestant takes what another one does."""
     return Target(asked, lambda figures: at(figures, name) / at(figures, floor), limit, "x", of=of, bound=bound)
+
+
+def slowest(figures: Figures) -> float:
+    """Return the largest figure of all contestants."""
+    return max(figures.values())

@@ -109,7 +109,7 @@ _HOMES = {
     "learn_from": "limit.answers",
     "map": "mapping",
     "merge": "streams",
-    "resource": "flow",  # which calls with resources need, and a program makes them before it has a loop
+    "resource": "core.resource",
     "rows": "io.named",
     "sequence": "composing",
     "spread": "core.spread",

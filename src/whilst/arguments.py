@@ -8,15 +8,15 @@ from contextvars import Context, copy_context
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from .core.check import whole
+from .core.check import AtOnce, whole
 from .core.colour import is_async, is_generator_function, name_of
-from .core.concurrency import AtOnce
 from .core.outcome import short
 from .core.plan import MOST_THREADS, Named
 from .core.resource import Resource
 
 if TYPE_CHECKING:
     from .limit import Limit, LimitState
+    from .retrying import Retry
 
 
 def check_inputs(inputs: Any, which: str = "inputs", hint: str = "") -> None:
@@ -62,17 +62,31 @@ def check_concurrency(given: object) -> int | Literal["adaptive"] | None:
     return whole("concurrency", given, least=1)
 
 
-def own_limit(concurrency: int | Literal["adaptive"] | None, rate: str | Sequence[str] | None) -> Limit | None:
-    """Return the limit that `rate=` and `concurrency="adaptive"` are short for; a number bounds the lanes instead."""
-    if concurrency != "adaptive" and rate is None:
+def own_limit(
+    concurrency: int | Literal["adaptive"] | None, rate: str | Sequence[str] | None, *, counts: bool = False
+) -> Limit | None:
+    """Return the limit that `rate=` and `concurrency=` are short for.
+
+    A number of calls bounds the lanes instead, unless there are none (`counts`).
+    """
+    if rate is None and concurrency != "adaptive" and not (counts and concurrency is not None):
         return None
     from .limit import Limit, state_of
 
-    if concurrency != "adaptive":
+    if concurrency != "adaptive" and not counts:
         limit = Limit(rate=rate)
         state_of(limit).lanes = concurrency
         return limit
-    return Limit(concurrency="adaptive", rate=rate)
+    return Limit(concurrency=concurrency, rate=rate)
+
+
+def retry_of(given: object) -> Retry | None:
+    """Return when to call again, which only its users load."""
+    if given is None:
+        return None
+    from .retrying import Retry
+
+    return Retry.of(given)
 
 
 def limits_of(*given: object) -> tuple[LimitState, ...]:

@@ -15,8 +15,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 from .core.check import not_callable
 from .core.colour import is_async, is_async_generator_function, is_generator_function, name_of
 from .engine.background import background, is_engine_thread
+from .lanes.awaiting import trimmed
 from .lanes.calls import Calls, calls_of_loop
-from .lanes.caught import trimmed
 from .lanes.worker import current_worker
 
 P = ParamSpec("P")

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from collections.abc import Sequence as Several
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, get_args, overload
 
 from .arguments import (
     at_once,
+    callers_context,
     check_colour,
     check_concurrency,
     executor_object,
     limits_of,
     own_limit,
+    retry_of,
 )
-from .core.check import answered, flag, not_callable, seconds, whole
+from .core.check import AtOnce, answered, flag, not_callable, seconds, whole
 from .core.colour import name_of
-from .core.concurrency import AtOnce
-from .core.expression import show
+from .core.frozen import Frozen
 from .core.judge import check_judge
 from .core.outcome import short
 from .core.plan import Executor, Plan
 from .core.resource import Resource
-from .core.resource import resource as resource
 from .core.tree import (
     Batched,
     Each,
@@ -37,25 +36,24 @@ from .core.tree import (
     kind_name,
     takes_value,
 )
-from .engine.loading import loaded
-from .limit import Limit, LimitState, callers_context
-from .retrying import Retry
-from .run import Run
+from .engine.background import loaded
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from .core.outcome import Outcome
     from .core.picture import Picture
+    from .limit import Limit, LimitState
     from .options import StageOptions, StepOptions
+    from .retrying import Retry
+    from .run import Run
     from .typevars import A, B, Items, T
 
 V = TypeVar("V", contravariant=True)
 R = TypeVar("R", covariant=True)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Flow(Generic[V, R]):
+class Flow(Frozen, Generic[V, R]):
     """A tree of steps: call it, await it, stream it, map it, print its plan, or put it into another flow.
 
     Flows are immutable; two are equal when they have the same shape, functions and policies. Make one with
@@ -71,6 +69,9 @@ class Flow(Generic[V, R]):
 
     node: Node
 
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+
     def __call__(self, value: V = None) -> R:  # type: ignore[assignment]
         """Run the flow with one value, in plain code; a flow that ends in a stage returns a list.
 
@@ -82,8 +83,8 @@ class Flow(Generic[V, R]):
     async def aio(self, value: V = None) -> R:  # type: ignore[assignment]
         """Run the flow with one value, in async code, on the running event loop."""
         __tracebackhide__ = True
-        await loaded(".once")
-        from .engine.once import once
+        await loaded(".compiled")
+        from .engine.compiled import once
 
         return cast("R", await once(plan_of(self, [value], progress=False), self.node, value))
 
@@ -122,9 +123,13 @@ class Flow(Generic[V, R]):
         return picture(self.node)
 
     def __repr__(self) -> str:
+        from .core.expression import show
+
         return show(self.node)
 
     def _run(self, value: Any, *, as_stream: bool = False) -> Run[Any, Any]:
+        from .run import Run
+
         return Run(plan_of(self, [value], as_stream=as_stream, progress=False))
 
 
@@ -183,8 +188,8 @@ def step(
     [1, 2]
     """
     wanted = check_concurrency(concurrency)  # a step has no lanes that a number could bound
-    own = Limit(concurrency=wanted, rate=rate) if wanted is not None or rate is not None else None
-    policies = _Policies(executor, timeout, limits_of(own, limit), Retry.of(retry), flag("hedge", hedge), use, name)
+    limits = limits_of(own_limit(wanted, rate, counts=True), limit)
+    policies = _Policies(executor, timeout, limits, retry_of(retry), flag("hedge", hedge), use, name)
     return Flow(_with_policies(fn, "step", policies))
 
 
@@ -315,7 +320,7 @@ def batched(
     return Flow(Batched(whole("n", n, least=1), seconds("within", within), by))
 
 
-class StagePolicies(NamedTuple):
+class StagePolicies(Frozen):
     """What `each` and `filter` were asked for."""
 
     concurrency: int | Literal["adaptive"] | None
@@ -336,7 +341,7 @@ def stage_of(
     wanted = check_concurrency(given.concurrency)
     limits = limits_of(own_limit(wanted, given.rate), given.limit)
     hedge = flag("hedge", given.hedge)
-    policies = _Policies(given.executor, given.timeout, limits, Retry.of(given.retry), hedge, given.use, None)
+    policies = _Policies(given.executor, given.timeout, limits, retry_of(given.retry), hedge, given.use, None)
     node = _with_policies(fn, kind, policies, as_item=True)
     return Each(node, at_once(wanted, limits, place_of_step(node)), flag("ordered", given.ordered), failures, keeps)
 
@@ -419,8 +424,7 @@ def _step(fn: Any, path: str, *, as_item: bool = False, **policies: Any) -> Step
         raise TypeError(f"{path}: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Policies:
+class _Policies(Frozen):
     """What `step` and `each` were asked for."""
 
     executor: Executor = "auto"

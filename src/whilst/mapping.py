@@ -17,8 +17,9 @@ from .arguments import (
     limits_of,
     own_limit,
     place_of_calls,
+    retry_of,
 )
-from .core.check import answered, flag, not_callable, seconds, whole
+from .core.check import DEFAULT_CONCURRENCY, answered, flag, not_callable, seconds, whole
 from .core.colour import (
     has_parameters,
     is_async_generator_function,
@@ -26,7 +27,6 @@ from .core.colour import (
     name_of,
     needs_several,
 )
-from .core.concurrency import DEFAULT_CONCURRENCY
 from .core.failures import StopAfter
 from .core.outcome import short
 from .core.plan import MOST_THREADS, Executor, Plan
@@ -297,7 +297,7 @@ def map(
         "stop_after": None if stop_after is None else StopAfter.parse(stop_after),
         "total": known if total is None else whole("total", total, least=0),
         "progress": None if progress is None else flag("progress", progress),
-        "retry": _retry_of(retry),
+        "retry": retry_of(retry),
         "share": _share_of(share),
         "journal": _journal_of(journal),
         "subject": subject,
@@ -390,15 +390,6 @@ def _check_threads(count: int, name: str, on_threads: bool) -> int:
     return count
 
 
-def _retry_of(given: object) -> Retry | None:
-    """Return when to call again, which only its users load."""
-    if given is None:
-        return None
-    from .retrying import Retry
-
-    return Retry.of(given)
-
-
 def _share_of(given: object) -> KeyOf | None:
     """Return what tells equal inputs, which only its users load."""
     if given is False or given is None:
@@ -425,6 +416,6 @@ def _trace_of(given: object) -> str | None:
     """Return the file to record to, which only its users load."""
     if given is None:
         return None
-    from .reporting import check_trace
+    from .insight.tracefile import check_trace
 
     return check_trace(given)

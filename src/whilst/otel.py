@@ -25,19 +25,17 @@ except ModuleNotFoundError as _missing:
     ) from None
 
 from .core.check import seconds
-from .core.events import AttemptFailed, BreakerOpened, CallAbandoned, Event, Paused, Resumed, RunEnded, as_json
 from .core.failures import kind_of
 from .core.outcome import Record, is_recalled
 from .core.plan import Plan
 from .core.secrets import bounded, without_secrets
 from .core.summary import Summary
-from .engine.current import current_call
-from .insight.kept import said_by
 from .lanes.chance import draw
 from .lanes.clock import clock_of
 from .run import watchers
 
 if TYPE_CHECKING:
+    from .core.events import Event
     from .engine.observer import Observer, StepCall
 
 __all__ = ["instrument", "uninstrument"]
@@ -49,7 +47,6 @@ SLOW: Final = 5.0  # times the usual call, where nothing else is said
 FEWEST: Final = 50  # calls before one is called slow
 A_SECOND: Final = 100.0  # spans of failures and slow calls, at most
 MOST_SPANNED: Final = 100_000  # calls with a span of which the end is still awaited
-SHOWN: Final = (Paused, Resumed, BreakerOpened, CallAbandoned)
 
 _watcher: list[Any] = []
 
@@ -107,6 +104,9 @@ class _Traced:
     def __init__(
         self, tracer: Tracer, plan: Plan, clock: Callable[[], float], sample: float, slow: float | None
     ) -> None:
+        from .engine.current import current_call  # loaded with the first run: what it needs the run has loaded beside
+
+        self._current_call = current_call
         self._tracer = tracer
         self._name = without_secrets(plan.name)
         self._sample = sample
@@ -175,11 +175,13 @@ class _Traced:
 
     def happened(self, event: Event, now: float) -> None:
         """Tell it in the span of the run, which ends with it."""
+        from .core.events import AttemptFailed, BreakerOpened, CallAbandoned, Paused, Resumed, RunEnded, as_json
+
         if isinstance(event, AttemptFailed):
             if not event.path:
                 started = now - event.took
                 self._call_ended(event.index, "", event.attempt, started, event.took, event.error)
-        elif isinstance(event, SHOWN):
+        elif isinstance(event, (Paused, Resumed, BreakerOpened, CallAbandoned)):
             said = {name: value for name, value in as_json(event).items() if name not in ("event", "run")}
             self._span.add_event(f"whilst.{as_json(event)['event']}", _attributes(said), self._ns(now))
         elif isinstance(event, RunEnded):
@@ -197,7 +199,7 @@ class _Traced:
         """Return the span of a call: one of its own, or one that is not recorded, nor is what stands below it."""
         if not self._sample or draw() >= self._sample:
             return self._unsampled
-        call = current_call()
+        call = self._current_call()
         about: dict[str, Any] = {"whilst.run": self._name}
         if call is not None:
             about |= {"whilst.index": call.index, "whilst.attempt": call.attempt}
@@ -264,6 +266,8 @@ async def _awaited(value: Awaitable[T], span: Span) -> T:
 
 def _failed(span: Span, error: BaseException) -> None:
     if span.is_recording():
+        from .insight.kept import said_by  # loaded when used
+
         span.set_attribute("error.type", without_secrets(kind_of(error)))
         span.set_status(Status(StatusCode.ERROR, said_by(error)))
 

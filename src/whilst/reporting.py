@@ -21,7 +21,7 @@ from .files import replace_file
 from .insight.chunks import Chunk, Rows, usual_of
 from .insight.recorded import Beginning, Gathering, Recorded, Session, read_trace
 from .insight.spans import FAILED, RETRIED
-from .insight.tracefile import NoTrace, check_path, is_trace
+from .insight.tracefile import NoTrace, is_trace
 from .insight.words import MOST, visible
 from .lanes.clock import clock_of
 
@@ -36,19 +36,6 @@ MARKS: Final = (b"whilst</title>", b'"format":"whilst report', b'"otherData":{"w
 ROUNDED: Final = 0.01  # seconds; a trace says in ms when its run began, and a moment before the journal does
 AHEAD: Final = 8  # calls that a trace may have and a journal has not, one after the other
 LOOKED_AT: Final = 4096  # bytes of a file, in which one of these is found if it is a report
-
-
-def check_trace(given: object) -> str | None:
-    """Return the path of the trace that a run shall leave; refuse what is none."""
-    if given is None:
-        return None
-    if not isinstance(given, (str, os.PathLike)):
-        raise TypeError(f'trace must be the name of a file, got {given!r}\n  try: trace="run.trace"')
-    path = os.fspath(given)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise ValueError(f'trace must be the name of a file, got {path!r}\n  try: trace="run.trace"')
-    check_path(path)
-    return path
 
 
 def recorder_of(plan: Plan, loop: asyncio.AbstractEventLoop, summary: Callable[[], Summary]) -> Recorder:

@@ -20,7 +20,7 @@ from .core.plan import Plan
 from .core.summary import Summary
 from .core.unlike import Called, Unlike
 from .core.users_line import levels_to_user
-from .engine.background import background, is_engine_thread, on_fork
+from .engine.background import background, is_engine_thread, loaded, on_fork
 from .engine.consume import (
     Unpack,
     beside_value_of,
@@ -30,7 +30,6 @@ from .engine.consume import (
     consume_together_aio,
     noted_value_of,
 )
-from .engine.loading import loaded
 from .written import Rest, Written
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 I = TypeVar("I")  # noqa: E741 - the input; T is what the function makes of it
 T = TypeVar("T")
 
+RECORDING = ("..reporting", "..insight.filing", "..insight.recorder")
 CLOSE_WAIT = 1.5  # seconds that plain code waits for a run to end what it started; a KeyboardInterrupt leaves within 2
 
 
@@ -325,7 +325,7 @@ class Run(Written, Unlike, Generic[I, T]):
         __tracebackhide__ = True
         self._take()
         loop, plan, ledger = asyncio.get_running_loop(), self._plan, None
-        await loaded(".driver" if plan.node is None else ".compiled")
+        await loaded(".driver" if plan.node is None else ".compiled", *(RECORDING if plan.trace is not None else ()))
         from .engine.handoff import LoopHandoff
 
         handoff = LoopHandoff(loop)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from collections.abc import Sequence as Several
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from .arguments import callers_context
 from .core.check import answered
 from .core.outcome import short
 from .core.plan import Executor, Plan
 from .core.resource import Resource
 from .flow import Flow, StagePolicies, stage_of
-from .limit import Limit, callers_context
-from .retrying import Retry
 from .run import Run
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from .limit import Limit
     from .options import StageOptions
+    from .retrying import Retry
     from .typevars import A, Items
 
 T = TypeVar("T")
@@ -75,12 +76,10 @@ def merge(*streams: Iterable[T] | AsyncIterable[T]) -> Run[T, T]:
                 f"merge() takes streams, and the {_th(place)} of {len(streams)} is {short(stream, 60)}\n"
                 "  try: whilst.merge(first_list, second_generator, flow.stream(value))"
             )
-    from .engine.merging import Merged
-
     return Run(
         Plan(
             fn=_same,
-            inputs=Merged(streams),
+            inputs=_Merged(streams),
             concurrency=1,
             timeout=None,
             deadline=None,
@@ -93,6 +92,19 @@ def merge(*streams: Iterable[T] | AsyncIterable[T]) -> Run[T, T]:
             context=callers_context(),
         )
     )
+
+
+class _Merged:
+    """Streams of either colour as one, in no order; nothing is read before the first item is asked for."""
+
+    def __init__(self, streams: tuple[Any, ...]) -> None:
+        self._streams = streams
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        from .engine.stages import merged  # loaded when used: the run has loaded most of it, on a thread
+
+        streams, self._streams = self._streams, ()
+        return merged(streams, max(1, len(streams)), "merge")
 
 
 async def _same(item: Any) -> Any:

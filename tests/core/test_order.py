@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whilst.core.order import as_finished, in_order
 from whilst.core.outcome import Record
+from whilst.engine.handoff import as_finished, in_order
 
 
 def record(index: int) -> Record:

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whilst.core.window import CAP_PER_LANE, LEAST_CAP, Window
+from whilst.engine.handoff import CAP_PER_LANE, LEAST_CAP, Window
 
 
 def test_a_window_begins_at_the_concurrency() -> None:

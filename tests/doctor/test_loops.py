@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from whilst.doctoring import rewrite
-from whilst.doctoring.loops import is_independent, loops_around
+from whilst.doctoring.loops import is_independent, is_repeated, loops_around, mapped, nest
 from whilst.doctoring.report import public
 from whilst.doctoring.source import Source
 
@@ -122,6 +122,20 @@ WRITTEN = [
     ("y = sum(f(x) for x in xs)", "y = sum(result for result in whilst.map(f, xs))"),
     ("ys = [f(a, b) for a, b in xs]", "ys = whilst.map(lambda row: f(row[0], row[1]), xs).list()"),
     ("for x in xs: y = f(x)", "for y in whilst.map(f, xs): pass"),
+    ("ys = [f(x, y) for x in xs for y in x if y]",
+     "ys = whilst.map(lambda row: f(row[0], row[1]), [(x, y) for x in xs for y in x if y]).list()"),
+    ("for x in xs:\n    for y in x:\n        print(f(x, y))",
+     "for result in whilst.map(lambda row: f(row[0], row[1]), [(x, y) for x in xs for y in x]):\n"
+     "        print(result)"),
+    ("for i, x in xs:\n    for y in x:\n        print(y, f(x, i))",
+     "for outcome in whilst.map(lambda row: f(row[0][1], row[0][0]), "
+     "[((i, x), y) for i, x in xs for y in x]).outcomes():\n"
+     "        (i, x), y = outcome.input\n        print(y, outcome.unwrap())"),
+    ("for x in xs:\n    for y in x:\n        print(f(y))\n    done(x)",
+     "for x in xs:\n    for result in whilst.map(f, x):\n        print(result)\n    done(x)"),
+    ("for x in 1, 2:\n    print(f(x))", "for result in whilst.map(f, (1, 2)):\n    print(result)"),
+    ("for x in xs if xs else ys:\n    print(f(x))",
+     "for result in whilst.map(f, (xs if xs else ys)):\n    print(result)"),
     ("größe = [f(ä) for ä in ößen]", "größe = whilst.map(f, ößen).list()"),
 ]  # fmt: skip
 BY_HAND = [
@@ -131,7 +145,6 @@ BY_HAND = [
     "for x in xs:\n    y = f(x) if x else 0",
     "for x in xs:\n    y = x and f(x)",
     "for x in xs:\n    with open(x) as file:\n        y = f(file)",
-    "[f(x, y) for x in xs for y in x]",
     "for x[0] in xs:\n    f(x[0])",
 ]
 
@@ -144,6 +157,30 @@ def test_a_loop_is_written_with_map(text: str, wanted: str) -> None:
     made = rewrite.apply(text, [change])
     assert made == f"import whilst\n{wanted}"
     compile(made, "file.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("ys = list(map(f, xs))", "ys = list(whilst.map(f, xs))"),
+        ("y = ','.join(map(f, xs, zs))", "y = ','.join(whilst.map(f, xs, zs))"),
+        ("for y in map(f, xs): print(y)", "for y in whilst.map(f, xs): print(y)"),
+        ("ys = [y + 1 for y in map(f, xs)]", "ys = [y + 1 for y in whilst.map(f, xs)]"),
+        ("for y in map(f, xs):\n    if y: break", None),
+        ("y = any(map(f, xs))", None),
+        ("y = next(map(f, xs))", None),
+        ("ys = list(map(file.readline, xs))", None),
+        ("ys = list(pool.map(f, xs))", None),
+        ("ys = list(map(f, *xs))", None),
+        ("with lock:\n    ys = list(map(f, xs))", None),
+    ],
+)
+def test_the_builtin_map_is_written_with_ours_where_it_makes_all_calls(text: str, wanted: str | None) -> None:
+    source = Source(text)
+    calls = [it for it in ast.walk(source.tree) if isinstance(it, ast.Call) and "map(" in ast.unparse(it)]
+    found = mapped(source, calls[0])  # where the interpreter says that it is, while a call is made
+    made = None if found is None else rewrite.apply(text, [rewrite.with_map("file.py", source, found)])
+    assert made == (None if wanted is None else f"import whilst\n{wanted}")
 
 
 @pytest.mark.parametrize("text", BY_HAND)
@@ -190,3 +227,19 @@ def test_a_file_that_cannot_be_read_is_none() -> None:
 
     assert source("<no such file>") is None
     assert source(str(Path(__file__).with_name("nothing.py"))) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("for x in xs:\n    for y in x: f(y)", False),  # both at once
+        ("for x in xs:\n    log(x)\n    for y in x: f(y)", True),
+        ("while xs:\n    for y in xs.pop(): f(y)", True),
+        ("[f(x) for x in xs]", False),
+        ("for xs in xss: ys = [f(x) for x in xs]", True),
+    ],
+)
+def test_a_loop_that_is_gone_through_again_promises_no_more_than_it_may(text: str, again: bool) -> None:
+    source, call = parsed(text)
+    loop = next(iter(loops_around(source, call)))
+    assert is_repeated(source, [*nest(source, loop, call), loop][0]) is again

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from doctorkit import PATIENCE
+from doctorkit import PATIENCE, doctor
 
 pytestmark = pytest.mark.slow
 
@@ -91,3 +91,10 @@ def test_where_it_is_not_asked_for_it_loads_nothing() -> None:
     code += "print(sorted(it for it in set(sys.modules) - before if 'whilst' in it or it == 'asyncio'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert done.stdout == "['whilst', 'whilst.doctoring', 'whilst.doctoring.plugin']\n"
+
+
+def test_the_doctor_has_pytest_warn_of_no_more_than_without_it(tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text("def test_one(): pass\n")
+    arguments = ["-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_one.py"]
+    done = doctor(*arguments, cwd=tmp_path)
+    assert (done.code, "1 passed in " in done.out, "warning" in done.out) == (0, True, False), done.out + done.err

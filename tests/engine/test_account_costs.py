@@ -53,7 +53,7 @@ def test_of_no_ops_the_account_is_less_than_one_instruction_in_a_hundred(instruc
 
     assert asyncio.run(main()) == 10_000
     whole = sum(instructions.values())
-    account = sum(count for file, count in instructions.items() if file in ("core/account.py", "engine/accounting.py"))
+    account = sum(count for file, count in instructions.items() if file in ("core/account.py", "engine/report.py"))
     times = instructions["core/timings.py"]
     assert whole > 10_000 * 100
     assert account / whole < 0.01, account / whole

@@ -13,7 +13,7 @@ from kit import virtually
 from policykit import Server, busy, reset
 
 import whilst
-from whilst.core.held import DOWN, Held, name_of
+from whilst.core.held import DOWN, Held, key_name
 from whilst.core.summary import pending
 
 Host = dict[str, Any]
@@ -206,5 +206,5 @@ def test_pauses_that_are_over_are_forgotten_and_the_longest_come_first() -> None
 
 
 def test_a_key_says_no_secret_and_no_more_than_fits() -> None:
-    assert name_of(["https://me:canary@api.example/", None]) == "https://…@api.example/"
-    assert len(name_of(["x" * 500])) <= 60
+    assert key_name(["https://me:canary@api.example/", None]) == "https://…@api.example/"
+    assert len(key_name(["x" * 500])) <= 60

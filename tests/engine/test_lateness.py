@@ -11,7 +11,7 @@ import pytest
 
 import whilst
 from whilst import testing
-from whilst.engine import accounting, driver, lateness
+from whilst.engine import driver, report
 
 TAKES = 0.02  # seconds of a call
 LANES = 8
@@ -69,8 +69,8 @@ class Loop(asyncio.SelectorEventLoop):
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found = Machine()
     monkeypatch.setattr(driver, "clock_of", lambda loop: lambda: found.now)
-    monkeypatch.setattr(lateness, "used", found.used)
-    monkeypatch.setattr(accounting, "time", found)
+    monkeypatch.setattr(report, "used", found.used)
+    monkeypatch.setattr(report, "time", found)
     return found
 
 
@@ -163,7 +163,7 @@ def test_a_run_that_ends_sets_no_alarm_any_more(machine: Machine) -> None:
 def test_where_the_queue_cannot_be_seen_nothing_is_said_of_it(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lateness, "used", lambda tid: None)
+    monkeypatch.setattr(report, "used", lambda tid: None)
     assert summary_on(machine, waits).queued == 0.0
 
 

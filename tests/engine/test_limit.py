@@ -26,8 +26,8 @@ import whilst
 from whilst import testing
 from whilst.limit import Acquirer, LimitState, Report, state_of
 from whilst.limit.acquire import acquire
-from whilst.limit.keys import REMEMBERED
-from whilst.limit.told import told
+from whilst.limit.queue import told
+from whilst.limit.state import REMEMBERED
 
 
 def idle(limit: whilst.Limit) -> bool:

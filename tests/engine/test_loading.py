@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from whilst import testing
-from whilst.engine import loading
+from whilst.engine import background
 
 
 @pytest.fixture
@@ -20,26 +20,26 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
         assert package == "whilst.engine"
         seen.append((name, threading.current_thread() is threading.main_thread()))
 
-    monkeypatch.setattr(loading, "import_module", note)
-    monkeypatch.setattr(loading, "_loaded", set())
+    monkeypatch.setattr(background, "import_module", note)
+    monkeypatch.setattr(background, "_loaded", set())
     return seen
 
 
 def test_it_is_loaded_elsewhere_before_it_is_said_to_be_once(imported: list[tuple[str, bool]]) -> None:
     async def main() -> None:
-        await loading.loaded(".driver", ".gate")
+        await background.loaded(".driver", ".gate")
         assert imported == [(".driver", False), (".gate", False)]
-        await loading.loaded(".gate")
+        await background.loaded(".gate")
 
     asyncio.run(main())
     assert len(imported) == 2
 
 
 def test_on_virtual_time_it_is_loaded_here(imported: list[tuple[str, bool]]) -> None:
-    testing.run(loading.loaded(".driver"))
+    testing.run(background.loaded(".driver"))
     assert imported == [(".driver", True)]
 
 
 def test_what_cannot_be_loaded_is_told_by_whoever_imports_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_loaded", set())
-    asyncio.run(asyncio.wait_for(loading.loaded(".not_there"), 20))
+    monkeypatch.setattr(background, "_loaded", set())
+    asyncio.run(asyncio.wait_for(background.loaded(".not_there"), 20))

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from whilst.core.window import Window
 from whilst.engine import handoff
+from whilst.engine.handoff import Window
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from whilst.core.still import Still
+from whilst.core.held import Still
 from whilst.engine.pauses import Pauses
 
 

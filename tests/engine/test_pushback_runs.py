@@ -400,7 +400,7 @@ async def _all(run: Any) -> None:
 
 
 def test_idle_keys_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("engine.lines", "limit.keys"):
+    for room in ("engine.lines", "limit.state"):
         monkeypatch.setattr(f"whilst.{room}.REMEMBERED", 1024)
         monkeypatch.setattr(f"whilst.{room}.KEPT", 512)
 

@@ -9,7 +9,7 @@ import pytest
 from kit import virtually
 
 import whilst
-from whilst.engine.spent import LONG, Spent
+from whilst.engine.stage import LONG, Spent
 
 
 def spend(item: Any) -> None:

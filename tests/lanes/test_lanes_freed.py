@@ -13,7 +13,7 @@ from lanekit import BarePort
 
 import whilst
 from whilst.lanes.calls import Calls
-from whilst.lanes.supply import Supply
+from whilst.lanes.pool import Supply
 from whilst.lanes.threads import ThreadLanes
 
 pytestmark = pytest.mark.usefixtures("no_collector")

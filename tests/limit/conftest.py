@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from whilst.limit.circle import circles
-from whilst.limit.told import told, uncollected
+from whilst.limit.queue import circles, told, uncollected
 
 
 @pytest.fixture(autouse=True)

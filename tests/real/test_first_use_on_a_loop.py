@@ -105,7 +105,7 @@ RUNS = {
 SMALL = {
     "a limit in a block": Form("within(limit)", "in", "limit = whilst.Limit(concurrency=1, rate='100/s')", most=0),
     "an adaptive limit in a block": Form("within(limit)", "in", "limit = whilst.Limit(concurrency='adaptive')", most=0),
-    "a block that fails": Form("within(limit, KeyError(1))", "failed", "limit = whilst.Limit(concurrency=1)", most=6),
+    "a block that fails": Form("within(limit, KeyError(1))", "failed", "limit = whilst.Limit(concurrency=1)", most=9),
     "unblock": Form("ask(2)", 6, "ask = whilst.unblock(triple)", most=0),
 }
 

@@ -9,7 +9,6 @@ import functools
 import inspect
 import itertools
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from inspect import Parameter
 from typing import Any, Literal, cast
 
@@ -182,7 +181,7 @@ def _flow_worker(flow: Flow[Any, Any], prepare: Callable[[object], Any], items: 
         items.take(value)
         return prepare(value)
 
-    return sequence(open_row, replace(flow, node=guarded(flow.node)), prepared)
+    return sequence(open_row, flow._replace(node=guarded(flow.node)), prepared)
 
 
 def _by_name(call: Call) -> Callable[[dict[str, Any]], Any]:

@@ -6,7 +6,6 @@ What the function returns comes back as it is; it is prepared for the output her
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.colour import is_async
@@ -93,7 +92,7 @@ def moved(flow: Any, name: str, place: Place) -> Flow[Any, Any]:
             if node.executor != "auto" or (is_async(node.fn) and place == "process"):
                 return node
             count += 1
-            return replace(node, executor=executor_object(node.fn, place, dict(node.use)))
+            return node._replace(executor=executor_object(node.fn, place, dict(node.use)))
         return with_children(node, there)
 
     try:

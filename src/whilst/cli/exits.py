@@ -47,21 +47,19 @@ def row_of(error: BaseException) -> str:
 
 def guarded(node: Node) -> Node:
     """Return a flow in which no step ends the program."""
-    from dataclasses import replace
-
     from ..core.tree import Each, Fallback, First, Policed, Sequence, Step, Together
 
     match node:
         case Step(fn):
-            return replace(node, fn=_guarded(fn))
+            return node._replace(fn=_guarded(fn))
         case Sequence(steps):
-            return replace(node, steps=tuple(map(guarded, steps)))
+            return node._replace(steps=tuple(map(guarded, steps)))
         case Together(branches) | First(branches) | Fallback(branches):
-            return replace(node, branches=tuple(map(guarded, branches)))
+            return node._replace(branches=tuple(map(guarded, branches)))
         case Policed(inner):
-            return replace(node, node=guarded(inner))
+            return node._replace(node=guarded(inner))
         case Each(step):
-            return replace(node, step=guarded(step))
+            return node._replace(step=guarded(step))
         case _:
             return node
 

@@ -52,11 +52,13 @@ class Account:
     {'busy': 0.8333333333333334, 'source': 0.16666666666666666}
     """
 
-    __slots__ = ("_busy", "_idle", "_since", "_sums", "peak")
+    __slots__ = ("_busy", "_idle", "_since", "_sums", "over", "peak")
 
     def __init__(self, now: float) -> None:
         self.peak: int = 0
         """How many slots were busy at once, at most."""
+        self.over: bool = False
+        """Whether there are no slots any more."""
         self._since = now
         self._busy = 0
         self._idle: Idle = ()
@@ -80,9 +82,11 @@ class Account:
         if busy > self.peak:
             self.peak = busy
 
-    def forget(self, now: float) -> None:
-        """Add nothing up of what has been since the last turn: it was over then."""
-        self._since, self._busy, self._idle = now, 0, ()
+    def end(self, now: float, *, since_then: bool = True) -> None:
+        """Add up what was until `now`, unless it was over at the last turn; from now on there are no slots."""
+        if since_then:
+            self.turn(now, 0)
+        self._busy, self._idle, self.over = 0, (), True
 
     def seconds(self, now: float) -> dict[str, float]:
         """Return the slot-seconds of each reason up to `now`; from any thread."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UnwantedValue
 from .budget import Budget
+from .frozen import NamedTuple
+from .held import Still
 from .outcome import noted_retry
 from .pushback import Pushback
-from .still import Still
 from .transient import transient
 from .waits import waits
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from _blake2 import blake2b  # hashlib brings OpenSSL: a loop stood 4 ms longer at the first use of a journal
 from collections.abc import Callable, Hashable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
+from .frozen import NamedTuple
 from .grown import check_key
 
 KEY_BYTES = 16

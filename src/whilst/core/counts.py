@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from .fields import Headers, clock_of, first_number, items, number, text_of, until
+from .frozen import NamedTuple
 
 TOKENS_WAIT = 1.0  # seconds; how many tokens the next call needs nobody says, so not all of them are waited for
 DRAINS = 20.0  # seconds in which Shopify's buckets of any size run empty: 40 at 2/s, 400 at 20/s

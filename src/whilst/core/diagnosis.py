@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from ..errors import Throttled, WhilstError
 from .evidence import (
@@ -25,6 +25,7 @@ from .evidence import (
     peek,
     text_of,
 )
+from .frozen import NamedTuple
 from .headers import advice_of
 from .verdicts import (
     BAD_TLS,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import NamedTuple
 
 from ..errors import Recorded
 from .evidence import described_status, host_of, status_of
+from .frozen import Frozen
 
 # Statuses that mean the credential and not the input, and errors that mean the function: more calls end the same way.
 _HOPELESS_STATUSES = frozenset({401, 403, 407})
@@ -20,7 +20,7 @@ MOST_QUOTED = 500  # characters of a failure in the words that end a run
 LEAST_FINISHED = 100  # a share of fewer outcomes than this says nothing when the total is unknown
 
 
-class StopAfter(NamedTuple):
+class StopAfter(Frozen):
     """Give up after `most` failures, or after `share` (0 to 1) of the total; all of it is never too much."""
 
     most: int | None = None

@@ -6,10 +6,11 @@ what is beyond reason is capped and told.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from .counts import Left, counts_of, policies_of
 from .fields import Headers, clock_of, date, number, text_of
+from .frozen import NamedTuple
 from .outcome import short
 
 __all__ = ["CAP", "Advice", "Headers", "Left", "advice_of", "capped", "left_of"]

@@ -1,8 +1,9 @@
-"""Who is held up, until when and why? In words, for the line and the summary of a run."""
+"""Who is held up, until when and why, in words; and for how long did all stand still, so that it does not count?"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from math import inf
 
 from .secrets import without_secrets
 
@@ -55,10 +56,10 @@ class Held:
         )
 
 
-def name_of(keys: Iterable[Hashable | None]) -> str:
+def key_name(keys: Iterable[Hashable | None]) -> str:
     """Return how the keys of an input are named, without secrets; None has no name.
 
-    >>> name_of([None, "api.example"]), name_of([None])
+    >>> key_name([None, "api.example"]), key_name([None])
     ('api.example', '')
     """
     return ", ".join(_cut(str(key)) for key in keys if key is not None)
@@ -67,3 +68,45 @@ def name_of(keys: Iterable[Hashable | None]) -> str:
 def _cut(text: str) -> str:
     line = " ".join(without_secrets(text[: 4 * MOST_TEXT]).split())
     return line if len(line) <= MOST_TEXT else f"{line[: MOST_TEXT - 1]}…"
+
+
+class Still:
+    """The pauses of one run by hand, on the run's clock; several may hold it at once.
+
+    >>> still = Still()
+    >>> still.mark("limit.pause()", 10.0, on=True)
+    >>> still.mark("limit.pause()", 14.0, on=False)
+    >>> still.within(8.0, 13.0), still.within(8.0, 20.0), still.within(12.0, 20.0)
+    (3.0, 4.0, 2.0)
+    """
+
+    __slots__ = ("_since", "_spans", "_who")
+
+    def __init__(self) -> None:
+        self._who: set[object] = set()
+        self._since = inf
+        self._spans: list[tuple[float, float]] = []
+
+    def mark(self, who: object, now: float, *, on: bool) -> None:
+        """Take note that somebody holds it, or does not any more."""
+        if on:
+            if not self._who:
+                self._since = now
+            self._who.add(who)
+        elif who in self._who:
+            self._who.remove(who)
+            if not self._who:
+                self._spans.append((self._since, now))
+                self._since = inf
+
+    @property
+    def now(self) -> bool:
+        """Whether it stands still."""
+        return bool(self._who)
+
+    def within(self, since: float, now: float) -> float:
+        """Return for how many seconds it stood still between two moments."""
+        stood = max(0.0, now - max(since, self._since))
+        for began, ended in self._spans:
+            stood += max(0.0, min(ended, now) - max(began, since))
+        return stood

@@ -9,11 +9,14 @@ wants it, is the business of `throttle.py`, which asks this one whenever it has 
 from __future__ import annotations
 
 from math import inf
+from typing import TYPE_CHECKING
 
 from .allowance import Allowance
-from .learned import Learned
 from .rates import Gcra, Rate
-from .suspicion import Suspicion
+
+if TYPE_CHECKING:
+    from .learned import Learned
+    from .suspicion import Suspicion
 
 # seconds from a refusal that does not say when to come again to a call that looks, at most, and each time longer
 SILENCE, LONGEST_SILENCE, LONGER = 0.25, 1.0, 1.3
@@ -188,11 +191,16 @@ class OtherSide:
 
     def _learn(self, sent: float, now: float, retry_after: float, began: float, *, told: bool) -> None:
         if self._learned is None:
+            from .learned import Learned  # loaded when used
+
             self._learned = Learned()
         self._learned.refused(sent or now, now, retry_after, began, told=told)  # blocks by hand do not say when
 
     def _suspects(self, sent: float, now: float, *, taken: int, in_flight: int, refused: int, sure: bool) -> bool:
         """Whether a refusal is one of a rate, for all that is known."""
+        from .learned import Learned  # loaded when used
+        from .suspicion import Suspicion
+
         suspicion = self._suspicion = self._suspicion or Suspicion()
         if self._learned is None:
             suspicion.forget()

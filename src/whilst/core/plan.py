@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from .frozen import Frozen
 
 if TYPE_CHECKING:
-    from .concurrency import AtOnce
+    from .check import AtOnce
     from .equal import KeyOf
     from .failures import StopAfter
     from .retry import Retry
@@ -43,7 +45,7 @@ Executor: TypeAlias = "Named | Elsewhere"
 MOST_THREADS = 4000  # 16 KiB resident each; past that the scheduler is the bottleneck, not the waiting
 
 
-class Plan(NamedTuple):
+class Plan(Frozen):
     """A map before it runs; see `whilst.map` for what each field means."""
 
     fn: Callable[[Any], Any]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from ..errors import Throttled
 from .diagnosis import Diagnosis, Kind, diagnose
 from .evidence import described_status, headers_of, host_of, is_a, leaves_of, peek, status_of
+from .frozen import NamedTuple
 from .headers import CAP, Advice, advice_of, capped
 from .retry_info import retry_delay
 from .verdicts import BUSY, SERVICE_CODES

@@ -11,7 +11,9 @@ import re
 from collections import deque
 from collections.abc import Iterable
 from math import inf, isfinite
-from typing import Any, NamedTuple
+from typing import Any
+
+from .frozen import NamedTuple
 
 LATENESS = 0.005  # seconds that a call may come late without its rate losing them: timers are coarse
 SHARE = 0.005  # of what a rate gives in its period: so much may be saved up while another rate holds calls up

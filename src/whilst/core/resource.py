@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 from .check import answered, not_callable
 from .colour import is_async, name_of
+from .frozen import NamedTuple
 
 Per = Literal["thread", "run", "process"]
 

@@ -16,7 +16,7 @@ from .evidence import chain_of, is_a, peek
 LIBRARIES: Final = frozenset(
     {"tenacity", "stamina", "backoff", "retry", "retry2", "retrying", "opnieuw", "riprova", "aiohttp_retry"}
 )
-OWN: Final = "whilst.retrying"
+OWN: Final = "whilst.decorated"
 """Where our own decorator wraps functions."""
 RETRY_ERRORS: Final = {
     "tenacity": "tenacity",

@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping
 from math import floor, log
-from typing import NamedTuple
 
+from .frozen import NamedTuple
 from .outcome import Record
 
 LEAST_CALLS = 10  # that began at a level

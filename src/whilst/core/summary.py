@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .account import BUSY, shares
+from .frozen import NamedTuple
 from .timings import NO_TIMINGS, Slow, Snapshot, Times
 
 if TYPE_CHECKING:

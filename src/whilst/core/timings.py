@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from heapq import heappush, heappushpop
 from math import inf
 from struct import pack, unpack
-from typing import NamedTuple
+
+from .frozen import NamedTuple
 
 LONG = 25e-6  # seconds; shorter calls are sampled, by lanes that look at one call in so long
 EACH = 16  # or at one in so many

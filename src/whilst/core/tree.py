@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
+from .check import AtOnce
 from .colour import is_async, is_generator_function, name_of
-from .concurrency import AtOnce
+from .frozen import Frozen
 from .signature import hands_over
 
 Uses: TypeAlias = "tuple[tuple[str, Any], ...]"  # (keyword, resource) pairs
 WhenFailed: TypeAlias = Literal["raise", "skip", "pass"]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Frozen):
     """One function with its policies."""
 
     fn: Callable[..., Any]
@@ -32,52 +32,51 @@ class Step:
     hedge: bool = False
     use: Uses = ()
     name: str = ""
-    on_thread: bool = field(init=False, compare=False, repr=False)
-    """Whether its calls happen on a thread."""
-    elsewhere: bool = field(init=False, compare=False, repr=False)
-    """Whether its calls happen in other processes: `executor` is an object that knows how."""
-    is_generator: bool = field(init=False, compare=False, repr=False)
-    """Whether its function gives an iterator, of which nothing runs in the call."""
 
-    def __post_init__(self) -> None:
-        """Find the function's colour, once: that takes as long as a call, and a flow may be called for each request."""
-        object.__setattr__(self, "elsewhere", not isinstance(self.executor, str))
-        blocks = self.executor == "thread" or not is_async(self.fn)
-        object.__setattr__(self, "on_thread", blocks and not self.elsewhere)
-        object.__setattr__(self, "is_generator", is_generator_function(self.fn))
+    # found once: that takes as long as a call, and a flow may be called for each request
+
+    @cached_property
+    def on_thread(self) -> bool:
+        """Whether its calls happen on a thread."""
+        return not self.elsewhere and (self.executor == "thread" or not is_async(self.fn))
+
+    @cached_property
+    def elsewhere(self) -> bool:
+        """Whether its calls happen in other processes: `executor` is an object that knows how."""
+        return not isinstance(self.executor, str)
+
+    @cached_property
+    def is_generator(self) -> bool:
+        """Whether its function gives an iterator, of which nothing runs in the call."""
+        return is_generator_function(self.fn)
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Frozen):
     """Steps one after another; each gets what the one before returned."""
 
     steps: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(Frozen):
     """Branches at the same time, all with the same value; a tuple comes out, or a dict if they have names."""
 
     branches: tuple[Node, ...]
     names: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class First:
+class First(Frozen):
     """Branches at the same time; the first success comes out and the others are cancelled."""
 
     branches: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Fallback:
+class Fallback(Frozen):
     """Branches one after another, all with the same value, until one succeeds."""
 
     branches: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Policed:
+class Policed(Frozen):
     """A part of a flow under a policy of its own: `step(flow, timeout=…, limit=…)`."""
 
     node: Node
@@ -87,8 +86,7 @@ class Policed:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
+class Each(Frozen):
     """A stage: calls its step on every item of the stream, so many at a time."""
 
     step: Node
@@ -105,15 +103,13 @@ class Each:
         return self.at_once.now
 
 
-@dataclass(frozen=True, slots=True)
-class Flatten:
+class Flatten(Frozen):
     """A stage: gives the items of each item, of `concurrency` items at a time."""
 
     concurrency: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Batched:
+class Batched(Frozen):
     """A stage: gives lists of at most `n` items, the first of which waited at most `within` seconds.
 
     `by` sorts them: a list has items of one key alone.
@@ -164,11 +160,11 @@ def with_children(node: Node, made: Callable[[Node], Node]) -> Node:
         case Sequence(steps):
             return Sequence(tuple(map(made, steps)))
         case Together(branches) | First(branches) | Fallback(branches):
-            return replace(node, branches=tuple(map(made, branches)))
+            return node._replace(branches=tuple(map(made, branches)))
         case Policed(inner):
-            return replace(node, node=made(inner))
+            return node._replace(node=made(inner))
         case Each(step):
-            return replace(node, step=made(step))
+            return node._replace(step=made(step))
         case _:
             return node
 

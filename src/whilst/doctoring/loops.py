@@ -52,6 +52,7 @@ _GUARDED = re.compile(r"lock|mutex|transaction|atomic|begin\b|savepoint|semaphor
 _TOGETHER = frozenset(
     ["gather", "wait", "as_completed", "map", "imap", "starmap", "together", "TaskGroup", "wait_for_all"]
 )
+_TAKE_ALL = frozenset(["list", "tuple", "set", "frozenset", "dict", "sorted", "sum", "min", "max", "join", "extend"])
 _PAUSE = re.compile(r"(^|[._])(sleep|pause|wait_until)$")
 
 
@@ -84,6 +85,46 @@ def loops_around(source: Source, node: ast.AST) -> Iterator[Loop]:
         ):
             yield outer
         inner = outer
+
+
+def nest(source: Source, loop: Loop, call: ast.Call) -> list[ast.For]:
+    """Return the `for` loops around a loop that do nothing but go through it, outermost first, and itself at the end.
+
+    The turns of all of them may run beside each other. A comprehension has no such loops: it has generators.
+    """
+    if not isinstance(loop, ast.For):
+        return []
+    found = [loop]
+    for outer in source.around(loop):
+        if not isinstance(outer, ast.For) or outer.body != [found[0]] or outer.orelse or found[0].orelse:
+            break
+        if not is_independent(source, outer, call):
+            break
+        found.insert(0, outer)
+    return found
+
+
+def is_repeated(source: Source, loop: Loop) -> bool:
+    """Whether a loop of the same function goes through this one again and again."""
+    return any(isinstance(outer, (ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS)) for outer in source.around(loop))
+
+
+def mapped(source: Source, node: ast.AST) -> ast.Call | None:
+    """Return the call of the builtin `map` that makes its calls at a node, if all of them are made, in any order."""
+    takes_all = isinstance(node, ast.Call) and _last(node.func) in _TAKE_ALL
+    for call in [node, *(node.args if takes_all else [])]:  # type: ignore[attr-defined]
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "map":
+            break
+    else:
+        return None
+    if len(call.args) < 2 or call.keywords or any(isinstance(it, ast.Starred) for it in call.args):
+        return None
+    made = ast.Call(call.args[0], [], [])
+    if pauses(made) or runs_together(made) or in_order(made) or _guarded(source, call):
+        return None
+    around = next(source.around(call), None)
+    gone_through = isinstance(around, ast.comprehension) or (isinstance(around, ast.For) and not _leaves(around))
+    return call if takes_all or gone_through else None
 
 
 def targets(loop: Loop) -> set[str]:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .finding import Finding, seconds_text
-from .loops import in_order, is_independent, loops_around, pauses, runs_together
+from .loops import in_order, is_independent, is_repeated, loops_around, mapped, nest, pauses, runs_together
 from .places import Whose
 from .records import Waited
-from .rewrite import in_a_row, together
+from .rewrite import Change, in_a_row, together, turns, with_map, written
 from .source import Loop, Source, base, names, source, stored
 
 AT_ONCE = 32  # calls: what whilst.map makes at once by itself
@@ -82,6 +82,12 @@ class _Figures(NamedTuple):
     longest: float
     runs: int
 
+    @property
+    def ideal(self) -> float:
+        """The seconds that it would take if the calls of each run were made together, so many at a time."""
+        at_once = min(AT_ONCE, max(1.0, self.calls / self.runs))
+        return max(self.longest, self.seconds / self.runs / at_once) * self.runs
+
 
 def overlap_findings(tree: Sequence[Waited], least: float) -> list[Finding]:
     """Return what would save at least so many seconds if it ran together."""
@@ -101,6 +107,7 @@ def overlap_findings(tree: Sequence[Waited], least: float) -> list[Finding]:
     for (file, _, _), candidate in candidates.items():
         found += _of_loop(tree, file, candidate, least)
     in_loops = {index for candidate in candidates.values() for index, _ in candidate.calls}
+    found += _maps(tree, in_loops, least)
     found += _rows(tree, in_loops, least)
     return found
 
@@ -161,25 +168,30 @@ def _of_loop(tree: Sequence[Waited], file: str, candidate: _Candidate, least: fl
     """Say what a loop's calls took and would take; several calls of one turn become one function."""
     figures = _figures(tree, candidate.calls)
     code, loop = candidate.source, candidate.loop
-    runs = max(figures.runs, 1)
-    ideal = max(figures.longest, figures.seconds / runs / min(AT_ONCE, max(1.0, figures.calls / runs))) * runs
-    saved = figures.seconds - ideal
+    saved = figures.seconds - figures.ideal
     index, call = max(candidate.calls, key=lambda each: tree[each[0]].seconds)
     node = tree[index]
     if saved < least or code.ignored(loop.lineno, node.place.line):
         return
     change = together(file, code, loop, call) if len({id(it) for _, it in candidate.calls}) == 1 else None
-    remedy = "" if change else _as_function(code, loop, node)
+    remedy = "" if change else _as_function(code, loop, call, node)
     name = code.text(call.func)
+    outermost = [*nest(code, loop, call), loop][0]
+    about = "at best" if is_repeated(code, outermost) else "about"  # how often it was gone through is not known
+    yield _one_by_one(node, name, figures, about, remedy, change)
+
+
+def _one_by_one(node: Waited, name: str, figures: _Figures, about: str, remedy: str, change: Change | None) -> Finding:
+    ideal = figures.ideal
     verb = "awaited" if node.place.is_async else "called"
-    yield Finding(
+    return Finding(
         kind="could overlap",
         text=f"{name} was {verb} {_count(figures)} times, one by one: {seconds_text(figures.seconds)}",
-        evidence=f"together about {seconds_text(ideal)}, {_factor(figures.seconds / ideal)} as fast",
+        evidence=f"together {about} {seconds_text(ideal)}, {_factor(figures.seconds / ideal)} as fast",
         condition="; ".join(filter(None, [CONDITION, remedy])),
         gain=round(figures.seconds / ideal, 2),
         change=change,
-        file=file,
+        file=node.place.file,
         line=node.place.line,
         function=node.place.function,
         call=name,
@@ -198,7 +210,7 @@ def _figures(tree: Sequence[Waited], calls: Sequence[tuple[int, ast.Call]]) -> _
     longest = sum(max(node.longest for node in nodes) for nodes in by_call.values())
     count = max(sum(node.calls for node in nodes) for nodes in by_call.values())
     runs = max(sum(tree[index].runs for index, call in calls if id(call) == key) for key in by_call)
-    return _Figures(seconds, count, longest, runs)
+    return _Figures(seconds, count, longest, max(runs, 1))
 
 
 def _count(figures: _Figures) -> str:
@@ -206,18 +218,34 @@ def _count(figures: _Figures) -> str:
     return f"at least {figures.calls}" if many else str(figures.calls)
 
 
-def _as_function(code: Source, loop: Loop, node: Waited) -> str:
+def _as_function(code: Source, loop: Loop, call: ast.Call, node: Waited) -> str:
     """Say what to do with a body that is more than a call."""
     word = "async for" if node.place.is_async else "for"
     define = "async def" if node.place.is_async else "def"
-    if isinstance(loop, ast.For):
-        target, inputs = code.text(loop.target), code.text(loop.iter)
-    else:
-        target, inputs = code.text(loop.generators[0].target), code.text(loop.generators[0].iter)
+    target, inputs = turns(nest(code, loop, call) if isinstance(loop, ast.For) else loop.generators)
+    several = isinstance(target, ast.Tuple) and all(isinstance(it, ast.Name) for it in target.elts)
+    one = "whilst.spread(one)" if several else "one"
+    given = written(target) if several or isinstance(target, ast.Name) else "row"
     return (
-        f"put what one turn does into a function, {define} one({target}), then: "
-        f"{word} result in whilst.map(one, {inputs}):"
+        f"put what one turn does into a function, {define} one({given}), then: "
+        f"{word} result in whilst.map({one}, {inputs}):"
     )
+
+
+def _maps(tree: Sequence[Waited], in_loops: set[int], least: float) -> Iterator[Finding]:
+    """Find calls of the builtin `map` whose function waits."""
+    for index, node in enumerate(tree):
+        code = source(node.place.file)
+        here = code.node(node.place) if code is not None and node.place.whose == Whose.USER else None
+        call = mapped(code, here) if code is not None and here is not None else None
+        if code is None or call is None or index in in_loops or node.on_loop or node.crowded > CROWDED * node.seconds:
+            continue
+        figures = _Figures(node.seconds, node.calls, node.longest, max(node.runs, 1))
+        if figures.calls < LEAST_CALLS or figures.calls / figures.runs < LEAST_TURNS or _keeps_state(tree, index):
+            continue
+        if figures.seconds - figures.ideal < least or code.ignored(node.place.line):
+            continue
+        yield _one_by_one(node, code.text(call.args[0]), figures, "about", "", with_map(node.place.file, code, call))
 
 
 # Awaits in a row -----------------------------------------------------------------------------------------

@@ -55,6 +55,9 @@ class Program:
         else:
             sys.path[0] = os.getcwd()
             spec = _spec_of(self.name)
+            if self.name == "pytest":  # it warns of a plugin that is loaded before it, unless its docstring says so
+                whilst = sys.modules[__name__.partition(".")[0]]
+                whilst.__doc__ = f"{whilst.__doc__}\nPYTEST_DONT_REWRITE"
         if spec is None:
             raise NoProgram(f"{self.name} has no __main__.py")
         loader: Any = spec.loader

@@ -12,7 +12,7 @@ import tokenize
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .loops import bindings, needs, targets
+from .loops import bindings, needs, nest, targets
 from .source import Comprehension, Loop, Source, names, stored
 
 Change = dict[str, Any]
@@ -132,6 +132,31 @@ def together(file: str, source: Source, loop: Loop, call: ast.Call) -> Change | 
     return _comprehension(file, source, loop, call)
 
 
+def turns(loops: Sequence[ast.For | ast.comprehension]) -> tuple[ast.expr, str]:
+    """Return what each turn of loops within each other binds, and the text of what to go over for it at once."""
+    first, *more = loops
+    if not more and not _conditions(first):
+        return first.target, _as_one(first.iter)
+    target = ast.Tuple([it.target for it in loops], ast.Store()) if more else first.target
+    each = "".join(f" for {written(it.target)} in {_as_one(it.iter)}{_conditions(it)}" for it in loops)
+    return target, f"[{ast.unparse(target)}{each}]"
+
+
+def _conditions(loop: ast.For | ast.comprehension) -> str:
+    return "".join(f" if {_as_one(it)}" for it in getattr(loop, "ifs", []))
+
+
+def written(target: ast.expr) -> str:
+    """Return a target as it stands behind `for`."""
+    return ast.unparse(ast.For(target, ast.Name("it"), [ast.Pass()], [], lineno=0)).split(" in it")[0][4:]
+
+
+def _as_one(node: ast.expr) -> str:
+    """Return an expression so that it is one argument, and one iterable of a comprehension."""
+    text = ast.unparse(node)
+    return f"({text})" if isinstance(node, (ast.IfExp, ast.Lambda, ast.NamedExpr, ast.Yield, ast.Await)) else text
+
+
 def _for(file: str, source: Source, loop: ast.For, call: ast.Call) -> Change | None:
     statement = source.statement(call)
     if statement not in loop.body or not isinstance(statement, _SIMPLE) or _is_conditional(source, call, statement):
@@ -142,13 +167,14 @@ def _for(file: str, source: Source, loop: ast.For, call: ast.Call) -> Change | N
         return None
     if isinstance(source.function(loop), ast.Lambda):
         return None
-    function = _function(source, call, loop.target, known)
+    loops = nest(source, loop, call)
+    target, inputs = turns(loops)
+    function = _function(source, call, target, known)
     if function is None:
         return None
     awaited = _awaited(source, call)
     word = "async for" if isinstance(awaited, ast.Await) else "for"
-    inputs = source.text(loop.iter)
-    turn = targets(loop)
+    turn = {name for each in loops for name in targets(each)}
     kept = [it for it in loop.body if it not in before and it is not statement]
     elsewhere = {name for each in kept for name in names(each)} | {name for each in before for name in names(each)}
     used = turn & (elsewhere | _names_beside(statement, call))
@@ -157,25 +183,26 @@ def _for(file: str, source: Source, loop: ast.For, call: ast.Call) -> Change | N
     if used:
         head = f"{word} outcome in {mapped}.outcomes():"
         indent = " " * loop.body[0].col_offset
-        first = f"{source.text(loop.target)} = outcome.input\n{indent}"
-        return _loop_change(file, source, loop, head, awaited, "outcome.unwrap()", first)
+        first = f"{written(target)} = outcome.input\n{indent}"
+        return _loop_change(file, source, loops, head, awaited, "outcome.unwrap()", first)
     if isinstance(statement, ast.Assign) and statement.value is awaited and len(statement.targets) == 1 and not before:
         head = f"{word} {source.text(statement.targets[0])} in {mapped}:"
-        return _loop_change(file, source, loop, head, statement, "pass", "")
-    return _loop_change(file, source, loop, f"{word} {result} in {mapped}:", awaited, result, "")
+        return _loop_change(file, source, loops, head, statement, "pass", "")
+    return _loop_change(file, source, loops, f"{word} {result} in {mapped}:", awaited, result, "")
 
 
 def _loop_change(
-    file: str, source: Source, loop: ast.For, head: str, node: ast.AST, text: str, first: str
+    file: str, source: Source, loops: Sequence[ast.For], head: str, node: ast.AST, text: str, first: str
 ) -> Change | None:
-    """Replace the head of a loop, and in its body one node."""
+    """Replace the heads of loops within each other by one, and in the body one node."""
+    outer, loop = loops[0], loops[-1]
     start = loop.body[0]
     end_line, end_column = loop.iter.end_lineno or 0, loop.iter.end_col_offset or 0
     colon = source.lines[end_line - 1].encode()[end_column:]
     if not colon.lstrip(b") ").startswith(b":"):
         return None
     end_column += colon.index(b":") + 1
-    edits = [Edit(loop.lineno, loop.col_offset, end_line, end_column, head), edit(node, text)]
+    edits = [Edit(outer.lineno, outer.col_offset, end_line, end_column, head), edit(node, text)]
     if first and start.lineno == loop.lineno:
         return None
     if first:
@@ -183,18 +210,17 @@ def _loop_change(
     return change(file, edits, head)
 
 
+def with_map(file: str, source: Source, call: ast.Call) -> Change:
+    """Write a call of the builtin `map` as one of `whilst.map`."""
+    edits = [edit(call.func, "whilst.map")]
+    return change(file, edits, _shown(source, _statement(source, call), edits))
+
+
 def _comprehension(file: str, source: Source, loop: Comprehension, call: ast.Call) -> Change | None:
-    if len(loop.generators) != 1:
-        return None
-    generator = loop.generators[0]
-    function = _function(source, call, generator.target, {})
+    target, inputs = turns(loop.generators)
+    function = _function(source, call, target, {})
     if function is None or _is_conditional(source, call, loop):
         return None
-    inputs = source.text(generator.iter)
-    if generator.ifs:
-        conditions = " if ".join(source.text(it) for it in generator.ifs)
-        target = source.text(generator.target)
-        inputs = f"[{target} for {target} in {inputs} if {conditions}]"
     awaited = _awaited(source, call)
     is_async = isinstance(awaited, ast.Await)
     mapped = f"whilst.map({function}, {inputs})"
@@ -213,7 +239,7 @@ def _comprehended(source: Source, loop: Comprehension, awaited: ast.expr, mapped
     result = _result(source, loop)
     name = "outcome" if used else result
     value = "outcome.unwrap()" if used else result
-    replaced = {name: f"outcome.input{path}" for name, path in _paths(loop.generators[0].target).items()}
+    replaced = {name: f"outcome.input{path}" for name, path in _paths(turns(loop.generators)[0]).items()}
     texts = [_replaced(part, replaced if used else {}, awaited, value) for part in parts]
     brackets = "[]" if isinstance(loop, ast.ListComp) else "()" if isinstance(loop, ast.GeneratorExp) else "{}"
     return f"{brackets[0]}{': '.join(texts)} {word} {name} in {mapped}{'.outcomes()' if used else ''}{brackets[1]}"

@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..core.check import answered
-from .finding import Finding
-from .records import Seen
-from .report import findings, report
-from .watch import Watch
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from .finding import Finding
+    from .records import Seen
+    from .watch import Watch
 
 _MORE = 3600.0
 
@@ -37,6 +37,8 @@ class Doctor:
         """Begin to look."""
         if self._watch is not None:
             raise RuntimeError("this doctor was used already\n  try: with whilst.doctor() as seen: … for each block")
+        from .watch import Watch  # loaded when used, as what reports is: a loop does not stand still for both at once
+
         self._watch = Watch(self._threshold)
         self._watch.start()
         return self
@@ -47,6 +49,8 @@ class Doctor:
         """Stop, and print what was found on stderr; an exception passes through."""
         assert self._watch is not None
         self._seen = self._watch.stop()
+        from .report import findings
+
         self._findings = findings(self._seen)
         if not self._quiet:
             _print(str(self))
@@ -64,6 +68,8 @@ class Doctor:
     def __str__(self) -> str:
         if self._seen is None:
             return repr(self)
+        from .report import report
+
         return report(self._seen, self._findings).rstrip("\n")
 
     def __repr__(self) -> str:

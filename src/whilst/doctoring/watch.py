@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from ..lanes.threadtime import Threads, busy, used
+from ..lanes.clock import Threads, busy, used
 from .places import DEPTH, Whose, chain, imports, is_collector, line_of, name_of, of_user, stack, whose
 from .pulse import Pulse, Pulses, Round, clock
 from .records import Held, Seen

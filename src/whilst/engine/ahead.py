@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..core.plan import Plan
-from ..core.window import Window
 from ..lanes.port import Lanes
 from .book import Book
 from .deadlines import Deadlines
-from .handoff import Handoff
-from .report import Owned
+from .handoff import Handoff, Window
+
+if TYPE_CHECKING:
+    from .scope import Scope
 
 STARVING = 0.001  # seconds that lanes stand idle behind a slow call before the window grows for them
 
@@ -27,7 +28,7 @@ class Host(Protocol):
     clock: Callable[[], float]
     book: Book
     lanes: Lanes
-    scope: Owned | None
+    scope: Scope | None
 
     def turn(self) -> None:
         """Look at what the lanes do now."""

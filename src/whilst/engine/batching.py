@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from ..lanes.awaiting import ended
-from ..lanes.caught import trimmed
+from ..lanes.awaiting import ended, trimmed
 from .stages import Stream, items
 
 MOST_KEYS = 1024  # keys that have a batch begun at a time; of more the oldest is given as it is

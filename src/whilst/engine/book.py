@@ -30,18 +30,14 @@ from ..core.headers import Left
 from ..core.outcome import Record, is_recalled
 from ..core.plan import Plan
 from ..limit import LimitState, inside_of_run
-from .attempts import Waiting
-from .deadlines import Deadlines
+from .deadlines import Deadlines, Waiting
 from .gate import Gate
 from .gate import Host as GateHost
 from .keeping import Keeping
-from .lines import Ahead, emptied, taken_from
 from .sifting import Host as SiftingHost
 from .sifting import Sifting
 from .slots import Slots
-from .source import Reader, Source, open_source
-
-Pair = tuple[int, Any]
+from .source import Ahead, Pair, Reader, Source, emptied, open_source, taken_from
 
 COUNTS = frozenset(["phase", "horizon", "is_told", "done", "unwanted", "recalled", "uncalled"])  # of an ended run
 
@@ -150,7 +146,7 @@ class Book:
         self.watches: bool = attempts is not None or self.source.inbox is not self.queue
         """Whether what returns is told to somebody; else it goes straight to the consumer if it went well."""
         self._tried = attempts.tried if attempts is not None else {}
-        self._passed_on: Callable[[Record], bool] = _always if self.gate is None else self.gate.passed_on
+        self._passed_on: Callable[[Record], bool] | None = None if self.gate is None else self.gate.passed_on
         if keeping is not None and keeping.strict:
             self._passed_on = _never
         self.judge: Callable[[Record], Record | None] = _as_it_is
@@ -210,7 +206,13 @@ class Book:
     def emit(self, record: Record) -> None:
         """Take what became of a call: an outcome, unless it failed and is worth another attempt."""
         if self.watches:
-            if record[3] is not None or self.wants_all or record[0] in self._tried or not self._passed_on(record):
+            passed_on = self._passed_on
+            if (
+                record[3] is not None
+                or self.wants_all
+                or record[0] in self._tried
+                or (passed_on is not None and not passed_on(record))
+            ):
                 judged = self.judge(record)
                 if judged is None:
                     return

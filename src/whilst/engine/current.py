@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from ..core.call import Call
 from ..lanes import here
@@ -16,10 +17,9 @@ from ..lanes.calls import job_of
 from ..lanes.loop import call_here
 from ..lanes.pool import call_of_thread
 from ..lanes.worker import current_worker
-from .driver import Driver
-from .interpret import SHORT_WAY
-from .leaf import Leaf
-from .step_calls import LeafCall
+
+if TYPE_CHECKING:  # where one of these calls, it has been loaded
+    from .leaf import Leaf
 
 wanted.is_asked = True
 
@@ -46,30 +46,36 @@ def current_call() -> Call | None:
 
 def _look_around() -> Call | None:
     """Find the call that had begun when somebody asked for the first time, or that is made for another process."""
-    call = _step_of_frames() or _step_of_thread() or _read_off_lane()
+    call = None
+    if f"{__package__}.driver" in sys.modules:
+        call = _step_of_frames() or _step_of_thread() or _read_off_lane()
     return here.is_making() if call is None and here.is_making is not None else call
 
 
 def _step_of_frames() -> Call | None:
     """Find the step by whose code this is called, on the loop."""
+    from .interpret import SHORT_WAY
+    from .leaf import Leaf
+
+    ways = (Leaf.call.__code__, Leaf.straight.__code__)
     frame: FrameType | None = sys._getframe(3)
     while frame is not None:
         leaf: Leaf
         if frame.f_code is SHORT_WAY:
             leaf = frame.f_locals["leaf"]
             return leaf.told_of(1, frame.f_locals["started"] or leaf.clock(), seat.get())
-        if frame.f_code in _LEAF_WAYS:
+        if frame.f_code in ways:
             leaf, tries, started, call = (frame.f_locals[name] for name in ("self", "tries", "started", "call"))
             return leaf.told_of(1 if tries is None else tries.number, started, seat.get(), call)
         frame = frame.f_back
     return None
 
 
-_LEAF_WAYS = (Leaf.call.__code__, Leaf.straight.__code__)
-
-
 def _step_of_thread() -> Call | None:
     """Find the step whose call this thread makes."""
+    from .leaf import Leaf
+    from .step_calls import LeafCall
+
     worker = current_worker()
     job = job_of(worker) if worker is not None else None
     if worker is None or job is None:
@@ -85,6 +91,8 @@ def _step_of_thread() -> Call | None:
 
 def _read_off_lane() -> Call | None:
     """Return the call of the lane whose task or thread this is, if it is one's."""
+    from .driver import Driver
+
     found = call_here() or call_of_thread()
     if found is None:
         return None

@@ -21,15 +21,14 @@ from collections.abc import Callable, Container, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.call import Call
 from ..core.colour import name_of
 from ..core.headers import Left
-from ..core.order import as_finished, in_order
+from ..core.held import Still
 from ..core.outcome import Record
 from ..core.plan import Plan
-from ..core.still import Still
 from ..core.summary import Summary
 from ..core.timings import Timings
 from ..errors import DeadlineExceeded, RunCancelled
@@ -38,24 +37,22 @@ from ..lanes.calling import wanted
 from ..lanes.clock import clock_of, is_virtual
 from ..lanes.executor import executor_of
 from ..lanes.port import Lanes
-from ..lanes.results import tell
+from ..lanes.worker import tell
 from ..limit import holding, paused_by
-from .accounting import Accounting
 from .ahead import ReadAhead
 from .asking import Asking, judge_of
-from .attempts import Waiting
-from .book import Book, Pair, Phase
-from .deadlines import Deadlines, Overdue
-from .failing import Failures
+from .book import Book, Phase
+from .deadlines import Deadlines, Overdue, Waiting
 from .growing import GUARD, Additions
-from .handoff import Handoff, LoopHandoff
-from .judging import Judging
-from .keeping import Keeping
-from .lateness import FIRST, Lateness
+from .handoff import Handoff, LoopHandoff, as_finished, in_order
+from .judging import Failures, Judging
+from .keeping import Keeping, OpenJournal
 from .observer import Watch
-from .open_journal import OpenJournal
-from .report import Owned, since_then, summary_of
-from .source import Source
+from .report import FIRST, Accounting, Lateness, since_then, summary_of
+from .source import Pair, Source
+
+if TYPE_CHECKING:
+    from .scope import Scope
 
 KEPT = frozenset(  # of a run that has ended, which may be kept for its summary
     [
@@ -94,7 +91,7 @@ class Driver:
         handoff: Handoff,
         *,
         fail_fast: bool,
-        scope: Owned | None = None,
+        scope: Scope | None = None,
         ledger: OpenJournal | None = None,
         looked: Callable[[], None] | None = None,
         in_hand: bool = False,
@@ -116,7 +113,7 @@ class Driver:
         self.still: Still = Still() if scope is None else scope.still
         self.watch: Watch = scope.watch if scope is not None else Watch(plan.observers, self.clock, plan.name)
         self.plain: bool = not isinstance(handoff, LoopHandoff)
-        self.scope: Owned | None = scope
+        self.scope: Scope | None = scope
         if scope is not None:
             scope.run = self
         self.additions: Additions = Additions(self, in_hand=in_hand)

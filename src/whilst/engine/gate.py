@@ -14,17 +14,18 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, Protocol
 
+from ..core.account import LIMIT, PAUSED, PUSHBACK
 from ..core.headers import Left
 from ..core.held import DOWN
 from ..core.pushback import Pushback
 from ..core.retried import retried_before
 from ..limit import FAILED, OK, Inside, LimitState, Report, check_cost, unwatch, watch
 from .asking import Asking
-from .lines import Abandoned, Ended, Line, Lines, Pair, emptied, taken_from
-from .passing import Passing
+from .lines import Abandoned, Ended, Line, Lines, Passing
 from .pauses import Host as PausesHost
 from .pauses import Pauses
 from .slots import ENDLESS, Slots
+from .source import Pair, emptied, taken_from
 
 MOST_HIDDEN = 8  # refusals of one call that are told of
 
@@ -148,6 +149,21 @@ class Gate:
         if paused or line is None or self._closed or not self.pending:
             return paused
         return tuple(found for queue in line.acquirer.queues if (found := queue.throttle.found))
+
+    def refusal(self, now: float) -> str:
+        """Return which limit holds its inputs up, or what the other side has said."""
+        line = self.lines.only or self.refused
+        if self.pauses.of_run or (line is not None and any(queue.throttle.stopped for queue in line.acquirer.queues)):
+            return PAUSED
+        if line is None:
+            return f"{LIMIT}key"
+        if line.broken:
+            return PUSHBACK
+        queues = line.acquirer.queues
+        queue = line.acquirer.queue or queues[0]
+        place = queues.index(queue) if queue in queues else 0
+        named = self.limits[place].refusal(queue.throttle, now)
+        return f"{LIMIT}{named}" if named else PUSHBACK
 
     # -- inputs -----------------------------------------------------------------------------------------------
 

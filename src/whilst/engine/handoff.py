@@ -1,4 +1,10 @@
-"""How finished records reach the consumer, on the loop's own thread or on another."""
+"""How do finished records reach the consumer, in which order, and how far may a run read ahead of it?
+
+A run may have started at most `Window.size` inputs that were not delivered yet. The window begins at the run's
+concurrency (or below it, where the concurrency adapts itself) and doubles only when it is proven to be the bottleneck:
+the consumer ran dry while lanes stood idle for want of room. So a slow consumer stays `concurrency` behind, a fast one
+gets batches that pay for the wake-ups (measured: 4.4 µs an input with a window of 100, 1.4 with 1,024).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +15,78 @@ from collections.abc import Callable
 from time import sleep
 from typing import Protocol
 
+from ..core.frozen import NamedTuple
 from ..core.outcome import Record
-from ..core.window import Window
 from ..lanes.clock import monotonic
+
+LEAST_CAP = 1024
+CAP_PER_LANE = 8
+
+
+class Window:
+    """The run-ahead window: inputs below `limit` may start."""
+
+    __slots__ = ("cap", "delivered", "size")
+
+    def __init__(self, concurrency: int, start: int | None = None) -> None:
+        self.size: int = concurrency if start is None else start
+        self.cap: int = max(LEAST_CAP, CAP_PER_LANE * concurrency)
+        self.delivered: int = 0  # written by the consumer alone, perhaps on another thread
+
+    def resize(self, concurrency: int) -> None:
+        """Hold to another concurrency: what it needs may start, and what has started may be far ahead of less."""
+        self.size = max(self.size, concurrency)
+        self.cap = max(self.cap, CAP_PER_LANE * concurrency)
+
+    @property
+    def limit(self) -> int:
+        """The first index that may not start yet."""
+        return self.delivered + self.size
+
+    @property
+    def refill_at(self) -> int:
+        """How many must be delivered before reading on is worth a wake-up while lanes still have work."""
+        return self.delivered + (self.size + 1) // 2
+
+    def grow(self) -> None:
+        """Double: the consumer ran dry while lanes were idle for want of room."""
+        self.size = min(self.cap, self.size * 2)
+
+
+class Order(NamedTuple):
+    """`push` takes a record as it finishes; `flush` lets go of what still waits for one that will never come."""
+
+    push: Callable[[Record], None]
+    flush: Callable[[], None]
+
+
+def in_order(ready: deque[Record]) -> Order:
+    """Hold a record back until all before it have been pushed, then append it to `ready`."""
+    held: dict[int, Record] = {}
+    following = 0
+
+    def push(record: Record) -> None:
+        nonlocal following
+        if record[0] != following:
+            held[record[0]] = record
+            return
+        ready.append(record)
+        following += 1
+        while held and (later := held.pop(following, None)) is not None:
+            ready.append(later)
+            following += 1
+
+    def flush() -> None:
+        ready.extend(held[index] for index in sorted(held))
+        held.clear()
+
+    return Order(push, flush)
+
+
+def as_finished(ready: deque[Record]) -> Order:
+    """Append every record to `ready` at once."""
+    return Order(ready.append, lambda: None)
+
 
 # Seconds that a waiting consumer lets pass without a look around: a signal that comes between the interpreter's last
 # look for signals and the system call that waits would else be handled only when the wait ends.

@@ -1,4 +1,4 @@
-"""What a flow means: turns its tree into one async function, once per run.
+"""What does a flow mean? Turns its tree into one async function, once per run; its stages into what opens them.
 
 Nodes live on the loop; only the call of a leaf (`engine.leaf`) holds permits and, if it blocks, a thread. It takes them
 all at once, and nothing that holds one waits for another call, so no nesting can deadlock.
@@ -6,8 +6,8 @@ all at once, and nothing that holds one waits for another call, so no nesting ca
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from math import inf
@@ -16,10 +16,13 @@ from typing import Any, Literal
 
 from ..core.attempt import Patience
 from ..core.colour import name_of
-from ..core.outcome import noted
+from ..core.failures import StopAfter
+from ..core.judge import checked_key
+from ..core.outcome import Outcome, Record, noted, noted_item
 from ..core.retried import retries_of
 from ..core.tree import (
     STAGES,
+    Batched,
     Each,
     Fallback,
     First,
@@ -32,19 +35,144 @@ from ..core.tree import (
     flat_steps,
     kind_name,
 )
+from ..engine import join, stages
 from ..lanes.calling import wanted
 from ..limit import LimitState, in_order
-from . import join, stages
-from .ending import Ending
-from .invoke import invoker
+from .batching import KeyOf, batched
+from .consume import value_of
+from .invoke import InRow, invoker, may_be_in_row
 from .leaf import Leaf
-from .openers import Opener, Runner, each, opener, path_of_stage
-from .row import InRow, may_be_in_row
 from .scope import Scope
 from .slots import Slots
-from .spent import NO_DETOUR, Behind, Spent
-from .stage import Stage
+from .stage import NO_DETOUR, Behind, Ending, Spent, Stage
+from .stages import merged
 from .step_calls import GivenUp
+
+Runner = Callable[[Any], Awaitable[Any]]
+Opener = Callable[[Any, Ending | None], stages.Stream]
+"""Gives the items that a stage makes of those of a stream, whose end may be asked for if the stage reads it itself."""
+
+LEAST_AHEAD = 32  # items that an adaptive stage reads ahead at first; what it finds best decides on more
+ALL_OF_THEM = StopAfter(share=1.0)
+
+
+def opener(node: Node, path: str, scope: Scope) -> Opener:
+    """Return what opens a stage that makes no calls. What it shares holds over the whole run."""
+    match node:
+        case Batched(n, within, by):
+            key_of = None if by is None else _key_of(by, scope, path)
+            return lambda source, _: batched(source, n, within, key_of)
+        case Flatten(concurrency) if concurrency > 1:
+            return lambda source, _: merged(source, concurrency, path)
+        case _:
+            return lambda source, _: stages.flatten(source, path)
+
+
+def naming_item(run: Runner, where: str) -> Runner:
+    """Have what fails in a stage name the item, and the stage by its path."""
+
+    async def call(item: Any) -> Any:
+        try:
+            return await run(item)
+        except Exception as error:
+            noted_item(error, item, where)
+            raise
+
+    return call
+
+
+def path_of_stage(node: Node, path: str) -> str:
+    """Return what messages call a stage at `path`; one that is the whole flow has its kind for a path already."""
+    kind = kind_name(node)
+    return path if path == kind else f"{path}.{kind}"
+
+
+def each(node: Each, stage: Stage, scope: Scope, step: Runner) -> Opener:
+    """Return what opens a stage that calls `step` on its items."""
+    given = _yields(node, stage.path, scope)
+    call = _shared(step, stage.places, stage.path)
+
+    def open_it(source: Any, ending: Ending | None) -> stages.Stream:
+        return stages.each(
+            call,
+            source,
+            concurrency=stage.concurrency,
+            ordered=node.ordered,
+            name=stage.path,
+            run_ahead=LEAST_AHEAD if node.at_once.adaptive else None,
+            ending=ending,
+            yields=given,
+            stage=stage,
+            look=scope.look,
+        )
+
+    return open_it
+
+
+def _shared(run: Runner, places: Slots, where: str) -> Runner:
+    """Hold the stage's concurrency over all inputs that are in it at the same time."""
+
+    async def call(item: Any) -> Any:
+        if places.free > 0:
+            places.free -= 1
+        else:
+            await places.acquire()
+        try:
+            return await run(item)
+        except Exception as error:
+            noted_item(error, item, where)
+            raise
+        finally:
+            if places.waiting:
+                places.release()
+            else:
+                places.free += 1
+
+    return call
+
+
+def _yields(node: Each, path: str, scope: Scope) -> stages.Yields:
+    """Return what a stage gives: values, items that are kept, values without failures, or outcomes."""
+
+    def kept(record: Record) -> Any:
+        return record[1] if value_of(record) else stages.NOTHING
+
+    def skipping(record: Record) -> Any:
+        if record[3] is None:
+            return record[2]
+        scope.went_on(f"{path} skipped", record[3])
+        return stages.NOTHING
+
+    def outcome(record: Record) -> Outcome[Any, Any]:
+        index, item, value, error, started, took, attempts = record
+        if error is not None:
+            scope.went_on(f"{path} passed on", error)
+        return Outcome(index, item, value, error, started - scope.began, took, attempts)
+
+    if node.keeps:
+        return stages.Yields(kept, leaves_out=True)
+    if node.failures == "skip":
+        way_on = 'failures="pass" would have the next stage decide'
+        return stages.Yields(skipping, fail_fast=False, leaves_out=True, way_on=way_on)
+    if node.failures == "pass":
+        return stages.Yields(outcome, fail_fast=False, stop_after=ALL_OF_THEM)
+    return stages.RAISING
+
+
+def _key_of(by: Callable[[Any], Any], scope: Scope, path: str) -> KeyOf:
+    """Return what asks for the key of an item, not for long at a time."""
+    name, asking = f"batched(by={name_of(by)})", scope.asking
+
+    async def key_of(item: Any) -> Any:
+        await asking.turn()
+        try:
+            return checked_key(asking.ask(name, by, item), name)
+        except Exception as error:
+            noted_item(error, item, path)
+            raise
+
+    return key_of
+
 
 At = tuple[Node, str]  # a node and its path in the tree, for messages
 ALONE = "step"  # the path of a step that is the whole flow
@@ -241,7 +369,7 @@ def _leaf(step: Step, scope: Scope, path: str, limits: tuple[LimitState, ...], s
     if scope.watch.observers:
         seen = step
         if not step.elsewhere:
-            seen = replace(step, fn=scope.watch.wrap(step.fn, path, is_async=not step.on_thread))
+            seen = step._replace(fn=scope.watch.wrap(step.fn, path, is_async=not step.on_thread))
         return _with_policies(step, scope, path, limits, slots, invoker(seen, scope))
     careful = step.retry is not None and (step.retry.total is not None or step.retry.on_value is not None)
     if not (limits or step.hedge or careful):

@@ -11,11 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ..core.outcome import short
-from ..lanes.awaiting import ended
+from ..lanes.awaiting import ended, trimmed
 from ..lanes.calling import seat
-from ..lanes.caught import trimmed
 from ..lanes.clock import clock_of
-from .spent import Behind
+from .stage import Behind
 
 Runner = Callable[[Any], Awaitable[Any]]
 

@@ -21,22 +21,21 @@ from ..core.attempt import Attempts, Patience
 from ..core.call import Call
 from ..core.headers import Left
 from ..core.hedge import Hedge
+from ..core.held import Still
 from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside
-from ..core.still import Still
 from ..lanes.calling import Back, Seat, current, given_back, listening, seat, wanted
 from ..lanes.chance import draw
 from ..limit import LimitState, ask_around, held
-from .accounting import refusal
 from .asking import Asking, judge_of, told_of
 from .deadlines import GLANCE, Bound
 from .gate import Gate
-from .hedging import Hedging
-from .lines import Line, Pair
+from .lines import Line
 from .observer import StepCall, Watch
 from .slots import Slots
-from .spent import Spent
-from .step_calls import GivenUp, LeafCall, LetThrough, Tries, place_and_identity, wake
+from .source import Pair
+from .stage import Spent
+from .step_calls import GivenUp, Hedging, LeafCall, LetThrough, Tries, place_and_identity, wake
 
 if TYPE_CHECKING:
     from ..core.retry import Retry
@@ -464,7 +463,7 @@ class Leaf:
         assert gate is not None
         by = self._by(tries)
         since = self.clock()
-        reason = refusal(gate, since)
+        reason = gate.refusal(since)
         back = given_back.get() if tries.number > 1 or (self._first and tries.first is None) else None
         if place is not None:
             place.rest(back)

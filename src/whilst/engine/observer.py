@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.failures import kind_of
+from ..core.frozen import NamedTuple
 from ..core.judge import close_awaitable
 from ..core.outcome import Record, short
 from ..core.secrets import without_secrets

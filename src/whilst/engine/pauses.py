@@ -10,8 +10,7 @@ from collections.abc import Callable, Hashable
 from math import inf
 from typing import Protocol
 
-from ..core.held import DOWN, Held, name_of
-from ..core.still import Still
+from ..core.held import DOWN, Held, Still, key_name
 from ..limit import LimitState
 from .observer import Watch
 
@@ -70,7 +69,7 @@ class Pauses:
         now = host.clock()
         if until <= now:
             return
-        name = name_of(keys)
+        name = key_name(keys)
         if host.watch.listens and self.held.until(name) <= now:
             host.soon(lambda: self._say(name, until - now, why))
         self.held.pause(name, until, why)

@@ -1,137 +1,311 @@
-"""What does a run say of itself? Read from any thread, while it goes on."""
+"""What does a run say of itself? How its inputs stand, where the time of its lanes goes, and whether its loop keeps up.
+
+`Accounting` tells the run's account what each lane does now, and if nothing, why, whenever that may have changed: when
+a lane finds no work, when work comes, when a thread's results are taken and when the consumer made room. In between
+lanes go from call to call, and nothing has changed.
+
+`Lateness`: a busy lane waits for the other side only if somebody is there to hear the answer. So the loop is given
+something to do now and then, and how late it comes to that is noted: a call that holds the loop makes it late, and so
+do threads that hold the interpreter. What its thread has spent in the queue for a processor is not counted as that: it
+tells a machine that has other work to do. It looks every 50 ms, then, as the run becomes older, ever more seldom, down
+to once a second. Virtual time is never late, and a timer of ours would keep it from seeing that nothing can happen any
+more, so there it does not look.
+
+The summary, at the end of this file, is read from any thread.
+"""
 
 from __future__ import annotations
 
+import threading
+import time
+import weakref
+from collections import deque
 from collections.abc import Callable
 from heapq import nsmallest
 from math import inf
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from ..core.account import added
+from ..core import account as reasons
+from ..core.account import Account, Idle, added, split
+from ..core.held import Still
 from ..core.plan import Plan
 from ..core.retried import OFF
-from ..core.still import Still
+from ..core.scaling import Levels
 from ..core.summary import Summary
 from ..core.timings import SLOWEST, Slow, Timings
+from ..lanes.clock import used
 from ..lanes.port import Lanes
-from .accounting import Accounting
 from .book import Book
-from .failing import Failures
 from .growing import Additions
-from .lateness import Lateness
-from .observer import Watch
+from .handoff import Window
+from .judging import Failures
 from .source import Source
+
+if TYPE_CHECKING:
+    from .scope import Scope
+
+FIRST = 0.05  # seconds from the start to the first look, and between two looks at least
+RARER = 20  # times the time between two looks is the age of the run
+SELDOM = 1.0  # seconds between two looks at most
+KEPT = 60  # looks, the last ones
+LEAST = 0.005  # seconds that a thread must have run or queued, or what it did says nothing
+
+
+class Alarms(Protocol):
+    """The deadlines of the run, as far as this asks."""
+
+    def at(self, name: str, when: float, action: Callable[[], None]) -> None:
+        """Call `action` at the time `when`."""
+
+
+class Lateness:
+    """How late one run's loop is; made on its thread when the first look is due.
+
+    Args:
+        owner: of the run; when it is gone, nobody looks any more.
+        clock: its time.
+        alarms: sets the time of the next look.
+        began: when the run did.
+    """
+
+    def __init__(self, owner: object, clock: Callable[[], float], alarms: Alarms, began: float) -> None:
+        self.queued: float = 0.0
+        """The share of the time in which the loop's thread wanted a processor, in which others had them all."""
+        self._owner = weakref.ref(owner)
+        self._clock = clock
+        self._alarms = alarms
+        self._began = began
+        self._late: deque[float] = deque(maxlen=KEPT)
+        self._tid = threading.get_native_id()
+        self._first = self._last = _times(self._tid)  # seconds that its thread had run, and queued, at these looks
+        self._look_at(clock() + FIRST)
+
+    @property
+    def usual(self) -> float:
+        """By how many seconds the loop was late, at the median of the last looks; from any thread."""
+        late = sorted(self._late.copy())
+        return late[len(late) // 2] if late else 0.0
+
+    def _look(self) -> None:
+        if self._owner() is None:
+            return
+        now, (ran, queued) = self._clock(), _times(self._tid)
+        self._late.append(max(0.0, now - self._due - (queued - self._last[1])))
+        self._last = ran, queued
+        ran, queued = ran - self._first[0], queued - self._first[1]
+        self.queued = queued / (ran + queued) if ran + queued >= LEAST else 0.0
+        self._look_at(now + min(max(FIRST, (now - self._began) / RARER), SELDOM))
+
+    def _look_at(self, when: float) -> None:
+        self._due = when
+        self._alarms.at("lateness", when, self._look)
+
+
+def _times(tid: int) -> tuple[float, float]:
+    """Return the seconds that a thread ran, and queued; zeros where that is not known, as the queue is not there."""
+    found = used(tid)
+    return (0.0, 0.0) if found is None else found[:2]
+
+
+GETTING_UP = 0.001  # seconds between two looks at threads that are being started
+
+
+class Consumer(Protocol):
+    """Who takes the outcomes."""
+
+    ready: deque[Any]
+    waiting: bool
+
+
+class Host(Protocol):
+    """The driver, as far as it is looked at."""
+
+    clock: Callable[[], float]
+    loop: Any
+    book: Book
+    lanes: Lanes
+    queue: deque[tuple[int, Any]]
+    concurrency: int
+    still: Still
+    additions: Additions
+    timings: Timings
+
+
+class Accounting:
+    """The account of one run; on its loop, but for what summaries read."""
+
+    def __init__(self, host: Host, plan: Plan, consumer: Consumer, window: Window, scope: Scope | None) -> None:
+        now = host.clock()
+        self.account: Account = Account(now)
+        self.levels: Levels | None = None
+        """What calls took by how many were in flight, once that number moves."""
+        self.hanging: tuple[Slow, ...] = ()
+        """The calls that took longest when they were looked at last."""
+        self.hanging_until: float = -inf
+        """Until when that is not done again."""
+        self._host: Host | None = host
+        self._starting = plan.executor == "thread"  # whether threads may not be there yet
+        self._ordered = plan.ordered
+        self._consumer = consumer
+        self._window = window
+        self._scope = scope
+        self._cpu = time.process_time()
+        self._full = False
+        self._slots: int = 0  # that were permitted at the last look
+        self._level = 0  # how many were busy; more than there are slots, where these became fewer
+        self._quiet = False  # whether this may be the end
+        self._coming = False  # whether a look at threads that are being started is due
+
+    def turn(self) -> None:
+        """Look at what the lanes do, and take note of it."""
+        host = self._host
+        if host is None:
+            return
+        if self._quiet:
+            if host.additions.quiet:
+                return
+            self._quiet = False
+        book, slots = host.book, host.concurrency
+        busy = book.source.admitted - book.done
+        if self._starting and self._is_starting(host, busy, slots):
+            return
+        if self._scope is not None:
+            busy -= host.lanes.resting
+        if book.waylaid:
+            self._turn_by_the_gate(host, book, busy, slots)
+        elif busy < slots:
+            self._full = False
+            now = host.clock()
+            self.account.turn(now, busy, ((self._why(host, book, now), slots - busy),))
+        elif not self._full:
+            self._full = True
+            self.account.turn(host.clock(), slots)
+
+    def rest(self) -> None:
+        """Add up what was until now: all is done, and it may be the end. If it is not, lanes wait from now on."""
+        if (host := self._host) is not None:
+            self.turn()
+            self.account.turn(host.clock(), 0, ((reasons.SOURCE, host.concurrency),))
+            self._quiet = True
+
+    def end(self) -> None:
+        """Add up what was until now, and look no more."""
+        host = self._host
+        if host is None:
+            return
+        if not self._quiet:
+            self.turn()
+        self.account.end(host.clock(), since_then=not self._quiet)
+        self._cpu = self.cpu
+        self._host = self._scope = None
+
+    @property
+    def cpu(self) -> float:
+        """Seconds that this process has computed since the start of the run, or did until its end."""
+        return time.process_time() - self._cpu if self._host is not None else self._cpu
+
+    # -- private, in order of use -----------------------------------------------------------------------------
+
+    def _turn_by_the_gate(self, host: Host, book: Book, busy: int, slots: int) -> None:
+        """Do it where something stands between the source and the lanes, and inputs wait there."""
+        gate, keeping, held = book.gate, book.keeping, 0
+        if gate is not None:
+            busy -= gate.pending
+            if gate.adapts:
+                slots = gate.concurrency
+        busy -= book.waiting
+        if keeping is not None:
+            held = keeping.held_back
+            busy -= held + len(book.source.inbox) + keeping.looking
+        full = busy >= slots
+        if full and self._full and busy == self._level:
+            return
+        now = host.clock()
+        if self.levels is not None or slots != self._slots:
+            self._note_level(host, now, busy if full else 0, slots)
+        self._full, self._level, self._slots = full, busy, slots
+        if full:
+            self.account.turn(now, slots)
+        else:
+            self.account.turn(now, *self._idle(max(0, busy), slots, held, now))
+
+    def _note_level(self, host: Host, now: float, level: int, slots: int) -> None:
+        """Note how many calls are in flight, from the time on from which that number moves; 0: fewer than might be."""
+        book, levels = host.book, self.levels
+        if levels is None:
+            if not self._slots and not (book.gate is not None and book.gate.adapts):
+                return  # it is the first number that is known, and may be the only one
+            levels = self.levels = Levels()
+            if book.done and self._slots:
+                times = host.timings.snapshot().times(book.done)
+                levels.know(self._slots, times.calls, times.mean, times.p50)
+            book.pushes_by(levels.seeing)
+        levels.moved(now, level)
+
+    def _idle(self, busy: int, slots: int, held: int, now: float) -> tuple[int, Idle]:
+        """Return how many slots are busy, and why the others are not."""
+        host = self._host
+        assert host is not None
+        idle = slots - busy
+        if held:
+            return busy, split(idle, (reasons.JOURNAL, held), (self._why(host, host.book, now), 0))
+        waiting = host.book.waiting
+        if waiting and busy and host.book.exhausted and not self._refused(host):
+            return busy, split(idle, (reasons.RETRIES, waiting), (reasons.TAIL, 0))
+        return busy, ((self._why(host, host.book, now), idle),)
+
+    def _is_starting(self, host: Host, busy: int, slots: int) -> bool:
+        """Whether threads are still being started for inputs that are there; then that is noted, and looked at soon."""
+        coming = min(len(host.queue), busy)
+        if host.book.done or not coming or host.book.waylaid:
+            self._starting = bool(not host.book.done and not host.book.source.admitted)
+            return False
+        busy = min(busy, slots)
+        coming = min(coming, busy)
+        now = host.clock()
+        idle = split(slots - busy + coming, (reasons.START, coming), (self._why(host, host.book, now), 0))
+        self.account.turn(now, busy - coming, idle)
+        if not self._coming:
+            self._coming = True
+            host.loop.call_later(GETTING_UP, self._look_again)
+        return True
+
+    def _look_again(self) -> None:
+        self._coming = False
+        self.turn()
+
+    @staticmethod
+    def _refused(host: Host) -> bool:
+        return host.book.gate is not None and host.book.gate.pending > 0
+
+    def _why(self, host: Host, book: Book, now: float) -> str:
+        """Return what keeps lanes idle."""
+        if host.still.now:
+            return reasons.PAUSED
+        if book.waylaid and (held := self._held(book, now)):
+            return held
+        reading = not book.exhausted
+        if reading and book.source.admitted < self._window.limit:
+            return reasons.SOURCE
+        if self._scope is not None and host.lanes.resting:
+            return self._scope.why(now)
+        if not reading:
+            return reasons.RETRIES if book.waiting else reasons.TAIL
+        if self._consumer.ready or not self._consumer.waiting:
+            return reasons.CONSUMER
+        return reasons.RETRIES if book.waiting else reasons.ORDER
+
+    @staticmethod
+    def _held(book: Book, now: float) -> str:
+        """Return what holds inputs up that stand between source and lanes; "" if none does."""
+        keeping, gate = book.keeping, book.gate
+        if keeping is not None and (book.source.inbox or keeping.looking):
+            return reasons.JOURNAL
+        return gate.refusal(now) if gate is not None and gate.pending else ""
+
 
 LOOK_EVERY = 0.25  # seconds
 HANGS = 1.0  # seconds; a call that takes longer is told of while it does
-
-
-class Owned(Protocol):
-    """What a run owns besides lanes, closed with it."""
-
-    run: Any
-    """Who owns it."""
-
-    @property
-    def watch(self) -> Watch:
-        """Return who sees the run."""
-        ...
-
-    @property
-    def abandoned(self) -> int:
-        """How many calls were given up and still run."""
-        ...
-
-    @property
-    def retried(self) -> int:
-        """How many attempts its steps made beyond their first ones."""
-        ...
-
-    @property
-    def opened(self) -> int:
-        """How often breakers of its steps have opened."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """How many inputs of its steps wait for another attempt."""
-        ...
-
-    @property
-    def rejected(self) -> int:
-        """How many calls of its steps were answered with "slower"."""
-        ...
-
-    def held(self, now: float) -> tuple[str, ...]:
-        """Say what holds calls of its steps up."""
-        ...
-
-    def why(self, now: float) -> str:
-        """Return for what most of its inputs wait that hold no place."""
-        ...
-
-    def look(self) -> None:
-        """Have each step time its next call."""
-
-    def step_time(self) -> dict[str, dict[str, float]]:
-        """Return the seconds that inputs spent at each step, by what on."""
-        ...
-
-    def join_time(self) -> dict[str, dict[str, float]]:
-        """Return, for each `together`, how many seconds others waited for which branch."""
-        ...
-
-    def stage_time(self, last: dict[str, float]) -> dict[str, dict[str, float]]:
-        """Return the account of each stage; that of the run is that of the last one, if it is a stage."""
-        ...
-
-    @property
-    def retry_waits(self) -> dict[str, float]:
-        """Return the seconds that inputs of its steps waited for another attempt, by what for."""
-        ...
-
-    @property
-    def broken(self) -> list[str]:
-        """Name the keys that breakers of its steps have paused."""
-        ...
-
-    @property
-    def blocked(self) -> bool:
-        """Whether more inputs would only wait with the others."""
-        ...
-
-    @property
-    def paused(self) -> float:
-        """How many seconds the calls of all its steps are held up."""
-        ...
-
-    @property
-    def hedged(self) -> int:
-        """How many second calls its steps made beside late ones."""
-        ...
-
-    def said(self) -> tuple[str, ...]:
-        """Return what a reader of the summary should know."""
-        ...
-
-    def left_behind(self) -> tuple[str, ...]:
-        """Name those calls."""
-        ...
-
-    def hold(self, why: str) -> None:
-        """Start no call of any step: `why`, in words; "" to go on."""
-
-    still: Still
-
-    def drain(self) -> bool:
-        """End what a pipeline reads, so that the run ends when that has flown through; False if there is none."""
-        ...
-
-    async def close(self) -> None:
-        """Close everything."""
-
-    def let_go(self) -> None:
-        """Forget all but what was left behind."""
 
 
 @runtime_checkable
@@ -147,7 +321,7 @@ class Told(Protocol):
     """The driver, as far as it is told of."""
 
     plan: Plan
-    scope: Owned | None
+    scope: Scope | None
     book: Book
     lanes: Lanes
     failures: Failures
@@ -214,7 +388,7 @@ def summary_of(run: Told, elapsed: float) -> Summary:
     )
 
 
-def since_then(final: Summary, scope: Owned | None, source: Source | None) -> Summary:
+def since_then(final: Summary, scope: Scope | None, source: Source | None) -> Summary:
     """Return the last summary of a run that has ended, with what is left behind of it by now."""
     if not final.left_behind:
         return final

@@ -14,27 +14,24 @@ from ..core.call import Step
 from ..core.colour import name_of
 from ..core.failures import kind_of
 from ..core.hedge import Hedge
+from ..core.held import Still
 from ..core.pushback import Pushback
-from ..core.still import Still
 from ..core.summary import kinds_of
 from ..core.tree import Each
 from ..lanes.calling import seat, wanted
 from ..lanes.calls import Calls, calls_of_loop
 from ..lanes.clock import clock_of
 from ..lanes.executor import THREADS
-from ..lanes.results import tell
+from ..lanes.worker import tell
 from ..limit import Inside, ask_around, inside_of
-from .accounting import refusal
 from .asking import Asking
 from .deadlines import Deadlines
-from .ending import Ending
 from .gate import Gate
 from .growing import Additions, no_run_to_grow
 from .observer import Observer, Watch
 from .resources import Resources
 from .slots import Slots
-from .spent import Behind, Spent
-from .stage import Stage
+from .stage import Behind, Ending, Spent, Stage
 from .step_calls import place_and_identity
 
 if TYPE_CHECKING:
@@ -297,7 +294,7 @@ class Scope:
             return PAUSED
         gates = [leaf.gate for leaf in self.leaves if leaf.gate is not None]
         most = max(gates, key=lambda gate: gate.pending, default=None)
-        return refusal(most, now) if most is not None and most.pending > self.waiting else RETRIES
+        return most.refusal(now) if most is not None and most.pending > self.waiting else RETRIES
 
     def behind(self, path: str, names: tuple[str, ...]) -> Behind:
         """Return what is told for which branch of a `together` the others wait."""

@@ -15,8 +15,8 @@ from ..core.equal import KeyOf, key_of, twin_of
 from ..core.judge import checked_key
 from ..core.outcome import Record
 from .asking import Asking
+from .source import Pair
 
-Pair = tuple[int, Any]
 Fault = Callable[[Any], Exception | None]
 
 

@@ -17,10 +17,11 @@ from itertools import islice, repeat
 from typing import Any, Protocol
 
 from ..core.batches import InBatches
-from ..lanes.caught import trimmed
+from ..lanes.awaiting import trimmed
 from ..lanes.clock import announce
 
-Queue = deque[tuple[int, Any]]
+Pair = tuple[Any, Any]  # (who, input): the index of an input of a map, or a call of a step
+Queue = deque[Pair]
 
 LOOK_AGAIN = 0.001  # seconds; a wake-up of the loop for every input would cost three times as much as its call
 MOMENT = 0.1  # seconds that a run waits at its end for a generator to come out of `next()`
@@ -29,6 +30,53 @@ CLOSING = 1.0  # seconds that it waits for the clean-up of one that did
 # Iterating these runs no code but the interpreter's own, so it cannot block.
 _VIEWS: list[Any] = [{}.keys(), {}.values(), {}.items()]
 CONTAINERS: set[type] = {list, tuple, dict, set, frozenset, range, deque, repeat, *(type(view) for view in _VIEWS)}
+
+
+class Ahead:
+    """Inputs that stand in a queue before all others, as they have waited before: the first to come back first."""
+
+    __slots__ = ("_pairs",)
+
+    def __init__(self) -> None:
+        self._pairs: deque[Pair] = deque()  # of which those that are still in the queue are its first
+
+    def put(self, queue: deque[Pair], pairs: Iterable[Pair], *, behind: int = 0) -> None:
+        """Put some there, behind its first ones of another kind. Others may take from the left meanwhile."""
+        self._forget_taken(queue, behind)
+        for pair in pairs:
+            queue.insert(behind + len(self._pairs), pair)
+            self._pairs.append(pair)
+
+    def put_first(self, queue: deque[Pair], pair: Pair, *, behind: int = 0) -> None:
+        """Put one that was let through and comes back to the very front."""
+        self._forget_taken(queue, behind)
+        self._pairs.appendleft(pair)
+        queue.insert(behind, pair)
+
+    def _forget_taken(self, queue: deque[Pair], behind: int) -> None:
+        try:
+            first = queue[behind]
+        except IndexError:
+            first = None
+        while self._pairs and self._pairs[0] is not first:
+            self._pairs.popleft()
+
+
+def emptied(queue: deque[Pair]) -> list[Pair]:
+    """Take everything from a queue that lanes take from too."""
+    taken: list[Pair] = []
+    try:
+        while True:
+            taken.append(queue.popleft())
+    except IndexError:
+        return taken
+
+
+def taken_from(queue: deque[Pair], unwanted: Callable[[Any], bool]) -> list[Pair]:
+    """Take the inputs that are unwanted, by their index, from a queue that others put some into or take some from."""
+    taken = emptied(queue)
+    queue.extend(pair for pair in taken if not unwanted(pair[0]))
+    return [pair for pair in taken if unwanted(pair[0])]
 
 
 class Reader(Protocol):

@@ -1,4 +1,7 @@
-"""One stage of a flow in one run: how many of its calls may be in flight, and where the time of its lanes went.
+"""Steps and stages of a flow in one run: on what do inputs spend their time, and how does a pipeline end?
+
+Calls of steps that take 25 µs or more are all timed. Shorter ones are when a lane has just looked at the clock anyway,
+and stand for the others: a step that goes the short way asks one flag, which it did before.
 
 A stage may be there several times at once, as a run of its own for each input that streams through it; what is here
 holds for all of them.
@@ -6,20 +9,136 @@ holds for all of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Protocol
 from weakref import WeakSet
 
-from ..core.account import added
+from ..core.account import BUSY, Account, added
+from ..core.timings import LONG
 from ..core.tree import Each
-from .accounting import Accounting
 from .slots import Slots
+
+
+class Visits:
+    """How many inputs came to steps in another way than by calls of their own."""
+
+    __slots__ = ("begun",)
+
+    def __init__(self) -> None:
+        self.begun: int = 0
+
+
+class Spent:
+    """The time of all inputs at one step.
+
+    >>> spent = Spent("[0] (load)")
+    >>> spent.called(0.5)
+    >>> spent.waited("limit: rate=2/s", 1.5)
+    >>> spent.seconds(begun=1)
+    {'limit: rate=2/s': 1.5, 'busy': 0.5}
+    """
+
+    __slots__ = ("_long", "_long_time", "_short", "_short_time", "_waits", "detours", "others", "path", "pinned")
+
+    def __init__(self, path: str) -> None:
+        self.path: str = path
+        self.detours: bool = True
+        """Whether the next call goes the long way, which times it."""
+        self.pinned: bool = False
+        """Whether all calls do, for another reason."""
+        self.others: Visits | None = None
+        """What counts inputs beside the calls of the step itself."""
+        self._waits: dict[str, float] = {}
+        self._long = self._short = 0
+        self._long_time = self._short_time = 0.0
+
+    def called(self, took: float) -> None:
+        """Take note of a call that was timed."""
+        if took >= LONG:
+            self._long += 1
+            self._long_time += took
+        else:
+            self._short += 1
+            self._short_time += took
+            self.detours = self.pinned
+
+    def waited(self, reason: str, took: float) -> None:
+        """Take note of a wait before or between calls."""
+        self._waits[reason] = self._waits.get(reason, 0.0) + took
+
+    def seconds(self, begun: int) -> dict[str, float]:
+        """Return the seconds by what on, of so many inputs; from any thread."""
+        if self.others is not None:
+            begun += self.others.begun
+        each = self._short_time / self._short if self._short else 0.0
+        busy = self._long_time + each * max(self._short, begun - self._long)
+        return {**self._waits, BUSY: busy} if busy else self._waits.copy()
+
+
+NO_DETOUR: Spent = Spent("")
+"""Of calls that go the short way whatever comes."""
+NO_DETOUR.detours = False
+
+
+class Behind:
+    """Which branch of a `together` the others waited for.
+
+    >>> behind = Behind("[1].together", ("orders", "profile"))
+    >>> behind.waited(1, 0.25)
+    >>> behind.seconds
+    {'profile': 0.25}
+    """
+
+    __slots__ = ("_names", "path", "seconds")
+
+    def __init__(self, path: str, names: tuple[str, ...]) -> None:
+        self.path: str = path
+        self.seconds: dict[str, float] = {}
+        self._names = names
+
+    def waited(self, place: int, took: float) -> None:
+        """Take note that this branch was the last, so long behind the one before it."""
+        name = self._names[place]
+        self.seconds[name] = self.seconds.get(name, 0.0) + took
+
+
+class Ending:
+    """The end of what a stream of items reads, asked for while it runs; for the loop.
+
+    Whoever begins to read says how that is ended. What follows on it is in flight from then on, other pipelines too.
+    """
+
+    __slots__ = ("_asked", "_begun", "_end")
+
+    def __init__(self) -> None:
+        self._asked = self._begun = False
+        self._end: Callable[[], None] | None = None
+
+    def ask(self) -> bool:
+        """End the source; return False if that is the run's own, for the run to end."""
+        if not self._asked:
+            self._asked = True
+            if self._end is not None:
+                self._end()
+        return self._end is not None or not self._begun
+
+    def begins(self, end: Callable[[], None] | None) -> bool:
+        """Take note that something begins to read, and of what `end`s it: None if the run does it by itself.
+
+        Returns whether it shall read at all: not if the end came before anything was read.
+        """
+        if self._asked:
+            too_late, self._begun = not self._begun, True
+            if too_late:
+                self._end = end
+            return not too_late
+        self._begun, self._end = True, end
+        return True
 
 
 class Run(Protocol):
     """The stage as a run, for one input."""
-
-    accounting: Accounting
 
     def resize(self, concurrency: int) -> None:
         """Have another number of calls in flight at most."""
@@ -47,7 +166,7 @@ class Stage:
         self._outer = outer
         self._all = [self.places]
         self._runs: WeakSet[Run] = WeakSet()
-        self._accounts: list[Accounting] = []  # of runs that have not ended, as far as was seen
+        self._accounts: list[Account] = []  # of runs that have not ended, as far as was seen
         self._ended: dict[str, float] | None = None  # what those have spent that have ended; None: there was none
 
     def slots(self) -> Slots:
@@ -67,11 +186,11 @@ class Stage:
         for run in tuple(self._runs):
             run.resize(self.concurrency)
 
-    def opened(self, run: Run) -> None:
-        """Take note of a run of the stage."""
+    def opened(self, run: Run, account: Account) -> None:
+        """Take note of a run of the stage, and of where the time of its lanes goes."""
         over = [account for account in self._accounts if account.over]
-        self._ended = added([self._ended or {}, *(it.account.seconds(-inf) for it in over)])
-        self._accounts = [*(it for it in self._accounts if it not in over), run.accounting]
+        self._ended = added([self._ended or {}, *(it.seconds(-inf) for it in over)])
+        self._accounts = [*(it for it in self._accounts if it not in over), account]
         self._runs.add(run)
 
     def seconds(self, now: float) -> dict[str, float] | None:
@@ -79,4 +198,4 @@ class Stage:
         if self._ended is None:
             return None
         accounts = tuple(self._accounts)
-        return added([self._ended, *(it.account.seconds(-inf if it.over else now) for it in accounts)])
+        return added([self._ended, *(it.seconds(now) for it in accounts)])

@@ -5,16 +5,19 @@ They work on any event loop, and share one pool of connections in the process. I
 
 from __future__ import annotations
 
-from asyncio import sleep
+from asyncio import get_running_loop, sleep
 from asyncio import timeout as asyncio_timeout
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .body import Data, encoded
-from .clients import TIMEOUT, async_client, ended
+from .clients import TIMEOUT, async_client, ended, made
 from .errors import RequestTimeout
 from .exchange import FAILURES, Exchange, Response
 from .reading import FIRST, MAX_SIZE, NEXT, largest
+
+if TYPE_CHECKING:
+    from pyreqwest.client import Client
 
 __all__ = ["get_bytes", "get_json", "get_text", "request"]
 
@@ -33,7 +36,16 @@ async def request(
 ) -> Response:
     """Send a request and return the whole answer. Arguments and errors are those of `whilst.http.request`."""
     body, headers = encoded(json, data, headers)
-    return await completed(Exchange(async_client(), method, url, headers, body, timeout, largest(max_size)))
+    client = made() or await _making()
+    return await completed(Exchange(client, method, url, headers, body, timeout, largest(max_size)))
+
+
+async def _making() -> Client:
+    """Return the client, made on a thread: that takes 10 ms."""
+    loop = get_running_loop()
+    if hasattr(loop, "virtual_clock"):  # whose time stands still meanwhile
+        return async_client()
+    return await loop.run_in_executor(None, async_client)
 
 
 Grow = Callable[[int], Awaitable[None]]

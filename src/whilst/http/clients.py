@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from threading import Lock, Thread
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 from pyreqwest.client import Client, ClientBuilder, SyncClient, SyncClientBuilder
@@ -51,6 +51,11 @@ def async_client() -> Client:
     client = _clients.get("async") or _make("async")
     assert isinstance(client, Client)
     return client
+
+
+def made() -> Client | None:
+    """Return the client of coroutines, if there is one."""
+    return cast("Client | None", _clients.get("async"))
 
 
 def ended() -> None:

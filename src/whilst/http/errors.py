@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .. import errors
 from ..core.evidence import described_status
+from ..errors import SizeExceeded as TooLarge
 
 EXCERPT = 500  # characters of a body that an error keeps
 SHOWN = 160  # characters of it that its message shows
@@ -51,7 +51,7 @@ class BadAnswer(HTTPError, ValueError):
     """The answer is complete, but not HTTP, not what its headers say, or not the JSON that you asked for."""
 
 
-class SizeExceeded(HTTPError, errors.SizeExceeded):
+class SizeExceeded(HTTPError, TooLarge):
     """The answer is larger than `max_size`, decompressed. Another attempt would not help."""
 
 

@@ -16,8 +16,6 @@ from contextlib import suppress
 from struct import Struct
 from typing import BinaryIO, Final
 
-import msgspec
-
 from ..files import open_regular
 
 MAGIC: Final = b"whilst trace 1\n"
@@ -71,12 +69,27 @@ class Appender:
 
     def write_json(self, kind: bytes, said: object) -> None:
         """Add a block of JSON."""
+        import msgspec  # loaded when used: a path is looked at on a caller's loop
+
         self.write(kind, msgspec.json.encode(said))
 
     def close(self) -> None:
         """Let go of the file."""
         with suppress(OSError):
             self._file.close()
+
+
+def check_trace(given: object) -> str | None:
+    """Return the path of the trace that a run shall leave; refuse what is none."""
+    if given is None:
+        return None
+    if not isinstance(given, (str, os.PathLike)):
+        raise TypeError(f'trace must be the name of a file, got {given!r}\n  try: trace="run.trace"')
+    path = os.fspath(given)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ValueError(f'trace must be the name of a file, got {path!r}\n  try: trace="run.trace"')
+    check_path(path)
+    return path
 
 
 def check_path(path: str) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.batches import InBatches
 from ..core.check import answered
 from ..errors import RowRejected
-from .open import FORMATS, Input, UnknownKind, open_input
-from .refusal import Refused
-from .rows import Rejected, Row, Rows
+
+if TYPE_CHECKING:  # what reads is loaded where rows are read: for a run by the thread that does
+    from .open import Input
+    from .rows import Rejected
 
 
 class NamedRows(InBatches):
@@ -31,6 +32,8 @@ class NamedRows(InBatches):
 
     def __iter__(self) -> Iterator[Any]:
         """Give the value of each row; one that cannot be read raises, and none comes after it."""
+        from .rows import Rejected
+
         for batch in self.batches():
             for item in batch:
                 if type(item) is Rejected:
@@ -39,6 +42,9 @@ class NamedRows(InBatches):
 
     def batches(self) -> Iterator[Sequence[Any]]:
         """Give the rows, many at once; a bad one is a `Rejected`."""
+        from .refusal import Refused
+        from .rows import Row, Rows
+
         opened = self._open()
         rows = opened.rows()
         try:
@@ -59,12 +65,16 @@ class NamedRows(InBatches):
 
     def fault(self, item: Any) -> Exception | None:
         """Return what is wrong with a row; None: it is an input."""
+        from .rows import Rejected
+
         return self._rejected(item) if type(item) is Rejected else None
 
     def columns(self) -> list[str] | None:
         """Return the names of the columns, if they are the rows of a table; reads the first one."""
         if self.name == "-":
             return None
+        from .rows import Row
+
         opened = self._open()
         try:
             if not opened.is_table:
@@ -75,6 +85,9 @@ class NamedRows(InBatches):
             opened.source.close()
 
     def _open(self) -> Input:
+        from .open import UnknownKind, open_input
+        from .refusal import Refused
+
         try:
             return open_input(self.name, self._format)
         except UnknownKind as unknown:
@@ -119,6 +132,9 @@ def rows(name: str | os.PathLike[str], *, format: str | None = None) -> NamedRow
         raise TypeError(
             f'rows() takes the name of an input, got {type(name).__name__}\n  try: whilst.rows("rows.jsonl")'
         )
-    if format is not None and format not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}")
+    if format is not None:
+        from .open import FORMATS
+
+        if format not in FORMATS:
+            raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, got {format!r}")
     return NamedRows(os.fspath(name), format)

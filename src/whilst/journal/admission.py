@@ -10,7 +10,7 @@ import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from ..core.outcome import Record
 from .codec import Values
@@ -85,7 +85,7 @@ class Admission:
 
     def _take(self, inbox: deque[Pair], count: int, records: list[Record]) -> list[Pair]:
         """Identify inputs; have those looked up that seem to be done, return those to call, add those that failed."""
-        pairs = [inbox.popleft() for _ in range(count)]
+        pairs = list(islice(iter(inbox.popleft, None), count))
         keys, rests, texts, failed = self._identify([item for _, item in pairs])
         if (taken := len(keys) + len(failed)) < count:  # `key` is slow: the others come in the next round
             inbox.extendleft(reversed(pairs[taken:]))

@@ -12,6 +12,7 @@ Three ways, each value by the first that fits:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -54,10 +55,11 @@ class Values:
         self._annotated = "an annotation of its last step, f" if hasattr(fn, "node") else f"an annotation, {name}"
         self._own: Codec | None = None
         self._as_text: bool = getattr(codec, "as_text", False)  # whether JSON stays text for who asked for the values
-        self._write: Callable[[Any], bytes] | None = None
         self._read: Callable[[Any], Any] | None = None
+        self._text: Callable[[Any], bytes] = encode
         if codec is not None and _is_codec(codec):
             self._own = cast("Codec", codec)
+            self._text = partial(_by_codec, self._own)
         else:
             self._type(codec, fn)
 
@@ -68,17 +70,18 @@ class Values:
 
     def encode(self, value: Any) -> bytes:
         """Write a value, and the inputs that its call added; Unstorable if either would not come back as it is."""
-        if type(value) is JsonText:
+        kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
+        if kind is JsonText:
             if value.is_bytes or value.stored.find(MARK) < 0:
                 return self._checked(value.stored)
             value = parsed(value.stored)  # what looks like a tag is the other side's
-        if type(value) is Grown:
+        elif kind is Grown:
             return ADDED_HEAD + self.encode(value.value) + ADDED_PART + self._added(value) + b"}"
         try:
             text = self._text(value)
         except (NoTagError, RecursionError) as error:
             raise self._refused(value, error) from None
-        return self._checked(text)
+        return text if len(text) <= MOST_BYTES else self._checked(text)
 
     def _checked(self, text: bytes) -> bytes:
         if len(text) > MOST_BYTES:
@@ -143,19 +146,7 @@ class Values:
                     f"codec must be a type that msgspec can read, or have encode and decode: {error}"
                 ) from None
             return  # an annotation that msgspec cannot read is no reason to fail before a value does
-        self._write, self._read = json_of, decoder.decode
-
-    def _text(self, value: Any) -> bytes:
-        if self._own is not None:
-            return encode(self._own.encode(value))
-        if self._write is not None and self._read is not None:
-            try:
-                text = self._write(value)
-                if _same(self._read(text), value):
-                    return TYPED_HEAD + text + b"}"
-            except (TypeError, ValueError):  # the annotation does not tell the truth about this one
-                pass
-        return encode(value)
+        self._read, self._text = decoder.decode, partial(_by_type, decoder.decode)
 
     def _refused(self, value: Any, error: Exception) -> Unstorable:
         part = error.part if isinstance(error, NoTagError) else value
@@ -164,7 +155,7 @@ class Values:
         if isinstance(error, RecursionError):
             return Unstorable(what, "it is nested too deep, or contains itself", remedy="return a type that JSON has")
         where = f"its type is {kind}" if part is value else f"a {kind} is in it: {short(part, 60)}"
-        if self._write is not None:
+        if self._read is not None:
             return Unstorable(
                 what,
                 where,
@@ -179,6 +170,20 @@ class Values:
         return Unstorable(
             what, where, remedy="return a type that JSON has, or Journal(…, codec=…) with an encode and a decode"
         )
+
+
+def _by_codec(codec: Codec, value: Any) -> bytes:
+    return encode(codec.encode(value))
+
+
+def _by_type(read: Callable[[Any], Any], value: Any) -> bytes:
+    try:
+        text = json_of(value)
+        if _same(read(text), value):
+            return TYPED_HEAD + text + b"}"
+    except (TypeError, ValueError):  # the annotation does not tell the truth about this one
+        pass
+    return encode(value)
 
 
 def _is_codec(thing: Any) -> bool:

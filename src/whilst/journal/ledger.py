@@ -19,7 +19,7 @@ from typing import Any
 from ..core.outcome import Record
 from ..errors import JournalError
 from ..lanes.clock import announce, clock_of
-from ..lanes.results import tell
+from ..lanes.worker import tell
 from .admission import Admission
 from .codec import Values
 from .counts import Counts
@@ -77,7 +77,7 @@ class Ledger:
         self.admit: Callable[[deque[Pair], int], tuple[list[Pair], list[Record]]] = self._admission.admit
         """Take inputs; see `engine.open_journal`."""
         self._as_is: frozenset[Any] = frozenset() if values.own else _SCALARS
-        self._values = values
+        self._encode = values.encode
         self._journal = journal
         self._last = last
         self._added = self._settled = self._heavy = 0
@@ -218,11 +218,12 @@ class Ledger:
         if error is not None:
             return index, None, caught(error), None, started, took, attempts
         kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
-        if not self._values.own and (
-            (kind is str and len(value) < HEAVY and value.isascii()) or (kind is float and isfinite(value))
-        ):
+        if kind is str:
+            if self._as_is and len(value) < HEAVY and value.isascii():
+                return record
+        elif kind is float and self._as_is and isfinite(value):
             return record
-        text = self._values.encode(value)
+        text = self._encode(value)
         if len(text) >= HEAVY:
             self._weigh(len(text))
         return index, None, text, None, started, took, attempts

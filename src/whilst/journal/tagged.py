@@ -12,7 +12,7 @@ import datetime
 import decimal
 import math
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -63,7 +63,8 @@ def encode(value: Any, *, ordered: bool = False, opaque: Opaque | None = None) -
             text = write(value)
         except UnicodeEncodeError:  # a file name that is no text, for example
             return write(_tree(value, opaque, ordered))
-        if says_all(text, value):
+        # as `says_all`, a call less
+        if text.find(MARK) < 0 and (text.find(b"null") < 0 or parsed(text) == value):
             return text
     return write(_tree(value, opaque, ordered))
 
@@ -71,17 +72,18 @@ def encode(value: Any, *, ordered: bool = False, opaque: Opaque | None = None) -
 def is_plain(value: Any) -> bool:
     """Whether a value has only the exact types that JSON knows."""
     kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
+    # a look at each: 0.6 µs for a row with a list in it, where `issuperset` of their types and then a look took 1.7
     if kind is dict:
-        if not _STR.issuperset(map(type, value)):
-            return False
-        parts: Iterable[Any] = value.values()
-    elif kind is list:
-        parts = value
-    else:
-        return kind in _SCALARS
-    if _SCALARS.issuperset(map(type, parts)):  # in C: 0.1 µs where a loop over a row takes 0.4
+        for key, part in value.items():
+            if type(key) is not str or (type(part) not in _SCALARS and not is_plain(part)):
+                return False
         return True
-    return all(type(part) in _SCALARS or is_plain(part) for part in parts)
+    if kind is list:
+        for part in value:  # noqa: SIM110 - a generator takes twice as long
+            if type(part) not in _SCALARS and not is_plain(part):
+                return False
+        return True
+    return kind in _SCALARS
 
 
 def says_all(text: bytes, value: Any) -> bool:

@@ -12,10 +12,12 @@ import gc
 from asyncio import _get_running_loop as running_loop
 from collections.abc import Callable
 from contextvars import Context, ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.call import Call
-from ..core.headers import Left
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 
 class Maker(Protocol):

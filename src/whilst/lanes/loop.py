@@ -17,15 +17,17 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from math import inf
 from sys import getrefcount
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ..core.headers import Left
 from ..core.outcome import Record
 from ..core.timings import LONG
 from ..errors import RunCancelled
+from .awaiting import failure_of, trimmed
 from .calling import NOT_CALLED, Back, Names, current, given_back, listening, maker, seat, task_here
-from .caught import failure_of, trimmed
 from .port import Port
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 SLICE = 0.002  # seconds that calls which never suspend may hold the loop before other tasks get a turn
 GRACE = 1.0  # seconds a cancelled call may take to clean up before it is left behind

@@ -6,12 +6,14 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.call import Call
-from ..core.headers import Left
 from ..core.outcome import Record
 from ..core.timings import Timings
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 
 class Port(Protocol):

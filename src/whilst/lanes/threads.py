@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.call import Call
 from ..core.colour import name_of
-from ..core.headers import Left
 from .awaiting import Awaiting
 from .calling import calling, current, listening, maker, task_here, wanted
 from .loop import GRACE
 from .pool import ThreadPool
 from .port import Port
 from .worker import Pair, Worker, current_worker
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 EXIT_WAIT = 0.5  # seconds that a closing run waits for idle threads to be gone; they need microseconds
 

@@ -1,4 +1,12 @@
-"""One thread that makes calls, as others see it; whose calls they are, and what they have returned."""
+"""One thread that makes calls, whose calls they are, and how results come from threads to their loop.
+
+Results pile up, and the loop is rung once for all of them: threads append and ring if nobody has; the loop takes the
+bell down first and then everything that lies there, so what comes later rings again. Thousands of results cost one
+wake-up (measured: 0.8 µs each, 9 µs with one each).
+
+A thread that rings pays for it tenfold where hundreds wait for the interpreter. So while threads find work without the
+loop, the bell stays up after a look that found several, and the loop looks again by itself, `AGAIN` later.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +16,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
+
+from ..core.timings import LONG, Timings
 
 Pair = tuple[int, Any]
 
@@ -175,3 +185,99 @@ def current_worker() -> Worker | None:
 
 
 _here = threading.local()
+
+
+SEVERAL = 4  # results in one look: fewer, and whoever waits for the next one would wait longer than it saves
+AGAIN = 0.001  # seconds
+FAST = 2  # results in that time: a look costs the loop less than that many rings cost their threads
+OF_LATE = 0.01  # seconds over which they are counted: a hundred calls of that length come and go in gusts
+
+
+class ResultBridge:
+    """Gives each result to its client on the loop, and has it refill its queue then.
+
+    While that is empty threads wait for the loop, which therefore looks at once. What the client raises is a fault of
+    its own, which ends it: the other results are taken all the same.
+    """
+
+    __slots__ = ("_came", "_client", "_counts_from", "_is_fast", "_loop", "results", "rung", "timings")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        client: Client,
+    ) -> None:
+        self.results: deque[Any] = deque()
+        """Threads append here, and then `ring` unless it is `rung`."""
+        self.rung: bool = False
+        """Whether the loop will look without being told."""
+        self.timings: Timings | None = None
+        """Told how long calls took."""
+        self._loop = loop
+        self._client = client
+        self._came = 0  # since then
+        self._counts_from = 0.0
+        self._is_fast = False
+
+    def put(self, result: Any) -> None:
+        """Hand a result to the loop; from any thread."""
+        self.results.append(result)
+        if not self.rung:
+            self.ring()
+
+    def ring(self) -> None:
+        """Have the loop look; from any thread."""
+        self.rung = True
+        tell(self._loop, self.look)
+
+    def forget(self) -> None:
+        """Take nothing more: whoever took has ended."""
+        self._client = NOBODY
+
+    def look(self) -> None:
+        """Take what lies there now; on the loop."""
+        client, count = self._client, len(self.results)
+        again = (self._comes_fast() or count >= SEVERAL) and max(count, 1) <= len(client.queue)
+        if again:
+            self._loop.call_later(AGAIN, self.look)
+        else:
+            self.rung = False  # first: what is appended from here on rings again
+            count = len(self.results)
+        self._came += count
+        if count >= SEVERAL:
+            client.together(True)
+            self._take(count)
+            client.together(False)
+        else:
+            self._take(count)
+        client.refill()
+
+    def _comes_fast(self) -> bool:
+        """Whether results have come so fast of late that each ring would be for one or two of them."""
+        now = self._loop.time()
+        if (took := now - self._counts_from) >= OF_LATE:
+            self._is_fast = self._came * AGAIN >= FAST * took
+            self._came, self._counts_from = 0, now
+        return self._is_fast or self._came * AGAIN >= FAST * OF_LATE
+
+    def _take(self, count: int) -> None:
+        results, take = self.results, self._client.emit
+        timings, timed_from = self.timings, 0.0  # one of these, and all long ones
+        for _ in range(count):
+            result = results.popleft()
+            if timings is not None and result[5] >= timed_from:
+                timings.add(result[5], result[0])
+                timed_from = LONG
+            try:
+                take(result)
+            except Exception as error:  # or the other results would be lost, and whoever waits for them hang
+                self._client.fatal(error)
+
+
+def tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> bool:
+    """Have the loop call `callback` soon; False, and nothing happens, if it is closed: then nobody waits any more."""
+    try:
+        loop.call_soon_threadsafe(callback, *args)
+    except RuntimeError:
+        return False
+    return True

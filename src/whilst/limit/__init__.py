@@ -1,6 +1,7 @@
 """Limits: how much may happen at once, and how fast, over everything that shares one."""
 
 from .acquirer import Acquirer
+from .context import Permit, check_cost, in_order
 from .feedback import FAILED, OK, Report, report_of
 from .holders import (
     Holder,
@@ -15,11 +16,8 @@ from .holders import (
 )
 from .limit import Limit, state_of
 from .limitset import keys_of
-from .permit import Permit, check_cost, in_order
 from .queue import unrest
-from .state import LimitState, unwatch, watch
-from .statistics import LimitStatistics
-from .stops import paused_by
+from .state import LimitState, LimitStatistics, paused_by, unwatch, watch
 
 __all__ = [
     "FAILED",

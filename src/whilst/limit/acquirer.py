@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from asyncio import _get_running_loop as running_loop  # the public one costs an exception where there is none
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.costs import Cost
-from ..core.headers import Left
 from ..lanes.clock import clock_of, monotonic
-from .circle import circles
 from .feedback import Report
 from .holders import Inside, holds_already
 from .limitset import LimitSet
 from .lock import lock
-from .queue import Clock, WaitQueue, serve, tickets
+from .queue import Clock, WaitQueue, circles, serve, tickets, told, uncollected
 from .state import LimitState
-from .told import told, uncollected
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 
 class Acquirer:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from math import inf, isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from ..core.headers import Left
+from ..core.frozen import NamedTuple
 from ..core.throttle import Throttle, Verdict
 from ..core.waits import waits
 from ..lanes.chance import draw
 
 if TYPE_CHECKING:
+    from ..core.headers import Left
     from ..core.pushback import Limits
 
 LONGEST_PAUSE = 86_400.0  # seconds; whoever asks for more than a day has sent something else than seconds

@@ -12,12 +12,14 @@ import os
 from collections.abc import Iterator
 from contextvars import Context, ContextVar, Token, copy_context
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..core.headers import Left
 from ..lanes.calling import Listener, Maker, calling, innermost, maker
 from .queue import WaitQueue
 from .state import LimitState
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 Inside = tuple[tuple["Holder", tuple[WaitQueue, ...]], ...]
 

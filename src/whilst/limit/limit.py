@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from ..core import check
 from ..core.judge import check_judge
 from ..core.outcome import short
-from .alone import Alone
-from .context import LimitContext
-from .lock import empty_in_child, lock
-from .permit import ItemHolder, Permit, take_now
-from .state import LimitState
-from .statistics import LimitStatistics
-from .stops import EVERY, Every
-from .terms import ADAPTIVE, Concurrency, Rates, Terms, concurrency_of, rates_of
+from .context import ItemHolder, LimitContext, Permit, take_now
+from .lock import Alone, empty_in_child, lock
+from .state import (
+    ADAPTIVE,
+    EVERY,
+    Concurrency,
+    Every,
+    LimitState,
+    LimitStatistics,
+    Rates,
+    Terms,
+    concurrency_of,
+    rates_of,
+)
 
 
 class Same(Enum):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from math import inf
+from typing import TYPE_CHECKING
 
 from ..core.costs import Cost
-from ..core.headers import Left
 from ..core.outcome import short
 from ..core.throttle import Throttle
 from .feedback import Report, allowed, told_to
 from .queue import Clock, Party, WaitQueue, unrest
 from .state import LimitState
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 
 def keys_of(limits: tuple[LimitState, ...], item: object) -> tuple[Hashable, ...]:

@@ -1,4 +1,4 @@
-"""What guards all limits, and what is left of them in a forked child?
+"""What guards all limits, of which there may be no copies, and what is left of them in a forked child?
 
 One lock guards them all: what it guards are steps of a microsecond, so parties hardly ever meet at it, and taking
 several limits at once, all or none, is one step like any other: nothing that could deadlock.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Protocol
+from typing import NoReturn, Protocol, SupportsIndex
 from weakref import WeakSet
 
 # Re-entrant: a signal handler or a finaliser that prints a limit, on the thread that is inside, must not hang.
@@ -41,3 +41,16 @@ def _in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=_in_child)
+
+
+class Alone:
+    """Something that is shared by being the same object, and so refuses to be copied, pickled or sent elsewhere."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            "a Limit cannot be copied, pickled or sent to another process: a copy would be another limit, which counts "
+            "for itself\n  try: use the same object everywhere; for calls in other processes give it to their map: "
+            "whilst.map(…, limit=limit)"
+        )

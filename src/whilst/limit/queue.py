@@ -2,6 +2,16 @@
 
 A party stands in the queue of the first limit that refuses it. When that one can grant, all of its limits are asked
 again; if another refuses now, the party moves into that queue, to the place that its age gives it.
+
+What one party gives back is granted to others while the lock is held, and they are told when it is free again
+(`ToBeTold`), as what they do then may want it. A party on another loop hears of it when that loop comes round, which it
+may never do: one that stands still and is closed. What was granted there (`Uncollected`) is reclaimed when somebody
+else waits.
+
+Would a wait ever end (`Circles`), where the ones who wait are inside calls that hold permits themselves? A call may
+start others and await them, and these may ask for a limit that the call itself is under. That is no harm while somebody
+who holds a permit of it can leave; it is for ever once each of them waits for one that waits in turn. Nobody says who
+awaits whom, so a call counts as awaiting whatever it started: the wait that would close the circle is refused.
 """
 
 from __future__ import annotations
@@ -10,15 +20,230 @@ import asyncio
 import itertools
 from asyncio import _get_running_loop as running_loop  # the public one costs an exception where there is none
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from ..core.throttle import Throttle
-from .circle import circles
-from .lock import lock
-from .told import told, uncollected
+from .lock import empty_in_child, lock
+
+
+class Told(Protocol):
+    """Who waits to be told."""
+
+    def tell(self, *, fresh: bool) -> None:
+        """Tell it what it was granted; see `ToBeTold.settle`."""
+        ...
+
+
+class Granted(Protocol):
+    """Who was granted something on a loop."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Where it takes that."""
+        ...
+
+    def reclaim(self) -> None:
+        """Give everything up: the loop is closed."""
+        ...
+
+
+class ToBeTold:
+    """Parties that were granted something and do not know it yet."""
+
+    def __init__(self) -> None:
+        self._parties: deque[Told] = deque()
+
+    def add(self, party: Told) -> None:
+        """Have a party told by the next `settle`; for those who have the lock."""
+        self._parties.append(party)
+
+    def settle(self, *, fresh: bool = False) -> None:
+        """Tell them; the lock is free again.
+
+        `fresh`: this is called by a loop, not by code of a party, so those on this loop may be told at once.
+        """
+        parties = self._parties
+        while parties:
+            try:
+                party = parties.popleft()
+            except IndexError:  # another thread was faster
+                return
+            party.tell(fresh=fresh)
+
+    def __bool__(self) -> bool:
+        return bool(self._parties)
+
+    def _empty(self) -> None:
+        """Tell nobody: in a forked child nobody waits."""
+        self._parties.clear()
+
+
+class Uncollected:
+    """Parties that were granted something and have not taken it, by their loop; for those who have the lock."""
+
+    def __init__(self) -> None:
+        self._loops: dict[asyncio.AbstractEventLoop, dict[Granted, None]] = {}
+
+    def add(self, party: Granted) -> None:
+        """Take note that something was granted to a party with a loop."""
+        assert party.loop is not None
+        parties = self._loops.get(party.loop)
+        if parties is None:
+            parties = self._loops[party.loop] = {}
+        parties[party] = None
+
+    def remove(self, party: Granted) -> None:
+        """Take note that it has taken it."""
+        assert party.loop is not None
+        parties = self._loops.get(party.loop)
+        if parties is not None:
+            parties.pop(party, None)
+            if not parties:
+                del self._loops[party.loop]
+
+    def elsewhere(self) -> bool:
+        """Whether a party on another loop than the one that runs here has not taken what it was granted."""
+        return len(self._loops) > (running_loop() in self._loops)
+
+    def reclaim(self) -> None:
+        """Have those whose loop is closed give up what they were granted; the caller serves and settles."""
+        if not self._loops:
+            return
+        for loop in [loop for loop in self._loops if loop.is_closed()]:
+            for party in self._loops.pop(loop):
+                party.reclaim()
+
+    def __bool__(self) -> bool:
+        return bool(self._loops)
+
+    def _empty(self) -> None:
+        """Forget all: nothing is granted yet in a forked child."""
+        self._loops.clear()
+
+
+told: ToBeTold = ToBeTold()
+uncollected: Uncollected = Uncollected()
+empty_in_child(told)
+empty_in_child(uncollected)
+
+
+class Queue(Protocol):
+    """What is waited for: the permits of one key of a limit."""
+
+    @property
+    def throttle(self) -> Throttle:
+        """What decides whether one can be had."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """What tells its time."""
+        ...
+
+
+class Holder(Protocol):
+    """One who holds permits."""
+
+    @property
+    def holding(self) -> bool:
+        """Whether it does so now."""
+        ...
+
+
+class Waiter(Protocol):
+    """One who waits, inside others who hold permits."""
+
+    @property
+    def inside(self) -> tuple[tuple[Holder, tuple[Queue, ...]], ...]:
+        """Those, and what each holds."""
+        ...
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        """What it waits for: a permit of each."""
+        ...
+
+
+class Circles:
+    """Who waits inside whom. Every method is for those who have the lock."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[Holder, dict[Waiter, None]] = {}
+        self._stuck: dict[Queue, dict[Holder, int]] = {}  # who holds a permit, with how many who wait inside
+
+    def begin(self, waiter: Waiter) -> None:
+        """Take note that somebody waits."""
+        for holder, queues in waiter.inside:
+            self._waiters.setdefault(holder, {})[waiter] = None
+            for queue in queues:
+                counts = self._stuck.setdefault(queue, {})
+                counts[holder] = counts.get(holder, 0) + 1
+
+    def end(self, waiter: Waiter) -> None:
+        """Take note that it does not any more; nothing happens if it did not."""
+        for holder, queues in waiter.inside:
+            waiters = self._waiters.get(holder, {})
+            if waiter not in waiters:
+                continue
+            del waiters[waiter]
+            if not waiters:
+                del self._waiters[holder]
+            for queue in queues:
+                counts = self._stuck[queue]
+                counts[holder] -= 1
+                if not counts[holder]:
+                    del counts[holder]
+                if not counts:
+                    del self._stuck[queue]
+
+    def closed(self, queues: tuple[Queue, ...]) -> bool:
+        """Whether a permit of each of these will never come, as all who hold one wait for what never comes."""
+        stuck: dict[Queue, list[Holder]] = {}  # as far as nobody can leave but those who wait
+        todo, alive = list(queues), set[Queue]()
+        while todo:
+            queue = todo.pop()
+            if queue in stuck or queue in alive:
+                continue
+            if holders := self._all_stuck(queue):
+                stuck[queue] = holders
+                todo += [wanted for holder in holders for waiter in self._waiters[holder] for wanted in waiter.queues]
+            else:
+                alive.add(queue)
+        while freed := [queue for queue, holders in stuck.items() if any(self._leaves(one, alive) for one in holders)]:
+            alive.update(freed)
+            for queue in freed:
+                del stuck[queue]
+        return any(queue in stuck for queue in queues)
+
+    def _all_stuck(self, queue: Queue) -> list[Holder]:
+        """Return all who hold a permit if each of them waits; an empty list if anybody can leave, or time helps."""
+        holders, throttle = self._stuck.get(queue), queue.throttle
+        if holders is None or throttle.in_flight > len(holders) or throttle.stopped:
+            return []  # who has paused it goes on with it
+        still = [holder for holder in holders if holder.holding]
+        if throttle.in_flight > len(still) or throttle.delay(queue.clock()) < inf:
+            return []
+        return still
+
+    def _leaves(self, holder: Holder, alive: set[Queue]) -> bool:
+        """Whether everything comes that is waited for inside a holder."""
+        return all(queue in alive for waiter in self._waiters[holder] for queue in waiter.queues)
+
+    def __bool__(self) -> bool:
+        return bool(self._waiters)
+
+    def _empty(self) -> None:
+        """Forget everybody, in a forked child."""
+        self._waiters.clear()
+        self._stuck.clear()
+
+
+circles: Circles = Circles()
+empty_in_child(circles)
+
 
 LEAST = 0.001  # seconds between two looks at the clock: timers are no finer, and rates make up for 5 ms
 LONG = 1.0  # seconds; nothing is kept for a party that another limit lets wait for longer

@@ -1,27 +1,330 @@
-"""What does a limit hold to, and how much of that is in use? What runs, steps and blocks know of it."""
+"""What does a limit hold to, for which keys; what is paused by the program itself, and how much of it is in use?"""
 
 from __future__ import annotations
 
 import itertools
+import time
 import warnings
-from collections.abc import Callable, Hashable
-from math import isfinite
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Sequence
+from enum import Enum
+from math import inf, isfinite
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
 from weakref import WeakSet
 
-from ..core.judge import close_awaitable
+from ..core import check
+from ..core.colour import name_of
+from ..core.frozen import Frozen, NamedTuple
+from ..core.held import MOST_NAMED, key_name
+from ..core.judge import check_judge, close_awaitable
 from ..core.outcome import short
+from ..core.rates import Rate, parse_rates
 from ..core.throttle import Controller, Throttle
 from ..core.users_line import levels_to_user
 from ..lanes import here
-from .alone import Alone
-from .keys import NOBODY, Keys
-from .lock import empty_in_child, lock
-from .queue import Clock, WaitQueue, serve, unrest
-from .statistics import LimitStatistics, in_words
-from .stops import Stops
-from .terms import ADAPTIVE, NO_TERMS, Terms
-from .told import told
+from .lock import Alone, empty_in_child, lock
+from .queue import Clock, WaitQueue, serve, told, unrest
+
+
+class Every(Enum):
+    """Stands for all keys of a limit, where a key could be given."""
+
+    KEY = "every key"
+
+
+EVERY: Final = Every.KEY
+
+
+class Stops:
+    """The flags of one limit: one for each key that was named, and one for all of it."""
+
+    __slots__ = ("_since",)
+
+    def __init__(self) -> None:
+        self._since: dict[Hashable, float] = {}
+
+    def set(self, key: Hashable) -> None:
+        """Pause a key; it stays paused since the first time that this was said."""
+        self._since.setdefault(key, time.time())
+
+    def lift(self, key: Hashable) -> None:
+        """Take that back."""
+        self._since.pop(key, None)
+
+    def has(self, key: Hashable) -> bool:
+        """Whether a key is paused."""
+        return bool(self._since) and (EVERY in self._since or key in self._since)
+
+    @property
+    def words(self) -> str:
+        """Say so: `paused by limit.pause() since 14:02`; "" if nothing is. From any thread."""
+        by_key = self.by_key
+        if "" in by_key:
+            return by_key[""]
+        said = [f"{key} {words}" for key, words in by_key.items()]
+        more = [f"{len(said) - MOST_NAMED:,} more keys paused"] if len(said) > MOST_NAMED else []
+        return ", ".join([*said[:MOST_NAMED], *more])
+
+    @property
+    def by_key(self) -> dict[str, str]:
+        """The same for each key by its name; "" for all of the limit."""
+        return {
+            "" if key is EVERY else key_name([key]) or str(key): paused_by("limit.pause()", at)
+            for key, at in tuple(self._since.items())
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self._since)
+
+
+def paused_by(what: str, since: float) -> str:
+    """Say what has paused something, and since when by the clock on the wall."""
+    return f"paused by {what} since {time.strftime('%H:%M', time.localtime(since))}"
+
+
+ADAPTIVE: Final = "adaptive"
+
+Concurrency: TypeAlias = int | Literal["adaptive"] | Callable[[Any], int | None] | None
+RateText: TypeAlias = str | Sequence[str]
+Rates: TypeAlias = RateText | Callable[[Any], RateText | None] | None
+
+
+class Terms(Frozen):
+    """The terms of a limit.
+
+    Attributes:
+        concurrency: calls in flight at once for each key, "adaptive", a function of the key, or None for any number.
+        rates: shortest period first, or a function of the key.
+    """
+
+    concurrency: Concurrency = None
+    rates: tuple[Rate, ...] | Callable[[Any], RateText | None] = ()
+
+    @property
+    def asks(self) -> bool:
+        """Whether a function of the user's says what a key has."""
+        return callable(self.concurrency) or callable(self.rates)
+
+    @property
+    def most(self) -> int | None:
+        """How many calls at once each key may have; None if that is not one number."""
+        return self.concurrency if isinstance(self.concurrency, int) else None
+
+    @property
+    def heaviest(self) -> tuple[float, str]:
+        """What a call may weigh at most, by the tightest quota, and which that is; where all keys have the same."""
+        if callable(self.rates):
+            return inf, ""
+        return min(((rate.amount, str(rate)) for rate in self.rates[1:]), default=(inf, ""))
+
+    @property
+    def rate_names(self) -> tuple[str, ...]:
+        """The rates, in words."""
+        return (f"rate={name_of(self.rates)}",) if callable(self.rates) else tuple(map(str, self.rates))
+
+    def __str__(self) -> str:
+        if self.concurrency is None:
+            first: list[str] = []
+        elif callable(self.concurrency):
+            first = [f"concurrency={name_of(self.concurrency)}"]
+        else:
+            first = [str(self.concurrency)]
+        return ", ".join([*first, *self.rate_names])
+
+    def of(self, key: Hashable) -> tuple[int | None, tuple[Rate, ...]]:
+        """Return what one key has: calls at once, if that is a number, and rates. What functions raise comes out."""
+        most, rates = self.most, self.rates
+        if callable(self.concurrency):
+            found = _answer("concurrency", self.concurrency, key)
+            most = None if found is None else _named("concurrency", key, lambda: check.whole("", found, least=1))
+        if not callable(rates):
+            return most, rates
+        text = _answer("rate", rates, key)
+        return most, () if text is None else _named("rate", key, lambda: parse_rates(text))
+
+
+NO_TERMS = Terms()
+
+
+def concurrency_of(given: Any, *, keyed: bool) -> Concurrency:
+    """Check what was given as a concurrency."""
+    if given is None:
+        return None
+    if callable(given):
+        return _function("concurrency", given, keyed=keyed)
+    if not isinstance(given, str):
+        return check.whole("concurrency", given, least=1)
+    if given != ADAPTIVE:
+        raise TypeError(f'concurrency must be a whole number or "adaptive", got {given!r}\n  try: concurrency=32')
+    return ADAPTIVE
+
+
+def rates_of(given: Any, *, keyed: bool) -> tuple[Rate, ...] | Callable[[Any], RateText | None]:
+    """Check what was given as a rate."""
+    if given is None:
+        return ()
+    if callable(given):
+        return _function("rate", given, keyed=keyed)
+    return parse_rates(given)
+
+
+def _function(parameter: str, fn: Callable[[Any], Any], *, keyed: bool) -> Callable[[Any], Any]:
+    check_judge(parameter, fn, of="key")
+    if not keyed:
+        raise TypeError(
+            f"{parameter}={name_of(fn)} is called with each key, and without by= there are no keys\n"
+            f"  try: by=lambda item: …, {parameter}={name_of(fn)}"
+        )
+    return fn
+
+
+def _answer(parameter: str, fn: Callable[[Any], Any], key: Hashable) -> Any:
+    answer = fn(key)
+    if close_awaitable(answer):
+        raise TypeError(f"{parameter}={name_of(fn)} returned {short(answer)} for {short(key)}: it cannot be async")
+    return answer
+
+
+def _named(parameter: str, key: Hashable, read: Callable[[], Any]) -> Any:
+    """Return what an answer means, or say of which key it was."""
+    try:
+        return read()
+    except (TypeError, ValueError) as error:
+        said = str(error).strip()
+        raise type(error)(f"{parameter} for the key {short(key)}: {said}") from None
+
+
+REMEMBERED = 10_240  # keys; up to so many none is forgotten, so that what a controller learned is kept while it matters
+KEPT = REMEMBERED // 2  # that stay when there are more, so that each new one pays for a look at two
+NOBODY: Hashable = None  # the key of a limit without `by`; alone, it is never forgotten
+
+T = TypeVar("T")
+
+
+def surplus(idle: Sequence[T], count: int, keep: int) -> Sequence[T]:
+    """Choose of the idle ones which to forget, so that of `count` in all some `keep` are left.
+
+    They are taken evenly from all: of keys that come in turn, and are a few too many, the oldest is the next to come,
+    and each would be made anew each time.
+    """
+    return idle[:: max(1, round(len(idle) / (count - keep)))] if count > keep else ()
+
+
+class Keys:
+    """The queues of a limit, one for each value of `by` that is in use.
+
+    Args:
+        throttle: makes the state of a new key. What functions of the user's raise there comes out of `queue`.
+    """
+
+    __slots__ = ("_forget_at", "_queues", "_throttle", "forgotten_rejected", "forgotten_started", "version")
+
+    def __init__(self, throttle: Callable[[Hashable], Throttle]) -> None:
+        self.forgotten_started: int = 0
+        self.forgotten_rejected: int = 0
+        self.version: int = 0
+        """Counts the changes of what makes the state of a key."""
+        self._throttle = throttle
+        self._queues: dict[Hashable, WaitQueue] = {}
+        self._forget_at = REMEMBERED
+
+    @property
+    def queues(self) -> tuple[WaitQueue, ...]:
+        """Those of all keys that are remembered; for those who have the lock."""
+        return tuple(self._queues.values())
+
+    def queue(self, key: Hashable, clock: Clock) -> WaitQueue:
+        """Return the queue of a key, a new one if it is not known."""
+        if (queue := self._queues.get(key)) is not None:
+            return queue
+        version, throttle = self.version, self._throttle(key)  # it may ask the user's functions: without the lock
+        with lock:
+            queue = self._queues.get(key)
+            if queue is None:
+                if version != self.version:
+                    throttle = self._throttle(key)
+                if len(self._queues) >= self._forget_at:
+                    self.forget(KEPT)
+                queue = self._queues[key] = WaitQueue(throttle, clock)
+            return queue
+
+    def by_key(self) -> dict[Hashable, WaitQueue]:
+        """Return those of all keys that are remembered; for those who have the lock."""
+        return dict(self._queues)
+
+    def known(self, key: Hashable) -> WaitQueue | None:
+        """Return the queue of a key, if there is one."""
+        return self._queues.get(key)
+
+    def empty(self) -> None:
+        """Forget everything, in a forked child: what is held, and who waits, is the parent's."""
+        for queue in self._queues.values():
+            queue.empty()
+        self._queues.clear()
+        self.forgotten_started = self.forgotten_rejected = 0
+
+    def forget(self, keep: int = 0) -> None:
+        """Forget idle keys, down to some `keep`; where many are busy, the next look comes the later."""
+        idle, clock, now = list[Hashable](), None, 0.0
+        for key, queue in self._queues.items():
+            if queue.clock is not clock:
+                clock = queue.clock
+                now = clock()
+            if not queue.parties and queue.kept_for is None and queue.throttle.idle(now):
+                idle.append(key)
+        for key in surplus(idle, len(self._queues), keep):
+            queue = self._queues.pop(key)
+            queue.gone = True
+            self.forgotten_started += queue.throttle.started
+            self.forgotten_rejected += queue.throttle.rejected
+        self._forget_at = max(REMEMBERED, 2 * len(self._queues))
+
+
+class LimitStatistics(NamedTuple):
+    """The state of a `Limit` at one moment.
+
+    Attributes:
+        concurrency: how many calls may be in flight, for each key if there are keys; None if there is no limit. If it
+            is adaptive, the number found so far; if it is a function of the key, its result. The largest over all keys.
+        in_flight: how many calls are in flight.
+        waiting: how many wait for a permit; a run that waits for many permits counts as one.
+        rates: the rates as they were given, the shortest period first.
+        adaptive: whether the concurrency is "adaptive".
+        keys: how many keys of `by` are remembered; without `by`, 1 after the first use.
+        paused_for: seconds until the last pause of a key is over; 0.0 if there is none.
+        started: calls that have started so far.
+        rejected: how many of them the other side refused.
+        found: what an adaptive limit has found, or why it is slow, in words; for one key, if there are several.
+        paused_by: what your program has paused, and since when: "paused by limit.pause() since 14:02".
+    """
+
+    concurrency: int | None
+    in_flight: int
+    waiting: int
+    rates: tuple[str, ...] = ()
+    adaptive: bool = False
+    keys: int = 0
+    paused_for: float = 0.0
+    started: int = 0
+    rejected: int = 0
+    found: str = ""
+    paused_by: str = ""
+
+
+def in_words(now: LimitStatistics, *, keyed: bool) -> str:
+    """Return the state as the limit's `repr` tells it: `12/32 in flight, 100/s, 3 waiting`."""
+    parts = [f"{now.in_flight}{'' if keyed or now.concurrency is None else f'/{now.concurrency}'} in flight"]
+    if keyed and now.concurrency is not None:
+        parts.append(f"{now.concurrency} per key")
+    if keyed:
+        parts.append(f"{now.keys:,} key{'' if now.keys == 1 else 's'}")
+    parts += ["adaptive"] if now.adaptive else []
+    parts += now.rates
+    parts += [f"{now.waiting} waiting"] if now.waiting else []
+    parts += [now.found] if now.found else []
+    parts += [f"paused for {now.paused_for:.3g} s"] if now.paused_for else []
+    parts += [now.paused_by] if now.paused_by else []
+    return ", ".join(parts)
+
 
 _numbers = itertools.count()
 

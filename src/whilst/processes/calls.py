@@ -51,7 +51,7 @@ def _with_variables(call: Call, steps: Callable[[Any], object]) -> Call:
 
 
 def _with_resources(fn: Any, takes_value: bool, use: Any, at_end: list[Callable[[], None]]) -> Call:
-    from ..engine.own import Own  # which loads asyncio
+    from ..engine.resources import Own  # which loads asyncio
 
     opened: dict[str, Own] = {}
 

@@ -17,11 +17,10 @@ from contextvars import Context
 from functools import partial
 from math import inf
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..core.call import Call, Elsewhere
 from ..core.colour import is_async
-from ..core.headers import Left
 from ..core.outcome import Record
 from ..core.timings import Timings
 from ..lanes import here
@@ -36,6 +35,9 @@ from ..remote.codec import PLAIN, PROTOCOL, Target, encoded_failure, loads, unse
 from ..remote.transport import ENDS, HOME, LEFT
 from .cluster import version
 from .codec import dumps
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 BEAT: Final = 0.5  # seconds after which a question for answers is answered with nothing: a sign of life
 GATHER: Final = 0.001  # seconds that an answer waits for others

@@ -11,17 +11,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from math import inf
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core.attempt import Patience
 from ..core.call import Call
-from ..core.headers import Left
 from ..core.outcome import Record
 from ..core.timings import Timings
 from ..lanes.calling import Listener, current, listener_now
 from .codec import Dump, Encoded, Target, dumps, encoded_target
 from .lanes import RemoteLanes
 from .transport import Transport
+
+if TYPE_CHECKING:
+    from ..core.headers import Left
 
 Pair = tuple[int, Any]
 SOON: Final = 0.001  # seconds: no look sooner than that

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ..core.headers import Left
 from ..core.timings import EACH, LONG
-from ..lanes.caught import TWO_MEANINGS
+from ..lanes.awaiting import TWO_MEANINGS
 from ..lanes.port import Port
 from .batch import Pace
 from .codec import Encoded, unsendable_input
