@@ -213,7 +213,13 @@ class LoopLanes:
         self._lanes: set[_Lane] = set()
         self._parked: deque[_Lane] = deque()
         self._take: Callable[[], tuple[int, Any]] = port.queue.popleft
+        self._context = port.context.copy()
+        if self._context.get(current) is not None:
+            self._context.run(current.set, None)
+        if self._context.get(given_back, NOT_CALLED) is not NOT_CALLED:
+            self._context.run(given_back.set, NOT_CALLED)
         self._closing = False
+        self._ending = False  # whether lanes without work end
         self._slice_end = 0.0
         self._crowded = False  # whether there may be more lanes than the concurrency
         self.resting: int = 0
@@ -265,10 +271,12 @@ class LoopLanes:
                 self.wake()
 
     def no_more(self) -> None:
-        """Do nothing: an idle task costs nothing to keep and little to end."""
+        """Let lanes end as soon as the queue is empty, which spares waking them for it at the end."""
+        self._ending = True
 
     def more(self) -> None:
-        """Do nothing: they are there."""
+        """Have lanes stay: the queue is filled again after all. Others are started for those that have ended."""
+        self._ending = False
 
     def sweep(self, now: float) -> float:
         """Cancel the calls that are past their time."""
@@ -392,13 +400,9 @@ class LoopLanes:
         lane = _Lane(self, self._port)
         self._lanes.add(lane)
         self._crowded = len(self._lanes) > self._concurrency
-        context = self._port.context.copy()
+        context = self._context.copy()
         context.run(listening.set, lane)
         context.run(seat.set, lane)
-        if context.get(current) is not None:
-            context.run(current.set, None)
-        if context.get(given_back, NOT_CALLED) is not NOT_CALLED:
-            context.run(given_back.set, NOT_CALLED)
         if self._port.names_calls:
             context.run(maker.set, lane)
         lane.task = task = _LaneTask(self._serve(lane, context), loop=self._port.loop, context=context)
@@ -423,6 +427,9 @@ class LoopLanes:
                 except IndexError:
                     given = None  # and no waiting in here, where whatever comes would be told of this first
                 if given is None:
+                    if self._ending:
+                        self._port.turn()
+                        return
                     if self._parks(lane) and lane.waiter is not None:
                         await lane.waiter
                         lane.waiter = None
