@@ -65,7 +65,7 @@ pictures: $(VENV)/.ready  ## runs again what the pictures of the README and the 
 dist: $(VENV)/.ready  ## builds dist/: the sdist, and the wheel from it; installs each in a fresh environment and runs it
 	@PYTHON="$(PYTHON)" .ci/dist $(BIN)/python
 
-bench: $(VENV)/.ready  ## peers side by side, 20 min; writes the figures into bench/README.md and README.md; BASE=REV beside
+bench: $(VENV)/.ready  ## peers side by side, 22 min; writes the figures into bench/README.md and README.md; BASE=REV beside
 	$(PEERS)
 	@$(BIN)/python -m bench --write-readme $(if $(BASE),--base $(BASE)) $(if $(ROUNDS),--rounds $(ROUNDS))
 

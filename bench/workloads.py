@@ -399,6 +399,15 @@ WORKLOADS = (
         rounds=1,
     ),
     Workload(
+        "journal-ten-million", "memory of ten million inputs with a journal, at first and again", "MiB", 10_000_000,
+        only(journals.CONTESTANTS, journals.BUFFERED),
+        journals.memory,
+        (Target("at most 200 MiB", lambda figures: figures[journals.BUFFERED], 200.0, "MiB"),),
+        rounds=1,
+        quick=20,
+        patience=1200.0,
+    ),
+    Workload(
         "rate-call", "an async call under a limit of 100,000/s, CPU time", "µs", 100_000, rates.contestants(100_000),
         rates.cost,
         (at_most("at most 5 µs a call", 5.0, "µs"),),

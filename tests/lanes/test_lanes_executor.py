@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from lanekit import BarePort
 
-from whilst.lanes.executor import LOOP, THREADS, Executor
-from whilst.lanes.port import Lanes
+from whilst.lanes.calls import Calls
+from whilst.lanes.loop import LOOP
+from whilst.lanes.port import Executor, Lanes
+from whilst.lanes.threads import THREADS
 
 EXECUTORS = [LOOP, THREADS]
 var: ContextVar[str] = ContextVar("var", default="unset")
@@ -75,6 +77,13 @@ def contract(main: Callable[[Executor], Any]) -> Callable[[Executor], None]:
     return test
 
 
+def by_itself(main: Callable[[], Any]) -> Callable[[], None]:
+    def test() -> None:
+        asyncio.run(main())
+
+    return test
+
+
 @contract
 async def test_each_input_has_one_record(executor: Executor) -> None:
     async with lanes_of(executor, [*range(12), 13, *range(14, 40)]) as (port, lanes, _):
@@ -110,7 +119,7 @@ async def test_calls_behind_an_index_are_dropped_and_the_others_go_on(executor: 
         await port.until(lambda: sorted(port.unwanted) == [1, 2])
         doors.open.set()
         await port.until(lambda: [record[0] for record in port.records] == [0])
-        assert sorted(port.behind) == ([] if executor.kills else [1, 2])
+        assert sorted(port.behind) == ([] if executor is LOOP else [1, 2])
 
 
 @contract
@@ -121,7 +130,7 @@ async def test_what_is_in_flight_at_the_deadline_fails_of_it(executor: Executor)
         lanes.expire(error)
         await port.until(lambda: len(port.records) == 3)
         assert {record[3] for record in port.records} == {error}
-        assert lanes.abandoned == (0 if executor.kills else 3)
+        assert lanes.abandoned == (0 if executor is LOOP else 3)
 
 
 @contract
@@ -143,13 +152,13 @@ async def test_closing_ends_what_runs(executor: Executor) -> None:
         lanes.close()
         await lanes.gone()
         assert port.records == []
-        assert lanes.abandoned == (0 if executor.kills else 3)
-        assert bool(lanes.left_behind()) is not executor.kills
+        assert lanes.abandoned == (0 if executor is LOOP else 3)
+        assert bool(lanes.left_behind()) is (executor is THREADS)
 
 
-@contract
-async def test_single_calls_return_raise_and_see_their_callers_context(executor: Executor) -> None:
-    calls, doors, over = executor.calls(asyncio.get_running_loop(), 2, name="contract"), Doors(executor), []
+@by_itself
+async def test_single_calls_return_raise_and_see_their_callers_context() -> None:
+    calls, doors, over = Calls(asyncio.get_running_loop(), 2), Doors(THREADS), []
     try:
         found = await asyncio.gather(*(calls.call(doors.fn, x, after=lambda: over.append(1)) for x in range(5)))
         assert found == [0, 10, 20, 30, 40]
@@ -157,37 +166,22 @@ async def test_single_calls_return_raise_and_see_their_callers_context(executor:
             await calls.call(doors.fn, 13, after=lambda: over.append(1))
         assert len(over) == 6
         var.set("mine")
-
-        async def ask() -> str:
-            return var.get()
-
-        assert await calls.call(ask if executor is LOOP else var.get) == "mine"
+        assert await calls.call(var.get) == "mine"
     finally:
         await calls.close()
 
 
-@contract
-async def test_a_single_call_that_is_cancelled_ends_or_is_left_behind(executor: Executor) -> None:
-    calls, doors, over = (
-        executor.calls(asyncio.get_running_loop(), 2, name="contract"),
-        Doors(executor),
-        threading.Event(),
-    )
+@by_itself
+async def test_a_single_call_that_is_cancelled_is_left_behind() -> None:
+    calls, doors, over = Calls(asyncio.get_running_loop(), 2), Doors(THREADS), threading.Event()
     call = asyncio.create_task(calls.call(doors.fn, -1, after=over.set))
     await doors.until_inside(1)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert over.is_set() is executor.kills
-    assert calls.abandoned == (0 if executor.kills else 1)
-    assert bool(calls.left_behind()) is not executor.kills
+    assert not over.is_set()
+    assert calls.abandoned == 1
+    assert calls.left_behind()
     doors.open.set()
     assert await asyncio.to_thread(over.wait, 20)
     await calls.close()
-
-
-def test_what_executors_say_of_themselves() -> None:
-    assert [(it.name, it.most, it.kills, it.in_batches, it.opens) for it in EXECUTORS] == [
-        ("loop", None, True, False, frozenset()),
-        ("thread", 4000, False, False, frozenset({"thread"})),
-    ]

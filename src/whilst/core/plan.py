@@ -56,7 +56,7 @@ class Plan(Frozen):
     ordered: bool
     stop_after: StopAfter | None
     executor: Any
-    """Where the calls are made: "loop", "thread", or an object as `lanes.executor.Executor` describes it."""
+    """Where the calls are made: "loop", "thread", or an object as `lanes.port.Executor` describes it."""
     total: int | None
     progress: bool | None
     name: str

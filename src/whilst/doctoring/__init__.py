@@ -15,7 +15,7 @@ the looks as well; it lets go of it where it returns, still on the same line, so
 that the look was late, though the processor was free, is the evidence that it was the GIL.
 
 **Waiting or computing.** `/proc/self/task/<tid>/schedstat` counts nanoseconds on a processor and in the queue for one
-(`lanes/threadtime`). A thread that waits has neither, however busy other processes keep the machine.
+(`lanes/clock`). A thread that waits has neither, however busy other processes keep the machine.
 
 **Waits.** While a loop is idle, the chain of coroutines of each of its tasks is walked; of other threads that wait, the
 stack. What waits where is added up in a tree of the user's own lines (`waits`). Whether two looks saw the same call is

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any
 
 from ..lanes.awaiting import ended, trimmed
 from .stages import Stream, items
@@ -71,23 +71,7 @@ async def _by_size_and_key(source: Any, n: int, key_of: KeyOf) -> Stream:
             del failure
 
 
-class _Taking(Protocol):
-    """Batches that are read by a task."""
-
-    error: BaseException | None
-
-    def start(self) -> None:
-        """Begin to read."""
-
-    async def take(self, within: float) -> list[Any]:
-        """Return the next batch; an empty one means the end."""
-        ...
-
-    async def close(self) -> None:
-        """End the reading, wherever it waits."""
-
-
-async def _by_time(pump: _Taking, within: float) -> Stream:
+async def _by_time(pump: _Pump, within: float) -> Stream:
     pump.start()
     try:
         while batch := await pump.take(within):

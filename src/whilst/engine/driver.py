@@ -35,8 +35,9 @@ from ..errors import DeadlineExceeded, RunCancelled
 from ..lanes.awaiting import ended
 from ..lanes.calling import wanted
 from ..lanes.clock import clock_of, is_virtual
-from ..lanes.executor import executor_of
-from ..lanes.port import Lanes
+from ..lanes.loop import LOOP
+from ..lanes.port import Executor, Lanes
+from ..lanes.threads import THREADS
 from ..lanes.worker import tell
 from ..limit import holding, paused_by
 from .ahead import ReadAhead
@@ -77,6 +78,7 @@ KEPT = frozenset(  # of a run that has ended, which may be kept for its summary
         "_closing",
     ]
 )
+EXECUTORS: dict[str, Executor] = {each.name: each for each in (LOOP, THREADS)}
 HELD = 0.05  # seconds that a deadline is late before it is said that the loop was held
 EXPIRE_GRACE = 1.0  # seconds that calls cancelled by the deadline have for their clean-up
 
@@ -141,7 +143,6 @@ class Driver:
         self._left: Source | None = None  # what may have been left behind of a run that has ended
         self._judging = Judging(self, plan, attempts, self.keeping, fail_fast=fail_fast, asks=bool(judge))
         self.book.judge, self.book.judge_failure = self._judging.outcome_of, self._judging.failed
-        self.book.wants_all = self._judging.wants
         self.failures: Failures = self._judging.failures
         self.ahead: ReadAhead = ReadAhead(self, plan, handoff, self._deadlines)
         self.timings: Timings = Timings(scope.look if scope is not None else looked)
@@ -150,7 +151,7 @@ class Driver:
         self.lateness: Lateness | None = None  # of a run that has lasted long enough to say
         self._overdue = Overdue(self, plan, attempts, self._deadlines)
         patience = self._overdue.patience.least
-        fn, executor = plan.fn, executor_of(plan.executor)
+        fn, executor = plan.fn, EXECUTORS[plan.executor] if isinstance(plan.executor, str) else plan.executor
         if plan.observers and not plan.composed and isinstance(plan.executor, str):
             fn = self.watch.wrap(fn, "", is_async=plan.executor == "loop")
         self.lanes: Lanes = executor.lanes(self, fn, plan.concurrency, patience, name=plan.name)

@@ -16,6 +16,7 @@ The summary, at the end of this file, is read from any thread.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import weakref
@@ -23,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from heapq import nsmallest
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 from ..core import account as reasons
 from ..core.account import Account, Idle, added, split
@@ -36,10 +37,11 @@ from ..core.timings import SLOWEST, Slow, Timings
 from ..lanes.clock import used
 from ..lanes.port import Lanes
 from .book import Book
+from .deadlines import Deadlines
 from .growing import Additions
-from .handoff import Window
+from .handoff import Handoff, Window
 from .judging import Failures
-from .source import Source
+from .source import Pair, Source
 
 if TYPE_CHECKING:
     from .scope import Scope
@@ -51,29 +53,22 @@ KEPT = 60  # looks, the last ones
 LEAST = 0.005  # seconds that a thread must have run or queued, or what it did says nothing
 
 
-class Alarms(Protocol):
-    """The deadlines of the run, as far as this asks."""
-
-    def at(self, name: str, when: float, action: Callable[[], None]) -> None:
-        """Call `action` at the time `when`."""
-
-
 class Lateness:
     """How late one run's loop is; made on its thread when the first look is due.
 
     Args:
         owner: of the run; when it is gone, nobody looks any more.
         clock: its time.
-        alarms: sets the time of the next look.
+        deadlines: sets the time of the next look.
         began: when the run did.
     """
 
-    def __init__(self, owner: object, clock: Callable[[], float], alarms: Alarms, began: float) -> None:
+    def __init__(self, owner: object, clock: Callable[[], float], deadlines: Deadlines, began: float) -> None:
         self.queued: float = 0.0
         """The share of the time in which the loop's thread wanted a processor, in which others had them all."""
         self._owner = weakref.ref(owner)
         self._clock = clock
-        self._alarms = alarms
+        self._deadlines = deadlines
         self._began = began
         self._late: deque[float] = deque(maxlen=KEPT)
         self._tid = threading.get_native_id()
@@ -98,7 +93,7 @@ class Lateness:
 
     def _look_at(self, when: float) -> None:
         self._due = when
-        self._alarms.at("lateness", when, self._look)
+        self._deadlines.at("lateness", when, self._look)
 
 
 def _times(tid: int) -> tuple[float, float]:
@@ -110,31 +105,39 @@ def _times(tid: int) -> tuple[float, float]:
 GETTING_UP = 0.001  # seconds between two looks at threads that are being started
 
 
-class Consumer(Protocol):
-    """Who takes the outcomes."""
-
-    ready: deque[Any]
-    waiting: bool
-
-
 class Host(Protocol):
-    """The driver, as far as it is looked at."""
+    """The driver, as far as it is looked at and told of."""
 
+    plan: Plan
     clock: Callable[[], float]
-    loop: Any
+    loop: asyncio.AbstractEventLoop
     book: Book
     lanes: Lanes
-    queue: deque[tuple[int, Any]]
+    queue: deque[Pair]
     concurrency: int
     still: Still
+    scope: Scope | None
     additions: Additions
     timings: Timings
+    failures: Failures
+    accounting: Accounting
+    lateness: Lateness | None
+
+    @property
+    def total(self) -> int | None:
+        """How many inputs there will be, as far as is known."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether there will be no more outcomes."""
+        ...
 
 
 class Accounting:
     """The account of one run; on its loop, but for what summaries read."""
 
-    def __init__(self, host: Host, plan: Plan, consumer: Consumer, window: Window, scope: Scope | None) -> None:
+    def __init__(self, host: Host, plan: Plan, consumer: Handoff, window: Window, scope: Scope | None) -> None:
         now = host.clock()
         self.account: Account = Account(now)
         self.levels: Levels | None = None
@@ -145,7 +148,6 @@ class Accounting:
         """Until when that is not done again."""
         self._host: Host | None = host
         self._starting = plan.executor == "thread"  # whether threads may not be there yet
-        self._ordered = plan.ordered
         self._consumer = consumer
         self._window = window
         self._scope = scope
@@ -308,42 +310,7 @@ LOOK_EVERY = 0.25  # seconds
 HANGS = 1.0  # seconds; a call that takes longer is told of while it does
 
 
-@runtime_checkable
-class Listing(Protocol):
-    """Lanes that know which calls they are in."""
-
-    def in_calls(self) -> list[tuple[int, float]]:
-        """Return index and start of calls in flight; from any thread."""
-        ...
-
-
-class Told(Protocol):
-    """The driver, as far as it is told of."""
-
-    plan: Plan
-    scope: Scope | None
-    book: Book
-    lanes: Lanes
-    failures: Failures
-    concurrency: int
-    accounting: Accounting
-    lateness: Lateness | None
-    additions: Additions
-    timings: Timings
-    clock: Callable[[], float]
-
-    @property
-    def total(self) -> int | None:
-        """How many inputs there will be, as far as is known."""
-        ...
-
-    @property
-    def finished(self) -> bool:
-        """Whether there will be no more outcomes."""
-        ...
-
-
-def summary_of(run: Told, elapsed: float) -> Summary:
+def summary_of(run: Host, elapsed: float) -> Summary:
     """Count."""
     plan, scope, book, failures, accounting = run.plan, run.scope, run.book, run.failures, run.accounting
     done, failed = book.done, failures.count  # while this is read, more may be done and begun: hence the bounds below
@@ -403,14 +370,14 @@ def _bounded(plan: Plan, lanes: int) -> str:
     return f"concurrency={min(bounds)}" if bounds and min(bounds) <= lanes else ""
 
 
-def _retry_waits(run: Told) -> dict[str, float]:
+def _retry_waits(run: Host) -> dict[str, float]:
     """Return the seconds that inputs waited for another attempt, by what for."""
     attempts = run.book.attempts
     of_map = attempts.attempts.waits if attempts is not None else {}
     return added([of_map, run.scope.retry_waits if run.scope is not None else {}])
 
 
-def _hanging(run: Told) -> tuple[Slow, ...]:
+def _hanging(run: Host) -> tuple[Slow, ...]:
     """Return the calls that have been in flight the longest, if that is long; to look at all takes its time."""
     now, accounting = run.clock(), run.accounting
     if now < accounting.hanging_until:
@@ -420,13 +387,13 @@ def _hanging(run: Told) -> tuple[Slow, ...]:
     return found
 
 
-def _oldest(run: Told, now: float) -> tuple[Slow, ...]:
-    calls = run.lanes.in_calls() if isinstance(run.lanes, Listing) else []
-    oldest = nsmallest(SLOWEST, ((started, index) for index, started in calls if started <= now - HANGS))
+def _oldest(run: Host, now: float) -> tuple[Slow, ...]:
+    begun = run.lanes.in_calls()
+    oldest = nsmallest(SLOWEST, ((started, index) for index, started in begun if started <= now - HANGS))
     return tuple(Slow(index, now - started) for started, index in oldest)
 
 
-def _held(run: Told) -> tuple[str, ...]:
+def _held(run: Host) -> tuple[str, ...]:
     """Say what holds calls up."""
     gate, attempts, now = run.book.gate, run.book.attempts, run.clock()
     at_the_gate = gate.held_up(now) if gate is not None else ()
@@ -436,20 +403,20 @@ def _held(run: Told) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said))
 
 
-def _paused(run: Told) -> float:
+def _paused(run: Host) -> float:
     """How many seconds nothing is started for."""
     gate, scope = run.book.gate, run.scope
     return max(gate.paused if gate is not None else 0.0, scope.paused if scope is not None else 0.0)
 
 
-def _all_refused(run: Told) -> tuple[str, ...]:
+def _all_refused(run: Host) -> tuple[str, ...]:
     """Say that an adaptive limit sends single calls only."""
     limits = run.book.gate.limits if run.book.gate is not None else ()
     found = [limit.statistics().found for limit in limits if limit.adaptive]
     return tuple(text for text in found if text.startswith("everything is refused"))
 
 
-def _notes(run: Told) -> tuple[str, ...]:
+def _notes(run: Host) -> tuple[str, ...]:
     gate, attempts = run.book.gate, run.book.attempts
     opened = sum(it.opened for it in (gate, run.scope) if it is not None)
     of_steps = run.scope.said() if run.scope is not None else ()
@@ -467,7 +434,7 @@ def _notes(run: Told) -> tuple[str, ...]:
     return (*run.book.notices, *of_retries, *of_steps, *run.failures.notes(opened, broken))
 
 
-def _left_behind(run: Told) -> tuple[str, ...]:
+def _left_behind(run: Host) -> tuple[str, ...]:
     source = run.book.source.waiting if run.book.stopping else ""
     calls = run.scope.left_behind() if run.scope is not None else ()
     return run.lanes.left_behind() + calls + ((source,) if source else ())

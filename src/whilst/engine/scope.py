@@ -21,7 +21,6 @@ from ..core.tree import Each
 from ..lanes.calling import seat, wanted
 from ..lanes.calls import Calls, calls_of_loop
 from ..lanes.clock import clock_of
-from ..lanes.executor import THREADS
 from ..lanes.worker import tell
 from ..limit import Inside, ask_around, inside_of
 from .asking import Asking
@@ -193,7 +192,7 @@ class Scope:
     def own_calls(self) -> Calls:
         """The run's own threads, started with the first blocking call; they end with it, and close what they opened."""
         if self._calls is None:
-            self._calls = THREADS.calls(self.loop, self.most, name=self._name)
+            self._calls = Calls(self.loop, self.most, name=f"whilst-lane {self._name}")
             self._calls.left = self._call_left
         return self._calls
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from ..core.colour import has_method, name_of
 from ..core.outcome import Record
@@ -231,34 +231,52 @@ def job_of(worker: Worker) -> Job | None:
     return None
 
 
+class Closing(Protocol):
+    """What is closed in the end."""
+
+    async def close(self) -> None:
+        """End what it has."""
+
+
+K = TypeVar("K", bound=Closing)
+
+
 def calls_of_loop() -> Calls:
-    """Return those of the running loop, for one-off calls from anywhere; their threads end with it.
+    """Return those of the running loop, for one-off calls from anywhere; their threads end with it."""
+    return kept_for_loop(
+        Calls, lambda loop: Calls(loop, MOST_OF_LOOP, name="whilst-unblock", patience=PATIENCE, of_run=False)
+    )
+
+
+def kept_for_loop(key: Hashable, make: Callable[[asyncio.AbstractEventLoop], K]) -> K:
+    """Return what the running loop has of a kind, made at first use and closed with the loop.
 
     A loop says that it ends by closing the async generators that were begun on it, so there is one that waits for that.
     Threads of a loop that is closed without it see that when they look up.
     """
     loop = asyncio.get_running_loop()
-    found = _of_loops.get(loop)
+    found = _of_loops.get((loop, key))
     if found is None:
-        for closed in [other for other in list(_of_loops) if other.is_closed()]:
+        for closed in [other for other in list(_of_loops) if other[0].is_closed()]:
             _of_loops.pop(closed, None)
-        calls = Calls(loop, MOST_OF_LOOP, name="whilst-unblock", patience=PATIENCE, of_run=False)
-        waiting = _until_it_ends(loop, calls)
+        made = make(loop)
+        waiting = _until_it_ends((loop, key), made)
         with suppress(StopIteration):
             waiting.__anext__().send(None)  # begun, here and now: from here on the loop knows it
-        found = _of_loops[loop] = calls, waiting
-    return found[0]
+        found = _of_loops[loop, key] = made, waiting
+    kept: K = found[0]
+    return kept
 
 
-_of_loops: dict[asyncio.AbstractEventLoop, tuple[Calls, AsyncGenerator[None, None]]] = {}
+_of_loops: dict[tuple[asyncio.AbstractEventLoop, Hashable], tuple[Any, AsyncGenerator[None, None]]] = {}
 
 
-async def _until_it_ends(loop: asyncio.AbstractEventLoop, calls: Calls) -> AsyncGenerator[None, None]:
+async def _until_it_ends(key: tuple[asyncio.AbstractEventLoop, Hashable], kept: Closing) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        _of_loops.pop(loop, None)
-        await calls.close()
+        _of_loops.pop(key, None)
+        await kept.close()
 
 
 class _Futures:

@@ -24,7 +24,7 @@ from ..core.timings import LONG
 from ..errors import RunCancelled
 from .awaiting import failure_of, trimmed
 from .calling import NOT_CALLED, Back, Names, current, given_back, listening, maker, seat, task_here
-from .port import Port
+from .port import Lanes, Port
 
 if TYPE_CHECKING:
     from ..core.headers import Left
@@ -200,10 +200,8 @@ class Places(Protocol):
         """Give one back."""
 
 
-class LoopLanes:
+class LoopLanes(Lanes):
     """Lanes for an async function; see `Lanes` for the contract."""
-
-    by_worker: dict[str, dict[str, float]] = {}  # noqa: RUF012 - nobody else makes calls of theirs, so it stays empty
 
     def __init__(self, port: Port, fn: Callable[[Any], Awaitable[Any]], concurrency: int, *, name: str) -> None:
         self._port = port
@@ -218,6 +216,7 @@ class LoopLanes:
             self._context.run(current.set, None)
         if self._context.get(given_back, NOT_CALLED) is not NOT_CALLED:
             self._context.run(given_back.set, NOT_CALLED)
+        self._note: Callable[[float], None] = port.timings.fresh.append  # for all lanes: each its own takes 72 bytes
         self._closing = False
         self._ending = False  # whether lanes without work end
         self._slice_end = 0.0
@@ -341,9 +340,6 @@ class LoopLanes:
         else:
             lane.give_back(back)
 
-    def call_back(self) -> None:
-        """Do nothing: what is taken from the queue begins at once."""
-
     def in_calls(self) -> list[tuple[int, float]]:
         """Return index and start of calls in flight; from any thread."""
         lanes = tuple(self._lanes)
@@ -370,9 +366,6 @@ class LoopLanes:
             for task in stubborn:
                 if (pair := tasks[task].input) is not None:
                     self._leave(pair[0], task)
-
-    def let_go(self) -> None:
-        """Do nothing: the run refers to this, and lanes that have ended do no more."""
 
     def _leave(self, index: int, task: asyncio.Task[None]) -> None:
         """Count a call that goes on; its permit comes back when it ends."""
@@ -417,7 +410,7 @@ class LoopLanes:
         root, count, kept = None, -1, -1  # what holds the context's variables; references of it, of `call`; see `Names`
         ended, woken = 0.0, True
         timings, look_at = self._port.timings, 0.0  # when to look at what a call took: see `timings.LONG`
-        note = timings.fresh.append
+        note = self._note
         try:
             while not self._closing:
                 if self._crowded and self._hand_over(lane):
@@ -571,3 +564,16 @@ class LoopLanes:
         while lane.task.cancelling():
             lane.task.uncancel()
         return unwanted
+
+
+class LoopExecutor:
+    """Calls of async functions, on the run's own loop. They can be cancelled, though one may ignore that."""
+
+    name: str = "loop"
+
+    def lanes(self, port: Port, fn: Callable[[Any], Any], concurrency: int, patience: float, *, name: str) -> LoopLanes:
+        """Return coroutine lanes."""
+        return LoopLanes(port, fn, concurrency, name=name)
+
+
+LOOP: LoopExecutor = LoopExecutor()

@@ -100,21 +100,20 @@ class Port(Protocol):
 
 
 class Lanes(Protocol):
-    """A set of lanes of one kind; every method is called on the loop unless it says otherwise."""
+    """A set of lanes of one kind; every method is called on the loop unless it says otherwise.
 
-    @property
-    def by_worker(self) -> dict[str, dict[str, float]]:
-        """What each worker process or node has made, by its name; nothing where there is but this process."""
-        ...
+    Those that only take note of something do nothing, where that makes no difference to lanes of a kind.
+    """
+
+    by_worker: dict[str, dict[str, float]] = {}  # noqa: RUF012 - whoever has workers makes one of its own
+    """What each worker process or node has made, by its name; nothing where there is but this process."""
+    resting: int = 0
+    """How many calls are of inputs that only wait, and hold no place of the concurrency: none, where a call that waits
+    holds its lane."""
 
     @property
     def abandoned(self) -> int:
         """How many calls were given up and still run."""
-        ...
-
-    @property
-    def resting(self) -> int:
-        """How many calls are of inputs that only wait, and hold no place of the concurrency."""
         ...
 
     @property
@@ -130,9 +129,11 @@ class Lanes(Protocol):
 
     def no_more(self) -> None:
         """Take note that the queue will not be filled again; idle lanes may end."""
+        return
 
     def more(self) -> None:
         """Take note that it will be, after all."""
+        return
 
     def sweep(self, now: float) -> float:
         """End the calls that are past their timeout; return when the next one may be (inf: none in flight)."""
@@ -149,9 +150,15 @@ class Lanes(Protocol):
 
         If that `settles`, one that has failed has its last failure for an outcome; the others have none.
         """
+        return
 
     def call_back(self) -> None:
         """Hand back what was taken from the queue and has not begun: see `Port.unmade`."""
+        return
+
+    def in_calls(self) -> list[tuple[int, float]]:
+        """Return index and start of the calls in flight; from any thread."""
+        ...
 
     def left_behind(self) -> tuple[str, ...]:
         """Name the calls that were abandoned and still run."""
@@ -165,3 +172,17 @@ class Lanes(Protocol):
 
     def let_go(self) -> None:
         """Refer to the run no more: it has ended, and nothing is left behind."""
+        return
+
+
+class Executor(Protocol):
+    """One place where calls are made: whoever composes a run picks one and asks it for the rest."""
+
+    @property
+    def name(self) -> str:
+        """Return what messages and plans call it."""
+        ...
+
+    def lanes(self, port: Port, fn: Callable[[Any], Any], concurrency: int, patience: float, *, name: str) -> Lanes:
+        """Return the lanes of a run; `patience` is how many seconds a call may take, for messages."""
+        ...

@@ -17,7 +17,7 @@ from .awaiting import Awaiting
 from .calling import calling, current, listening, maker, task_here, wanted
 from .loop import GRACE
 from .pool import ThreadPool
-from .port import Port
+from .port import Lanes, Port
 from .worker import Pair, Worker, current_worker
 
 if TYPE_CHECKING:
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 EXIT_WAIT = 0.5  # seconds that a closing run waits for idle threads to be gone; they need microseconds
 
 
-class ThreadLanes:
+class ThreadLanes(Lanes):
     """Lanes for a blocking function; see `Lanes`."""
-
-    by_worker: dict[str, dict[str, float]] = {}  # noqa: RUF012 - nobody else makes calls of theirs, so it stays empty
 
     def __init__(
         self, port: Port, fn: Callable[[Any], Any], concurrency: int, patience: float, *, name: str = ""
@@ -62,11 +60,6 @@ class ThreadLanes:
     def abandoned(self) -> int:
         """How many calls were given up and still run."""
         return len(self._pool.left_behind)
-
-    @property
-    def resting(self) -> int:
-        """None: a call that waits on a thread holds it."""
-        return 0
 
     @property
     def idle(self) -> bool:
@@ -115,12 +108,6 @@ class ThreadLanes:
         for worker, call, (index, _) in self._calls():
             if index > after and self._leave(worker, call):
                 self._port.dropped(index)
-
-    def give_back(self, start: float, *, settles: bool) -> None:
-        """Do nothing: what is on a thread has begun."""
-
-    def call_back(self) -> None:
-        """Do nothing: what is taken from the queue begins at once."""
 
     def in_calls(self) -> list[tuple[int, float]]:
         """Return index and start of calls in flight; from any thread."""
@@ -256,3 +243,18 @@ def _call_of(port: Any, index: int, started: float) -> Call:
     """Return what the code of a call may know of it; where somebody may ask for that, the run is a `core.call.Host`."""
     attempt, identity = port.told_apart(index) if port.is_told_apart else (1, None)
     return Call(port, index, "", attempt, started - port.started, identity)
+
+
+class ThreadExecutor:
+    """Calls of blocking functions, on threads. They cannot be stopped."""
+
+    name: str = "thread"
+
+    def lanes(
+        self, port: Port, fn: Callable[[Any], Any], concurrency: int, patience: float, *, name: str
+    ) -> ThreadLanes:
+        """Return lanes that are threads."""
+        return ThreadLanes(port, fn, concurrency, patience, name=name)
+
+
+THREADS: ThreadExecutor = ThreadExecutor()

@@ -20,21 +20,13 @@ import asyncio
 import itertools
 from asyncio import _get_running_loop as running_loop  # the public one costs an exception where there is none
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import inf
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from ..core.throttle import Throttle
 from .lock import empty_in_child, lock
-
-
-class Told(Protocol):
-    """Who waits to be told."""
-
-    def tell(self, *, fresh: bool) -> None:
-        """Tell it what it was granted; see `ToBeTold.settle`."""
-        ...
 
 
 class Granted(Protocol):
@@ -54,9 +46,9 @@ class ToBeTold:
     """Parties that were granted something and do not know it yet."""
 
     def __init__(self) -> None:
-        self._parties: deque[Told] = deque()
+        self._parties: deque[Party] = deque()
 
-    def add(self, party: Told) -> None:
+    def add(self, party: Party) -> None:
         """Have a party told by the next `settle`; for those who have the lock."""
         self._parties.append(party)
 
@@ -130,20 +122,6 @@ empty_in_child(told)
 empty_in_child(uncollected)
 
 
-class Queue(Protocol):
-    """What is waited for: the permits of one key of a limit."""
-
-    @property
-    def throttle(self) -> Throttle:
-        """What decides whether one can be had."""
-        ...
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """What tells its time."""
-        ...
-
-
 class Holder(Protocol):
     """One who holds permits."""
 
@@ -153,28 +131,14 @@ class Holder(Protocol):
         ...
 
 
-class Waiter(Protocol):
-    """One who waits, inside others who hold permits."""
-
-    @property
-    def inside(self) -> tuple[tuple[Holder, tuple[Queue, ...]], ...]:
-        """Those, and what each holds."""
-        ...
-
-    @property
-    def queues(self) -> tuple[Queue, ...]:
-        """What it waits for: a permit of each."""
-        ...
-
-
 class Circles:
     """Who waits inside whom. Every method is for those who have the lock."""
 
     def __init__(self) -> None:
-        self._waiters: dict[Holder, dict[Waiter, None]] = {}
-        self._stuck: dict[Queue, dict[Holder, int]] = {}  # who holds a permit, with how many who wait inside
+        self._waiters: dict[Holder, dict[Party, None]] = {}
+        self._stuck: dict[WaitQueue, dict[Holder, int]] = {}  # who holds a permit, with how many who wait inside
 
-    def begin(self, waiter: Waiter) -> None:
+    def begin(self, waiter: Party) -> None:
         """Take note that somebody waits."""
         for holder, queues in waiter.inside:
             self._waiters.setdefault(holder, {})[waiter] = None
@@ -182,7 +146,7 @@ class Circles:
                 counts = self._stuck.setdefault(queue, {})
                 counts[holder] = counts.get(holder, 0) + 1
 
-    def end(self, waiter: Waiter) -> None:
+    def end(self, waiter: Party) -> None:
         """Take note that it does not any more; nothing happens if it did not."""
         for holder, queues in waiter.inside:
             waiters = self._waiters.get(holder, {})
@@ -199,10 +163,10 @@ class Circles:
                 if not counts:
                     del self._stuck[queue]
 
-    def closed(self, queues: tuple[Queue, ...]) -> bool:
+    def closed(self, queues: tuple[WaitQueue, ...]) -> bool:
         """Whether a permit of each of these will never come, as all who hold one wait for what never comes."""
-        stuck: dict[Queue, list[Holder]] = {}  # as far as nobody can leave but those who wait
-        todo, alive = list(queues), set[Queue]()
+        stuck: dict[WaitQueue, list[Holder]] = {}  # as far as nobody can leave but those who wait
+        todo, alive = list(queues), set[WaitQueue]()
         while todo:
             queue = todo.pop()
             if queue in stuck or queue in alive:
@@ -218,7 +182,7 @@ class Circles:
                 del stuck[queue]
         return any(queue in stuck for queue in queues)
 
-    def _all_stuck(self, queue: Queue) -> list[Holder]:
+    def _all_stuck(self, queue: WaitQueue) -> list[Holder]:
         """Return all who hold a permit if each of them waits; an empty list if anybody can leave, or time helps."""
         holders, throttle = self._stuck.get(queue), queue.throttle
         if holders is None or throttle.in_flight > len(holders) or throttle.stopped:
@@ -228,7 +192,7 @@ class Circles:
             return []
         return still
 
-    def _leaves(self, holder: Holder, alive: set[Queue]) -> bool:
+    def _leaves(self, holder: Holder, alive: set[WaitQueue]) -> bool:
         """Whether everything comes that is waited for inside a holder."""
         return all(queue in alive for waiter in self._waiters[holder] for queue in waiter.queues)
 
@@ -286,6 +250,19 @@ class Party(Protocol):
     queue: WaitQueue | None
     wanted: int
     clock: Clock
+
+    @property
+    def inside(self) -> tuple[tuple[Holder, tuple[WaitQueue, ...]], ...]:
+        """Those who hold permits and may await it, and what each holds."""
+        ...
+
+    @property
+    def queues(self) -> tuple[WaitQueue, ...]:
+        """What it waits for: a permit of each."""
+        ...
+
+    def tell(self, *, fresh: bool) -> None:
+        """Tell it what it was granted; see `ToBeTold.settle`."""
 
     def refusal(self) -> tuple[WaitQueue, float] | None:
         """Return the first queue that refuses, and for how long; None if a permit can be had."""

@@ -7,7 +7,7 @@ import contextvars
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core.check import answered, whole
@@ -50,9 +50,6 @@ class Processes:
     """
 
     name: str = "process"
-    most: int | None = None
-    kills: bool = True
-    in_batches: bool = True
     opens: frozenset[str] = frozenset({"process"})
 
     @answered
@@ -98,19 +95,9 @@ class Processes:
 
     def calls_of_loop(self) -> RemoteCalls:
         """Return those of the running loop, for one value through a flow; idle ones end after a while, and with it."""
-        from contextlib import suppress
+        from ..lanes.calls import kept_for_loop
 
-        loop = asyncio.get_running_loop()
-        found = _of_loops.get((loop, self))
-        if found is None:
-            for key in [key for key in _of_loops if key[0].is_closed()]:
-                del _of_loops[key]
-            calls = self._calls(loop, cpus(), "whilst", IDLE)
-            waiting = _until_it_ends((loop, self), calls)
-            with suppress(StopIteration):
-                waiting.__anext__().send(None)  # begun, here and now: from here on the loop knows it, and closes it
-            found = _of_loops[loop, self] = calls, waiting
-        return found[0]
+        return kept_for_loop(self, lambda loop: self._calls(loop, cpus(), "whilst", IDLE))
 
     def _calls(self, loop: asyncio.AbstractEventLoop, most: int, name: str, patience: float | None) -> RemoteCalls:
         from ..lanes.clock import clock_of
@@ -131,17 +118,6 @@ class Processes:
 
 
 IDLE = 10.0  # seconds that a worker of a loop stays for the next call
-_of_loops: dict[tuple[asyncio.AbstractEventLoop, Processes], tuple[RemoteCalls, AsyncGenerator[None, None]]] = {}
-
-
-async def _until_it_ends(
-    key: tuple[asyncio.AbstractEventLoop, Processes], calls: RemoteCalls
-) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        _of_loops.pop(key, None)
-        await calls.close()
 
 
 class Workers:

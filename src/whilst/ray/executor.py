@@ -46,9 +46,6 @@ class Ray:
     """
 
     name: str = "ray"
-    most: int | None = None
-    kills: bool = False
-    in_batches: bool = True
     opens: frozenset[str] = frozenset({"process"})
 
     @answered

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ..core.headers import Left
 from ..core.timings import EACH, LONG
 from ..lanes.awaiting import TWO_MEANINGS
-from ..lanes.port import Port
+from ..lanes.port import Lanes, Port
 from .batch import Pace
 from .codec import Encoded, unsendable_input
 from .transport import ENDS, HOME, LEFT, Answer, Transport, Worker
@@ -77,7 +77,7 @@ class _Station:
         return self.out.pop(index)
 
 
-class RemoteLanes:
+class RemoteLanes(Lanes):
     """Lanes on workers; see `Lanes` for the contract, and `Client` for what workers call.
 
     Args:
@@ -89,8 +89,6 @@ class RemoteLanes:
         portion: returns which target an input is for, and what that is given; None: the first, and the input.
         recycle: how many calls a worker makes before another takes its place; None: as many as come.
     """
-
-    resting: int = 0
 
     def __init__(
         self,
@@ -143,12 +141,6 @@ class RemoteLanes:
         """Send what is in the queue, and start workers if there is more of it than those there are can make."""
         self._feed()
 
-    def no_more(self) -> None:
-        """Do nothing: idle workers end with the run."""
-
-    def more(self) -> None:
-        """Do nothing: they are there."""
-
     def sweep(self, now: float) -> float:
         """End the calls that are past their time; their workers die of it."""
         port, earliest = self._port, inf
@@ -173,9 +165,6 @@ class RemoteLanes:
         for station in list(self._stations.values()):
             self._end(station, [index for index in self._begun(station) if index > after], None)
         self.call_back()
-
-    def give_back(self, start: float, *, settles: bool) -> None:
-        """Do nothing: what was sent and has not begun is called back."""
 
     def call_back(self) -> None:
         """Have everything handed back that was sent and not begun."""
