@@ -42,10 +42,10 @@ test: $(VENV)/.ready  ## every test, in JOBS processes (one more than there are 
 cluster:  ## the tests of calls on a Ray cluster, in an environment of their own; five minutes
 	@.ci/cluster $(PYTHON) $(abspath $(VENV)-ray)
 
-bench-cluster:  ## calls on a Ray cluster beside Ray Data and Dask, in an environment of their own; five minutes
+bench-cluster:  ## the same for calls on a Ray cluster, in an environment of their own; five minutes; into bench/README.md
 	@.ci/install $(PYTHON) $(abspath $(VENV)-ray) "Installing what it is measured against" '.[ray]' 'ray[data]' typing_extensions \
 	  pandas 'dask[distributed]'
-	@$(abspath $(VENV)-ray)/bin/python -m bench.cluster
+	@$(abspath $(VENV)-ray)/bin/python -m bench.cluster --write-readme
 
 check: $(VENV)/.ready docs  ## format, lint, types, layers; and the site, whose warnings are errors
 	@$(BIN)/ruff format --check .
