@@ -218,7 +218,7 @@ class LoopLanes(Lanes):
             self._context.run(given_back.set, NOT_CALLED)
         self._note: Callable[[float], None] = port.timings.fresh.append  # for all lanes: each its own takes 72 bytes
         self._closing = False
-        self._ending = False  # whether lanes without work end
+        self._ending = False  # whether the queue will not be filled again
         self._slice_end = 0.0
         self._crowded = False  # whether there may be more lanes than the concurrency
         self.resting: int = 0
@@ -270,11 +270,11 @@ class LoopLanes(Lanes):
                 self.wake()
 
     def no_more(self) -> None:
-        """Let lanes end as soon as the queue is empty, which spares waking them for it at the end."""
+        """Have lanes end when the queue is empty: each that waited for the end of the run would need a future."""
         self._ending = True
 
     def more(self) -> None:
-        """Have lanes stay: the queue is filled again after all. Others are started for those that have ended."""
+        """Have them wait again; those that have ended are started anew."""
         self._ending = False
 
     def sweep(self, now: float) -> float:
@@ -420,12 +420,11 @@ class LoopLanes(Lanes):
                 except IndexError:
                     given = None  # and no waiting in here, where whatever comes would be told of this first
                 if given is None:
-                    if self._ending:
-                        self._port.turn()
-                        return
                     if self._parks(lane) and lane.waiter is not None:
                         await lane.waiter
                         lane.waiter = None
+                    elif self._ending and not self._port.queue:
+                        return
                     woken = True
                     continue
                 if woken:
@@ -513,9 +512,9 @@ class LoopLanes(Lanes):
         return True
 
     def _parks(self, lane: _Lane) -> bool:
-        """Whether a lane is to await its waiter: the queue has nothing, and the run has not ended."""
+        """Whether a lane is to await its waiter: the queue has nothing now, and may be filled again."""
         self._port.refill()
-        if self._port.queue or self._closing:
+        if self._port.queue or self._closing or self._ending:
             return False
         lane.waiter = self._port.loop.create_future()
         self._parked.append(lane)
