@@ -341,3 +341,19 @@ def test_what_waits_to_be_judged_when_a_run_ends_is_not_lost() -> None:
 )
 def test_only_what_is_the_users_is_asked_of_a_retry(retry: Retry, asked: str) -> None:
     assert judge_of(retry) == asked
+
+
+@pytest.mark.parametrize("in_flow", [False, True], ids=["map", "step"])
+@pytest.mark.parametrize("keys", [1, 3, 40])
+def test_each_input_is_asked_once_for_its_key_and_once_for_its_weight(keys: int, in_flow: bool) -> None:
+    by, weight = list[int](), list[int]()
+    limit = Limit(
+        concurrency=4,
+        rate="1000000/s",
+        by=lambda item: by.append(item) or item % keys,
+        weight=lambda item: weight.append(item) or 1.0,
+    )
+    run = whilst.map(whilst.step(str, limit=limit), range(40)) if in_flow else whilst.map(str, range(40), limit=limit)
+    assert run.list() == [str(x) for x in range(40)]
+    assert sorted(by) == [*range(40)]
+    assert sorted(weight) == [*range(40)]

@@ -129,7 +129,7 @@ class Driver:
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._forget_task = self._tasks.discard, contextvars.Context()  # for all of them: each its own takes 140 bytes
-        self._deadlines: Deadlines = Deadlines(loop, self.clock)
+        self._deadlines: Deadlines = Deadlines(loop, self.clock, plan.context)
         self._closing: asyncio.Task[None] | None = None
         judge = judge_of(plan.retry) if plan.retry is not None else ""
         self._asking: Asking | None = None
