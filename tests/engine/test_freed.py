@@ -18,6 +18,7 @@ import pytest
 
 import whilst
 from whilst import Limit, Retry, map, step
+from whilst.lanes.calling import wanted
 
 Refs = list[weakref.ref[Any]]
 
@@ -487,6 +488,7 @@ def refuse_blocking(x: int) -> int:
     raise Refused
 
 
+@pytest.mark.parametrize("asked", [False, True], ids=["", "somebody asks which call it is in"])
 @pytest.mark.parametrize("fn", [refuse, refuse_blocking])
 @pytest.mark.parametrize("in_flow", [False, True], ids=["map", "step"])
 @pytest.mark.parametrize(
@@ -499,9 +501,10 @@ def refuse_blocking(x: int) -> int:
 )
 @pytest.mark.usefixtures("no_collector")
 def test_the_timers_of_a_run_that_has_failed_keep_no_context(
-    fn: Callable[[int], Any], in_flow: bool, policies: dict[str, Any]
+    fn: Callable[[int], Any], in_flow: bool, policies: dict[str, Any], asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A loop keeps a timer that was cancelled until it would have been due."""
+    monkeypatch.setattr(wanted, "is_asked", asked)
 
     async def handler() -> None:
         HELD.set(kept := Kept())

@@ -603,7 +603,8 @@ class Driver:
             self._handoff.wake()
         self.book.close()
         self.lanes.close()  # here and now: a loop that is torn down cancels the task before it begins
-        self._closing = asyncio.Task(self._close(), loop=self.loop)
+        nothing = contextvars.Context()  # that of the call which ends the run names the run, and stays with the task
+        self._closing = asyncio.Task(self._close(), loop=self.loop, context=nothing)
 
     async def _close(self) -> None:
         await self.lanes.gone()
