@@ -42,10 +42,10 @@ test: $(VENV)/.ready  ## every test, in JOBS processes (one more than there are 
 cluster:  ## the tests of calls on a Ray cluster, in an environment of their own; five minutes
 	@.ci/cluster $(PYTHON) $(abspath $(VENV)-ray)
 
-bench-cluster:  ## calls on a Ray cluster beside Ray Data and Dask, in an environment of their own; five minutes
+bench-cluster:  ## the same for calls on a Ray cluster, in an environment of their own; five minutes; into bench/README.md
 	@.ci/install $(PYTHON) $(abspath $(VENV)-ray) "Installing what it is measured against" '.[ray]' 'ray[data]' typing_extensions \
 	  pandas 'dask[distributed]'
-	@$(abspath $(VENV)-ray)/bin/python -m bench.cluster
+	@$(abspath $(VENV)-ray)/bin/python -m bench.cluster --write-readme
 
 check: $(VENV)/.ready docs  ## format, lint, types, layers; and the site, whose warnings are errors
 	@$(BIN)/ruff format --check .
@@ -65,7 +65,7 @@ pictures: $(VENV)/.ready  ## runs again what the pictures of the README and the 
 dist: $(VENV)/.ready  ## builds dist/: the sdist, and the wheel from it; installs each in a fresh environment and runs it
 	@PYTHON="$(PYTHON)" .ci/dist $(BIN)/python
 
-bench: $(VENV)/.ready  ## peers side by side, 20 min; writes the figures into bench/README.md and README.md; BASE=REV beside
+bench: $(VENV)/.ready  ## peers side by side, 22 min; writes the figures into bench/README.md and README.md; BASE=REV beside
 	$(PEERS)
 	@$(BIN)/python -m bench --write-readme $(if $(BASE),--base $(BASE)) $(if $(ROUNDS),--rounds $(ROUNDS))
 

@@ -8,19 +8,17 @@ import time
 import tomllib
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 from bench import machine, table
 from bench.base import ROOT, Base, NoSuchRevisionError, sources_of
 from bench.model import Workload
+from bench.page import README, fill, has_marks, marks
 from bench.runner import Result, run
 from bench.workloads import WORKLOADS
 
 OUT = ROOT / "bench" / "out" / "latest.json"
-README = ROOT / "bench" / "README.md"
 FRONT = ROOT / "README.md"
-START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 ROUNDS = 5
 WORSE = 1.15  # times what it took before: less is within what two runs of the same differ by
 
@@ -79,8 +77,8 @@ def _arguments() -> argparse.Namespace:
     if options.write_readme and (options.quick or options.only or options.without_peers):
         parser.error("--write-readme quotes a whole run: leave out --quick, --only and --without-peers")
     for page in (README, FRONT):
-        if options.write_readme and not _has_marks(page.read_text(encoding="utf-8")):
-            parser.error(f"{page.relative_to(ROOT)} needs the lines {START} and {END}, in this order")
+        if options.write_readme and not has_marks(page):
+            parser.error(f"{page.relative_to(ROOT)} needs the lines {' and '.join(marks('bench'))}, in this order")
     return options
 
 
@@ -126,27 +124,10 @@ def _write_readme(facts: dict[str, Any], results: Sequence[Result], workloads: S
         f"`make bench` makes these figures. {_caption(facts)}\n{table.FEWER}",
         table.targets(results, workloads),
     )
-    _fill(README, "\n\n".join(("", *parts, "")))
+    fill(README, "\n\n".join(("", *parts, "")))
     python = ".".join(facts["python"].split(".")[:2])
     where = f"{facts['cores']} cores, {python}. [How, every peer, and what is *not* met](bench/README.md)."
-    _fill(FRONT, f"\n{table.quoted(results)}\n\n{where} ")
-
-
-def _fill(page: Path, between: str) -> None:
-    text = page.read_text(encoding="utf-8")
-    before, after = text[: text.index(START)], text[text.index(END) + len(END) :]
-    _replace(page, f"{before}{START}{between}{END}{after}")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside and move over, so that an interrupted bench leaves the old page."""
-    beside = path.with_suffix(".new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
-
-
-def _has_marks(text: str) -> bool:
-    return 0 <= text.find(START) < text.find(END)
+    fill(FRONT, f"\n{table.quoted(results)}\n\n{where} ")
 
 
 def _report_failures(results: Sequence[Result]) -> int:

@@ -91,6 +91,7 @@ class Workload:
     targets: tuple[Target, ...] = ()
     rounds: int | None = None  # fewer rounds than asked, where the figure hardly varies
     quick: int = 10  # what --quick divides n by
+    patience: float = 90.0  # seconds for one measurement; the slowest peer takes a few
 
     def inputs_for(self, contestant: Contestant, quick: bool) -> int:
         return max(1, self.n // (self.quick if quick else 1) // contestant.slow)

@@ -13,8 +13,6 @@ from statistics import median
 from bench.base import ROOT, Base
 from bench.model import BEFORE, Contestant, Figures, Of, Sample, Workload
 
-TIMEOUT = 90.0  # seconds for one measurement; the slowest peer takes a few
-
 
 @dataclass(slots=True)
 class Result:
@@ -105,16 +103,16 @@ def _left(took: dict[str, float], names: list[str]) -> str:
 
 def measure(result: Result, quick: bool) -> None:
     """Have a process measure a contestant once, and add what it says to the result."""
-    n = result.workload.inputs_for(result.contestant, quick)
+    n, patience = result.workload.inputs_for(result.contestant, quick), result.workload.patience
     command = [sys.executable, "-m", "bench.child", result.workload.name, result.contestant.name, str(n)]
     env = {name: value for name, value in os.environ.items() if not name.startswith("WHILST_")}
     env.pop("PYTHONDONTWRITEBYTECODE", None)  # or every import would compile its sources anew
     if result.base is not None:
         env["PYTHONPATH"] = str(result.base.sources)  # before what is installed
     try:
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=patience)
     except subprocess.TimeoutExpired:
-        result.failed = f"no result within {TIMEOUT:.0f} s"
+        result.failed = f"no result within {patience:.0f} s"
         return
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:

@@ -13,7 +13,7 @@ from bench.runner import Result
 from bench.workloads import WORKLOADS
 
 from bench import __main__ as command
-from bench import runner, sweep, table
+from bench import page, runner, sweep, table
 
 NOOP = next(workload for workload in WORKLOADS if workload.name == "async-noop")
 
@@ -97,10 +97,11 @@ def test_what_fails_is_a_row_and_not_an_end() -> None:
 
 
 def test_figures_are_written_between_the_marks_and_nothing_else_is_changed(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(f"above\n{command.START}\nold\n{command.END}\nbelow\n")
-    command._fill(page, "\nnew ")
-    assert page.read_text() == f"above\n{command.START}\nnew {command.END}\nbelow\n"
+    there = tmp_path / "page.md"
+    start, end = page.marks("bench")
+    there.write_text(f"above\n{start}\nold\n{end}\nbelow\n")
+    page.fill(there, "\nnew ")
+    assert there.read_text() == f"above\n{start}\nnew {end}\nbelow\n"
 
 
 def test_every_row_of_the_tables_and_every_peer_is_one_that_is_measured() -> None:
@@ -108,8 +109,8 @@ def test_every_row_of_the_tables_and_every_peer_is_one_that_is_measured() -> Non
     assert len(names) == len(WORKLOADS)
     assert {name for _, columns in table.MATRICES for _, name, _ in columns} <= names
     assert {name for _, name, _ in table.QUOTED} <= names
-    for page in (command.README, command.FRONT):
-        assert command._has_marks(page.read_text("utf-8"))
+    assert all(map(page.has_marks, (command.README, command.FRONT)))
+    assert page.has_marks(command.README, "cluster")
 
 
 def test_a_cliff_is_where_the_next_point_costs_more_than_twice_the_last() -> None:

@@ -38,6 +38,13 @@ async def refuse_async(x: int) -> int:
     return refuse(x)
 
 
+def reveal(secret: str) -> str:
+    """Say it in a failure, or give it back if it is in capitals."""
+    if secret.islower():
+        raise ConnectionError(f"refused: {secret}")
+    return secret
+
+
 def nap(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
@@ -137,6 +144,15 @@ def spend(cost: float) -> float:
 
 async def spend_async(cost: float) -> float:
     return spend(cost)
+
+
+def wait_for(path: str) -> str:
+    """Return when there is such a file; at once where none is named."""
+    ends = time.monotonic() + 30
+    while path and not os.path.exists(path):
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+    return path
 
 
 def slow_at_first(told: tuple[str, int]) -> int:

@@ -20,6 +20,8 @@ from whilst.ray.executor import Ray
 from whilst.ray.link import Fleet, Knock
 from whilst.ray.node import Node
 
+SOON = 0.2  # seconds
+
 
 def serve(line: Connection) -> None:
     """Be a node: make what is asked for, many things at once, until nobody asks any more."""
@@ -68,9 +70,16 @@ class Ref:
 
 
 class Actor:
-    """A node as the run sees it; `actor.method.remote(…)` as with Ray."""
+    """A node as the run sees it; `actor.method.remote(…)` as with Ray.
 
-    def __init__(self, *given: Any) -> None:
+    With `late`, each second thing that is asked for is begun after what is asked for next, if that comes soon: Ray
+    begins the calls of an asynchronous actor in any order, too.
+    """
+
+    def __init__(self, *given: Any, late: bool = False) -> None:
+        self._is_late = late
+        self._held: tuple[Any, ...] | None = None
+        self._sending = threading.Lock()
         self._line, theirs = multiprocessing.Pipe()
         self.process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
         self.process.start()
@@ -91,11 +100,31 @@ class Actor:
         def remote(self, *given: Any) -> Ref:
             number = next(self._actor._numbers)
             found = self._actor._waiting[number] = Future[Any]()
-            try:
-                self._actor._line.send((number, self._name, given))
-            except OSError:
-                self._actor._fail()
+            self._actor._send(number, self._name, given)
             return Ref(found)
+
+    def _send(self, *asked: Any) -> None:
+        with self._sending:
+            held, self._held = self._held, None
+            if self._is_late and held is None and asked[1] not in ("ready", "answers"):
+                self._held = asked
+                threading.Timer(SOON, self._send_held, [asked]).start()
+                return
+            for each in (asked, held):
+                if each is not None:
+                    self._put(each)
+
+    def _send_held(self, asked: tuple[Any, ...]) -> None:
+        with self._sending:
+            if self._held is asked:
+                self._held = None
+                self._put(asked)
+
+    def _put(self, asked: tuple[Any, ...]) -> None:
+        try:
+            self._line.send(asked)
+        except OSError:
+            self._fail()
 
     def put_out(self) -> None:
         self.process.kill()
@@ -125,7 +154,7 @@ class StandInFleet(Fleet):
     def actor(self, node: str, width: int) -> Any:
         if node in self.there.refusing:
             raise ConnectionError("no actor starts there")
-        actor = Actor(self._told, width, max(0.0, self.clock() - self._began))
+        actor = Actor(self._told, width, max(0.0, self.clock() - self._began), late=self.there.late)
         self.there.actors.setdefault(node, []).append(actor)
         return actor
 
@@ -145,8 +174,9 @@ class StandInFleet(Fleet):
 class StandIn(Ray):
     """The executor, on nodes with these names."""
 
-    def __init__(self, *names: str, per_node: int = 32, nodes: int | None = None) -> None:
+    def __init__(self, *names: str, per_node: int = 32, nodes: int | None = None, late: bool = False) -> None:
         self.names: list[str] = list(names)
+        self.late = late
         self.nodes = nodes
         self.per_node = per_node
         self.actors: dict[str, list[Actor]] = {}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import signal
 import socket
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
 import calls
 import pytest
-from standin import StandIn
+from standin import Actor, StandIn
 
 import whilst
+from whilst.processes.preparing import preparation
 from whilst.ray import link
+from whilst.ray.node import Answers
 
 AGAIN = whilst.Retry(attempts=4, on=whilst.WorkerDied, base=0.01, budget=None)
 
@@ -72,6 +76,47 @@ def test_a_late_answer_is_not_that_of_the_next_attempt(tmp_path: Path) -> None:
     inputs = [(str(tmp_path), x) for x in range(3)]
     run = whilst.map(calls.slow_at_first, inputs, executor=StandIn("a", per_node=8), timeout=2.0, retry=retry)
     assert run.list() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("fn", [calls.same, calls.same_async], ids=["blocking", "async"])
+def test_what_a_node_is_told_happens_in_that_order(fn: Any) -> None:
+    """A batch may arrive before the one that brings the function, as with Ray: it was lost, and the run stood still."""
+    place = StandIn("a", "b", per_node=50, late=True)
+    assert whilst.map(fn, range(3000), executor=place).list() == [*range(3000)]
+
+
+def test_the_end_of_a_call_may_arrive_before_the_call() -> None:
+    """Else it would be counted as left behind until the run ends, and keep its permit."""
+    place = StandIn("a", per_node=4, late=True)
+    limit = whilst.Limit(concurrency=2)
+    outcomes = list(whilst.map(calls.nap, [0.3] * 5, executor=place, limit=limit, timeout=0.1).outcomes())
+    assert [type(outcome.error) for outcome in outcomes] == [TimeoutError] * 5
+
+
+def test_a_node_says_that_it_has_nothing_to_hand_back() -> None:
+    """Else it would not be asked again in this run."""
+    actor = Actor(preparation("same", Context()), 2, 0.0)
+    try:
+        actor.ready.remote().future().result()
+        actor.call_back.remote(1)
+        told = Answers(*pickle.loads(actor.answers.remote().future().result()))
+        assert told.is_all
+        assert not told.back
+    finally:
+        actor.put_out()
+
+
+def test_what_waits_where_all_calls_are_slow_goes_to_another_node(tmp_path: Path) -> None:
+    """Of three that wait, two are on one node, until all the others are here."""
+    go = str(tmp_path / "go")
+    inputs = [*[""] * 200, *[go] * 3, *[""] * 200]
+    values: list[str] = []
+    for outcome in whilst.map(calls.wait_for, inputs, executor=StandIn("a", "b", per_node=2), ordered=False).outcomes():
+        values.append(outcome.value)
+        if len(values) == 400:
+            assert go not in values
+            (tmp_path / "go").touch()
+    assert len(values) == 403
 
 
 def test_a_node_that_joins_takes_part() -> None:

@@ -202,7 +202,7 @@ def test_what_is_rare_is_told_in_the_span_of_the_run(kept: Kept) -> None:
     def busy_once(number: int) -> int:
         asked.append(number)
         if len(asked) == 1:
-            raise whilst.Throttled(retry_after=0.01)
+            raise whilst.Throttled(retry_after=0.5)
         return number
 
     whilst.otel.instrument(tracer_provider=kept.provider)

@@ -238,9 +238,10 @@ def test_what_is_no_json_fails_its_own_input(here: Path) -> None:
     with scripted(lambda seen: answer(body=bodies[seen.line.split()[1]])) as server:
         code, lines, err = get(server.url + "/{a,b,c,d,e,f,g}")
     assert code == 1
-    assert all(line["error"].startswith("BadAnswer: the answer is not JSON: ") for line in lines[:6])
+    assert all(line["error"].startswith("NotJSON: the answer is not JSON: ") for line in lines[:6])
     assert lines[6]["value"] == 7
-    assert "1 ok, 6 failed (6 BadAnswer)" in err
+    assert "1 ok, 6 failed (6 NotJSON)" in err
+    assert "\n  answers that are not JSON are taken with --as text, or --as bytes\n" in err
 
 
 def test_answers_are_json_text_or_bytes(here: Path) -> None:

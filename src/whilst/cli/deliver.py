@@ -257,6 +257,8 @@ def judge(
     code = FAILED if tally.failed or tally.rejected else OK
     if tally.failed and now.rejected and not now.retried:
         evidence.append('a call that is told "slower" is made again with --retry 5')
+    if "NotJSON" in now.failures:
+        evidence.append("answers that are not JSON are taken with --as text, or --as bytes")
     return Verdict(code, "\n  ".join([f"done: {counts}", *evidence]))
 
 

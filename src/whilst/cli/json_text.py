@@ -13,7 +13,7 @@ _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def json_of(answer: Response) -> bytes:
-    """Return the JSON of an answer as text on one line; BadAnswer if it is not JSON."""
+    """Return the JSON of an answer as text on one line; NotJSON if it is none."""
     if answer.is_empty:
         return b"null"
     body = answer.body

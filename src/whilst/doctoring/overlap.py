@@ -222,7 +222,7 @@ def _as_function(code: Source, loop: Loop, call: ast.Call, node: Waited) -> str:
     """Say what to do with a body that is more than a call."""
     word = "async for" if node.place.is_async else "for"
     define = "async def" if node.place.is_async else "def"
-    target, inputs = turns(nest(code, loop, call) if isinstance(loop, ast.For) else loop.generators)
+    target, inputs = turns(code, nest(code, loop, call) if isinstance(loop, ast.For) else loop.generators)
     several = isinstance(target, ast.Tuple) and all(isinstance(it, ast.Name) for it in target.elts)
     one = "whilst.spread(one)" if several else "one"
     given = written(target) if several or isinstance(target, ast.Name) else "row"

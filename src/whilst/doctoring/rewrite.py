@@ -132,18 +132,18 @@ def together(file: str, source: Source, loop: Loop, call: ast.Call) -> Change | 
     return _comprehension(file, source, loop, call)
 
 
-def turns(loops: Sequence[ast.For | ast.comprehension]) -> tuple[ast.expr, str]:
+def turns(source: Source, loops: Sequence[ast.For | ast.comprehension]) -> tuple[ast.expr, str]:
     """Return what each turn of loops within each other binds, and the text of what to go over for it at once."""
     first, *more = loops
-    if not more and not _conditions(first):
-        return first.target, _as_one(first.iter)
+    if not more and not _conditions(source, first):
+        return first.target, _as_one(source, first.iter)
     target = ast.Tuple([it.target for it in loops], ast.Store()) if more else first.target
-    each = "".join(f" for {written(it.target)} in {_as_one(it.iter)}{_conditions(it)}" for it in loops)
+    each = "".join(f" for {written(it.target)} in {_as_one(source, it.iter)}{_conditions(source, it)}" for it in loops)
     return target, f"[{ast.unparse(target)}{each}]"
 
 
-def _conditions(loop: ast.For | ast.comprehension) -> str:
-    return "".join(f" if {_as_one(it)}" for it in getattr(loop, "ifs", []))
+def _conditions(source: Source, loop: ast.For | ast.comprehension) -> str:
+    return "".join(f" if {_as_one(source, it)}" for it in getattr(loop, "ifs", []))
 
 
 def written(target: ast.expr) -> str:
@@ -151,9 +151,9 @@ def written(target: ast.expr) -> str:
     return ast.unparse(ast.For(target, ast.Name("it"), [ast.Pass()], [], lineno=0)).split(" in it")[0][4:]
 
 
-def _as_one(node: ast.expr) -> str:
+def _as_one(source: Source, node: ast.expr) -> str:
     """Return an expression so that it is one argument, and one iterable of a comprehension."""
-    text = ast.unparse(node)
+    text = ast.unparse(node) if isinstance(node, ast.Tuple) else source.text(node)  # which may lack its parentheses
     return f"({text})" if isinstance(node, (ast.IfExp, ast.Lambda, ast.NamedExpr, ast.Yield, ast.Await)) else text
 
 
@@ -168,7 +168,7 @@ def _for(file: str, source: Source, loop: ast.For, call: ast.Call) -> Change | N
     if isinstance(source.function(loop), ast.Lambda):
         return None
     loops = nest(source, loop, call)
-    target, inputs = turns(loops)
+    target, inputs = turns(source, loops)
     function = _function(source, call, target, known)
     if function is None:
         return None
@@ -217,7 +217,7 @@ def with_map(file: str, source: Source, call: ast.Call) -> Change:
 
 
 def _comprehension(file: str, source: Source, loop: Comprehension, call: ast.Call) -> Change | None:
-    target, inputs = turns(loop.generators)
+    target, inputs = turns(source, loop.generators)
     function = _function(source, call, target, {})
     if function is None or _is_conditional(source, call, loop):
         return None
@@ -239,7 +239,7 @@ def _comprehended(source: Source, loop: Comprehension, awaited: ast.expr, mapped
     result = _result(source, loop)
     name = "outcome" if used else result
     value = "outcome.unwrap()" if used else result
-    replaced = {name: f"outcome.input{path}" for name, path in _paths(turns(loop.generators)[0]).items()}
+    replaced = {name: f"outcome.input{path}" for name, path in _paths(turns(source, loop.generators)[0]).items()}
     texts = [_replaced(part, replaced if used else {}, awaited, value) for part in parts]
     brackets = "[]" if isinstance(loop, ast.ListComp) else "()" if isinstance(loop, ast.GeneratorExp) else "{}"
     return f"{brackets[0]}{': '.join(texts)} {word} {name} in {mapped}{'.outcomes()' if used else ''}{brackets[1]}"

@@ -138,14 +138,12 @@ class Book:
         """Whether what returns is told to somebody; else it goes straight to the consumer if it went well."""
         self._tried = attempts.tried if attempts is not None else {}
         self._passed_on: Callable[[Record], bool] | None = None if self.gate is None else self.gate.passed_on
-        if keeping is not None and keeping.strict:
-            self._passed_on = _never
+        if (keeping is not None and keeping.strict) or (plan.retry is not None and plan.retry.on_value is not None):
+            self._passed_on = _never  # whatever comes back is judged
         self.judge: Callable[[Record], Record | None] = _as_it_is
         """Says what became of a call that somebody is to be told of: its outcome, or None if it is none yet."""
         self.judge_failure: Callable[[Record], bool] = _always
         """Says whether a failure that nobody else is told of is an outcome."""
-        self.wants_all: bool = False
-        """Whether values are judged, too."""
 
     def begin(self) -> None:
         """Be moved by limits from here on."""
@@ -200,8 +198,7 @@ class Book:
             passed_on = self._passed_on
             if (
                 record[3] is not None
-                or self.wants_all
-                or record[0] in self._tried
+                or (self._tried and record[0] in self._tried)
                 or (passed_on is not None and not passed_on(record))
             ):
                 judged = self.judge(record)
@@ -381,7 +378,9 @@ class Book:
         gate.inbox.extendleft(pair for pair in reversed(moved) if pair[0] not in tried)  # the source may have gone on
         gate.try_again([pair for pair in moved if pair[0] in tried])
         gate.begin()
-        self._passed_on, self.watches = gate.passed_on, True
+        self.watches = True
+        if self._passed_on is not _never:
+            self._passed_on = gate.passed_on
 
     # -- what holds the gate shut, or opens it ----------------------------------------------------------------
 

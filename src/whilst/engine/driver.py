@@ -143,7 +143,6 @@ class Driver:
         self._left: Source | None = None  # what may have been left behind of a run that has ended
         self._judging = Judging(self, plan, attempts, self.keeping, fail_fast=fail_fast, asks=bool(judge))
         self.book.judge, self.book.judge_failure = self._judging.outcome_of, self._judging.failed
-        self.book.wants_all = self._judging.wants
         self.failures: Failures = self._judging.failures
         self.ahead: ReadAhead = ReadAhead(self, plan, handoff, self._deadlines)
         self.timings: Timings = Timings(scope.look if scope is not None else looked)

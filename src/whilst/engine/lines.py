@@ -460,7 +460,11 @@ class Passing:
             self._line = lines.of(None)
             self._unsettled[self._line] = None
             self.passed_on = (
-                self._at_a_rate if self.rated else self._in_one_line_told if self._tells else self._in_one_line
+                self._at_a_rate
+                if self.rated
+                else self._in_one_line_told
+                if self._tells
+                else self._in_one_line(self._line)
             )
 
     def back(self, line: Line, record: Ended) -> None:
@@ -502,21 +506,35 @@ class Passing:
 
     # -- private, in order of use -----------------------------------------------------------------------------
 
-    def _in_one_line(self, record: Ended) -> bool:
-        """Do it where all calls are alike, and only counted."""
-        line = self._line
-        if line.calm_at != unrest.count or self._slots.wanted or self._abandoned.calls:
-            return self._after_a_look(record)
-        if line.pending:
-            line.passed_on += 1
-            self._queue.append(line.pending.popleft())
+    def _in_one_line(self, line: Line) -> Callable[[Ended], bool]:
+        """Return what does it where all calls are alike, and only counted; what it needs is at hand in there."""
+        slots, calls, let_through, after_a_look = (
+            self._slots,
+            self._abandoned.calls,
+            self._queue.append,
+            self._after_a_look,
+        )
+
+        def passed_on(record: Ended) -> bool:
+            if (
+                line.calm_at != unrest.count
+                or slots.waiting
+                or (slots.outer is not None and slots.outer.wanted)  # as `wanted`, a call less
+                or calls
+            ):
+                return after_a_look(record)
+            if pending := line.pending:
+                line.passed_on += 1
+                let_through(pending.popleft())
+                return True
+            line.in_flight -= 1
+            line.back += 1
+            slots.release()
+            if not self._settling:
+                self._settle_soon()
             return True
-        line.in_flight -= 1
-        line.back += 1
-        self._slots.release()
-        if not self._settling:
-            self._settle_soon()
-        return True
+
+        return passed_on
 
     def _in_one_line_told(self, record: Ended) -> bool:
         """Do it where a controller hears of each call."""

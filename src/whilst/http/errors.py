@@ -48,7 +48,11 @@ class RequestTimeout(HTTPError, TimeoutError):
 
 
 class BadAnswer(HTTPError, ValueError):
-    """The answer is complete, but not HTTP, not what its headers say, or not the JSON that you asked for."""
+    """The answer is complete, but not HTTP, or not what its headers say."""
+
+
+class NotJSON(BadAnswer):
+    """The answer is complete, but not the JSON that you asked for."""
 
 
 class SizeExceeded(HTTPError, TooLarge):

@@ -27,6 +27,7 @@ from .errors import (
     ConnectError,
     HTTPError,
     InvalidURL,
+    NotJSON,
     Received,
     RequestTimeout,
     StatusError,
@@ -72,7 +73,7 @@ class Response(msgspec.Struct, frozen=True):
         """Return the body, decoded; None if there is no body and the answer may have none (204, DELETE).
 
         Raises:
-            BadAnswer: the body is not JSON.
+            NotJSON: the body is not JSON.
         """
         if self.is_empty:
             return None
@@ -94,14 +95,14 @@ class Response(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"<Response {described_status(self.status)}: {self.asked}, {len(self.body):,} bytes>"
 
-    def not_json(self, error: Exception) -> BadAnswer:
+    def not_json(self, error: Exception) -> NotJSON:
         """Say what the body is instead of JSON."""
         kind = self.headers.get("content-type", "").partition(";")[0] or "no content type"
         fact = (
             "nested too deep" if isinstance(error, RecursionError) else str(error).removeprefix("JSON is malformed: ")
         )
         what = f"{len(self.body):,} bytes, {kind}" if self.body else "empty"
-        bad = BadAnswer(f"the answer is not JSON: {fact[:1].lower()}{fact[1:]}: {self.asked} ({what})")
+        bad = NotJSON(f"the answer is not JSON: {fact[:1].lower()}{fact[1:]}: {self.asked} ({what})")
         bad.url = shown_url(self.url)
         return bad
 

@@ -211,7 +211,9 @@ class LoopLanes(Lanes):
         self._lanes: set[_Lane] = set()
         self._parked: deque[_Lane] = deque()
         self._take: Callable[[], tuple[int, Any]] = port.queue.popleft
+        self._note: Callable[[float], None] = port.timings.fresh.append  # for all lanes: each its own takes 72 bytes
         self._closing = False
+        self._ending = False  # whether the queue will not be filled again
         self._slice_end = 0.0
         self._crowded = False  # whether there may be more lanes than the concurrency
         self.resting: int = 0
@@ -261,6 +263,14 @@ class LoopLanes(Lanes):
                 self._port.turn()
             if self._port.queue:
                 self.wake()
+
+    def no_more(self) -> None:
+        """Have lanes end when the queue is empty: each that waited for the end of the run would need a future."""
+        self._ending = True
+
+    def more(self) -> None:
+        """Have them wait again; those that have ended are started anew."""
+        self._ending = False
 
     def sweep(self, now: float) -> float:
         """Cancel the calls that are past their time."""
@@ -399,7 +409,7 @@ class LoopLanes(Lanes):
         root, count, kept = None, -1, -1  # what holds the context's variables; references of it, of `call`; see `Names`
         ended, woken = 0.0, True
         timings, look_at = self._port.timings, 0.0  # when to look at what a call took: see `timings.LONG`
-        note = timings.fresh.append
+        note = self._note
         try:
             while not self._closing:
                 if self._crowded and self._hand_over(lane):
@@ -412,6 +422,8 @@ class LoopLanes(Lanes):
                     if self._parks(lane) and lane.waiter is not None:
                         await lane.waiter
                         lane.waiter = None
+                    elif self._ending and not self._port.queue:
+                        return
                     woken = True
                     continue
                 if woken:
@@ -499,9 +511,9 @@ class LoopLanes(Lanes):
         return True
 
     def _parks(self, lane: _Lane) -> bool:
-        """Whether a lane is to await its waiter: the queue has nothing, and the run has not ended."""
+        """Whether a lane is to await its waiter: the queue has nothing now, and may be filled again."""
         self._port.refill()
-        if self._port.queue or self._closing:
+        if self._port.queue or self._closing or self._ending:
             return False
         lane.waiter = self._port.loop.create_future()
         self._parked.append(lane)

@@ -55,6 +55,7 @@ class Link:
         self._actor: Any = None
         self._targets: list[tuple[int, bytes]] = []
         self._inputs: list[tuple[Any, ...]] = []
+        self._orders = 0  # that the node was given
         self._serial = 0
         self._serials: dict[int, int] = {}  # of what is out, by its index: what else is answered came too late
         self._silent = 0  # looks since the last sign of life
@@ -91,12 +92,12 @@ class Link:
         targets, self._targets = self._targets, []
         inputs, self._inputs = self._inputs, []
         if not self._is_over:
-            self._when(self._actor.work.remote(pickle.dumps((targets, inputs), PROTOCOL)), self._took)
+            self._when(self._tell("work", pickle.dumps((targets, inputs), PROTOCOL)), self._took)
 
     def call_back(self, *, behind: bool = False) -> None:
-        """Ask for what has not begun; nothing waits behind one call here, as many are made at once."""
-        if not (behind or self._is_over):
-            self._actor.call_back.remote()
+        """Ask for what has not begun: behind one call nothing waits here, but it does where all of them are slow."""
+        if not self._is_over:
+            self._tell("call_back")
 
     def end(self, indices: Iterable[int]) -> bool:
         """End calls there, as far as they can be; the node lives on."""
@@ -104,7 +105,7 @@ class Link:
         for index in indices:
             self._serials.pop(index, None)
         if not self._is_over:
-            self._actor.end.remote(indices)
+            self._tell("end", indices)
         return False
 
     def close(self) -> None:
@@ -113,7 +114,7 @@ class Link:
             self.kill()
             return
         self._is_over = True
-        self._when(self._actor.close.remote(), lambda _: self._end())
+        self._when(self._tell("close"), lambda _: self._end())
 
     def kill(self) -> None:
         """End it at once."""
@@ -170,6 +171,11 @@ class Link:
             self._ask()
         self._client.ready(self)
 
+    def _tell(self, order: str, *more: Any) -> Any:
+        """Tell the node to do something, after all that it was told before."""
+        self._orders += 1
+        return getattr(self._actor, order).remote(self._orders, *more)
+
     def _took(self, found: Future[Any]) -> None:
         """End the run if the node cannot make the calls at all: it has not the function's module, mostly."""
         error = found.exception()
@@ -216,7 +222,7 @@ class Link:
         if answers:
             self._client.answered(self, answers, offset)
         back = [index for index, serial in told.back if serials.get(index) == serial]
-        if told.back and not self._is_over:
+        if (told.back or told.is_all) and not self._is_over:
             for index in back:
                 del serials[index]
             self._client.handed_back(self, back)

@@ -12,7 +12,8 @@ import pickle
 import platform
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from contextvars import Context
 from functools import partial
 from math import inf
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from ..core.headers import Left
 
 BEAT: Final = 0.5  # seconds after which a question for answers is answered with nothing: a sign of life
-GATHER: Final = 0.001  # seconds that an answer waits for others
+GATHER: Final = 0.002  # seconds that an answer waits for others, while calls are made: to send one costs half of that
 ENOUGH: Final = 512  # answers that go at once
 LOOK: Final = 0.5  # seconds until it is looked again whether a call that was cancelled has ended
 
@@ -73,12 +74,17 @@ class Answers(NamedTuple):
     """What became of inputs: place, serial, kind, value or failure, start by the node's clock, seconds that it took."""
     back: list[tuple[int, int]]
     """Place and serial of inputs that are handed back: they were not begun."""
+    is_all: bool
+    """Whether these are what was called back; there may be none."""
     said: list[tuple[int, int, str, bytes]]
     """What calls said in their middle, and what became of those that nobody waits for: see `transport.Client.said`."""
 
 
 class Node:
     """Makes calls; every method is called by the run that it is of.
+
+    Ray begins the calls of an asynchronous actor in any order. So what the run tells is numbered, from 1 on, and each
+    waits for those before it: a batch for the function that it needs, the end of a call for the batch that it is in.
 
     Args:
         told: a description of the program, see `processes.preparing`; its paths are this node's own.
@@ -101,6 +107,9 @@ class Node:
         self._told: list[tuple[int, int, int, Any, float, float]] = []
         self._back: list[tuple[int, int]] = []
         self._said: list[tuple[int, int, str, bytes]] = []
+        self._is_called_back = False
+        self._turn = 1  # the number of what is to be done next
+        self._early: dict[int, asyncio.Future[None]] = {}
         self._something = asyncio.Event()
         self._at_end: list[Callable[[], None]] = []
 
@@ -109,13 +118,16 @@ class Node:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         return platform.python_version(), version()
 
-    async def work(self, batch: bytes) -> None:
+    async def work(self, number: int, batch: bytes) -> None:
         """Take inputs, and functions that these are for."""
-        targets, inputs = pickle.loads(batch)
-        for number, encoded in targets:
+        async with self._in_turn(number):
+            self._take(*pickle.loads(batch))
+
+    def _take(self, targets: list[tuple[int, bytes]], inputs: list[tuple[Any, ...]]) -> None:
+        for place, encoded in targets:
             target = Target(*loads(encoded))
             awaits = is_async(target.fn)
-            self._targets[number] = *made(target, self._at_end, self._step), awaits
+            self._targets[place] = *made(target, self._at_end, self._step), awaits
             if awaits not in self._made_by:
                 self._made_by[awaits] = _Made(self, is_awaited=awaits)
         found = [Sent(*one) for one in inputs]
@@ -137,23 +149,29 @@ class Node:
         if event.is_set() and len(self._told) < ENOUGH and any(its.out for its in self._made_by.values()):
             await asyncio.sleep(GATHER)
         event.clear()
-        found = pickle.dumps((monotonic(), self._told, self._back, self._said), PROTOCOL)
+        found = pickle.dumps((monotonic(), self._told, self._back, self._is_called_back, self._said), PROTOCOL)
         self._told, self._back, self._said = [], [], []
+        self._is_called_back = False
         return found
 
-    async def call_back(self) -> None:
+    async def call_back(self, number: int) -> None:
         """Hand back everything that has not begun."""
-        self.hand_back()
-        self.speak()
+        async with self._in_turn(number):
+            self.hand_back()
+            self._is_called_back = True
+            self.speak()
 
-    async def end(self, places: list[int]) -> None:
+    async def end(self, number: int, places: list[int]) -> None:
         """End calls that nobody waits for; a blocking one cannot be, and goes on: it is told when it comes home."""
-        for its in self._made_by.values():
-            its.end(places)
-        self.speak()
+        async with self._in_turn(number):
+            for its in self._made_by.values():
+                its.end(places)
+            self.speak()
 
-    async def close(self) -> None:
+    async def close(self, number: int) -> None:
         """Close what was opened here."""
+        async with self._in_turn(number):
+            pass
         for its in self._made_by.values():
             its.lanes.close()
             await its.lanes.gone()
@@ -162,6 +180,18 @@ class Node:
                 await asyncio.to_thread(close)
             except Exception:  # said by a warning of its own where it matters
                 pass
+
+    @asynccontextmanager
+    async def _in_turn(self, number: int) -> AsyncGenerator[None, None]:
+        if number != self._turn:
+            early = self._early[number] = self.loop.create_future()
+            await early
+        try:
+            yield
+        finally:
+            self._turn += 1
+            if (following := self._early.pop(self._turn, None)) is not None:
+                following.set_result(None)
 
     # -- what the calls here ask for --------------------------------------------------------------------------
 

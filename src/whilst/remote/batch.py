@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 WORK: Final = 0.002  # seconds that the calls of a batch take together
+WORK_WIDE: Final = 0.005  # of a worker that makes many calls at once: it is far, and a round trip takes longer
 MOST: Final = 512  # inputs in a batch: more saves nothing
-AHEAD: Final = 0.01  # seconds of a call: while a longer one is made, nothing waits behind it
+AHEAD: Final = 0.01  # seconds of a call: while a longer one is made, nothing waits behind that one
 NEWS: Final = 0.5  # what the newest answers count in what a call is thought to take
 
 
@@ -29,6 +30,10 @@ class Pace:
     >>> pace.learn(5.0, 1)
     >>> pace.size, pace.room
     (1, 1)
+    >>> pace = Pace(50)  # at once: 25 are made in 5 ms
+    >>> pace.learn(0.1, 10)
+    >>> pace.size, pace.room
+    (25, 75)
     """
 
     __slots__ = ("cost", "room", "size", "width")
@@ -40,11 +45,15 @@ class Pace:
         self.size: int = 1
         """How many inputs go out together."""
         self.room: int = width
-        """How many inputs may be out at once: two batches of quick calls, but nothing behind a slow one."""
+        """How many inputs may be out at once: two batches of quick calls, but nothing behind a slow one.
+
+        Where many are made at once, some of them end while others are on their way: those may wait there.
+        """
 
     def learn(self, took: float, calls: int) -> None:
         """Take note that so many calls took so many seconds, all of them together."""
         new = max(took / calls, 1e-7)
         cost = self.cost = new if self.cost is None else self.cost + NEWS * (new - self.cost)
-        size = self.size = max(1, min(MOST, int(WORK * self.width / cost)))
-        self.room = max(self.width, size) + (size if cost < AHEAD else 0)
+        together = min(MOST, int((WORK if self.width == 1 else WORK_WIDE) * self.width / cost))
+        size = self.size = max(1, together)
+        self.room = max(self.width, size) + (size if cost < AHEAD else together)

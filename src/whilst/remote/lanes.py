@@ -21,6 +21,7 @@ from .codec import Encoded, unsendable_input
 from .transport import ENDS, HOME, LEFT, Answer, Transport, Worker
 
 STALLED: Final = 0.01  # seconds without an answer, after which what waits behind a call goes to another worker
+STALLED_WIDE: Final = 0.1  # of a worker that makes many calls at once; to ask it takes longer
 BYTES: Final = 1 << 18  # of encoded inputs in a batch
 RESTARTS: Final = 5  # workers in a row that are ended from outside before they are ready
 PATIENCE: Final = 5.0  # seconds that idle workers have to close what they opened
@@ -545,9 +546,10 @@ class RemoteLanes(Lanes):
         self._watching = None
         if self._closed:
             return
-        since = self._port.clock() - STALLED
+        now = self._port.clock()
         for station in self._stations.values():
-            if station.heard <= since and len(station.out) > station.worker.width:
+            width = station.worker.width
+            if len(station.out) > width and now - station.heard >= (STALLED if width == 1 else STALLED_WIDE):
                 station.stalled = True
                 station.worker.call_back(behind=True)
         self._watch()

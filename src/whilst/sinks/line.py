@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 from ..core.summary import Summary, kinds_of, pending
 from .extent import Extent
@@ -10,6 +12,7 @@ from .terminal import columns_of
 
 RECENT = 15.0  # seconds that "now" is: the rate and the time left are of these
 ROOMY = 60  # columns; where there are fewer one line has to do
+MOST_WORKERS = 3  # whose calls are told of
 LONGEST_NAME = 24  # columns; a longer one is cut, so that the numbers have room
 
 
@@ -110,7 +113,22 @@ def parts_of(now: Summary, extent: Extent, rate: float, bound: str) -> list[str]
     parts += waits
     if whole is None:
         parts.append(duration(now.elapsed))
+    if len(now.workers) > 1:
+        parts.append(made_by(now.workers))
     return parts
+
+
+def made_by(workers: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say how many calls each worker process or node has made.
+
+    >>> made_by({"worker 1": {"calls": 1200, "seconds": 1.2}, "worker 2": {"calls": 900, "seconds": 1.3}})
+    'worker 1: 1,200 calls, worker 2: 900'
+    >>> made_by({f"worker {n}": {"calls": n, "seconds": 1.0} for n in range(1, 9)})
+    'worker 1: 1 calls, worker 2: 2, worker 3: 3 and 5 more'
+    """
+    said = [f"{name}: {it['calls']:,.0f}" for name, it in [*workers.items()][:MOST_WORKERS]]
+    said[0] += " calls"
+    return ", ".join(said) + (f" and {len(workers) - len(said):,} more" if len(workers) > len(said) else "")
 
 
 def fitted(name: str, parts: list[str], width: int) -> str:
