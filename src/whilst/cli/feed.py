@@ -14,6 +14,8 @@ from ..io.rows import Rejected, Row, Rows, rejected
 LARGE = 64 * 1024  # bytes; a thousand smaller rows are no burden, so only larger ones are counted
 MOST_LARGE = 256 * 1024 * 1024  # bytes of large rows that may be read and not yet delivered
 
+TOGETHER = 64  # rows of which each is asked whether it fits before the first of them goes: they take 0.2 ms
+
 _ONLY_ROWS = frozenset({Row})
 _raw: Callable[[Any], bytes] = attrgetter("raw")
 _line: Callable[[Any], int] = attrgetter("line")
@@ -100,20 +102,29 @@ class Feed(InBatches):
 
     def batches(self) -> Iterator[Sequence[Row | Rejected]]:
         """Give the rows, many at once where nothing has to be said of each; on the run's own thread."""
-        if not isinstance(self._rows, Rows) or self._misfit is not None:
+        if not isinstance(self._rows, Rows):
             yield from ([row] for row in self)
             return
         for rows in self._rows.batches():
-            self.given += len(rows)
-            if self._open is not None:
-                self._open.update(map(_line, rows))
-            if _ONLY_ROWS.issuperset(map(type, rows)) and max(map(len, map(_raw, rows))) <= LARGE:
-                yield rows
-            else:
-                yield from ([row] for row in self._one_by_one(rows))
-            if self._closed:
-                return
+            size = len(rows) if self._misfit is None else TOGETHER
+            for part in (rows[at : at + size] for at in range(0, len(rows), size)):
+                self.given += len(part)
+                if self._open is not None:
+                    self._open.update(map(_line, part))
+                if self._are_plain(part):
+                    yield part
+                else:
+                    yield from ([row] for row in self._one_by_one(part))
+                if self._closed:
+                    return
         self.ended = True
+
+    def _are_plain(self, rows: Sequence[Row | Rejected]) -> bool:
+        """Whether nothing has to be said of any of these rows."""
+        if not _ONLY_ROWS.issuperset(map(type, rows)) or max(map(len, map(_raw, rows))) > LARGE:
+            return False
+        misfit = self._misfit
+        return misfit is None or not any(misfit(row.value) for row in rows if isinstance(row, Row))
 
     def delivered(self, row: Row | Rejected) -> None:
         """Take note that a row's outcome has been written."""
