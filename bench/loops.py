@@ -7,7 +7,6 @@ machine lets a loop wait for a processor, too.
 import sys
 from typing import NamedTuple
 
-import whilst
 from bench.measuring import no_job, started_process
 from bench.model import Contestant, Sample
 
@@ -60,7 +59,6 @@ USES = {
     "doctor": "with whilst.doctor(quiet=True): await asyncio.sleep(0.01)",
 }
 LIBRARIES = {"http": "pyreqwest.client", "otel": "opentelemetry.trace"}  # which a program that uses them has loaded
-NAMES = {name: f"whilst.{name}" for name in whilst.__all__ if not any(f"whilst.{name}" in use for use in USES.values())}
 CONTESTANTS = tuple(Contestant(use, no_job, needs="whilst", kind="whilst") for use in USES)
 PROGRAM = """
 import asyncio, sys, tempfile, time
@@ -123,9 +121,9 @@ class Gap(NamedTuple):
 
 
 def longest(use: str) -> Gap:
-    """Measure one first use, by its name in `USES` or `NAMES`."""
+    """Measure one first use, by its name in `USES`, or of a public name."""
     library = f"import {LIBRARIES[use]}" if use in LIBRARIES else ""
-    program = PROGRAM.replace("USE", {**USES, **NAMES}[use]).replace("LIBRARY", library)
+    program = PROGRAM.replace("USE", USES.get(use, f"whilst.{use}")).replace("LIBRARY", library)
     return Gap(*map(float, started_process([sys.executable, "-c", program]).split()[-2:]))
 
 

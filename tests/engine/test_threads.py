@@ -158,7 +158,7 @@ def test_a_deadline_gives_up_blocking_calls_as_outcomes() -> None:
         return x
 
     seen = []
-    run = whilst.map(work, range(50), concurrency=3, deadline=0.1)
+    run = whilst.map(work, range(50), concurrency=3, deadline=0.5)
     with pytest.raises(whilst.DeadlineExceeded):
         seen.extend(outcome.value if outcome.ok else type(outcome.error) for outcome in run.outcomes())
     assert seen == [0, *[whilst.DeadlineExceeded] * 3] or seen == [0, *[whilst.DeadlineExceeded] * 2]

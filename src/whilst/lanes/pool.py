@@ -552,13 +552,17 @@ class ThreadPool:
             self._come_late(worker, None)
             return False
         if index > self._last_wanted:
-            tell(self._loop, self._client.dropped, index)
+            tell(self._loop, self._drop, index)
         elif self._refusal is not None:
             self.bridge.put((index, item, None, self._refusal, started, 0.0, 1))
         else:
             self.queue.appendleft((index, item))
             self.closing = True  # the loop is late: what is here waits for what it makes of the deadline
         return False
+
+    def _drop(self, index: int) -> None:
+        """Say, on the loop, that an input has no record: to nobody, if the run did not wait for this thread."""
+        self._client.dropped(index)
 
     def _come_late(self, worker: Worker, value: Any) -> None:
         """Leave the pool, after a call that was abandoned; go on after one that was given up in another way."""
