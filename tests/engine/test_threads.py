@@ -296,6 +296,25 @@ def test_when_no_thread_can_be_had_to_start_others_the_first_one_does_it_all(mon
     assert whilst.map(str, iter(range(9))).list() == [*map(str, range(9))]
 
 
+def test_a_run_that_got_no_thread_begins_no_call_although_there_are_some_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, refused, calls = threading.Thread.start, [], []
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("whilst-lane") and not refused:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await whilst.map(calls.append, range(9))
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    asyncio.run(main())
+    assert refused
+    assert calls == []
+
+
 def test_when_few_threads_can_be_started_the_run_goes_on_with_those(monkeypatch: pytest.MonkeyPatch) -> None:
     start, left = threading.Thread.start, 2
 
