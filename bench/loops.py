@@ -121,9 +121,9 @@ class Gap(NamedTuple):
 
 
 def longest(use: str) -> Gap:
-    """Measure one first use, by its name in `USES`, or as code."""
+    """Measure one first use, by its name in `USES`, or of a public name."""
     library = f"import {LIBRARIES[use]}" if use in LIBRARIES else ""
-    program = PROGRAM.replace("USE", USES.get(use, use)).replace("LIBRARY", library)
+    program = PROGRAM.replace("USE", USES.get(use, f"whilst.{use}")).replace("LIBRARY", library)
     return Gap(*map(float, started_process([sys.executable, "-c", program]).split()[-2:]))
 
 
