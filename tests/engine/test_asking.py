@@ -341,3 +341,58 @@ def test_what_waits_to_be_judged_when_a_run_ends_is_not_lost() -> None:
 )
 def test_only_what_is_the_users_is_asked_of_a_retry(retry: Retry, asked: str) -> None:
     assert judge_of(retry) == asked
+
+
+@pytest.mark.parametrize("in_flow", [False, True], ids=["map", "step"])
+@pytest.mark.parametrize("keys", [1, 3, 40])
+def test_each_input_is_asked_once_for_its_key_and_once_for_its_weight(keys: int, in_flow: bool) -> None:
+    by, weight = list[int](), list[int]()
+    limit = Limit(
+        concurrency=4,
+        rate="1000000/s",
+        by=lambda item: by.append(item) or item % keys,
+        weight=lambda item: weight.append(item) or 1.0,
+    )
+    run = whilst.map(whilst.step(str, limit=limit), range(40)) if in_flow else whilst.map(str, range(40), limit=limit)
+    assert run.list() == [str(x) for x in range(40)]
+    assert sorted(by) == [*range(40)]
+    assert sorted(weight) == [*range(40)]
+
+
+async def all_outcomes(run: Any) -> None:
+    async for _ in run.outcomes():
+        pass
+
+
+async def all_values(run: Any) -> None:
+    await run
+
+
+@pytest.mark.parametrize(
+    ("take", "policies", "error"), [(all_values, {}, ValueError), (all_outcomes, {"stop_after": 1}, whilst.Stopped)]
+)
+def test_what_waits_to_be_asked_for_what_it_shares_is_forgotten_when_the_run_stops(
+    take: Callable[[Any], Any], policies: dict[str, Any], error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One input is asked in a round of the loop; the first call fails and ends the run, so the others are not."""
+    clock, asked, called = Passing(), list[int](), list[int]()
+    monkeypatch.setattr("whilst.engine.asking.time", clock)
+
+    def slow_key(item: int) -> int:
+        clock.now += 1.0
+        asked.append(item)
+        return item
+
+    async def fail(item: int) -> int:
+        called.append(item)
+        raise ValueError(item)
+
+    async def main() -> None:
+        run = whilst.map(fail, range(20), concurrency=8, share=slow_key, **policies)
+        with pytest.raises(error):
+            await take(run)
+        assert called[0] == 0
+        assert set(called) <= set(asked)
+        assert len(asked) < 8
+
+    testing.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 
 import whilst
 from whilst import Limit, Retry, map, step
+from whilst.lanes.calling import wanted
 
 Refs = list[weakref.ref[Any]]
 
@@ -469,3 +471,54 @@ def test_who_takes_records_together_and_leaves_keeps_none(colour: str) -> None:
     assert kept == []
     assert rest == [32 if colour == "plain" else 31]
     assert run.summary().ok == 32
+
+
+class Kept:
+    """What a caller's context holds, whose end can be seen."""
+
+
+HELD: contextvars.ContextVar[Kept | None] = contextvars.ContextVar("HELD", default=None)
+
+
+async def refuse(x: int) -> int:
+    raise Refused
+
+
+def refuse_blocking(x: int) -> int:
+    raise Refused
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["", "somebody asks which call it is in"])
+@pytest.mark.parametrize("fn", [refuse, refuse_blocking])
+@pytest.mark.parametrize("in_flow", [False, True], ids=["map", "step"])
+@pytest.mark.parametrize(
+    "policies",
+    [
+        pytest.param({"retry": Retry(2, base=0.001, total=3600.0)}, id="total"),
+        pytest.param({"timeout": 3600.0}, id="timeout"),
+        pytest.param({"limit": Limit(concurrency=2)}, id="limit"),
+    ],
+)
+@pytest.mark.usefixtures("no_collector")
+def test_the_timers_of_a_run_that_has_failed_keep_no_context(
+    fn: Callable[[int], Any], in_flow: bool, policies: dict[str, Any], asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop keeps a timer that was cancelled until it would have been due."""
+    monkeypatch.setattr(wanted, "is_asked", asked)
+
+    async def handler() -> None:
+        HELD.set(kept := Kept())
+        refs.append(weakref.ref(kept))
+        del kept
+        called = map(step(fn, **policies), range(3)) if in_flow else map(fn, range(3), **policies)
+        with suppress(Refused):
+            await called
+
+    async def main() -> None:
+        await asyncio.create_task(handler())
+        async with asyncio.timeout(20):
+            while refs[0]() is not None:  # a thread may be on its way out
+                await asyncio.sleep(0.001)
+
+    refs: Refs = []
+    asyncio.run(main())

@@ -16,7 +16,9 @@ from whilst.engine.handoff import Window
         (100, 0.01, 64, 0.0016),  # the time of a quarter of the window
         (100, 0.01, 1000, 0.002),  # no longer than that
         (100, 0.01, 2, 0.0),  # nor shorter than the system sleeps
-        (100, 0.002, 64, 0.0),  # they come faster than one could nap
+        (100, 0.001, 2000, 0.001),  # half as long where they come faster than a thread wakes
+        (100, 0.0004, 512, 0.000512),
+        (100, 0.00015, 1024, 0.0),  # they come faster than one could nap
         (100, 0.06, 64, 0.0),  # so slowly that each is waited for
         (0, 0.01, 64, 0.0),
     ],

@@ -15,7 +15,7 @@ class Loop:
     def __init__(self) -> None:
         self.timers: list[Callable[[], None]] = []
 
-    def call_later(self, seconds: float, act: Callable[..., None], *args: Any) -> Any:
+    def call_later(self, seconds: float, act: Callable[..., None], *args: Any, context: Any) -> Any:
         self.timers.append(lambda: act(*args))
 
 

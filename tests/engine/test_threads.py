@@ -158,7 +158,7 @@ def test_a_deadline_gives_up_blocking_calls_as_outcomes() -> None:
         return x
 
     seen = []
-    run = whilst.map(work, range(50), concurrency=3, deadline=0.1)
+    run = whilst.map(work, range(50), concurrency=3, deadline=0.5)
     with pytest.raises(whilst.DeadlineExceeded):
         seen.extend(outcome.value if outcome.ok else type(outcome.error) for outcome in run.outcomes())
     assert seen == [0, *[whilst.DeadlineExceeded] * 3] or seen == [0, *[whilst.DeadlineExceeded] * 2]
@@ -294,6 +294,25 @@ def test_when_no_thread_can_be_had_to_start_others_the_first_one_does_it_all(mon
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert whilst.map(str, iter(range(9))).list() == [*map(str, range(9))]
+
+
+def test_a_run_that_got_no_thread_begins_no_call_although_there_are_some_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, refused, calls = threading.Thread.start, [], []
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("whilst-lane") and not refused:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await whilst.map(calls.append, range(9))
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    asyncio.run(main())
+    assert refused
+    assert calls == []
 
 
 def test_when_few_threads_can_be_started_the_run_goes_on_with_those(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from whilst import testing
 from whilst.lanes import pool
 from whilst.lanes.calls import Calls
 from whilst.lanes.threads import _MAKER, ThreadLanes, ThreadName
+from whilst.lanes.worker import Worker
 
 
 class Crowd:
@@ -323,6 +324,19 @@ def test_what_a_thread_takes_when_all_is_over_is_refused_and_the_loop_hears_of_i
             lanes.close()
             release.set()
             await lanes.gone()
+
+    asyncio.run(main())
+
+
+def test_what_a_thread_takes_when_the_run_does_not_wait_for_it_any_more_is_told_to_nobody() -> None:
+    async def main() -> None:
+        port = BarePort()
+        lanes = ThreadLanes(port, str, 1, 0.0)
+        lanes.drop(-1)
+        assert not lanes._pool._may_begin(Worker(), [(0, "input")], 0.0)
+        lanes.let_go()
+        await asyncio.sleep(0)
+        assert port.unwanted == []
 
     asyncio.run(main())
 

@@ -15,6 +15,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Container
+from contextvars import Context
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,6 +27,7 @@ from ..core.outcome import Record
 from ..core.plan import Plan
 from ..core.pushback import Pushback
 from ..lanes.chance import draw
+from ..lanes.clock import alone_later
 from ..lanes.port import Lanes
 
 if TYPE_CHECKING:
@@ -153,11 +155,12 @@ class Bound:
 
 
 class Deadlines:
-    """The times of one run, on one loop; `clock` tells the loop's time."""
+    """The times of one run, on one loop; `clock` tells the loop's time, and actions see the run's context."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float], context: Context) -> None:
         self._loop = loop
         self._clock = clock
+        self._context: Context | None = context
         self._timer: asyncio.TimerHandle | None = None
         self._look_due = inf
         self._alarms: dict[str, tuple[float, Callable[[], None]]] = {}
@@ -233,8 +236,9 @@ class Deadlines:
 
     def close(self) -> None:
         """Forget all, and look no more."""
-        self._closed = True
+        self._closed, self._context = True, None
         self._alarms.clear()
+        self._waits.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -247,7 +251,11 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
         self._look_due = when
-        self._timer = self._loop.call_later(max(0.0, when - self._clock()), self._look)
+        self._timer = alone_later(self._loop, max(0.0, when - self._clock()), self._look_in_context)
+
+    def _look_in_context(self) -> None:
+        if self._context is not None:
+            self._context.copy().run(self._look)
 
     def _look(self) -> None:
         self._timer, self._look_due = None, inf

@@ -129,7 +129,7 @@ class Driver:
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._forget_task = self._tasks.discard, contextvars.Context()  # for all of them: each its own takes 140 bytes
-        self._deadlines: Deadlines = Deadlines(loop, self.clock)
+        self._deadlines: Deadlines = Deadlines(loop, self.clock, plan.context)
         self._closing: asyncio.Task[None] | None = None
         judge = judge_of(plan.retry) if plan.retry is not None else ""
         self._asking: Asking | None = None
@@ -602,7 +602,8 @@ class Driver:
             self._handoff.wake()
         self.book.close()
         self.lanes.close()  # here and now: a loop that is torn down cancels the task before it begins
-        self._closing = asyncio.Task(self._close(), loop=self.loop)
+        nothing = contextvars.Context()  # that of the call which ends the run names the run, and stays with the task
+        self._closing = asyncio.Task(self._close(), loop=self.loop, context=nothing)
 
     async def _close(self) -> None:
         await self.lanes.gone()

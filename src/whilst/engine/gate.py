@@ -19,6 +19,7 @@ from ..core.headers import Left
 from ..core.held import DOWN
 from ..core.pushback import Pushback
 from ..core.retried import retried_before
+from ..lanes.clock import alone_later
 from ..limit import FAILED, OK, Inside, LimitState, Report, check_cost, unwatch, watch
 from .asking import Asking
 from .lines import Abandoned, Ended, Line, Lines, Passing
@@ -510,7 +511,7 @@ class Gate:
         """Return the line of an input; None if it cannot be called."""
         try:
             return self.lines.of(pair[1])
-        except Exception as error:  # of the user's `by` or `weight`
+        except Exception as error:  # of the user's `by`, or of what has one key allow so much
             self._unfit.append((pair, error))
             return None
 
@@ -573,7 +574,7 @@ class Gate:
                 return
             self._timer.cancel()
         self._look_due = when
-        self._timer = self.host.loop.call_later(max(0.0, when - self.host.clock()), self._look)
+        self._timer = alone_later(self.host.loop, max(0.0, when - self.host.clock()), self._look)
 
     def _look(self) -> None:
         self._timer = None

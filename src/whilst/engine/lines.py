@@ -189,6 +189,7 @@ class Lines:
     ) -> None:
         self.keyed: bool = any(limit.keyed for limit in limits)
         self._weighted = any(limit.weighted for limit in limits)
+        self._unweighed = (1.0,) * len(limits)  # where calls cost differently, each is weighed when its turn has come
         self.queue: deque[Pair] = queue
         self.ready: deque[Line] = deque()
         """Those that have inputs and shall ask for permits, once there are lanes."""
@@ -226,14 +227,14 @@ class Lines:
         return None if self.keyed else self._lines.get(())
 
     def of(self, item: Any) -> Line:
-        """Return the line of an input, a new one if need be. What `by` or `weight` raise for it comes out here."""
+        """Return the line of an input, a new one if need be. What `by` raises for it comes out here."""
         key = self._asking.ask(self.asked, keys_of, self._limits, item) if self.keyed else ()
         line = self._lines.get(key)
         if line is None:
             if len(self._lines) >= self._forget_at:
                 self._forget()
-            asks = [1 for limit in self._limits if limit.weighted or limit.terms.asks]
-            new = self._new if not asks else partial(self._asking.ask, self.asked, self._new)
+            asks = any(limit.terms.asks for limit in self._limits)
+            new = partial(self._asking.ask, self.asked, self._new) if asks else self._new
             line = self._lines[key] = new(key, item)
         return line
 
@@ -279,8 +280,12 @@ class Lines:
             self._pending -= 1
 
     def get_ready(self, line: Line) -> None:
-        """Have a line ask for permits, if there is anything to ask for and it does not stand in line already."""
-        if line.pending and not line.ready and not line.acquirer.wanted:
+        """Have a line ask for permits, if there is anything to ask for and it does not stand in line already.
+
+        What was granted to it and it does not know yet is for its first input, where calls cost differently.
+        """
+        acquirer = line.acquirer
+        if line.pending and not line.ready and not (acquirer.wanted or (self._weighted and acquirer.arrived)):
             line.ready = True
             self.ready.append(line)
 
@@ -349,14 +354,21 @@ class Lines:
         if self._free:
             line = self._free.pop()
             line.turn_to(keys, self._clock())
-            line.acquirer.turn_to(item, keys)
+            line.acquirer.turn_to(item, self._unweighed, keys)
             return line
         line = Line(keys, self, self._clock())
         if not self.keyed:
             line.pending = deque()  # which is where inputs come in
         known = keys if self.keyed else None
-        inside, wake = self._inside, line.arrived
-        line.acquirer = Acquirer(self._limits, item, loop=self._loop, wake=wake, inside=inside, keys=known)
+        line.acquirer = Acquirer(
+            self._limits,
+            item,
+            loop=self._loop,
+            wake=line.arrived,
+            inside=self._inside,
+            weights=self._unweighed,
+            keys=known,
+        )
         return line
 
     def _forget(self) -> None:

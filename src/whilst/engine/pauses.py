@@ -11,6 +11,7 @@ from math import inf
 from typing import Protocol
 
 from ..core.held import DOWN, Held, Still, key_name
+from ..lanes.clock import alone_later
 from ..limit import LimitState
 from .observer import Watch
 
@@ -105,4 +106,4 @@ class Pauses:
             self._host.watch.resumed(limit, key)
 
     def _say_it_goes_on_in(self, seconds: float, key: str, limit: str) -> None:
-        self._resuming[key] = self._host.loop.call_later(seconds, self._say_it_goes_on, key, limit)
+        self._resuming[key] = alone_later(self._host.loop, seconds, self._say_it_goes_on, key, limit)

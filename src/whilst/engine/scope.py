@@ -19,7 +19,7 @@ from ..core.pushback import Pushback
 from ..core.summary import kinds_of
 from ..core.tree import Each
 from ..lanes.calling import seat, wanted
-from ..lanes.calls import Calls, calls_of_loop
+from ..lanes.calls import Calls, calls_of_loop, nothing
 from ..lanes.clock import clock_of
 from ..lanes.worker import tell
 from ..limit import Inside, ask_around, inside_of
@@ -118,7 +118,7 @@ class Scope:
         self.most: int = calls_at_once()
         """How many calls may be in flight at once."""
         self.slots: Slots = Slots(self.most)
-        self.deadlines: Deadlines = Deadlines(loop, self.clock)
+        self.deadlines: Deadlines = Deadlines(loop, self.clock, context)
         self.inside: Inside = inside_of(context.run(ask_around, (), for_run=True))
         """Who holds permits around the run."""
         self.leaves: list[Leaf] = []
@@ -384,5 +384,7 @@ class Scope:
             self._id = self.run.run_id()
         self._stages.clear()
         self._most_there.clear()
+        if self._calls is not None:
+            self._calls.left = nothing
         self.ending = self.run = None
         del self.resources, self._calls_at_once

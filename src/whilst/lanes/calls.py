@@ -100,7 +100,7 @@ class Calls:
         lends: bool = True,
         of_run: bool = True,
     ) -> None:
-        self.left: Callable[[Callable[..., Any]], None] = _nothing
+        self.left: Callable[[Callable[..., Any]], None] = nothing
         """Told, in the task that awaited it, which function is left behind in a call."""
         self._loop = loop
         self._made = 0
@@ -213,8 +213,8 @@ class Calls:
                 job.after()
 
 
-def _nothing(_: object) -> None:
-    pass
+def nothing(_: object) -> None:
+    """Be told of what does not matter."""
 
 
 def after_of(worker: Worker) -> Callable[[], None] | None:

@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import Context
 from functools import partial
 from types import BuiltinFunctionType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 
 def _real() -> Callable[[], float]:
@@ -45,6 +46,17 @@ def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
 def is_virtual(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether its time is not the real one."""
     return hasattr(loop, "virtual_clock")
+
+
+def alone_later(
+    loop: asyncio.AbstractEventLoop, delay: float, callback: Callable[..., object], *args: Any
+) -> asyncio.TimerHandle:
+    """Do as `loop.call_later`, in an empty context.
+
+    A timer that is cancelled stays with its loop until it would have been due, and its context with it: that of the
+    call, or of the web handler, in which it was set.
+    """
+    return loop.call_later(delay, callback, *args, context=Context())
 
 
 def announce(worker: Worker, loop: asyncio.AbstractEventLoop) -> None:

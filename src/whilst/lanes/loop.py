@@ -211,6 +211,11 @@ class LoopLanes(Lanes):
         self._lanes: set[_Lane] = set()
         self._parked: deque[_Lane] = deque()
         self._take: Callable[[], tuple[int, Any]] = port.queue.popleft
+        self._context = port.context.copy()
+        if self._context.get(current) is not None:
+            self._context.run(current.set, None)
+        if self._context.get(given_back, NOT_CALLED) is not NOT_CALLED:
+            self._context.run(given_back.set, NOT_CALLED)
         self._note: Callable[[float], None] = port.timings.fresh.append  # for all lanes: each its own takes 72 bytes
         self._closing = False
         self._ending = False  # whether the queue will not be filled again
@@ -388,13 +393,9 @@ class LoopLanes(Lanes):
         lane = _Lane(self, self._port)
         self._lanes.add(lane)
         self._crowded = len(self._lanes) > self._concurrency
-        context = self._port.context.copy()
+        context = self._context.copy()
         context.run(listening.set, lane)
         context.run(seat.set, lane)
-        if context.get(current) is not None:
-            context.run(current.set, None)
-        if context.get(given_back, NOT_CALLED) is not NOT_CALLED:
-            context.run(given_back.set, NOT_CALLED)
         if self._port.names_calls:
             context.run(maker.set, lane)
         lane.task = task = _LaneTask(self._serve(lane, context), loop=self._port.loop, context=context)

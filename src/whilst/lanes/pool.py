@@ -350,6 +350,7 @@ class ThreadPool:
         self._last_wanted = inf  # the last index that is wanted
         self._refusal: Exception | None = None  # what becomes of what would begin
         self._awaited: asyncio.Future[None] | None = None
+        self._stuck = False  # whether it has no thread, and the loop is to hear that there is none to be had
         announce(self, loop)
 
     # -- how it stands: from any thread -----------------------------------------------------------------------
@@ -367,7 +368,8 @@ class ThreadPool:
     @property
     def is_short(self) -> bool:
         """Whether another thread would find something to do."""
-        return bool(self.queue) and not self._parked and len(self.workers) < self._most and not self.closing
+        idle = self.closing or self._stuck or not self.queue or bool(self._parked)
+        return not idle and len(self.workers) < self._most
 
     def at_work(self) -> bool:
         """Whether a thread is in a call or about to take one, and not waiting for the loop."""
@@ -381,7 +383,7 @@ class ThreadPool:
 
     def wake(self) -> None:
         """Put one more thread to work, unless one is on its way already: it wakes the next. From any thread."""
-        if self._waking or self.closing:
+        if self._waking or self.closing or self._stuck:
             return
         try:
             worker, _ = self._parked.popitem()
@@ -472,8 +474,9 @@ class ThreadPool:
             tell(self._loop, _end, self._awaited)
 
     def stuck(self, error: RuntimeError) -> None:
-        """Take note that there is no thread, and none to be had."""
-        tell(self._loop, self._client.fatal, error)
+        """Take note that there is no thread, and none to be had; until the loop has heard, none is asked for again."""
+        self._stuck = True
+        tell(self._loop, self._fail, error)
 
     # -- on its threads ---------------------------------------------------------------------------------------
 
@@ -549,13 +552,17 @@ class ThreadPool:
             self._come_late(worker, None)
             return False
         if index > self._last_wanted:
-            tell(self._loop, self._client.dropped, index)
+            tell(self._loop, self._drop, index)
         elif self._refusal is not None:
             self.bridge.put((index, item, None, self._refusal, started, 0.0, 1))
         else:
             self.queue.appendleft((index, item))
             self.closing = True  # the loop is late: what is here waits for what it makes of the deadline
         return False
+
+    def _drop(self, index: int) -> None:
+        """Say, on the loop, that an input has no record: to nobody, if the run did not wait for this thread."""
+        self._client.dropped(index)
 
     def _come_late(self, worker: Worker, value: Any) -> None:
         """Leave the pool, after a call that was abandoned; go on after one that was given up in another way."""
@@ -600,6 +607,10 @@ class ThreadPool:
             if monotonic() >= ends or self._loop.is_closed():
                 return False
         return True
+
+    def _fail(self, error: RuntimeError) -> None:
+        self._client.fatal(error)
+        self._stuck = False
 
     def _rouse(self) -> None:
         try:

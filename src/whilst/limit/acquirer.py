@@ -42,12 +42,13 @@ class Acquirer:
     Attributes:
         set: where it may stand: the queue of its key at each limit.
         wanted: how many permits it still waits for.
+        arrived: how many were taken on its behalf, and are not collected yet.
         listens: whether anybody wants to know how calls end that were not rejected: an adaptive limit does.
     """
 
     __slots__ = (
-        "_arrived", "_look_at", "_prompt", "_stuck", "_together", "_wake",
-        "bounced", "clock", "inside", "listens", "loop", "queue", "set", "ticket", "wanted",
+        "_look_at", "_prompt", "_stuck", "_together", "_wake",
+        "arrived", "bounced", "clock", "inside", "listens", "loop", "queue", "set", "ticket", "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -77,7 +78,7 @@ class Acquirer:
         self._look_at = look_at
         self._prompt = prompt
         self._together = together
-        self._arrived = 0  # taken on its behalf, and not collected yet
+        self.arrived: int = 0
         self._stuck = False  # whether it does not wait any longer, as that would be for ever
 
     @property
@@ -108,6 +109,7 @@ class Acquirer:
             ValueError: the item has another key; that takes an acquirer of its own.
         """
         if item is not ...:
+            self.set.check(item)
             self.set.weigh(item)
         with lock:
             if self.queue is not None:
@@ -121,10 +123,10 @@ class Acquirer:
             told.settle()
         return taken
 
-    def turn_to(self, item: Any, keys: tuple[Hashable, ...] | None) -> None:
+    def turn_to(self, item: Any, weights: tuple[float, ...], keys: tuple[Hashable, ...]) -> None:
         """Take permits of the keys of an item from now on; it wants none now, and all that it took are back."""
         self.bounced = 0
-        self.set.turn_to(item, self.clock, keys=keys)
+        self.set.turn_to(item, self.clock, weights, keys)
 
     def retire(self) -> None:
         """Want nothing any more, so that nobody is to be woken: whoever that was need not stay for this."""
@@ -153,7 +155,7 @@ class Acquirer:
         """Want as many as make `count` with those that are not collected yet."""
         with lock:
             if self.queue is not None:
-                self._want(count - self._arrived)
+                self._want(count - self.arrived)
         told.settle()
 
     def withdraw(self) -> None:
@@ -170,7 +172,7 @@ class Acquirer:
             RuntimeError: it does not wait any longer, as it would wait for ever.
         """
         with lock:
-            arrived, self._arrived = self._arrived, 0
+            arrived, self.arrived = self.arrived, 0
             stuck, self._stuck = self._stuck, False
             if arrived and self.loop is not None:
                 uncollected.remove(self)
@@ -281,11 +283,11 @@ class Acquirer:
     def grant(self, count: int) -> int:
         """Take up to `count` permits, to be collected; `wake` is called once for all that came in between."""
         taken = self.set.take(count, self.clock())
-        if not self._arrived:
+        if not self.arrived:
             told.add(self)
             if self.loop is not None:
                 uncollected.add(self)
-        self._arrived += taken
+        self.arrived += taken
         if self.inside and taken >= self.wanted:
             circles.end(self)
         return taken
@@ -338,7 +340,7 @@ class Acquirer:
 
     def reclaim(self, more: int = 0) -> None:
         """Give up for a party whose loop is closed, with `more` permits that it has collected: nobody is there."""
-        arrived, self._arrived = self._arrived + more, 0
+        arrived, self.arrived = self.arrived + more, 0
         if self.queue is not None:
             self._want(0)
         if arrived:
@@ -364,7 +366,7 @@ class Acquirer:
         serve(self.set.queues)
 
     def _deliver(self) -> None:
-        if self._arrived or self._stuck:
+        if self.arrived or self._stuck:
             self._wake()
 
 

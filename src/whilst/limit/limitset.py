@@ -86,11 +86,14 @@ class LimitSet:
                 queue.meet(clock)
         return None
 
-    def weigh(self, item: object) -> None:
-        """Take the weights of another item of the same keys."""
+    def check(self, item: object) -> None:
+        """Raise if an item has other keys."""
         keys = keys_of(self._limits, item)
         if keys != self.keys:
             raise ValueError(f"this acquirer is for {short(self.keys)}; {short(item)} belongs to {short(keys)}")
+
+    def weigh(self, item: object) -> None:
+        """Take the weights of another item of the same keys."""
         self.weights = tuple([limit.weight(item) for limit in self._limits])
         self._weigh()
 
