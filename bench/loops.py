@@ -4,6 +4,7 @@
 machine lets a loop wait for a processor, too.
 """
 
+import os
 import sys
 from typing import NamedTuple
 
@@ -124,7 +125,8 @@ def longest(use: str) -> Gap:
     """Measure one first use, by its name in `USES`, or of a public name."""
     library = f"import {LIBRARIES[use]}" if use in LIBRARIES else ""
     program = PROGRAM.replace("USE", USES.get(use, f"whilst.{use}")).replace("LIBRARY", library)
-    return Gap(*map(float, started_process([sys.executable, "-c", program]).split()[-2:]))
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # as installed
+    return Gap(*map(float, started_process([sys.executable, "-c", program], env).split()[-2:]))
 
 
 def longest_gap(contestant: Contestant, n: int) -> Sample:

@@ -68,8 +68,8 @@ def memory_growth(contestant: Contestant, n: int) -> Sample:
     return Sample(n, grown, grown)
 
 
-def started_process(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+def started_process(command: list[str], env: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, env=env)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RuntimeError(f"exit {done.returncode}: {last}")
