@@ -113,7 +113,7 @@ def test_a_node_that_stands_still_is_given_up_and_its_late_answers_are_not_heard
         watched.go(Ray(per_node=4), retry=AGAIN, ordered=False)
         given_up = [outcome for outcome in watched.outcomes if outcome.attempts > 1]
         assert 1 <= len(given_up) <= 16
-        assert "it has said nothing for" in reasons[0]
+        assert any("it has said nothing for" in reason for reason in reasons), reasons
     finally:
         thaw()  # it wakes up with answers that nobody waits for
         two.forget(two.two())

@@ -174,6 +174,8 @@ class Feeder:
 class Container(Feeder):
     """A builtin container, read in slices on the loop (0.05 µs an input)."""
 
+    admitted: int
+
     def __init__(self, reader: Reader, inputs: Iterable[Any], inbox: Queue) -> None:
         super().__init__(reader, inbox)
         self._pairs = enumerate(inputs)
@@ -201,6 +203,8 @@ class Container(Feeder):
 
 class ThreadFeeder(Feeder):
     """Any other iterable, read on a daemon thread, in the context of the run."""
+
+    admitted: int
 
     def __init__(self, reader: Reader, inputs: Iterable[Any], inbox: Queue) -> None:
         super().__init__(reader, inbox)
@@ -367,6 +371,8 @@ class ThreadFeeder(Feeder):
 
 class AsyncFeeder(Feeder):
     """An async iterable, read by a task on the loop; an async generator is closed with the run."""
+
+    admitted: int
 
     def __init__(self, reader: Reader, inputs: AsyncIterable[Any], inbox: Queue) -> None:
         super().__init__(reader, inbox)

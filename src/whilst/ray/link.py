@@ -173,8 +173,9 @@ class Link:
 
     def _tell(self, order: str, *more: Any) -> Any:
         """Tell the node to do something, after all that it was told before."""
-        self._orders += 1
-        return getattr(self._actor, order).remote(self._orders, *more)
+        told = getattr(self._actor, order).remote(self._orders + 1, *more)
+        self._orders += 1  # not before: what is waited for there must have been sent
+        return told
 
     def _took(self, found: Future[Any]) -> None:
         """End the run if the node cannot make the calls at all: it has not the function's module, mostly."""
