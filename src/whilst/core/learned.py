@@ -34,8 +34,7 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
-from .probe import Probe
-from .windows import SAME, Windows
+from .windows import SAME, Probe, Windows
 
 HOLD, DOUBLES = 2.0, 2.0  # seconds that a guess is kept, and in which it doubles then
 MOST_DOUBLINGS = 3.0  # the faster it is, the more is under way when a refusal comes back

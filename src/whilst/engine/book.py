@@ -398,26 +398,6 @@ class Book:
         if self.gate is not None:
             self.gate.allow(item, left)
 
-    def resize(self, concurrency: int) -> None:
-        """Let another number of calls be in flight."""
-        if self.gate is not None:
-            self.gate.resize(concurrency)
-
-    def free_slots(self, slots: int) -> None:
-        """Free the places of calls that have returned without doing so."""
-        if self.gate is not None and slots:
-            self.gate.free_slots(slots)
-
-    def abandon(self, index: int) -> None:
-        """Keep the permit of a call that is left behind."""
-        if self.gate is not None:
-            self.gate.abandon(index)
-
-    def returned_late(self, index: int) -> None:
-        """Give that permit back; from any thread."""
-        if self.gate is not None:
-            self.gate.returned_late(index)
-
     def close(self) -> None:
         """Read nothing more, and let nothing through."""
         self.source.close()

@@ -315,11 +315,13 @@ class Driver:
     def abandon(self, index: int) -> None:
         """Keep the permit of a blocking call that is left behind."""
         self.watch.call_abandoned(index, f"{name_of(self.plan.fn)}()")
-        self.book.abandon(index)
+        if self.book.gate is not None:
+            self.book.gate.abandon(index)
 
     def returned_late(self, index: int) -> None:
         """Give that permit back; on any thread."""
-        self.book.returned_late(index)
+        if self.book.gate is not None:
+            self.book.gate.returned_late(index)
         if self.book.phase is Phase.CLOSED and not tell(self.loop, self._let_go):
             self._let_go()
 
@@ -436,7 +438,8 @@ class Driver:
 
     def durable(self, slots: int) -> None:
         """Go on after a commit of the journal, which has freed the lanes of this many calls."""
-        self.book.free_slots(slots)
+        if self.book.gate is not None and slots:
+            self.book.gate.free_slots(slots)
         if not self.finished:
             self.refill()
             self.arrived()
@@ -465,7 +468,8 @@ class Driver:
         if concurrency == self.concurrency or self.finished:
             return
         self.concurrency = concurrency
-        self.book.resize(concurrency)
+        if self.book.gate is not None:
+            self.book.gate.resize(concurrency)
         self.lanes.resize(concurrency)
         self.ahead.resize(concurrency)
         self.refill()

@@ -35,14 +35,11 @@ from .observer import StepCall, Watch
 from .slots import Slots
 from .source import Pair
 from .stage import Spent
-from .step_calls import GivenUp, Hedging, LeafCall, LetThrough, Tries, place_and_identity, wake
+from .step_calls import STEP, GivenUp, Hedging, LeafCall, LetThrough, Tries, note, place_and_identity, wake
 
 if TYPE_CHECKING:
     from ..core.retry import Retry
     from .scope import Scope
-
-
-STEP = "whilst: step "  # with which notes begin that name one
 
 
 class Leaf:
@@ -286,7 +283,7 @@ class Leaf:
 
     def failed(self, call: LeafCall, value: Any, error: Exception) -> Pushback | None:
         """Tell whoever wants to know how a call failed, and give back what it held; return what that said of pace."""
-        _note(error, self._where)
+        note(error, self._where)
         self._scope.add_nothing(call, self._path)
         pushback = pushback_of(error, time.time())
         ill = self._attempts.is_ill(error, pushback)
@@ -519,7 +516,7 @@ class Leaf:
     def _give_up(self, call: LeafCall | None, place: Seat, started: float) -> None:
         """Settle the input of a call that ignores its cancellation; its slot is free, its permit stays out."""
         error = self._patience.error(started, self.clock())
-        _note(error, self._where)
+        note(error, self._where)
         if call is not None:
             call.gone = True
             if self.gate is not None:
@@ -650,12 +647,3 @@ class Leaf:
             self.gate.count_before(self.over, self._began)
             self.gate.adopt(self.begun - self.over)  # what is in flight
             self.over = self.begun
-
-
-def _note(error: Exception, where: str) -> None:
-    """Name the step, unless the exception carries such a note already; best effort."""
-    try:
-        if where and not any(note.startswith(STEP) for note in getattr(error, "__notes__", ())):
-            error.add_note(where)
-    except Exception:  # an exception class may forbid attributes; a missing note must not hide the error
-        pass

@@ -25,6 +25,8 @@ from ..limit.queue import WaitQueue
 from .lines import Line
 from .source import Pair
 
+STEP = "whilst: step "  # with which notes begin that name one
+
 
 class Gate(Protocol):
     """The gate of a step, as far as its calls need it."""
@@ -234,3 +236,12 @@ class Hedging:
             return calls[0].result()
         finally:
             del calls, done, call
+
+
+def note(error: Exception, where: str) -> None:
+    """Name the step, unless the exception carries such a note already; best effort."""
+    try:
+        if where and not any(note.startswith(STEP) for note in getattr(error, "__notes__", ())):
+            error.add_note(where)
+    except Exception:  # an exception class may forbid attributes; a missing note must not hide the error
+        pass

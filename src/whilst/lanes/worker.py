@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ..core.colour import name_of, place_of
 from ..core.timings import LONG, Timings
+from ..errors import TooManyAbandoned
 
 Pair = tuple[int, Any]
 
@@ -178,6 +180,65 @@ class Worker:
                 pool.serve(self)
         finally:
             ended(self)
+
+
+class LeftBehind:
+    """The calls of one pool that were given up and still run: a thread cannot be stopped, so it is counted and named.
+
+    `most` is how many threads the pool has, `fn_of` the function behind an input.
+    """
+
+    def __init__(self, most: int, fn_of: Callable[[Any], Any]) -> None:
+        self.most: int = most
+        self._fn_of = fn_of
+        self._calls: dict[Worker, Pair] = {}
+        self._guard = threading.Lock()  # so that a thread whose call was given up sees that when it is noted
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __contains__(self, worker: Worker) -> bool:
+        return worker in self._calls
+
+    def add(self, worker: Worker, call: list[Pair], noted: Callable[[int], None] | None) -> bool:
+        """Leave a thread behind in this call; False if it has returned meanwhile, or left its pool.
+
+        `noted` is called with the call's index if it is left, before the thread can see it.
+        """
+        with self._guard:
+            if worker.pool is None:
+                return False
+            try:
+                pair = call.pop()
+            except IndexError:
+                return False
+            if noted is not None:
+                noted(pair[0])
+            self._calls[worker] = pair
+        return True
+
+    def take(self, worker: Worker) -> Pair | None:
+        """Return the call that a thread comes back from, if that was given up; it is counted no more."""
+        with self._guard:
+            return self._calls.pop(worker, None)
+
+    def names(self) -> tuple[str, ...]:
+        """Name the functions, with how many calls of each."""
+        if not self._calls:
+            return ()
+        fns = [self._fn_of(item) for _, item in tuple(self._calls.values())]
+        calls = Counter((name_of(fn), place_of(fn)) for fn in fns)
+        return tuple(f"{n} x {name}()" + (f" ({place})" if place else "") for (name, place), n in calls.items())
+
+    def too_many(self, what: str) -> TooManyAbandoned | None:
+        """Return why no more calls should be made, beginning with `what`; None: they are few enough."""
+        if len(self._calls) <= self.most:
+            return None
+        return TooManyAbandoned(
+            f"{what} and still run, more than the {self.most} there may be at once\n"
+            f"  {'; '.join(self.names()[:3])}; a blocking call cannot be stopped from outside\n"
+            "  try: a timeout inside the function (requests.get(url, timeout=5)), or a longer timeout= here"
+        )
 
 
 def current_worker() -> Worker | None:

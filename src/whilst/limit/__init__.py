@@ -1,6 +1,6 @@
 """Limits: how much may happen at once, and how fast, over everything that shares one."""
 
-from .acquirer import Acquirer
+from .acquirer import Acquirer, keys_of
 from .context import Permit, check_cost, in_order
 from .feedback import FAILED, OK, Report, report_of
 from .holders import (
@@ -15,7 +15,6 @@ from .holders import (
     inside_of_run,
 )
 from .limit import Limit, state_of
-from .limitset import keys_of
 from .queue import unrest
 from .state import LimitState, LimitStatistics, paused_by, unwatch, watch
 
