@@ -252,6 +252,7 @@ def test_everything_of_the_package_that_is_shared_by_a_process_works_in_a_child_
         calls += [whilst.step(abs, limit=limit)(-3), whilst.block(native)(4)]
         return [*calls, asyncio.run(whilst.unblock(abs)(-5))]
 
+    everything()  # in a child that is forked during a first import the module stays locked for ever, whosever it is
     over = False
 
     def keep_busy() -> None:
