@@ -52,6 +52,7 @@ class Watch:
         self._pid = os.getpid()
         self._began = clock()
         self._woke = self._began
+        self._slept = self._began
         self._queued = 0.0
         self._looks = 0
         self._unplaced = 0
@@ -98,6 +99,7 @@ class Watch:
     def _run(self) -> None:
         self._ident, self._tid = threading.get_ident(), threading.get_native_id()
         while not self._pausing:
+            self._slept = clock()
             time.sleep(TICK)
             try:
                 with self._guard:
@@ -110,7 +112,7 @@ class Watch:
     def _tick(self) -> None:
         before, self._woke = self._woke, clock()
         glances = self._glances()  # first: whatever reads a file lets the others go on
-        late = self._lateness(self._woke - before)
+        late = self._lateness(self._woke - self._slept)
         for glance in glances:
             ran, queued = self._computed_since(glance.pulse)
             locked = _kept_gil(ran, queued, late, self._woke - before)
@@ -124,7 +126,10 @@ class Watch:
         self._tell()
 
     def _lateness(self, since: float) -> float:
-        """Return by how much this look is late although it had a processor: somebody kept the GIL."""
+        """Return by how much a sleep took too long although there was a processor: somebody kept the GIL.
+
+        What the look before took is none of it: each file that it read let others have the GIL, and had to ask again.
+        """
         late = since - TICK
         if late < TICK / 5:
             return 0.0
@@ -325,9 +330,9 @@ def _kept_gil(ran: float, queued: float, late: float, gap: float) -> bool:
     """Whether it was one call of a loop, whose thread ran and queued for so long since, that made a look late.
 
     Python code lets go of the GIL 5 ms after it was asked to, as its thread counts them; one that was put off its
-    processor by other processes keeps it for as long as that takes.
+    processor by other processes keeps it for as long as that takes, which is no fault of its own.
     """
-    return late >= LOCKED and (ran >= LOCKED + TICK or ran + queued < gap / 5)
+    return (late - queued >= LOCKED and ran >= LOCKED) or (late >= LOCKED and ran + queued < gap / 5)
 
 
 def _spots(frame: FrameType | None) -> tuple[list[Spot], Hashable]:
