@@ -245,7 +245,7 @@ class Run(Written, Unlike, Generic[I, T]):
         """Close the run, whatever state it is in."""
         self._taken = self._closed = True
         if self._driver is not None:
-            _close_from_outside(self._driver)
+            self._end_beside()
 
     async def __aenter__(self) -> Self:
         """Have the run closed at the end of the block."""
@@ -260,6 +260,7 @@ class Run(Written, Unlike, Generic[I, T]):
             return
         if self._driver.loop is asyncio.get_running_loop():
             await self._driver.close()
+            await self._end_here()
         else:
             _close_from_outside(self._driver)
 
@@ -313,13 +314,13 @@ class Run(Written, Unlike, Generic[I, T]):
             self._recorder.join()
 
     def _async_records(self, outcomes: bool, *, in_hand: bool = True) -> AsyncGenerator[Any, None]:
-        return consume(partial(self._begin_here, outcomes, in_hand), self._hide)
+        return consume(partial(self._begin_here, outcomes, in_hand), self._end_here)
 
     def _records(self, rest: Rest = len) -> Generator[Iterator[Record], None, None]:
         return consume_together(partial(self._begin_beside, True), self._end_beside, rest)
 
     def _arecords(self, rest: Rest) -> AsyncGenerator[builtins.list[Record], None]:
-        return consume_together_aio(partial(self._begin_here, True), self._hide, rest)
+        return consume_together_aio(partial(self._begin_here, True), self._end_here, rest)
 
     async def _begin_here(self, outcomes: bool, in_hand: bool = False) -> tuple[Driver, LoopHandoff, Unpack]:
         __tracebackhide__ = True
@@ -343,6 +344,11 @@ class Run(Written, Unlike, Generic[I, T]):
 
             stay_awake(loop, lambda: driver.finished)
         return driver, handoff, _unpack(driver, outcomes)
+
+    async def _end_here(self) -> None:
+        self._hide()
+        if self._recorder is not None:
+            await self._recorder.written()
 
     def _assemble(
         self, loop: asyncio.AbstractEventLoop, handoff: Handoff, outcomes: bool, ledger: Any, in_hand: bool

@@ -80,6 +80,32 @@ def test_of_async_code_too(tmp_path: Path) -> None:
     assert len(read_trace(str(path)).spans) == 300
 
 
+@pytest.mark.parametrize("form", ["await", "async for", "outcomes", "left early", "a flow"])
+def test_it_is_whole_when_async_code_goes_on(form: str, tmp_path: Path) -> None:
+    """As in plain code: whoever looks at the file behind the run finds its end."""
+
+    async def double(number: int) -> int:
+        return 2 * number
+
+    async def main() -> None:
+        for place in range(5):
+            path = tmp_path / f"{form} {place}.trace"
+            run = whilst.map(whilst.step(double) if form == "a flow" else double, [1, 2, 3], trace=path)
+            if form == "outcomes":
+                await run.outcomes()
+            elif form in ("async for", "left early"):
+                async with run:
+                    async for _ in run:
+                        if form == "left early":
+                            break
+            else:
+                await run
+            (session,) = read_trace(str(path)).sessions
+            assert session.ending is not None
+
+    asyncio.run(main())
+
+
 def test_on_virtual_time_the_times_are_virtual(tmp_path: Path, eventually: Callable[..., bool]) -> None:
     from whilst.testing import run as on_virtual_time
 

@@ -62,7 +62,8 @@ _VALUES = (
 
 
 async def consume(
-    begin: Callable[[], Awaitable[tuple[Driver, LoopHandoff, Unpack]]], end: Callable[[], None]
+    begin: Callable[[], Awaitable[tuple[Driver, LoopHandoff, Unpack]]],
+    end: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[Any, None]:
     """Begin a run and give `unpack(record)` for each of its records, on the run's own loop; close it at the end."""
     __tracebackhide__ = True
@@ -98,7 +99,8 @@ async def consume(
         record = None  # or the error and its traceback would keep each other alive
         await driver.close()
         driver.forget()
-        end()
+        if end is not None:
+            await end()
     _raise_end(driver)
 
 
@@ -182,7 +184,7 @@ def consume_together(
 
 async def consume_together_aio(
     begin: Callable[[], Awaitable[tuple[Driver, LoopHandoff, Unpack]]],
-    end: Callable[[], None],
+    end: Callable[[], Awaitable[None]],
     rest: Callable[[list[Record]], object] = len,
 ) -> AsyncGenerator[list[Record], None]:
     """Do as `consume`, but give as many records at once as are ready; `rest` gets those that are left, as above."""
@@ -208,7 +210,7 @@ async def consume_together_aio(
         await driver.close()
         rest([*ready])
         driver.forget()
-        end()
+        await end()
     _raise_end(driver)
 
 

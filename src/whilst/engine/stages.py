@@ -99,7 +99,7 @@ def each(
             driver.drain()
         return driver, handoff, yields.unpack
 
-    records = consume(begin, lambda: None)
+    records = consume(begin)
     return _but(records) if yields.leaves_out else records
 
 

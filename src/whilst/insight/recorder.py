@@ -13,6 +13,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -31,7 +32,7 @@ WHOLE_STEP: Final = 200_000  # the same of each step of a flow
 STEP_ROWS: Final = 1024  # calls of a step that are handed over at a time: there may be many steps
 MOST_STEPS: Final = 200  # whose calls are kept; of more only how many there were
 MOST_EVENTS: Final = 20_000
-CLOSE_WAIT: Final = 1.5  # seconds that plain code waits for the last block
+CLOSE_WAIT: Final = 1.5  # seconds that a run waits at its end for the last block
 
 
 class Sink(Protocol):
@@ -128,6 +129,8 @@ class Recorder:
         self._noted = 0
         self._missed = 0  # events that were not kept
         self._ended = False
+        self._is_written = False
+        self._waiter: asyncio.Future[None] | None = None
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="whilst-trace", daemon=True)
         self._thread.start()
@@ -183,6 +186,13 @@ class Recorder:
         if self._thread is not threading.current_thread():
             self._thread.join(within)
 
+    async def written(self, within: float = CLOSE_WAIT) -> None:
+        """Do as `join` on the loop, which goes on meanwhile."""
+        if self._waiter is None:
+            self._waiter = self._loop.create_future()
+        if not self._is_written:  # asked once its thread can see who waits
+            await asyncio.wait([self._waiter], timeout=within)
+
     # -- private, on the loop ---------------------------------------------------------------------------------
 
     def _all_kept(self) -> list[Kept]:
@@ -216,6 +226,10 @@ class Recorder:
                 break
             self._give(given)
         self._end()
+        self._is_written = True
+        if self._waiter is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+                self._loop.call_soon_threadsafe(_wake, self._waiter)
 
     def _ask(self) -> None:
         """Take a look, and have the loop hand over what it has."""
@@ -292,6 +306,11 @@ def _as_said(event: Event) -> dict[str, Any]:
         found = {"index": event.index, "path": event.path, "attempt": event.attempt, "kind": event.kind}
         return {"event": "attempt_failed", **found, "wait": wait, "started": round(event.started, 6), "took": took}
     return as_json(event)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def ending_of(summary: Summary, missed: int = 0) -> dict[str, Any]:
