@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -382,16 +383,20 @@ def instructions() -> Iterator[Callable[[Callable[[], object]], int]]:
     """Count the instructions of the interpreter that something takes: of these a busy machine makes no more."""
     if sys.version_info < (3, 12):
         pytest.skip("sys.monitoring came with 3.12")
-    monitoring, tool, found = sys.monitoring, 4, [0]
+    monitoring, tool, found, here = sys.monitoring, 4, [0], threading.get_ident()
 
     def count(code: Any, offset: int) -> None:
-        found[0] += 1
+        found[0] += threading.get_ident() == here  # and not what another test has left running
 
     def counted(act: Callable[[], object]) -> int:
         found[0] = 0
+        gc.disable()  # nor what it has left to be collected
         monitoring.set_events(tool, monitoring.events.INSTRUCTION)
-        act()
-        monitoring.set_events(tool, 0)
+        try:
+            act()
+        finally:
+            monitoring.set_events(tool, 0)
+            gc.enable()
         return found[0]
 
     monitoring.use_tool_id(tool, "test")
