@@ -120,13 +120,8 @@ _HOMES = {
     "watch": "live",
 }
 
-_MODULES = (
-    "http",
-    "otel",
-    "processes",
-    "ray",
-    "testing",
-)  # public modules that need no import of their own: `whilst.http.get_json`
+# Public modules that need no import of their own: `whilst.http.get_json`.
+_MODULES = ("http", "otel", "processes", "ray", "testing")
 
 __all__ = [
     "Advice",

@@ -8,8 +8,9 @@ from contextvars import Context, copy_context
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from .core.check import AtOnce, whole
+from .core.check import whole
 from .core.colour import is_async, is_generator_function, name_of
+from .core.concurrency import AtOnce
 from .core.outcome import short
 from .core.plan import MOST_THREADS, Named
 from .core.resource import Resource

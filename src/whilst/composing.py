@@ -449,11 +449,11 @@ def together(*branches: AnyStep, **named: AnyStep) -> Flow[Any, Any]:
     ((1, 3), {'low': 1, 'high': 3})
     """
     if branches and named:
-        if any(name in ("timeout", "retry", "limit", "rate", "concurrency") for name in named):
-            from .core.habits import unknown_keyword
+        from .core.habits import policy_of_steps
 
-            raise unknown_keyword("together", named, ())
-        raise TypeError("together() takes branches by position (a tuple comes out) or by name (a dict), not both")
+        raise policy_of_steps("together", named) or TypeError(
+            "together() takes branches by position (a tuple comes out) or by name (a dict), not both"
+        )
     if named:
         nodes = tuple(node_of(branch, f"together.{name}") for name, branch in named.items())
         return Flow(Together(nodes, tuple(named)))

@@ -16,8 +16,9 @@ from .arguments import (
     own_limit,
     retry_of,
 )
-from .core.check import AtOnce, answered, flag, not_callable, seconds, whole
+from .core.check import answered, flag, not_callable, seconds, whole
 from .core.colour import name_of
+from .core.concurrency import AtOnce
 from .core.frozen import Frozen
 from .core.judge import check_judge
 from .core.outcome import short

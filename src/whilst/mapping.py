@@ -19,7 +19,7 @@ from .arguments import (
     place_of_calls,
     retry_of,
 )
-from .core.check import DEFAULT_CONCURRENCY, answered, flag, not_callable, seconds, whole
+from .core.check import answered, flag, not_callable, seconds, whole
 from .core.colour import (
     has_parameters,
     is_async_generator_function,
@@ -27,6 +27,7 @@ from .core.colour import (
     name_of,
     needs_several,
 )
+from .core.concurrency import DEFAULT_CONCURRENCY
 from .core.failures import StopAfter
 from .core.outcome import short
 from .core.plan import MOST_THREADS, Executor, Plan

@@ -310,7 +310,7 @@ class Run(Written, Unlike, Generic[I, T]):
         assert self._driver is not None
         _close_from_outside(self._driver)
         self._hide()
-        if self._recorder is not None and not is_engine_thread():
+        if self._recorder is not None and not _may_hold_up(self._driver):
             self._recorder.join()
 
     def _async_records(self, outcomes: bool, *, in_hand: bool = True) -> AsyncGenerator[Any, None]:
@@ -485,12 +485,17 @@ def _unpack(driver: Driver, outcomes: bool, *, beside: bool = False) -> Unpack:
     return beside_value_of if beside else noted_value_of
 
 
+def _may_hold_up(driver: Driver) -> bool:
+    """Whether who waits on this thread for the end of a run may hold up what ends it."""
+    return is_engine_thread() or driver.loop is asyncio._get_running_loop()
+
+
 def _close_from_outside(driver: Driver) -> None:
     """Wait, on the consumer's thread, until the driver has closed; not for ever."""
     if driver.orphan or driver.loop.is_closed():
         return
     closing = asyncio.run_coroutine_threadsafe(driver.close(), driver.loop)
-    if is_engine_thread() or driver.loop is asyncio._get_running_loop():
+    if _may_hold_up(driver):
         return  # it closes soon; waiting here would be for ever
     with suppress(RuntimeError, TimeoutError):  # the engine is gone, or a call ignores its cancellation
         closing.result(CLOSE_WAIT)

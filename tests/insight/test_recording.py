@@ -107,6 +107,26 @@ def test_it_is_whole_when_async_code_goes_on(form: str, tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_plain_block_in_async_code_does_not_wait_for_what_its_own_loop_has_to_end(tmp_path: Path) -> None:
+    """It would, for a second and a half, in which the loop stands still."""
+
+    async def double(number: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * number
+
+    async def main() -> None:
+        run = whilst.map(double, range(50), trace=tmp_path / "run.trace")
+        joined: list[bool] = []
+        with run:
+            async for _ in run:
+                break
+            assert run._recorder is not None
+            run._recorder.join = lambda within=0.0: joined.append(True)  # type: ignore[method-assign]
+        assert joined == []
+
+    asyncio.run(main())
+
+
 def test_on_virtual_time_the_times_are_virtual(tmp_path: Path, eventually: Callable[..., bool]) -> None:
     from whilst.testing import run as on_virtual_time
 

@@ -15,8 +15,8 @@ import msgspec
 from click.core import ParameterSource
 
 from ..arguments import limits_of, own_limit
-from ..core.check import AtOnce
 from ..core.colour import name_of
+from ..core.concurrency import AtOnce
 from ..core.described import described
 from ..core.summary import Summary
 from ..core.tree import STAGES, Node, Sequence, Step, children, ends_in_stage, kind_name

@@ -277,6 +277,12 @@ def unknown_keyword(function: str, given: Mapping[str, Any], known: Collection[s
     return TypeError(f"{function}() has no {word}={remedy}")
 
 
+def policy_of_steps(function: str, given: Mapping[str, Any]) -> TypeError | None:
+    """Return what to raise for a policy that is given to what puts steps together, if one is among these."""
+    policies = {word for words, _, _ in _OF_STEPS for word in words.split()} & given.keys()
+    return unknown_keyword(function, given, given.keys() - policies) if policies else None
+
+
 def unknown_position(function: str, given: tuple[Any, ...], known: Collection[str], most: int) -> TypeError | None:
     """Return what to raise for more than `most` or too few values without a name, where it is known what was meant."""
     if function == "map":

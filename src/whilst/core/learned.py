@@ -22,8 +22,8 @@ comes soon after all of a bucket was there, and taken, it is none: so many calls
 at once after the next silence, and the pace begins when a window is over.
 
 A refusal that says only that there were too many calls is taken for one with a Retry-After of a quarter second, longer
-while nothing is taken; and one call looks whether that is over (`probe.py`). If it lasts for longer than a bucket would
-have it, calls are counted in windows, perhaps (`windows.py`). It may mean something else than a rate, so it is heard
+while nothing is taken; and one call looks whether that is over. If it lasts for longer than a bucket would have it,
+calls are counted in windows, perhaps (`windows.py` has both). It may mean something else than a rate, so it is heard
 once that is likely (`suspicion.py`), and given up where refusals come at any rate.
 
 Where calls are only counted, and nothing is told of single ones, it costs nothing before the first such refusal.

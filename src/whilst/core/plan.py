@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from .frozen import Frozen
 
 if TYPE_CHECKING:
-    from .check import AtOnce
+    from .concurrency import AtOnce
     from .equal import KeyOf
     from .failures import StopAfter
     from .retry import Retry

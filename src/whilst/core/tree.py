@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-from .check import AtOnce
 from .colour import is_async, is_generator_function, name_of
+from .concurrency import AtOnce
 from .frozen import Frozen
 from .signature import hands_over
 

@@ -1,6 +1,6 @@
 """How far does a run read ahead, and after how many records does its consumer have to say so?
 
-The window grows only when it is proven to be the bottleneck (see `core.window`); that is looked for when the consumer
+The window (`engine.handoff`) grows only when it is proven to be the bottleneck; that is looked for when the consumer
 runs dry, and a little after, when all lanes but a slow one stand idle.
 """
 

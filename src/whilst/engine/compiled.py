@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..core.check import DEFAULT_CONCURRENCY
+from ..core.concurrency import DEFAULT_CONCURRENCY
 from ..core.outcome import noted
 from ..core.plan import Plan
 from ..core.tree import Each, Node, Sequence, calls_at_once, flat_steps, kind_name

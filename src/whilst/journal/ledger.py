@@ -75,7 +75,7 @@ class Ledger:
         self._queue = writer.queue
         self._admission = Admission(index, writer.blocks, identity, values, writer, clock_of(loop))
         self.admit: Callable[[deque[Pair], int], tuple[list[Pair], list[Record]]] = self._admission.admit
-        """Take inputs; see `engine.open_journal`."""
+        """Take inputs; see `engine.keeping`."""
         self._as_is: frozenset[Any] = frozenset() if values.own else _SCALARS
         self._encode = values.encode
         self._journal = journal
@@ -118,7 +118,7 @@ class Ledger:
         found: Callable[[], None],
         started: float,
     ) -> None:
-        """Begin for a run that began at `started`, by its clock; see `engine.open_journal`."""
+        """Begin for a run that began at `started`, by its clock; see `engine.keeping`."""
         self._on_settled, self._on_broken, self._on_found = settled, broken, found
         self._start(started)
         announce(self, self._loop)

@@ -276,7 +276,7 @@ class Acquirer:
         item: what their `by` and `weight` functions are asked of. What these raise comes out here.
         loop: where `wake` is called; None for a plain thread, then at once, on whatever thread that is.
         wake: called when there is something to `collect`.
-        inside: those who hold permits and may await this party; see `circle`.
+        inside: those who hold permits and may await this party; see `Circles`.
         look_at: told when the first in line should look at the clock, where there is no loop to do it.
         prompt: whether `wake` may be called at once from inside any call, if that is on its loop.
         together: whether all that it wants is older than whoever stands behind it, and is granted before them.
