@@ -168,9 +168,13 @@ async def test_at_a_deadline_they_have_outcomes_as_all_that_is_in_flight_has(for
         "awaitable of a thread": lambda item: fn(item),
     }
     run, found = whilst.map(forms[form], range(4), concurrency=4, deadline=1.0), list[Any]()
-    with pytest.raises(whilst.DeadlineExceeded):
+
+    async def take() -> None:
         async for outcome in run.outcomes():
             found.append(outcome)
+
+    with pytest.raises(whilst.DeadlineExceeded):
+        await take()
     assert [(o.index, type(o.error)) for o in found if not o.ok] == [
         (1, whilst.DeadlineExceeded),
         (2, whilst.DeadlineExceeded),
