@@ -85,10 +85,11 @@ class ThreadLanes(Lanes):
     def sweep(self, now: float) -> float:
         """Give up the calls that are past their time."""
         earliest = inf
-        for worker, call, (index, _) in self._calls():
-            due = self._port.due(index, worker.started)
+        for worker, call, pair in self._calls():
+            index, started = pair[0], worker.started
+            due = self._port.due(index, started)
             if now >= due:
-                self._give_up(worker, call, self._port.overdue(index, worker.started))
+                self._give_up(worker, call, pair, self._port.overdue(index, started))
             else:
                 earliest = min(earliest, due)
         outlived = f"{self.abandoned} calls of {self._name}() outlived their timeout of {self._patience:g} s"
@@ -99,8 +100,8 @@ class ThreadLanes(Lanes):
     def expire(self, error: Exception) -> None:
         """Give up every call in flight; each becomes an outcome with `error`."""
         self._pool.refuse(error)  # first: what a thread takes from the queue in this moment is refused by itself
-        for worker, call, _ in self._calls():
-            self._give_up(worker, call, error)
+        for worker, call, pair in self._calls():
+            self._give_up(worker, call, pair, error)
 
     def drop(self, after: int) -> None:
         """Give up every call in flight behind `after`; none of them becomes an outcome."""
@@ -151,9 +152,11 @@ class ThreadLanes(Lanes):
                 pass  # it is between two calls
         return calls
 
-    def _give_up(self, worker: Worker, call: list[Pair], error: Exception) -> None:
-        """End a call with an outcome."""
-        awaited, started, (index, item) = worker.awaited, worker.started, call[0]
+    def _give_up(self, worker: Worker, call: list[Pair], pair: Pair, error: Exception) -> None:
+        """End a call with an outcome, unless it has ended meanwhile and its thread is in another one."""
+        awaited, started, (index, item) = worker.awaited, worker.started, pair
+        if not call:  # looked at last: what was read before may be of the next call
+            return
         if awaited is not None:  # the function has returned; what it returned can be cancelled
             awaited.give_up(error)
         elif self._pool.abandon(worker, call, self._port.abandon):
