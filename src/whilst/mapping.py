@@ -423,6 +423,6 @@ def _trace_of(given: object, journal: object) -> str | None:
     if path is not None and (run := _journal_of(journal)) is not None:
         from .io.names import OF_JOURNAL, clash
 
-        if clash({"journal": [os.fspath(run.path) + ending for ending in OF_JOURNAL], "trace": [path]}) is not None:
+        if clash({"journal": [str(run.path) + ending for ending in OF_JOURNAL], "trace": [path]}) is not None:
             raise ValueError(f'journal and trace are the same file: {path}\n  try: trace="{path}.trace"')
     return path

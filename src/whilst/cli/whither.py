@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .messages import say
+from .messages import is_terminal, room, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,8 @@ def say_where_the_time_went(now: Summary, options: RunOptions, lacks: str = "") 
     if options.advice != "off":
         lines += advised(now.advice) + ([lacks] if lacks else [])
     if lines:
-        say("\n".join(wrapped([in_flags(line) for line in lines], WIDTH)))
+        width = min(WIDTH, room()) if is_terminal() else WIDTH
+        say("\n".join(wrapped([in_flags(line) for line in lines], width)))
 
 
 def in_flags(text: str) -> str:
