@@ -248,6 +248,16 @@ def test_a_call_adds_inputs_to_its_run(place: Place) -> None:
     assert run.list() == [20, 10, 5, 2, 1]
 
 
+def test_what_a_call_adds_and_nobody_understands_fails_that_call(place: Place) -> None:
+    """Such an item kept all that came behind it from being heard."""
+    if place.name in ("loop", "thread"):
+        return  # nothing is sent
+    outcomes = list(whilst.map(place.fn("add_odd"), range(20), executor=place.executor, deadline=60.0).outcomes())
+    assert [outcome.index for outcome in outcomes if not outcome.ok] == [1]
+    assert isinstance(outcomes[1].error, LookupError)
+    assert [outcome.value for outcome in outcomes if outcome.ok] == [0, *range(2, 20)]
+
+
 def test_a_step_adds_inputs_to_the_run_of_its_flow(place: Place) -> None:
     flow = whilst.sequence(calls.same, whilst.step(place.fn("half"), executor=place.executor))
     assert whilst.map(flow, [20]).list() == [20, 10, 5, 2, 1]
