@@ -146,6 +146,21 @@ async def spend_async(cost: float) -> float:
     return spend(cost)
 
 
+def learn(x: int) -> float:
+    """Have an answer say, in the middle of one call, that there may be no more for a while; say when it was made."""
+    if x == 0:
+        whilst.learn_from({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2"})
+        time.sleep(0.3)
+    return time.monotonic()
+
+
+async def learn_async(x: int) -> float:
+    if x == 0:
+        whilst.learn_from({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2"})
+        await asyncio.sleep(0.3)
+    return time.monotonic()
+
+
 def wait_for(path: str) -> str:
     """Return when there is such a file; at once where none is named."""
     ends = time.monotonic() + 30

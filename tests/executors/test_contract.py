@@ -198,6 +198,11 @@ def test_pushback_pauses_all_and_counts_no_attempt_of_others(place: Place, tmp_p
     assert (run.summary().rejected, run.summary().elapsed >= 0.3) == (1, True)
 
 
+def test_what_an_answer_says_of_calls_left_slows_the_run_down(place: Place) -> None:
+    made = whilst.map(place.fn("learn"), range(3), executor=place.executor, concurrency=1).list()
+    assert made[1] - made[0] > 1.0
+
+
 def test_a_limit_is_shared_with_other_runs(place: Place) -> None:
     limit = whilst.Limit(concurrency=1)
 
