@@ -276,3 +276,10 @@ def test_summaries_reports_and_accounts_are_those_of_any_run() -> None:
     assert summary.times.p50 >= 0.009
     assert sum(summary.account.values()) == pytest.approx(1.0)
     assert "30 ok" in str(summary)
+
+
+def test_what_an_answer_says_of_calls_left_reaches_the_run() -> None:
+    run = whilst.map(jobs.answered, range(3), executor="process", concurrency=1)
+    held = [run.summary().held for _ in run]
+    assert [text.partition(" for ")[0] for text in held[0]] == ["paused"], held
+    assert "(no calls are left)" in held[0][0]

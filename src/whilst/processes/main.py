@@ -102,7 +102,7 @@ class _Worker:
             else:
                 self._know_later(data)
             _seed_apart()
-            place.look(self.context)
+            place.look()
         except EOFError:
             return
         except BaseException as error:  # all of them: the parent is told, and this process ends
@@ -186,7 +186,7 @@ class _Worker:
                 return
             self.todo = found
         take, make = found.popleft, self._make
-        place.look(self.context)
+        place.look()
         while True:
             try:
                 item = take()

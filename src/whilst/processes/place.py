@@ -6,9 +6,9 @@ import io
 import pickle
 import sys
 from collections.abc import Callable
-from contextvars import Context
 from typing import IO, TYPE_CHECKING, Any
 
+from ..lanes import here
 from ..remote.transport import LEFT
 from .frames import LOG, SAID, TEXT, frame
 
@@ -19,27 +19,22 @@ Send = Callable[[bytes], None]
 
 
 def capture(send: Send, made: Callable[[], int | None]) -> None:
-    """Have all that is printed and logged here sent, line by line, from now on; `made` is the index of the call."""
+    """Have all that is printed here and said of calls left sent from now on; `made` is the index of the call."""
     global _send, _made
     _send, _made = send, made
+    here.listener = _Listener()
     sys.stdout = _stream(send, 1)
     sys.stderr = _stream(send, 2)
 
 
-def look(context: Context) -> None:
-    """Have what is logged sent, and what answers say of calls left, if anybody here does such by now.
-
-    To load that takes its time, and most functions need neither.
-    """
-    global _logs, _listens
+def look() -> None:
+    """Have what is logged sent, if anybody here logs by now: to load that takes its time."""
+    global _logs
     if not _logs and "logging" in sys.modules:
         _logs = True
         from .logs import Forwarding
 
         sys.modules["logging"].root.addHandler(Forwarding(_log))
-    if not _listens and (module := sys.modules.get("whilst.lanes.listening")) is not None:
-        _listens = True
-        context.run(module.listening.set, _Listener())
     flush()
 
 
@@ -65,7 +60,7 @@ def release() -> None:
 
 _send: Send | None = None
 _made: Callable[[], int | None] | None = None
-_logs = _listens = False
+_logs = False
 
 
 class _Raw(io.RawIOBase):
