@@ -92,12 +92,6 @@ class Port(Protocol):
     def past_deadline(self, took: float) -> None:
         """Act on the deadline, which is over, at once: a call that `took` so long may have kept its timer from it."""
 
-    def owns(self, task: asyncio.Task[None]) -> None:
-        """Take note of a task that ends with the run."""
-
-    def disowns(self, task: asyncio.Task[None]) -> None:
-        """Take note that it does not: it was left behind."""
-
 
 class Lanes(Protocol):
     """A set of lanes of one kind; every method is called on the loop unless it says otherwise.
