@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from math import inf
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -206,11 +206,12 @@ class LoopLanes(Lanes):
         self._parked: deque[_Lane] = deque()
         self._take: Callable[[], tuple[int, Any]] = port.queue.popleft
         self._context = port.context.copy()
-        inherited: tuple[tuple[ContextVar[Any], Any], ...]
-        inherited = (current, None), (listening, None), (given_back, NOT_CALLED)
-        for variable, anew in inherited:
-            if self._context.get(variable, anew) is not anew:
-                self._context.run(variable.set, anew)
+        if self._context.get(current) is not None:
+            self._context.run(current.set, None)
+        if self._context.get(listening) is not None:
+            self._context.run(listening.set, None)
+        if self._context.get(given_back, NOT_CALLED) is not NOT_CALLED:
+            self._context.run(given_back.set, NOT_CALLED)
         self._closing = False
         self._ending = False  # whether the queue will not be filled again
         self._slice_end = 0.0
