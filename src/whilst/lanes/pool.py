@@ -431,7 +431,7 @@ class ThreadPool:
         take, clock, settle = self.queue.popleft, self._clock, self._settle
         add, bridge = self.bridge.results.append, self.bridge
         fn, context = self._fn, self._context
-        plain: type | None = None  # what the last call returned, which is nothing to await: most calls return one kind
+        plain: Any = None  # the class of what was returned last that is nothing to await: most calls return one
         woken, ended = True, 0.0
         while not self.closing:
             try:
@@ -465,7 +465,7 @@ class ThreadPool:
                         if has_method(value, "__await__"):
                             value, error = own.run(settle, worker, value)
                         else:
-                            plain = type(value)
+                            plain = type(value)  # pyright: ignore[reportUnknownVariableType]
             except BaseException as caught:  # all of them: what is not an Exception is for the consumer to raise
                 value, error = None, failure_of(caught, name_of(self._fn_of(pair[1])), frames=self._frames)
             ended = clock()

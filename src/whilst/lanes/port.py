@@ -51,7 +51,7 @@ class Port(Protocol):
     def emit(self, record: Record, /) -> None:
         """Take what became of one input."""
 
-    def together(self, begins: bool) -> None:
+    def together(self, begins: bool, /) -> None:
         """Take note that several records come now, and then that these were all: time to wake who waits for them."""
 
     def allow(self, item: Any, left: Left) -> None:

@@ -35,7 +35,7 @@ class Client(Protocol):
     def emit(self, record: Any, /) -> None:
         """Take what became of one input."""
 
-    def together(self, begins: bool) -> None:
+    def together(self, begins: bool, /) -> None:
         """Take note that several records come now, and then that these were all: time to wake who waits for them."""
 
     def refill(self) -> None:
@@ -60,7 +60,7 @@ class Nobody:
     def emit(self, record: Any, /) -> None:
         """Nobody wants it any more."""
 
-    def together(self, begins: bool) -> None:
+    def together(self, begins: bool, /) -> None:
         """Nobody waits."""
 
     def refill(self) -> None:
