@@ -14,7 +14,7 @@ is_making: Callable[[], Any] | None = None
 """Returns the call that is made here for the other process, as `current_call` gives it."""
 
 listener: Any = None
-"""Who passes on to the other process what an answer says of calls left, where nobody here limits the call."""
+"""Who tells the other process what an answer says in the middle of such a call; see `calling.Listener`."""
 
 
 def is_imported() -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from math import inf
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -468,7 +468,7 @@ class LoopLanes(Lanes):
                         ended = await self._rest(ended, took)
                 del given, value, error  # an idle lane must not keep a result alive
                 try:
-                    clean = copy_context() == untouched  # 0.1 µs; what a call did to the context ends with it
+                    clean = context == untouched  # 0.04 µs; what a call did to the context ends with it
                 except Exception:  # the __eq__ of a value in there may do anything
                     clean = False
                 if not clean:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ..lanes import here
 from ..remote.transport import LEFT
-from .frames import LOG, SAID, TEXT, frame
+from .frames import LOG, TEXT, frame, said
 
 if TYPE_CHECKING:
     import logging
@@ -19,7 +19,7 @@ Send = Callable[[bytes], None]
 
 
 def capture(send: Send, made: Callable[[], int | None]) -> None:
-    """Have all that is printed here and said of calls left sent from now on; `made` is the index of the call."""
+    """Have all that is printed and logged here sent, line by line, from now on; `made` is the index of the call."""
     global _send, _made
     _send, _made = send, made
     here.listener = _Listener()
@@ -28,7 +28,7 @@ def capture(send: Send, made: Callable[[], int | None]) -> None:
 
 
 def look() -> None:
-    """Have what is logged sent, if anybody here logs by now: to load that takes its time."""
+    """Have what is logged sent, if anybody here logs by now: to load that takes its time, and most functions do not."""
     global _logs
     if not _logs and "logging" in sys.modules:
         _logs = True
@@ -94,4 +94,4 @@ class _Listener:
         """Tell the parent, which slows down for all."""
         index = _made() if _made is not None else None
         if _send is not None and index is not None:
-            _send(frame(SAID, pickle.dumps((index, LEFT, tuple(left)), 5)))
+            _send(said(index, LEFT, pickle.dumps(tuple(left), 5)))
