@@ -135,6 +135,42 @@ async def test_a_call_whose_flow_of_one_value_is_given_up_goes_on() -> None:
     await asyncio.sleep(30.0)
 
 
+async def cancels_itself(item: int) -> int:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+    return item
+
+
+@virtually
+@pytest.mark.parametrize(
+    "policies", [{}, {"timeout": 5}, {"retry": 2}, {"limit": whilst.Limit(concurrency=1)}], ids=str
+)
+async def test_a_call_that_cancels_its_own_task_cancels_nobody_else(policies: dict[str, Any]) -> None:
+    with pytest.raises(RuntimeError, match="of its own accord"):
+        await whilst.step(cancels_itself, **policies).aio(1)
+    assert [type(o.error) for o in await whilst.map(lambda item: cancels_itself(item), [1, 2]).outcomes()] == [
+        RuntimeError,
+        RuntimeError,
+    ]
+
+
+class Hostile(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+@virtually
+async def test_an_exception_that_nobody_may_look_at_fails_its_own_input() -> None:
+    async def fn(item: int) -> int:
+        if item == 1:
+            raise Hostile
+        return item
+
+    assert [o.ok for o in await whilst.map(fn, range(3)).outcomes()] == [True, False, True]
+
+
 @virtually
 @pytest.mark.parametrize("form", ["map", "step"])
 async def test_an_awaitable_that_swallows_its_cancellation_is_left_behind_with_its_thread(form: str) -> None:

@@ -16,7 +16,7 @@ from ..core.concurrency import DEFAULT_CONCURRENCY
 from ..core.outcome import noted
 from ..core.plan import Plan
 from ..core.tree import Each, Node, Sequence, calls_at_once, flat_steps, kind_name
-from ..lanes.awaiting import ended, failure_of, insist, is_cancelled
+from ..lanes.awaiting import OwnTask, ended, failure_of, insist, is_cancelled
 from .interpret import Runner, compile_items, compile_node, naming_item, open_stream, path_of_stage
 from .scope import Scope
 from .stage import Ending
@@ -84,7 +84,7 @@ async def once(plan: Plan, node: Node, value: Any) -> Any:
     loop = asyncio.get_running_loop()
     plan, scope = compiled(plan, node, loop, once=True)
     ending: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
-    task = asyncio.Task(_make(plan, value, ending), loop=loop, context=plan.context)
+    task = OwnTask(_make(plan, value, ending), loop=loop, context=plan.context)
     scope.give_up = partial(_settle, ending, task)
     try:
         made, error = await ending

@@ -16,9 +16,11 @@ import sys
 from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from .calling import task_here
 from .worker import Awaited, Ending, Worker, tell
 
 Error = TypeVar("Error", bound=BaseException)
+T = TypeVar("T")
 
 TWO_MEANINGS = (StopIteration, asyncio.CancelledError)  # which would mean something else further up
 
@@ -85,10 +87,28 @@ async def ended(futures: Iterable[asyncio.Future[Any]]) -> None:
 GRACE = 1.0  # seconds that a cancelled call may take to clean up before it is left behind
 
 
+class OwnTask(asyncio.Task[T]):
+    """A task that knows when what it awaits cancels it: that is a failure of its own, and not the end of all."""
+
+    __slots__ = ("by_itself",)
+
+    by_itself: bool
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], **given: Any) -> None:
+        self.by_itself = False
+        super().__init__(coroutine, **given)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel it."""
+        if task_here() is self:
+            self.by_itself = True
+        return super().cancel(msg)
+
+
 def is_cancelled() -> bool:
-    """Whether somebody has cancelled the task that runs now; who has the task itself would be kept by its failure."""
+    """Whether another one has cancelled the task that runs now; who names the task would be kept by its failure."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return task is not None and task.cancelling() > 0 and not (isinstance(task, OwnTask) and task.by_itself)
 
 
 def insist(task: asyncio.Task[Any]) -> None:
@@ -127,7 +147,7 @@ class Awaiting:
         if awaited.given_up or not call:
             awaited.future.cancel()  # its thread throws the awaitable away
             return
-        task = awaited.task = asyncio.Task(self._finish(awaited, awaitable), loop=self._loop)
+        task = awaited.task = OwnTask(self._finish(awaited, awaitable), loop=self._loop)
         self.tasks.add(task)
         task.add_done_callback(lambda _: self._come_back(awaited, awaitable, task))
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from ..core.outcome import Record
 from ..core.timings import LONG
 from ..errors import RunCancelled
-from .awaiting import GRACE, failure_of, insist, trimmed
+from .awaiting import GRACE, OwnTask, failure_of, insist, trimmed
 from .calling import NOT_CALLED, Back, Names, current, given_back, listening, maker, seat, task_here
 from .port import Lanes, Port
 
@@ -34,18 +34,12 @@ SLICE = 0.002  # seconds that calls which never suspend may hold the loop before
 Reason = Literal["", "timeout", "expire", "drop", "close"]
 
 
-class _LaneTask(asyncio.Task[None]):
-    """The task of a lane, which knows when what it awaits cancels it."""
+class _LaneTask(OwnTask[None]):
+    """The task of a lane."""
 
-    __slots__ = ("by_itself", "lane")  # a dict for each would be a tenth of what a lane takes
+    __slots__ = ("lane",)  # a dict for each would be a tenth of what a lane takes
 
-    by_itself: bool
     lane: _Lane
-
-    def cancel(self, msg: Any = None) -> bool:
-        if task_here() is self:
-            self.by_itself = True
-        return super().cancel(msg)
 
 
 class _Lane:
@@ -398,7 +392,12 @@ class LoopLanes(Lanes):
         if self._port.names_calls:
             context.run(maker.set, lane)
         lane.task = task = _LaneTask(self._serve(lane, context), loop=self._port.loop, context=context)
+<<<<<<< ours
         task.lane, task.by_itself = lane, False
+=======
+        task.lane = lane
+        self._port.owns(task)
+>>>>>>> theirs
 
     async def _serve(self, lane: _Lane, context: Context) -> None:
         # names that each call needs stand first: the interpreter loads the first sixteen two at a time
@@ -521,7 +520,7 @@ class LoopLanes(Lanes):
 
     def _judge(self, lane: _Lane, caught: BaseException) -> BaseException | None:
         """Return the error of this input, or raise what ends the lane."""
-        if isinstance(caught, asyncio.CancelledError):
+        if issubclass(type(caught), asyncio.CancelledError):  # `isinstance` would ask the class of a user's exception
             if lane.reason in ("timeout", "expire"):
                 return lane.error
             if lane.reason == "drop":
