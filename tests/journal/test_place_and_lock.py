@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -188,6 +189,30 @@ def test_a_database_that_was_made_and_never_filled_is_a_new_journal(tmp_path: Pa
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
     connection.close()
     assert drive(path, [1, 2]).values == [2, 4]
+
+
+def test_what_makes_a_file_a_journal_is_in_it_before_any_outcome(tmp_path: Path) -> None:
+    """A log that is damaged later must never make an empty file of it, which would be begun anew."""
+
+    async def main() -> None:
+        ledger = opened(tmp_path / "run.db")
+        shutil.copy(tmp_path / "run.db", tmp_path / "without its log.db")
+        await ledger.close()
+
+    asyncio.run(main())
+    connection = sqlite3.connect(tmp_path / "without its log.db")
+    assert connection.execute("SELECT count(*) FROM log").fetchone() == (0,)
+    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
+    connection.close()
+
+
+def test_a_journal_whose_making_was_cut_short_is_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    assert drive(path, [1, 2]).values == [2, 4]
+    assert drive(path, [1, 2]).called == []
 
 
 def test_only_the_owner_can_read_what_is_in_a_journal(tmp_path: Path) -> None:

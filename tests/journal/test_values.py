@@ -20,8 +20,9 @@ from journalkit import admitted, drive, opened, record
 import whilst
 from whilst.io.jsonl import json_text
 from whilst.journal.codec import Values
+from whilst.journal.frame import OUTCOMES, Batch, Columns, Item, Last, checked, framed, packed
 from whilst.journal.identity import Identity, canonical
-from whilst.journal.tagged import decode, encode, natural
+from whilst.journal.tagged import decode, encode, natural, plain_json
 
 
 @dataclasses.dataclass
@@ -92,6 +93,29 @@ def test_any_tree_of_known_types_comes_back(value: Any) -> None:
     back = decode(encode(value))
     assert repr(back) == repr(value)
     msgspec.json.decode(natural(encode(value)))  # what other programs get is plain JSON
+
+
+hostile = st.text(alphabet='a,\n"$[]{}\\é\ud800', max_size=5)
+of_one_kind = st.lists(st.integers()) | st.lists(hostile) | st.lists(st.dictionaries(hostile, st.none() | st.floats()))
+
+
+@given(st.lists(trees | hostile, max_size=6) | of_one_kind)
+def test_inputs_are_known_by_the_same_at_once_and_one_by_one(items: list[Any]) -> None:
+    together, alone = Identity().of_some(items), Identity(key=lambda item: item).of_some(items)
+    assert together[:2] == alone[:2]
+    assert repr(list(map(decode, together.texts))) == repr(items)
+
+
+@given(st.lists(trees | hostile, min_size=1, max_size=6) | of_one_kind.filter(len))
+def test_values_of_every_kind_come_back_out_of_one_frame(values: list[Any]) -> None:
+    kept = [value if plain_json(value) and type(value) not in (dict, list) else encode(value) for value in values]
+    batch = Batch.of([Item(place, 0, b"0", value, 1, 0.0, 0.0) for place, value in enumerate(kept)])
+    pieces, _ = framed(b"12345678", Last(), OUTCOMES, len(kept), packed(batch))
+    head = checked(frame := b"".join(pieces))
+    assert head is not None
+    columns = Columns(frame, head)
+    assert repr(list(map(decode, columns.values()))) == repr(values)
+    assert [columns.value(place) for place in range(len(kept))] == columns.values()
 
 
 @pytest.mark.parametrize(
