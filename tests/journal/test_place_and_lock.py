@@ -58,6 +58,31 @@ def problem(path: Path | str, **options: Any) -> whilst.JournalError:
     return error
 
 
+def test_a_home_that_nobody_looked_up_is_told_as_that() -> None:
+    with pytest.raises(whilst.JournalError) as caught:
+        whilst.map(str, [1], journal="~/no such folder/run.db").list()
+    assert caught.value.remedy == "os.path.expanduser('~/no such folder/run.db')"
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    error = problem(f"{tmp_path}/\udcff.db")
+    assert error.fact.endswith("\\udcff.db' cannot be a journal: that is no text, and SQLite takes no other name")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of a file")
+def test_a_new_journal_that_cannot_be_written_is_not_called_damaged(tmp_path: Path) -> None:
+    script = f"""if True:
+        import resource, signal, whilst
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        whilst.map(str, [1], journal={str(tmp_path / "run.db")!r}).list()
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    assert "JournalError" in done.stderr
+    assert "run.db cannot be written" in done.stderr
+    assert "rescue" not in done.stderr
+
+
 def test_a_journal_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whilst.journal.place.network_filesystem", lambda directory: "nfs4")
     error = problem(tmp_path / "run.db")

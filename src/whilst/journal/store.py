@@ -42,6 +42,8 @@ class Store:
             raise
         except DAMAGE as error:
             self._connection.close()
+            if not exists and isinstance(error, sqlite3.OperationalError):  # in what is new nothing can be damaged
+                raise _unwritable(path, str(error)) from None
             raise told(error, path) from None
         _open.add(self)
 
@@ -179,10 +181,14 @@ def told(error: Exception, path: str) -> JournalError:
     if "locked" in text or "busy" in text:
         return JournalError(f"{path} is in use by another program", f"SQLite says: {text}", remedy="close that program")
     if "full" in text or "readonly" in text or "unable to open" in text:
-        return JournalError(
-            f"{path} cannot be written", f"SQLite says: {text}", remedy="free some space, or use another path"
-        )
+        return _unwritable(path, text)
     return damaged(path, f"SQLite says: {text}")
+
+
+def _unwritable(path: str, text: str) -> JournalError:
+    return JournalError(
+        f"{path} cannot be written", f"SQLite says: {text}", remedy="free some space, or use another path"
+    )
 
 
 def sync_directory(directory: str) -> None:
