@@ -174,7 +174,9 @@ class Keeping:
                 self._host.loop.call_soon(self._host.fatal, _of_the_users(error))
             return [], []
         self._go_on_soon()
-        return pairs, [self._without_what_grew(record) if type(record[2]) is Grown else record for record in records]
+        given = [self._without_what_grew(record) if type(record[2]) is Grown else record for record in records]
+        records.clear()  # the frames of failures among them keep this one, and the journal's
+        return pairs, given
 
     def keeps_what_grows(self, growth: Growth, grow: Callable[[list[Added]], None]) -> None:
         """Keep with a value from here on what its call has added, and have that `grow` then."""
