@@ -392,12 +392,7 @@ class LoopLanes(Lanes):
         if self._port.names_calls:
             context.run(maker.set, lane)
         lane.task = task = _LaneTask(self._serve(lane, context), loop=self._port.loop, context=context)
-<<<<<<< ours
-        task.lane, task.by_itself = lane, False
-=======
         task.lane = lane
-        self._port.owns(task)
->>>>>>> theirs
 
     async def _serve(self, lane: _Lane, context: Context) -> None:
         # names that each call needs stand first: the interpreter loads the first sixteen two at a time
