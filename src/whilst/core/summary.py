@@ -110,6 +110,10 @@ class Summary(NamedTuple):
     queued: float = 0.0
     late: float = 0.0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled and copied with plain dicts for the mappings, which are views that cannot be."""
+        return type(self), tuple(plain(value) for value in self)
+
     @property
     def finished(self) -> int:
         """Outcomes so far, good and bad."""
@@ -295,3 +299,8 @@ def pending(now: Summary) -> list[str]:
         inside = f": {'; '.join(now.left_behind[:3])}" if now.left_behind else ""
         said.append(f"{now.abandoned:,} left behind{inside}")
     return said
+
+
+def plain(value: Any) -> Any:
+    """Return a mapping and those in it as dicts, and anything else as it is."""
+    return {key: plain(it) for key, it in value.items()} if isinstance(value, Mapping) else value

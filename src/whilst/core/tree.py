@@ -232,8 +232,13 @@ def takes_value(fn: Callable[..., Any], keywords: tuple[str, ...] = (), *, as_it
     raise TypeError(
         f"{name}{signature} cannot be called with {fits}"
         + (f" and {', '.join(f'{keyword}=' for keyword in keywords)}" if keywords else "")
-        + f"\n  try: functools.partial({name}, …) for known arguments, or whilst.spread({name}) for tuples"
+        + f"\n  try: functools.partial({fn_of(name)}, …) for known arguments, or whilst.spread({fn_of(name)}) for tuples"
     )
+
+
+def fn_of(name: str) -> str:
+    """Return how a line that works names a function: one without a name as `fn`."""
+    return name if name.isidentifier() else "fn"
 
 
 def _binds(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
