@@ -148,7 +148,8 @@ def check_colour(fn: Any, executor: Any, use: Mapping[str, Resource] | None = No
         names = ", ".join(map(repr, get_args(Named)))
         here = "thread" if "thread" in type(executor).__name__.lower() else "process"
         raise ValueError(
-            f"executor must be one of {names}, or an object such as whilst.processes.Processes(…), got {short(executor)}\n"
+            f"executor must be one of {names}, or an object such as whilst.processes.Processes(…), "
+            f"got {short(executor)}\n"
             f'  try: executor="{here}", concurrency=8'
         )
     for key, wanted in (use or {}).items():

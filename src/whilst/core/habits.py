@@ -245,7 +245,8 @@ _ATTRIBUTES = {
     },
     "Flow": {
         "map starmap imap": "whilst.map(flow, inputs)",
-        "run execute invoke apply submit result list": "flow(value), await flow.aio(value), or whilst.map(flow, inputs)",
+        "run execute invoke apply submit": "flow(value), await flow.aio(value), or whilst.map(flow, inputs)",
+        "result list": "whilst.map(flow, inputs).list()",
         "then pipe and_then chain add": "whilst.sequence(flow, fn)",
         "tree show draw describe": "flow.plan()",
     },

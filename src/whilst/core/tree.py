@@ -228,17 +228,13 @@ def takes_value(fn: Callable[..., Any], keywords: tuple[str, ...] = (), *, as_it
         raise TypeError(
             f"{name}() takes no argument, so the items would be ignored\n  to call it for each: lambda _: {name}()"
         )
+    fn = name if name.isidentifier() else "fn"
     fits = "one positional argument" if as_item else "one positional argument or none"
     raise TypeError(
         f"{name}{signature} cannot be called with {fits}"
         + (f" and {', '.join(f'{keyword}=' for keyword in keywords)}" if keywords else "")
-        + f"\n  try: functools.partial({fn_of(name)}, …) for known arguments, or whilst.spread({fn_of(name)}) for tuples"
+        + f"\n  try: functools.partial({fn}, …) for known arguments, or whilst.spread({fn}) for tuples"
     )
-
-
-def fn_of(name: str) -> str:
-    """Return how a line that works names a function: one without a name as `fn`."""
-    return name if name.isidentifier() else "fn"
 
 
 def _binds(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
