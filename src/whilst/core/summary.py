@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .account import BUSY, shares
 from .frozen import NamedTuple
@@ -303,4 +303,6 @@ def pending(now: Summary) -> list[str]:
 
 def plain(value: Any) -> Any:
     """Return a mapping and those in it as dicts, and anything else as it is."""
-    return {key: plain(it) for key, it in value.items()} if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping):
+        return value
+    return {key: plain(it) for key, it in cast("Mapping[Any, Any]", value).items()}
