@@ -112,7 +112,7 @@ class Summary(NamedTuple):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled and copied with plain dicts for the mappings, which are views that cannot be."""
-        return type(self), tuple(plain(value) for value in self)
+        return type(self), tuple(_as_dict(value) for value in self)
 
     @property
     def finished(self) -> int:
@@ -301,8 +301,8 @@ def pending(now: Summary) -> list[str]:
     return said
 
 
-def plain(value: Any) -> Any:
+def _as_dict(value: Any) -> Any:
     """Return a mapping and those in it as dicts, and anything else as it is."""
     if not isinstance(value, Mapping):
         return value
-    return {key: plain(it) for key, it in cast("Mapping[Any, Any]", value).items()}
+    return {key: _as_dict(it) for key, it in cast("Mapping[object, Any]", value).items()}
