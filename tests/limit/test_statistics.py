@@ -58,9 +58,13 @@ def test_what_is_forgotten_stays_counted() -> None:
     for key in "abc":
         with limit.of(key):
             pass
-    state_of(limit).keys.forget()
-    now = limit.statistics()
-    assert (now.keys, now.started) == (0, 3)
+    with pytest.raises(whilst.Throttled), limit.of("d"):
+        raise whilst.Throttled(retry_after=0.001)
+    time.sleep(0.01)
+    for _ in range(2):  # what was forgotten is not counted again
+        state_of(limit).keys.forget()
+        now = limit.statistics()
+        assert (now.keys, now.started, now.rejected) == (0, 4, 1)
 
 
 def test_a_limit_has_no_public_attribute_that_the_docs_do_not_name() -> None:
