@@ -197,7 +197,7 @@ def fetcher(
     fetch: Fetch, pages: Pages | None, prepare: Callable[[object], Any]
 ) -> Callable[[Row | Rejected], Awaitable[Any]]:
     """Return the function of a row that asks, and prepares the value for the output."""
-    value_of, made = fetch.reader(), prepare
+    value_of, made = fetch.reader(), cast("Callable[[Any], Any]", prepare)
     if fetch.as_text and fetch.form in ("text", "bytes"):
         made = partial(_prepared_text, prepare)
 
