@@ -197,7 +197,7 @@ def fetcher(
     fetch: Fetch, pages: Pages | None, prepare: Callable[[object], Any]
 ) -> Callable[[Row | Rejected], Awaitable[Any]]:
     """Return the function of a row that asks, and prepares the value for the output."""
-    value_of, made = fetch.reader(), cast("Callable[[Any], Any]", prepare)
+    value_of, made = fetch.reader(), prepare
     if fetch.as_text and fetch.form in ("text", "bytes"):
         made = partial(_prepared_text, prepare)
 
@@ -225,7 +225,7 @@ def _json_text(answer: Response) -> JsonText:
     return JsonText(json_of(answer))
 
 
-def _prepared_text(prepare: Callable[[object], Any], value: str | bytes) -> Any:
+def _prepared_text(prepare: Callable[[object], Any], value: Any) -> Any:
     """Prepare text or bytes, made JSON at once."""
     if isinstance(value, bytes):
         return prepare(JsonText(json_text({"$": "bytes", "v": value}), is_bytes=True))
