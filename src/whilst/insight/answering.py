@@ -15,7 +15,7 @@ from contextlib import suppress
 from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qs, urlsplit
 
 from ..lanes.clock import monotonic
@@ -55,7 +55,7 @@ class Listening(ThreadingMixIn, TCPServer):
 
     daemon_threads = True
     block_on_close = False
-    timeout = 0.2  # seconds until it looks whether the end has come, if nobody asks for anything
+    timeout: float | None = 0.2  # seconds until it looks whether the end has come, if nobody asks for anything
 
     def __init__(self, server: Server, shown: Shown) -> None:
         self.shown: Shown = shown
@@ -70,7 +70,7 @@ class Listening(ThreadingMixIn, TCPServer):
         self._gone = threading.Condition()
         super().__init__((HOST, server.port), Answer, bind_and_activate=False)
         self.socket.close()
-        self.socket = server.socket
+        self.socket: socket.socket = server.socket
 
     def serve(self) -> None:
         """Answer until the end has come."""
@@ -138,7 +138,7 @@ class Listening(ThreadingMixIn, TCPServer):
 class Answer(BaseHTTPRequestHandler):
     """The answer to one request."""
 
-    timeout = PATIENCE
+    timeout: ClassVar[float | None] = PATIENCE
     server: Listening  # pyright: ignore[reportIncompatibleVariableOverride]  # `Listening` makes it
     server_version = "whilst"
     sys_version = ""
