@@ -340,7 +340,7 @@ class Run(Written, Unlike, Generic[I, T]):
             if ledger is not None:
                 await ledger.close()
             raise
-        self._begin(driver)
+        loop.call_soon(self._begin, driver)  # not from here: the frames of failures would keep those of who iterates
         if _is_in_kernel():
             from .sinks.awake import stay_awake
 
@@ -406,6 +406,8 @@ class Run(Written, Unlike, Generic[I, T]):
 
     def _begin(self, driver: Driver) -> None:
         """Start on the loop; a word said before the start still counts."""
+        if driver.finished:
+            return  # who iterates was cancelled in this moment
         try:
             if self._cancelled:
                 driver.cancel()
