@@ -356,7 +356,7 @@ class Driver:
         self.lanes.drop(-1)
         self._finish()
 
-    def give_up(self, error: Exception) -> None:
+    def give_up(self, error: BaseException) -> None:
         """Start nothing new, finish what is in flight, then raise `error`."""
         self.stop(error)
 
