@@ -29,8 +29,8 @@ from ..lanes.calling import current
 from ..lanes.loop import LoopLanes, call_here
 from ..lanes.pool import call_of_thread
 from ..lanes.port import Lanes
+from ..lanes.results import tell
 from ..lanes.threads import ThreadLanes
-from ..lanes.worker import tell
 from ..processes.calls import asks_to_wait, made
 from ..processes.preparing import Preparation, set_variables
 from ..remote.codec import PLAIN, PROTOCOL, Target, encoded_failure, loads, unsendable_value
@@ -416,12 +416,6 @@ class _Made:
 
     def past_deadline(self, took: float) -> None:
         """There is none."""
-
-    def owns(self, task: asyncio.Task[None]) -> None:
-        """It ends with the actor."""
-
-    def disowns(self, task: asyncio.Task[None]) -> None:
-        """So does this."""
 
 
 def _sent_here() -> Sent | None:
