@@ -326,7 +326,9 @@ class Run(Written, Unlike, Generic[I, T]):
         __tracebackhide__ = True
         self._take()
         loop, plan, ledger = asyncio.get_running_loop(), self._plan, None
-        await loaded(".driver" if plan.node is None else ".compiled", *(RECORDING if plan.trace is not None else ()))
+        recording = RECORDING if plan.trace is not None else ()
+        watching = [name for names in watchers.values() for name in names]
+        await loaded(".driver" if plan.node is None else ".compiled", *recording, *watching)
         from .engine.handoff import LoopHandoff
 
         handoff = LoopHandoff(loop)
@@ -564,8 +566,12 @@ def _is_a_tty(stream: Any) -> bool:
         return False
 
 
-watchers: list[Callable[[Plan, asyncio.AbstractEventLoop, Callable[[], Summary]], Observer | None]] = []
-"""Each makes an observer for every run that begins, if it wants to see it: `whilst.watch()`, and spans."""
+Watcher = Callable[[Plan, asyncio.AbstractEventLoop, Callable[[], Summary]], "Observer | None"]
+
+watchers: dict[Watcher, tuple[str, ...]] = {}
+"""Each makes an observer for every run that begins, if it wants to see it: `whilst.watch()`, and spans.
+
+Beside it are the modules that it needs for that, by their names in `engine`."""
 
 _drivers: weakref.WeakSet[Driver] = weakref.WeakSet()
 

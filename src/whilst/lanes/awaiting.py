@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from .calling import task_here
-from .worker import Awaited, Ending, Worker, tell
+from .results import tell
+from .worker import Awaited, Ending, Worker
 
 Error = TypeVar("Error", bound=BaseException)
 T = TypeVar("T")
