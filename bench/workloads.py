@@ -132,7 +132,7 @@ def command_time(n: int, *arguments: str) -> Sample:
 BY_HAND = "threads by hand"
 ASYNC_FOR = "whilst, async for"
 # What bounds a row
-LINES = (
+LINES = "each key that is new, or was forgotten, has a throttle and a queue made for it in its limit"
     "each key that is new, or was forgotten, has a throttle and a queue made for it in its limit; the rest is spread"
 )
 WHOLE_SECONDS = "a Retry-After says whole seconds, and pauses the run for as long"

@@ -302,7 +302,7 @@ def map(
         "share": _share_of(share),
         "journal": _journal_of(journal),
         "subject": subject,
-        "trace": _trace_of(trace),
+        "trace": _trace_of(trace, journal),
     }
     wanted = check_concurrency(concurrency)
     limits = limits_of(own_limit(wanted, rate), limit)
@@ -413,10 +413,16 @@ def _journal_of(given: Any) -> Any:
     raise TypeError(f'journal must be a path or a whilst.Journal, got {short(given)}\n  try: journal="run.db"')
 
 
-def _trace_of(given: object) -> str | None:
+def _trace_of(given: object, journal: object) -> str | None:
     """Return the file to record to, which only its users load."""
     if given is None:
         return None
     from .insight.tracefile import check_trace
 
-    return check_trace(given)
+    path = check_trace(given)
+    if path is not None and (run := _journal_of(journal)) is not None:
+        from .io.names import OF_JOURNAL, clash
+
+        if clash({"journal": [str(run.path) + ending for ending in OF_JOURNAL], "trace": [path]}) is not None:
+            raise ValueError(f'journal and trace are the same file: {path}\n  try: trace="{path}.trace"')
+    return path

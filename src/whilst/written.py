@@ -70,7 +70,7 @@ class Written:
         Raises:
             FileExistsError: it exists; or it appeared meanwhile, and the message says where the results are.
             OSError: it cannot be written; what could be is in a file that the message names.
-            ValueError: the name says too little, or stands for the input, the journal or `failed`, too.
+            ValueError: the name says too little, or stands for the input, the journal, the trace or `failed`, too.
 
         >>> import pathlib, tempfile, whilst
         >>> path = pathlib.Path(tempfile.mkdtemp(), "out.jsonl")
@@ -136,6 +136,7 @@ class Written:
             flag("values", values),
             plan.inputs,
             None if plan.journal is None else os.fspath(cast("str", plan.journal.path)),
+            plan.trace,
             plan.stop_after is not None,
         )
         return Delivery(wish, on_broken=self.cancel)

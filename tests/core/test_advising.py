@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from whilst import Summary
 from whilst.core.account import MEANINGS
+from whilst.core.budget import Budget
 from whilst.core.timings import Timings
 
 
@@ -30,6 +31,14 @@ def summary(account: dict[str, float], *, took: float = 0.1, called: int = 200, 
     return Summary("fetch", called, called, 0, 0, 0, 10.0, 8)._replace(**given)
 
 
+def drained(share: float) -> str:
+    """Return the note of a budget for which retries had to wait."""
+    budget = Budget(share, 0.0)
+    while not budget.note:
+        budget.withdraw(0, 0.0)
+    return budget.note
+
+
 def texts(now: Summary) -> list[str]:
     return [it.text for it in now.advice]
 
@@ -48,13 +57,24 @@ def texts(now: Summary) -> list[str]:
             "concurrency=2 per key is what bounds",
             {"concurrency": 4},
         ),
-        ({"pushback": 0.8, "busy": 0.2}, {"rejected": 40}, "The other side permits about 20/s", {"rate": "20/s"}),
+        (
+            {"pushback": 0.8, "busy": 0.2},
+            {"rejected": 40, "called": 240},
+            "The other side permits about 20/s",
+            {"rate": "20/s"},
+        ),
         ({"retries": 0.8, "busy": 0.2}, {"retried": 9}, "The end waits for inputs that failed", None),
         (
             {"retries": 0.8, "busy": 0.2},
-            {"retried": 9, "retry_waits": {"budget": 30.0, "backoff": 1.0}},
-            "Retries wait for their budget",
+            {"retried": 9, "retry_waits": {"budget": 30.0, "backoff": 1.0}, "notes": (drained(0.2),)},
+            "Retries wait for their budget: Retry(budget=0.5) lets",
             {"retry": "Retry(budget=0.5)"},
+        ),
+        (
+            {"retries": 0.8, "busy": 0.2},
+            {"retried": 9, "retry_waits": {"budget": 30.0, "backoff": 1.0}, "notes": (drained(1.0),)},
+            "Retries wait for their budget: Retry(budget=None) lets",  # and not a smaller one than there was
+            {"retry": "Retry(budget=None)"},
         ),
         ({"journal": 0.6, "busy": 0.4}, {}, "Lanes wait for the disk", {"commit": "buffered"}),
         ({"busy": 1.0}, {"cpu": 9.9}, "The calls compute rather than wait", {"executor": "process"}),
@@ -86,6 +106,11 @@ def test_each_cause_has_its_sentence(
     assert first.evidence
 
 
+def test_what_the_other_side_permits_is_counted_in_calls() -> None:
+    of_a_journal = summary({"pushback": 0.8, "busy": 0.2}, called=60, rejected=40, ok=9_020, recalled=9_000)
+    assert of_a_journal.advice[0].change == {"rate": "2/s"}
+
+
 def test_the_end_is_told_with_the_inputs_it_waited_for() -> None:
     timings = Timings()
     for index in range(200):
@@ -102,6 +127,7 @@ def test_the_end_is_told_with_the_inputs_it_waited_for() -> None:
         summary({"busy": 1.0}, called=19),
         summary({"busy": 1.0}, elapsed=0.1),
         summary({"pushback": 0.9, "busy": 0.1}, rejected=1),
+        summary({"pushback": 0.9, "busy": 0.1}, ok=0, failed=200, rejected=200),  # rate="0/s" is none
         summary({"start": 0.9, "busy": 0.1}),
         summary({"paused": 0.9, "busy": 0.1}),
         Summary("fetch", None, 0, 0, 0, 0, 0.0, 8),

@@ -23,6 +23,42 @@ async def test_a_map_inside_an_async_function() -> None:
     assert await whilst.map(outer, range(6), concurrency=3) == [2 * sum(range(x)) for x in range(6)]
 
 
+@virtually
+@pytest.mark.parametrize("waits", ["for a permit", "for another attempt", "in tasks", "in a stream"])
+async def test_a_flow_inside_a_call_gives_up_no_place_of_the_run_that_makes_the_call(waits: str) -> None:
+    """Only what is inline in a flow of the run itself holds nothing else while it waits."""
+    tried, inside, most = set[int](), 0, 0
+
+    async def inner(x: int) -> int:
+        await asyncio.sleep(0.1)
+        if waits == "for another attempt" and x not in tried:
+            tried.add(x)
+            raise ConnectionError
+        return x
+
+    retry = 3 if waits == "for another attempt" else None
+    one = whilst.step(inner, limit=whilst.Limit(concurrency=1), retry=retry)
+    stream = whilst.sequence(one, lambda x: [x], whilst.each(str))
+
+    async def outer(x: int) -> int:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        try:
+            if waits == "in tasks":
+                await asyncio.gather(one.aio(x), one.aio(x))
+            elif waits == "in a stream":
+                await stream.stream(x)
+            else:
+                await one.aio(x)
+        finally:
+            inside -= 1
+        return x
+
+    assert await whilst.map(outer, range(12), concurrency=2) == [*range(12)]
+    assert most == 2
+
+
 def test_a_map_inside_a_blocking_function() -> None:
     def outer(x: int) -> int:
         return sum(value for value in whilst.map(lambda y: y, range(x), concurrency=3))

@@ -245,12 +245,45 @@ async def test_a_retry_that_its_budget_would_hold_up_too_long_is_not_made() -> N
     assert run.summary().elapsed <= 2.0
 
 
+@pytest.mark.parametrize("way", ["map", "step", "one of two", "with a limit"])
+@virtually
+async def test_every_call_that_is_begun_earns_for_the_budget(way: str) -> None:
+    """A fifth of 200 calls: 40 retries need not wait. Those of the reserve come ten a second."""
+    server = Server({x: [reset, None] for x in range(200, 230)}, naps=lambda item, attempt: 0)
+    retry = whilst.Retry(attempts=2, on=ConnectionError, base=0, budget=0.2, breaker=False)
+    several = {"limit": whilst.Limit(concurrency=50)} if way == "with a limit" else {}
+    step = whilst.step(server, retry=retry, **several)
+    if way == "map":
+        run = whilst.map(server, range(230), concurrency=1, retry=retry)
+    else:
+        flow = whilst.sequence(step, Server(naps=lambda item, attempt: 0)) if way == "one of two" else step
+        run = whilst.map(flow, range(230), concurrency=1)
+    assert await run == list(range(230))
+    assert run.summary().retried == 30
+    assert run.summary().elapsed < 0.1
+
+
 @virtually
 async def test_an_attempt_past_its_timeout_is_tried_again() -> None:
     server = Server(naps=lambda item, attempt: 100 if attempt == 1 else 1)
     (outcome,) = await whilst.map(server, [0], timeout=3, retry=after(1)).outcomes()
     assert (outcome.value, outcome.attempts) == (0, 2)
     assert 4 <= outcome.started <= 4.01
+
+
+@pytest.mark.parametrize("values", [True, False], ids=["values", "outcomes"])
+@virtually
+async def test_a_run_that_is_told_to_end_counts_who_waits_for_a_permit_of_its_second_attempt(values: bool) -> None:
+    """The first input failed, and its next attempt is due, but the second has the only permit."""
+    server = Server({0: [reset]}, naps=lambda item, attempt: 10.0 if item else 0.0)
+    run = whilst.map(server, range(5), concurrency=2, limit=whilst.Limit(concurrency=1), retry=after(1))
+    asyncio.get_running_loop().call_later(5, run.drain)
+    if values:
+        assert await values_until_error(run) == ([], None)
+    else:
+        assert [(o.input, o.ok, o.attempts) for o in await run.outcomes()] == [(0, False, 1), (1, True, 1)]
+    end = run.summary()
+    assert (end.ok, end.failed, end.in_flight, end.waiting, server.calls[0]) == (1, int(not values), 0, 0, 1)
 
 
 # -- the judge -------------------------------------------------------------------------------------------------------

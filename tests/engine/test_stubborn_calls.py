@@ -93,6 +93,96 @@ async def test_in_a_stage_it_ends_the_stage_as_any_failure_does() -> None:
     assert fn.inside == 0
 
 
+ONCE: dict[str, Any] = {
+    **FLOWS,
+    "awaitable of a thread": lambda fn, limit: whilst.step(lambda item: fn(item), timeout=1.0, limit=limit),
+    "with a resource": lambda fn, limit: whilst.step(_with, timeout=1.0, use={"fn": whilst.resource(lambda: fn)}),
+    "fallback": lambda fn, limit: whilst.fallback(whilst.step(fn, timeout=1.0, limit=limit), str),
+}
+
+
+async def _with(item: int, fn: Any) -> int:
+    made: int = await fn(item)
+    return made
+
+
+@virtually
+@pytest.mark.parametrize("form", ONCE)
+async def test_a_flow_of_one_value_is_settled_too(form: str) -> None:
+    fn, limit = Stubborn(1, seconds=30.0), whilst.Limit(concurrency=3)
+    clock = asyncio.get_running_loop().time
+    with pytest.raises(TimeoutError, match="took longer than its timeout of 1 s"):
+        await ONCE[form](fn, limit).aio(1)
+    assert 2.0 <= clock() <= 2.3
+    assert fn.inside == 1
+    await asyncio.sleep(30.0)
+    assert fn.inside == 0
+    assert limit.statistics().in_flight == 0
+
+
+@virtually
+async def test_a_call_whose_flow_of_one_value_is_given_up_goes_on() -> None:
+    """What it does with the failure is its own affair, and not that of the run which makes it."""
+    flow = whilst.step(Stubborn(1, seconds=30.0), timeout=1.0)
+
+    async def careful(item: int) -> str:
+        try:
+            return str(await flow.aio(item))
+        except TimeoutError:
+            return "handled"
+
+    assert await whilst.map(careful, [0, 1]) == ["0", "handled"]
+    await asyncio.sleep(30.0)
+
+
+@virtually
+@pytest.mark.parametrize("form", ["map", "step"])
+async def test_an_awaitable_that_swallows_its_cancellation_is_left_behind_with_its_thread(form: str) -> None:
+    fn, limit = Stubborn(1, seconds=4.0), whilst.Limit(concurrency=3)
+
+    def starts(item: int) -> Any:
+        return fn(item)
+
+    given: Any = whilst.step(starts, timeout=1.0, limit=limit) if form == "step" else starts
+    policies: dict[str, Any] = {} if form == "step" else {"timeout": 1.0, "limit": limit}
+    run = whilst.map(given, range(4), concurrency=2, **policies)
+    outcomes = await run.outcomes()
+    assert [o.ok for o in outcomes] == [True, False, True, True]
+    assert isinstance(outcomes[1].error, TimeoutError)
+    assert outcomes[1].took < 3.0
+    end = run.summary()
+    assert (end.failed, end.abandoned, limit.statistics().in_flight) == (1, 1, 1)
+    while fn.inside or run.summary().abandoned:
+        await asyncio.sleep(0.1)
+    assert limit.statistics().in_flight == 0
+
+
+@virtually
+@pytest.mark.parametrize("form", ["map", "step", "sequence", "awaitable of a thread"])
+async def test_at_a_deadline_they_have_outcomes_as_all_that_is_in_flight_has(form: str) -> None:
+    fn = Stubborn(1, 2, seconds=4.0)
+    forms: dict[str, Any] = {
+        "map": fn,
+        "step": whilst.step(fn),
+        "sequence": whilst.sequence(fn, str),
+        "awaitable of a thread": lambda item: fn(item),
+    }
+    run, found = whilst.map(forms[form], range(4), concurrency=4, deadline=1.0), list[Any]()
+
+    async def take() -> None:
+        async for outcome in run.outcomes():
+            found.append(outcome)
+
+    with pytest.raises(whilst.DeadlineExceeded):
+        await take()
+    assert [(o.index, type(o.error)) for o in found if not o.ok] == [
+        (1, whilst.DeadlineExceeded),
+        (2, whilst.DeadlineExceeded),
+    ]
+    assert (run.summary().ok, run.summary().failed, run.summary().abandoned) == (2, 2, 2)
+    await asyncio.sleep(4.0)
+
+
 @virtually
 async def test_such_calls_keep_no_lane_from_the_others() -> None:
     fn = Stubborn(*range(4), seconds=50.0)

@@ -146,6 +146,21 @@ async def spend_async(cost: float) -> float:
     return spend(cost)
 
 
+def learn(x: int) -> float:
+    """Have an answer say, in the middle of one call, that there may be no more for a while; say when it was made."""
+    if x == 0:
+        whilst.learn_from({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2"})
+        time.sleep(0.3)
+    return time.monotonic()
+
+
+async def learn_async(x: int) -> float:
+    if x == 0:
+        whilst.learn_from({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2"})
+        await asyncio.sleep(0.3)
+    return time.monotonic()
+
+
 def wait_for(path: str) -> str:
     """Return when there is such a file; at once where none is named."""
     ends = time.monotonic() + 30
@@ -153,6 +168,52 @@ def wait_for(path: str) -> str:
         assert time.monotonic() < ends
         time.sleep(0.005)
     return path
+
+
+class OnlyThere:
+    """Can be sent, and made again in the process that sent it alone."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _only_in, (os.getpid(),)
+
+
+def _only_in(pid: int) -> OnlyThere:
+    if os.getpid() != pid:
+        raise LookupError("it cannot be made here")
+    return OnlyThere()
+
+
+def add_odd(x: int) -> int:
+    """Add what the parent cannot make, in one call."""
+    call = whilst.current_call()
+    assert call is not None
+    if x == 1:
+        call.add(OnlyThere())
+    return x
+
+
+async def add_odd_async(x: int) -> int:
+    return add_odd(x)
+
+
+def add_and_wait(path: str) -> str:
+    """Add one more input, and return when there is such a file."""
+    call = whilst.current_call()
+    assert call is not None
+    if path:
+        call.add("")
+    return wait_for(path)
+
+
+def count_and_die(told: tuple[str, int]) -> int:
+    """Count the calls of an input in a file; at the first call of one, end this process."""
+    folder, x = told
+    with open(Path(folder) / f"{x}", "a") as file:
+        file.write("x")
+        attempt = file.tell()
+    if x == 150 and attempt == 1:
+        os._exit(1)
+    return x
 
 
 def slow_at_first(told: tuple[str, int]) -> int:
@@ -163,6 +224,36 @@ def slow_at_first(told: tuple[str, int]) -> int:
         attempt = file.tell()
     time.sleep(2.3 if attempt == 1 else 0.6)
     return attempt
+
+
+def odd(told: tuple[str, int]) -> int:
+    """Add inputs, be late, be refused, or fail: each only at the first attempt."""
+    time.sleep(_late_by(told[1]))
+    return _odd(told[1])
+
+
+async def odd_async(told: tuple[str, int]) -> int:
+    await asyncio.sleep(_late_by(told[1]))
+    return _odd(told[1])
+
+
+def _late_by(x: int) -> float:
+    """Return seconds that are about as much as the timeout, at the first attempt of some."""
+    call = whilst.current_call()
+    return 0.09 + 0.004 * (x % 5) if call is not None and call.attempt == 1 and x % 3 == 1 else 0.0
+
+
+def _odd(x: int) -> int:
+    call = whilst.current_call()
+    assert call is not None
+    if x % 7 == 0 and x < 100:
+        call.add(("", 100 + x))
+    if call.attempt == 1:
+        if x % 13 == 6:
+            raise ConnectionError("once")
+        if x == 30:
+            raise whilst.Throttled("slower", retry_after=0.05)
+    return x
 
 
 LARGE = 60_000_000

@@ -12,10 +12,12 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from typing import Any
 
+from whilst.lanes import here
 from whilst.ray.executor import Ray
 from whilst.ray.link import Fleet, Knock
 from whilst.ray.node import Node
@@ -146,6 +148,76 @@ class Actor:
             self._waiting.popitem()[1].set_exception(ConnectionError("the actor died"))
 
 
+class Message:
+    """What is on its way between a run and a node of its own process: what is asked for, or what that gives."""
+
+    def __init__(self, name: str, arrive: Callable[[], object], *, is_reply: bool = False, found: Any = None) -> None:
+        self.name = name
+        self.arrive = arrive
+        self.is_reply = is_reply
+        self.found = found
+        """What a reply brings."""
+
+
+Order = Callable[[list[Message]], Message | None]
+"""Which of the messages that are on their way arrives next? None: none of them, for now."""
+
+
+class Near:
+    """A node in the process and on the loop of its run, as an actor; a test says what arrives when, in which order."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, order: Order, *given: Any) -> None:
+        self.node = Node(*given)
+        here.worker_of = ""  # so that limits are those of the run
+        self._order = order
+        self._loop = loop
+        self._under_way: list[Message] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_out = False
+
+    def __getattr__(self, method: str) -> Near._Method:
+        return Near._Method(self, method)
+
+    class _Method:
+        def __init__(self, near: Near, name: str) -> None:
+            self._near, self._name = near, name
+
+        def remote(self, *given: Any) -> Ref:
+            found = Future[Any]()
+            self._near._send(Message(self._name, lambda: self._near._begin(self._name, given, found)))
+            return Ref(found)
+
+    def put_out(self) -> None:
+        self._is_out = True
+
+    def _send(self, message: Message) -> None:
+        if not self._under_way:
+            self._loop.call_soon(self._carry)
+        self._under_way.append(message)
+
+    def _carry(self) -> None:
+        """Have one message arrive."""
+        message = self._order(self._under_way)
+        if message is not None:
+            self._under_way.remove(message)
+            message.arrive()
+        if self._under_way and not self._is_out:
+            self._loop.call_later(0.0 if message is not None else 0.001, self._carry)
+
+    def _begin(self, name: str, given: tuple[Any, ...], found: Future[Any]) -> None:
+        self._tasks.add(task := self._loop.create_task(self._act(name, given, found)))
+        task.add_done_callback(self._tasks.discard)
+
+    async def _act(self, name: str, given: tuple[Any, ...], found: Future[Any]) -> None:
+        try:
+            value = await getattr(self.node, name)(*given)
+        except Exception as error:  # which is the reply
+            raised = error
+            self._send(Message(name, lambda: found.set_exception(raised), is_reply=True, found=raised))
+        else:
+            self._send(Message(name, lambda: found.set_result(value), is_reply=True, found=value))
+
+
 class StandInFleet(Fleet):
     """Nodes of a cluster that there is not."""
 
@@ -154,7 +226,10 @@ class StandInFleet(Fleet):
     def actor(self, node: str, width: int) -> Any:
         if node in self.there.refusing:
             raise ConnectionError("no actor starts there")
-        actor = Actor(self._told, width, max(0.0, self.clock() - self._began), late=self.there.late)
+        given = self._told, width, max(0.0, self.clock() - self._began)
+        if self.there.order is not None:
+            return Near(self.loop, self.there.order, *given)
+        actor = Actor(*given, late=self.there.late)
         self.there.actors.setdefault(node, []).append(actor)
         return actor
 
@@ -172,11 +247,19 @@ class StandInFleet(Fleet):
 
 
 class StandIn(Ray):
-    """The executor, on nodes with these names."""
+    """The executor, on nodes with these names; with an `order`, these are in the process of the run: see `Near`."""
 
-    def __init__(self, *names: str, per_node: int = 32, nodes: int | None = None, late: bool = False) -> None:
+    def __init__(
+        self,
+        *names: str,
+        per_node: int = 32,
+        nodes: int | None = None,
+        late: bool = False,
+        order: Order | None = None,
+    ) -> None:
         self.names: list[str] = list(names)
         self.late = late
+        self.order = order
         self.nodes = nodes
         self.per_node = per_node
         self.actors: dict[str, list[Actor]] = {}

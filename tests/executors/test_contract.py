@@ -198,6 +198,11 @@ def test_pushback_pauses_all_and_counts_no_attempt_of_others(place: Place, tmp_p
     assert (run.summary().rejected, run.summary().elapsed >= 0.3) == (1, True)
 
 
+def test_what_an_answer_says_of_calls_left_slows_the_run_down(place: Place) -> None:
+    made = whilst.map(place.fn("learn"), range(3), executor=place.executor, concurrency=1).list()
+    assert made[1] - made[0] > 1.0
+
+
 def test_a_limit_is_shared_with_other_runs(place: Place) -> None:
     limit = whilst.Limit(concurrency=1)
 
@@ -246,6 +251,16 @@ def test_a_stage_of_a_flow(place: Place) -> None:
 def test_a_call_adds_inputs_to_its_run(place: Place) -> None:
     run = whilst.map(place.fn("half"), [20], executor=place.executor, concurrency=2)
     assert run.list() == [20, 10, 5, 2, 1]
+
+
+def test_what_a_call_adds_and_nobody_understands_fails_that_call(place: Place) -> None:
+    """Such an item kept all that came behind it from being heard."""
+    if place.name in ("loop", "thread"):
+        return  # nothing is sent
+    outcomes = list(whilst.map(place.fn("add_odd"), range(20), executor=place.executor, deadline=60.0).outcomes())
+    assert [outcome.index for outcome in outcomes if not outcome.ok] == [1]
+    assert isinstance(outcomes[1].error, LookupError)
+    assert [outcome.value for outcome in outcomes if outcome.ok] == [0, *range(2, 20)]
 
 
 def test_a_step_adds_inputs_to_the_run_of_its_flow(place: Place) -> None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import pickle
+import random
 import signal
 import socket
+import threading
 from contextvars import Context
 from pathlib import Path
 from typing import Any
 
 import calls
 import pytest
-from standin import Actor, StandIn
+from standin import Actor, Message, StandIn
 
 import whilst
+from whilst.lanes import here
 from whilst.processes.preparing import preparation
-from whilst.ray import link
+from whilst.ray import link, node
 from whilst.ray.node import Answers
 
 AGAIN = whilst.Retry(attempts=4, on=whilst.WorkerDied, base=0.01, budget=None)
@@ -91,6 +95,114 @@ def test_the_end_of_a_call_may_arrive_before_the_call() -> None:
     limit = whilst.Limit(concurrency=2)
     outcomes = list(whilst.map(calls.nap, [0.3] * 5, executor=place, limit=limit, timeout=0.1).outcomes())
     assert [type(outcome.error) for outcome in outcomes] == [TimeoutError] * 5
+
+
+def tells(message: Message) -> bool:
+    """Whether a message tells what became of a call."""
+    return message.is_reply and message.name == "answers" and bool(Answers(*pickle.loads(message.found)).told)
+
+
+def says(message: Message) -> bool:
+    """Whether a message tells what a call has said."""
+    return message.is_reply and message.name == "answers" and bool(Answers(*pickle.loads(message.found)).said)
+
+
+@pytest.mark.parametrize("heard_first", [True, False])
+def test_a_call_that_is_over_when_its_end_arrives_gives_its_permit_back(tmp_path: Path, heard_first: bool) -> None:
+    """Neither side told the other that it was over: its permit was lost, and the run stood still."""
+    go, passed = tmp_path / "go", set[str]()
+
+    def order(under_way: list[Message]) -> Message | None:
+        for message in under_way:
+            if message.name == "end" and not message.is_reply:
+                go.touch()  # now the call returns
+                if not (passed if heard_first else any(map(tells, under_way))):
+                    continue
+            elif tells(message):
+                passed.add("an answer")
+            return message
+        return None
+
+    place, limit = StandIn("a", order=order), whilst.Limit(concurrency=1)
+    run = whilst.map(calls.wait_for, [str(go), ""], executor=place, limit=limit, timeout=0.5, deadline=20.0)
+    assert [type(outcome.error) for outcome in run.outcomes()] == [TimeoutError, type(None)]
+
+
+def test_what_a_call_says_may_arrive_after_what_became_of_it(tmp_path: Path) -> None:
+    """What it had added was lost."""
+    go, passed = tmp_path / "go", set[str]()
+
+    def order(under_way: list[Message]) -> Message | None:
+        for message in under_way:
+            if says(message) and not passed:
+                go.touch()  # now the call returns
+                continue
+            if tells(message):
+                passed.add("an answer")
+            return message
+        return None
+
+    place = StandIn("a", order=order)
+    assert whilst.map(calls.add_and_wait, [str(go)], executor=place, deadline=20.0).list() == [str(go), ""]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_messages_may_arrive_in_any_order(seed: int, tmp_path: Path) -> None:
+    """Each input has one outcome, what calls have said is heard once, and all permits come back."""
+    chance, limit = random.Random(seed), whilst.Limit(concurrency=4)
+
+    def order(under_way: list[Message]) -> Message | None:
+        return chance.choice([*under_way, None])
+
+    inputs = [(str(tmp_path), x) for x in range(60)]
+    run = whilst.map(
+        calls.odd_async if seed % 2 else calls.odd,
+        inputs,
+        executor=StandIn("a", "b", per_node=4, order=order),
+        limit=limit,
+        timeout=0.1,
+        retry=whilst.Retry(attempts=9, on=(TimeoutError, ConnectionError, whilst.Throttled), base=0.001, budget=None),
+        deadline=30.0,
+    )
+    outcomes = list(run.outcomes())
+    assert [outcome.index for outcome in outcomes] == [*range(len(outcomes))]
+    assert not [outcome for outcome in outcomes if not outcome.ok]
+    assert sorted(outcome.value for outcome in outcomes) == [*range(60), *range(100, 160, 7)]
+    assert limit.statistics().in_flight == 0
+
+
+def test_what_a_thread_says_while_the_node_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was put into a list that had gone."""
+    monkeypatch.setattr(here, "worker_of", "")
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(thing: Any) -> bytes:
+        begun.set()
+        assert go.wait(10)
+        return pickle.dumps(thing)
+
+    async def talk() -> list[str]:
+        there = node.Node(preparation("same", Context()), 1, 0.0)
+        await there.ready()
+        monkeypatch.setattr(node, "dumps", slowly)
+        saying = asyncio.create_task(asyncio.to_thread(there.say, None, "adds"))
+        await asyncio.to_thread(begun.wait)
+        told = [Answers(*pickle.loads(await there.answers()))]  # while the thread is about to say it
+        go.set()
+        await saying
+        told.append(Answers(*pickle.loads(await there.answers())))
+        return [what for each in told for _, _, what, _ in each.said]
+
+    assert asyncio.run(talk()) == ["adds"]
+
+
+def test_what_a_lost_node_may_have_made_unheard_counts_as_called(tmp_path: Path) -> None:
+    """What stood behind as many as at once was made again without a word, although these may have been over."""
+    place = StandIn("a", per_node=1)
+    inputs = [(str(tmp_path), x) for x in range(200)]
+    outcomes = list(whilst.map(calls.count_and_die, inputs, executor=place).outcomes())
+    made = {int(path.name): path.stat().st_size for path in tmp_path.iterdir()}
+    assert not [outcome for outcome in outcomes if made.get(outcome.index, 0) > outcome.attempts]
 
 
 def test_a_node_says_that_it_has_nothing_to_hand_back() -> None:

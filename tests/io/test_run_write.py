@@ -192,6 +192,10 @@ class TestWrite:
             run.write(tmp_path / "out.jsonl", failed=tmp_path / "out.jsonl")
         with pytest.raises(ValueError, match="the output and the input are the same file"):
             run.write(tmp_path / "in.jsonl")
+        with pytest.raises(ValueError, match="the output and the trace are the same file"):
+            whilst.map(double, [1], trace=tmp_path / "out.jsonl").write(tmp_path / "out.jsonl")
+        with pytest.raises(ValueError, match="journal and trace are the same file"):
+            whilst.map(double, [1], journal=tmp_path / "one", trace=tmp_path / "one")
         with pytest.raises(ValueError, match="ftp:// is not a known scheme"):
             run.write("ftp://host/out.jsonl")
         with pytest.raises(OSError, match="No such file or directory"):

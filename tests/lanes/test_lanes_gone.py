@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -76,5 +78,79 @@ def test_what_calls_have_left_running_tells_the_run_nothing_once_it_has_ended() 
         await lanes.gone()
         listener.allow(Left(3, 1.0))
         assert told == [None]
+
+    asyncio.run(main())
+
+
+def spin(until: Any) -> None:
+    """Wait on the loop's own thread, so that the loop does nothing meanwhile."""
+    give_up = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < give_up
+        time.sleep(0.0001)
+
+
+def test_a_call_that_ends_while_others_are_given_up_keeps_its_value() -> None:
+    async def main() -> None:
+        release = {"a": threading.Event(), "b": threading.Event()}
+        inside: set[str] = set()
+
+        def call(name: str) -> str:
+            inside.add(name)
+            release[name].wait(20)
+            return name
+
+        port: Any = BarePort(["a", "b"])
+        lanes = ThreadLanes(port, call, 2, 0.0)
+        lanes.wake()
+        spin(lambda: len(inside) == 2)
+
+        def let_the_other_end(index: int) -> None:
+            release["ba"[index]].set()
+            spin(lambda: not lanes.in_calls())
+
+        port.abandon = let_the_other_end
+        lanes.expire(TimeoutError("the deadline"))
+        for event in release.values():
+            event.set()
+        await port.until(lambda: len(port.records) == 2)
+        kept, given_up = sorted(str(value or error) for _, _, value, error, *_ in port.records)
+        assert kept in release
+        assert given_up == "the deadline"
+        lanes.close()
+        await lanes.gone()
+
+    asyncio.run(main())
+
+
+def test_what_the_next_call_awaits_is_not_given_up_for_the_call_before() -> None:
+    async def main() -> None:
+        leave = threading.Event()
+        port: Any = BarePort(["first", "second"])
+
+        async def later() -> str:
+            return "awaited"
+
+        def call(name: str) -> Any:
+            if name == "second":
+                return later()
+            leave.wait(20)
+            return "in time"
+
+        def due(index: int, started: float) -> float:
+            leave.set()
+            spin(lambda: worker.awaited is not None)  # the thread is in its second call
+            return started
+
+        lanes = ThreadLanes(port, call, 1, 0.0)
+        lanes.wake()
+        spin(lanes.in_calls)
+        [(worker, _, _)] = lanes._calls()
+        port.due = due
+        lanes.sweep(time.monotonic())
+        await port.until(lambda: len(port.records) == 2)
+        assert [(value, error) for _, _, value, error, *_ in port.records] == [("in time", None), ("awaited", None)]
+        lanes.close()
+        await lanes.gone()
 
     asyncio.run(main())

@@ -60,6 +60,43 @@ async def test_of_four_who_each_await_a_child_one_raises_and_three_go_on() -> No
 
 
 @virtually
+async def test_who_waits_inside_for_one_who_waits_inside_waits_as_long_as_the_last_of_them_can_leave() -> None:
+    """Each holds one limit, and wants that of the next; the last wants none, so nobody waits for ever."""
+    limits = [whilst.Limit(concurrency=1) for _ in range(5)]
+
+    async def chained(place: int) -> int:
+        async with limits[place]:
+            await asyncio.sleep(1 + 0.1 * (len(limits) - place))  # the last is the first to ask
+            if place + 1 == len(limits):
+                await asyncio.sleep(10)
+            else:
+                async with limits[place + 1]:
+                    pass
+        return place
+
+    async with asyncio.timeout(60):
+        assert await asyncio.gather(*map(chained, range(len(limits)))) == [0, 1, 2, 3, 4]
+    assert all(map(idle, limits))
+
+
+@virtually
+async def test_in_a_ring_of_those_who_wait_inside_for_each_other_one_raises_and_the_others_go_on() -> None:
+    limits = [whilst.Limit(concurrency=1) for _ in range(5)]
+
+    async def ringed(place: int) -> int:
+        async with limits[place]:
+            await asyncio.sleep(1 + 0.1 * place)
+            async with limits[(place + 1) % len(limits)]:
+                return place
+
+    async with asyncio.timeout(60):
+        found = await asyncio.gather(*map(ringed, range(len(limits))), return_exceptions=True)
+    assert [type(each) for each in found].count(RuntimeError) == 1
+    assert sum(isinstance(each, int) for each in found) == 4
+    assert all(map(idle, limits))
+
+
+@virtually
 async def test_a_task_that_nobody_awaits_waits_while_its_starter_is_inside_and_gets_it() -> None:
     limit, tasks = whilst.Limit(concurrency=2), list[asyncio.Task[str]]()
 

@@ -57,8 +57,14 @@ def test_what_is_forgotten_stays_counted(monkeypatch: pytest.MonkeyPatch) -> Non
     for key in "abc":
         with limit.of(key):
             pass
-    now = limit.statistics()
-    assert (now.keys, now.started) == (1, 3)
+    with pytest.raises(whilst.Throttled), limit.of("d"):
+        raise whilst.Throttled(retry_after=0.001)
+    time.sleep(0.01)
+    for started, key in enumerate("ef", 5):  # what was forgotten is not counted again
+        with limit.of(key):
+            pass
+        now = limit.statistics()
+        assert (now.keys, now.started, now.rejected) == (1, started, 1)
 
 
 def test_a_limit_has_no_public_attribute_that_the_docs_do_not_name() -> None:

@@ -101,6 +101,25 @@ def say(x: int) -> int:
     return x
 
 
+class OnlyThere:
+    """Can be sent, and made again in the process that sent it alone."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _only_in, (os.getpid(),)
+
+
+def _only_in(pid: int) -> OnlyThere:
+    if os.getpid() != pid:
+        raise LookupError("it cannot be made here")
+    return OnlyThere()
+
+
+def log_odd(x: int) -> int:
+    """Log what the parent cannot make, in one call."""
+    logging.getLogger("processjobs.logger").warning("logged %s", x, extra={"row": OnlyThere() if x == 3 else x})
+    return x
+
+
 def use_limit(x: int) -> int:
     with LIMIT:
         return x

@@ -137,6 +137,14 @@ def test_what_workers_print_and_log_reaches_the_parent(
     assert {record.row for record in records} == {0, 1, 2}  # type: ignore[attr-defined]
 
 
+def test_a_record_that_cannot_be_read_costs_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    """It kept all that came behind it from being heard."""
+    assert whilst.map(jobs.log_odd, range(20), executor="process", deadline=30.0).list() == [*range(20)]
+    texts = [record.getMessage() for record in caplog.records]
+    assert sum(text.startswith("logged ") for text in texts) == 19
+    assert "what a worker has logged is lost: LookupError: it cannot be made here" in texts
+
+
 def test_a_worker_makes_as_many_calls_as_it_should() -> None:
     from collections import Counter
 

@@ -108,6 +108,28 @@ def test_an_output_never_destroys_the_journal(here: Path, name: str, other: str)
     assert (here / "run.db").read_bytes() == before
 
 
+@pytest.mark.parametrize("other", ["-o", "--failed", "--journal", "--summary"])
+def test_no_file_of_a_command_is_its_trace_too(here: Path, other: str) -> None:
+    code, out, err = run("map", "jobs:up", other, "x.jsonl", "--trace", "x.jsonl", stdin=b"a\n")
+    assert (code, out) == (2, b"")
+    assert err.startswith(f"error: {other} and --trace are the same file: x.jsonl\n".encode())
+    assert sorted(it.name for it in here.iterdir() if it.name != "x.jsonl") == ["jobs.py"]
+
+
+def test_the_input_is_no_trace(here: Path) -> None:
+    (here / "in.txt").write_text("")  # which a trace may replace
+    assert run("map", "jobs:up", "in.txt", "--trace", "in.txt")[::2] == (
+        2,
+        b"error: --trace in.txt is INPUT\n  a run that ends early would delete the rows that it did not reach\n"
+        b"  try: --trace in-out.txt\n",
+    )
+
+
+def test_a_refused_summary_is_not_written_in_the_place_of_the_other_file(here: Path) -> None:
+    assert run("map", "jobs:up", "-o", "x.jsonl", "--summary", "./x.jsonl", stdin=b"a\n")[0] == 2
+    assert sorted(it.name for it in here.iterdir()) == ["jobs.py"]
+
+
 def test_an_output_named_as_its_journal_is_refused(here: Path) -> None:
     code, _, err = run("map", "jobs:up", "-o", "x.jsonl", "--journal", "x.jsonl", "--overwrite", stdin=b"a\n")
     assert code == 2

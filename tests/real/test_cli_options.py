@@ -48,6 +48,10 @@ flow = whilst.sequence(lengths, sorted)
 def missing(x):
     raise KeyError(x)
 
+def undecodable(x):
+    import json
+    json.loads("{")
+
 class Refused(Exception):
     status_code = 404
 
@@ -266,6 +270,9 @@ def test_what_cannot_grow_is_refused(flags: tuple[str, ...], here: Path) -> None
         ("missing", ["KeyError"], 2),
         ("missing", ["LookupError"], 2),
         ("missing", ["builtins.KeyError"], 2),
+        ("undecodable", ["json.JSONDecodeError"], 2),  # its module is json.decoder
+        ("undecodable", ["json.decoder.JSONDecodeError"], 2),
+        ("undecodable", ["js.JSONDecodeError"], 1),
         ("missing", ["all"], 2),
         ("missing", ["transient"], 1),
         ("missing", ["ValueError", "404"], 1),
@@ -283,6 +290,47 @@ def test_what_is_tried_again_is_said_by_its_kind(target: str, kinds: list[str], 
 def test_a_kind_that_is_none_is_refused(here: Path) -> None:
     assert call("jobs:same", "in.txt", "--retry-on", "all")[0] == 2
     assert "is not a kind of failure" in call("jobs:same", "in.txt", "--retry", "2", "--retry-on", "200")[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("ALL", "all"), ("Transient", "transient"), ("keyerror", "KeyError"), ("IOError", "OSError")]
+)
+def test_a_kind_that_is_written_otherwise_is_named(given: str, meant: str, here: Path) -> None:
+    code, lines, said = call("jobs:missing", "in.txt", "--retry", "2", "--retry-on", given)
+    assert (code, lines) == (2, [])
+    assert f"try: --retry-on {meant}\n" in said
+
+
+def test_a_kind_that_no_failure_has_is_said_at_the_end(here: Path) -> None:
+    code, _, said = call("jobs:missing", "in.txt", "--retry", "2", "--retry-on", "KeyErorr")
+    assert code == 1
+    assert "nothing was tried again: no failure was of --retry-on KeyErorr" in said
+    for also in (["--retry-on", "KeyError"], ["--retry-on", "transient"]):
+        assert "nothing was" not in call("jobs:missing", "in.txt", "--retry", "2", "--retry-on", "KeyErorr", *also)[2]
+
+
+def test_retries_wait_for_their_budget_as_it_is_given_and_the_way_out_is_a_flag(here: Path) -> None:
+    Path("many.txt").write_text("".join(f"{n}\n" for n in range(40)))
+    flags = ("many.txt", "--retry", "2", "--retry-on", "KeyError", "--advice", "on")
+    _, lines, said = call("jobs:missing", *flags)
+    assert [it["attempts"] for it in lines] == [2] * 40
+    assert "--retry-budget 0.5 lets more of them through" in said
+    assert "Retry(" not in said
+    [way_out] = set(re.findall(r"--retry-budget \S+", said))
+    assert call("jobs:missing", *flags, *way_out.split())[0] == 1  # it is an option that there is
+    assert "retry budget" not in call("jobs:missing", *flags, "--retry-budget", "none")[2]
+    assert "--retry-budget none lets" in call("jobs:missing", *flags, "--retry-budget", "50%")[2]
+
+
+@pytest.mark.parametrize("given", ["50", "-1", "half", "nan", "inf", "%"])
+def test_a_budget_that_is_no_share_is_refused(given: str, here: Path) -> None:
+    code, _, said = call("jobs:missing", "in.txt", "--retry", "2", f"--retry-budget={given}")
+    assert code == 2
+    assert "try: --retry-budget 50%" in said
+
+
+def test_a_budget_needs_retries(here: Path) -> None:
+    assert "try: --retry 3 --retry-budget 50%" in call("jobs:same", "in.txt", "--retry-budget", "1")[2]
 
 
 # -- the summary ------------------------------------------------------------------------------------------------------
@@ -361,7 +409,7 @@ try whilst map --retry-
     (here / "whilst").chmod(0o755)
     script = script.replace('"$PYTHON" -m whilst', '"$PYTHON"')
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.split() == ["resume", "report", "--retry-on"]
+    assert done.stdout.split() == ["resume", "report", "--retry-on", "--retry-budget"]
 
 
 # -- items ------------------------------------------------------------------------------------------------------------

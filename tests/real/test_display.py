@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from screen import Pty
+
+import whilst
+from whilst.cli import messages, whither
 
 HEAD = """
 import io, logging, sys, time
@@ -237,3 +242,33 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     command[1:3] = ["-W", "ignore"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_a_second_interrupt_does_can_be_read_where_progress_has_two_lines(tmp_path: Path) -> None:
+    (tmp_path / "jobs.py").write_text("import time\ndef f(x):\n    time.sleep(0.5)\n    return 1 / (int(x) % 3)\n")
+    (tmp_path / "in.txt").write_text("".join(f"{n}\n" for n in range(1000)))
+    command = [sys.executable, "-m", "whilst", "map", "jobs.py:f", "in.txt", "-o", "out.jsonl", "-j8", "--rate", "15/s"]
+    with Pty(command, cwd=tmp_path) as pty:
+        pty.read_until(lambda: len(pty.screen.lines) == 2 and "failed" in pty.screen.lines[0])
+        pty.process.send_signal(signal.SIGINT)
+        assert pty.end() == 130
+    first, second, last = pty.screen.lines[:3]
+    assert first.startswith("interrupted: nothing new is started, waiting for ")
+    assert second == "  a second Ctrl-C ends within 2 s"
+    assert last.startswith("interrupted: ")
+
+
+@pytest.mark.parametrize("columns", [40, 79, 80, 81, 120])
+def test_where_the_time_went_is_wrapped_once(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(messages, "columns", lambda: columns)
+    for module in (messages, whither):
+        monkeypatch.setattr(module, "is_terminal", lambda: True)
+    for many in range(25):  # so that some line ends just where the terminal does
+        lane_time = {"busy": 5.0, "source": 2.0, f"limit: {'x' * many}": 2.0, "tail": 3.0}
+        now = whilst.Summary("f", None, 100, 0, 0, 0, 2.0, 4, lane_time=lane_time, called=100)
+        whither.say_where_the_time_went(now, Namespace(quiet=False, log=None, advice="on"))  # type: ignore[arg-type]
+        lines = capsys.readouterr().err.splitlines()
+        assert [it for it in lines if len(it) >= columns] == []
+        assert [it for it in lines[1:] if not it.startswith(" " * 10)] == []

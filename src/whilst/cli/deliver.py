@@ -25,6 +25,7 @@ from .feed import Feed
 from .keep import remedy_of
 from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, place, short
 from .signals import Signals
+from .whither import in_flags
 
 if TYPE_CHECKING:
     from ..core.summary import Summary
@@ -281,7 +282,7 @@ def _evidence(tally: Tally, now: Summary) -> list[str]:
     lines: list[str] = []
     if tally.first:
         lines.append(f"first: {tally.first}")
-    lines += now.notes[:5]
+    lines += [in_flags(note) for note in now.notes[:5]]
     if now.abandoned:
         lines.append(f"left behind, still inside: {'; '.join(now.left_behind[:3])}")
     return lines

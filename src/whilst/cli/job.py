@@ -28,8 +28,8 @@ from .keep import Keeper, check_journal_key, check_keeping
 from .log import logged
 from .messages import DISK, FAILED, OK, Problem, say
 from .options import POLICIES, RunOptions
-from .outputs import begin_outputs, check_not_input, check_outputs, finish_outputs, open_outputs
-from .pace import check_limit_by, in_flags
+from .outputs import begin_outputs, check_not_input, check_outputs, check_summary_apart, finish_outputs, open_outputs
+from .pace import check_limit_by, in_flags, unmatched
 from .signals import Interrupted, Signals
 from .streams import plain_name, streams
 from .watching import Watched, show_progress
@@ -93,6 +93,7 @@ def run_job(options: RunOptions, prepare: Callable[[], Job], command: str) -> in
 
     `command` is what a message proposes to look up: `whilst map`.
     """
+    check_summary_apart(options)
     summary = JobSummary(options)
     with Signals() as signals, ExitStack() as undo:
         try:
@@ -254,6 +255,8 @@ def _drive(
     broken = next((it.broken for it in sinks.each() if it.broken is not None), None)
     tally.items = work.items.count if work.items is not None else getattr(sinks.out, "items", None)
     verdict = judge(broken or ended_by, signals, tally, now, feed, sinks, keeper.path)
+    if verdict.code == FAILED and (hint := unmatched(options.retry_on, now)):
+        verdict = msgspec.structs.replace(verdict, text=f"{verdict.text}\n  {hint}")
     summary.tell(now, tally, verdict.text)
     if verdict.text and (verdict.code != OK or not options.quiet):
         say(verdict.text)

@@ -79,6 +79,11 @@ def columns() -> int:
         return 80
 
 
+def room() -> int:
+    """Return how many columns a line of a message may take on the terminal."""
+    return max(NARROWEST, columns() - 1)
+
+
 def clean(text: str) -> str:
     r"""Make control characters and direction marks visible, so that none acts on the terminal.
 
@@ -121,7 +126,7 @@ def _wrapped(line: str) -> list[str]:
     indent = "  " if line.startswith("  ") else ""
     return textwrap.wrap(
         line,
-        max(NARROWEST, columns() - 1),
+        room(),
         subsequent_indent=indent + "  ",
         break_on_hyphens=False,
         drop_whitespace=True,

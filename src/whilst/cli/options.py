@@ -18,7 +18,7 @@ from ..io.open import Manner
 from .fields import fields
 from .given import COLONS, at_colons
 from .messages import Problem
-from .pace import Attempts, Concurrency, Seconds, StopAfter, limit_of, rates, retry_of
+from .pace import Attempts, Concurrency, Seconds, Share, StopAfter, limit_of, rates, retry_of
 
 POLICIES = ("concurrency", "rate", "retry", "timeout", "deadline", "stop_after", "ordered", "trace")
 
@@ -57,6 +57,7 @@ class RunOptions(msgspec.Struct, frozen=True):
     times: bool
     append: bool
     retry_on: tuple[str, ...]
+    retry_budget: float | None
     summary: str | None
     trace: str | None
     watch: bool
@@ -77,7 +78,7 @@ class RunOptions(msgspec.Struct, frozen=True):
     def policies(self) -> dict[str, Any]:
         """Return the arguments of `whilst.map` that these options are."""
         given: dict[str, Any] = {name: getattr(self, name) for name in POLICIES}
-        given["retry"] = retry_of(self.retry, self.retry_on)
+        given["retry"] = retry_of(self.retry, self.retry_on, self.retry_budget)
         if self.limit_by is None:
             return given
         return {**given, "concurrency": None, "rate": None, "limit": limit_of(self)}
@@ -186,6 +187,12 @@ OPTIONS = (
         multiple=True,
         metavar="WHAT",
         help="What to try again: transient (the default), all, or names: KeyError, 404; may be given several times.",
+    ),
+    pace_option(
+        "--retry-budget",
+        type=Share(),
+        metavar="P%|none",
+        help="How many retries there may be to the calls: by default 20%, and 10 a second; none: any number.",
     ),
     pace_option("--timeout", type=Seconds(), metavar="S", help="Seconds for one attempt."),
     pace_option("--deadline", type=Seconds(), metavar="S", help="Seconds for the whole run."),

@@ -42,14 +42,23 @@ def check_outputs(options: RunOptions) -> str:
     return format
 
 
-def _check_apart(options: RunOptions) -> None:
-    """Refuse names that stand for the same file: one would replace the other."""
-    named = {"-o": options.out, "--failed": options.failed, "--journal": options.journal, "--summary": options.summary}
-    given = {flag: name for flag, name in named.items() if name}
-    ours = {flag: files_of(name) for flag, name in given.items()}
+def check_summary_apart(options: RunOptions) -> None:
+    """Refuse a summary in the place of another file, before that is where a refusal is written."""
+    if options.summary is not None and (both := _clash(options)) is not None and "--summary" in both:
+        _check_apart(options)
+
+
+def _clash(options: RunOptions) -> tuple[str, str] | None:
+    ours = {flag: files_of(name) for flag, name in _written(options).items()}
     if options.journal:
         ours["--journal"] = [options.journal + ending for ending in OF_JOURNAL]
-    both = clash(ours)
+    return clash(ours)
+
+
+def _check_apart(options: RunOptions) -> None:
+    """Refuse names that stand for the same file: one would replace the other."""
+    given = _written(options)
+    both = _clash(options)
     if both == ("-o", "--failed"):
         raise Problem(
             f"-o and --failed are the same file: {options.out}",
@@ -67,12 +76,23 @@ def _check_apart(options: RunOptions) -> None:
         )
 
 
+def _written(options: RunOptions) -> dict[str, str]:
+    """Return what the command writes, by its flags."""
+    named = {
+        "-o": options.out,
+        "--failed": options.failed,
+        "--journal": options.journal,
+        "--summary": options.summary,
+        "--trace": options.trace,
+    }
+    return {flag: name for flag, name in named.items() if name}
+
+
 def check_not_input(options: RunOptions, source_name: str) -> None:
     """Refuse an output that is the input: a run that ends early would delete the rows that it did not reach."""
-    given = {"-o": options.out, "--failed": options.failed, "--journal": options.journal, "--summary": options.summary}
     source = files_of(source_name)
-    for flag, name in given.items():
-        if not name or (flag != "--journal" and len(source) > 1 and len(files_of(name)) > 1):
+    for flag, name in _written(options).items():
+        if flag != "--journal" and len(source) > 1 and len(files_of(name)) > 1:
             continue  # a table beside another, which is no danger to it
         if clash({"INPUT": source, flag: files_of(name)}) is not None:
             stem, ending = os.path.splitext(name)

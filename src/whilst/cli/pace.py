@@ -5,6 +5,7 @@ They stand for parameters of `whilst.map`, whose messages speak of Python; here 
 
 from __future__ import annotations
 
+import builtins
 import functools
 import re
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ import click
 from .messages import Problem, short
 
 if TYPE_CHECKING:
+    from ..core.summary import Summary
     from ..limit import Limit
 
     _ParamType = click.ParamType[int | float | str]
@@ -77,6 +79,23 @@ class Seconds(_ParamType):
         return seconds
 
 
+class Share(_ParamType):
+    """A share of the calls, or `none` for no bound, which is infinite."""
+
+    name = "P%|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it: 50% and 0.5 are the same."""
+        text = str(value).strip().lower()
+        if text == "none":
+            return float("inf")
+        found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(%?)", text)
+        share = float(found[1]) / (100 if found[2] else 1) if found else -1.0
+        if not 0 <= share <= 10:  # or a number of retries is meant
+            _refuse("--retry-budget", "must be a share of the calls, or none", value, "--retry-budget 50%")
+        return share
+
+
 class StopAfter(_ParamType):
     """A number of failures, or a share of the rows."""
 
@@ -129,17 +148,17 @@ class Limited(Protocol):
         ...
 
 
-def retry_of(attempts: int | None, on: tuple[str, ...]) -> Any:
-    """Return what `--retry` and `--retry-on` say together; Problem if it cannot be meant."""
-    if not on:
+def retry_of(attempts: int | None, on: tuple[str, ...], budget: float | None) -> Any:
+    """Return what `--retry`, `--retry-on` and `--retry-budget` say together; Problem if it cannot be meant."""
+    if not on and budget is None:
         return attempts
     if attempts is None:
-        raise Problem(
-            "--retry-on needs --retry, which says how often", remedy=f"--retry 3 --retry-on {short(on[0], 40)}"
-        )
+        flag, example = ("--retry-on", short(on[0], 40)) if on else ("--retry-budget", "50%")
+        raise Problem(f"{flag} needs --retry, which says how often", remedy=f"--retry 3 {flag} {example}")
     from ..retrying import Retry
 
-    return Retry(attempts=attempts, on=_judge(frozenset(on)))
+    of_budget: dict[str, Any] = {} if budget is None else {"budget": budget if budget < float("inf") else None}
+    return Retry(attempts=attempts, on=_judge(frozenset(on or ("transient",))), **of_budget)
 
 
 def _judge(names: frozenset[str]) -> Any:
@@ -151,7 +170,10 @@ def _judge(names: frozenset[str]) -> Any:
         return transient
     if "all" in names:
         return Exception
+    kinds = _known_kinds()
     for name in names - {"transient"}:
+        if (meant := kinds.get(name.lower(), name)) != name:
+            raise Problem(f"--retry-on {name} is no kind of failure, but {meant} is", remedy=f"--retry-on {meant}")
         if not re.fullmatch(r"[45]\d\d|[A-Za-z_][\w.]*", name):
             raise Problem(
                 f"--retry-on {short(name, 40)} is not a kind of failure",
@@ -162,10 +184,42 @@ def _judge(names: frozenset[str]) -> Any:
     def judge(error: BaseException) -> bool:
         if "transient" in names and transient(error):
             return True
-        kinds = {text for it in type(error).__mro__ for text in (it.__name__, f"{it.__module__}.{it.__qualname__}")}
-        return not names.isdisjoint({*kinds, str(status_of(error))})
+        return str(status_of(error)) in names or any(_goes_by(it, names) for it in type(error).__mro__)
 
     return judge
+
+
+def _known_kinds() -> dict[str, str]:
+    """Return the kinds that there are anyhow, by their names in small letters; an IOError is an OSError.
+
+    >>> [_known_kinds()[name] for name in ("all", "keyerror", "ioerror")]
+    ['all', 'KeyError', 'OSError']
+    """
+    found = {name.lower(): it.__name__ for name, it in vars(builtins).items() if isinstance(it, type)}
+    return {**found, "transient": "transient", "all": "all"}
+
+
+def _goes_by(kind: type, names: frozenset[str]) -> bool:
+    """Whether one of the names is its own, alone or behind its module or a package around that.
+
+    >>> from json import JSONDecodeError
+    >>> [_goes_by(JSONDecodeError, frozenset([it])) for it in ("JSONDecodeError", "json.JSONDecodeError", "js.Error")]
+    [True, True, False]
+    """
+    parts = kind.__module__.split(".")
+    packages = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    return not names.isdisjoint({kind.__name__, *(f"{it}.{kind.__qualname__}" for it in packages)})
+
+
+def unmatched(on: tuple[str, ...], now: Summary) -> str:
+    """Say that what `--retry-on` names has not failed; "" if it has, or names no class.
+
+    A class is known by its name alone, so one that is misspelt is noticed here at the earliest.
+    """
+    names = [name for name in on if name not in ("transient", "all")]
+    if not names or len(names) < len(on) or now.retried or not now.failures:
+        return ""
+    return f"nothing was tried again: no failure was of --retry-on {', '.join(names)}"
 
 
 def limit_of(options: Limited) -> Limit:

@@ -24,7 +24,7 @@ from math import inf
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from .messages import say
+from .messages import emit, is_terminal, say
 
 if TYPE_CHECKING:
     from typing import Self
@@ -314,9 +314,14 @@ def _tell(run: Controlled, number: int, patience: float) -> None:
         text = f"interrupted: nothing new is started, {waiting}\n  a second Ctrl-C ends within 2 s"
     else:
         text = f"{signal.Signals(number).name}: nothing new is started, {waiting} for at most {patience:g} s"
-    start = "\r\x1b[K" if sys.stderr is not None and sys.stderr.isatty() else ""
     try:
-        if select.select([], [2], [], 0)[1]:
-            os.write(2, f"{start}{text}\n".encode())
+        if not select.select([], [2], [], 0)[1]:
+            return
+        if is_terminal():  # where progress may be shown, of which the stream knows
+            teller = threading.Thread(target=emit, args=(f"{text}\n",), name="whilst-signals", daemon=True)
+            teller.start()
+            teller.join(HEARD)
+        else:
+            os.write(2, f"{text}\n".encode())
     except (OSError, ValueError):
         pass

@@ -5,20 +5,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .messages import say
+from .messages import is_terminal, room, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..core.summary import Summary
     from .options import RunOptions
 
 LONG = 1.0  # seconds; of a command that took less nobody asks where the time went
 WIDTH = 80
 
-_FLAGS = (  # how a parameter of the library is written as an option; its names are in the texts
+_FLAGS: tuple[
+    tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...
+] = (  # how a parameter of the library is written as an option; its names are in the texts
     (re.compile(r'\bconcurrency="?(adaptive|\d+)"?(?! per)'), r"-j \1"),
     (re.compile(r'\brate="([^"]+)"'), r"--rate \1"),
     (re.compile(r"\bordered=False"), "--unordered"),
     (re.compile(r'\bcommit="buffered"'), "--commit buffered"),
+    (re.compile(r"\bRetry\(budget=([\d.]+|None)\)"), lambda found: f"--retry-budget {found[1].lower()}"),
 )
 
 
@@ -32,7 +37,8 @@ def say_where_the_time_went(now: Summary, options: RunOptions, lacks: str = "") 
     if options.advice != "off":
         lines += advised(now.advice) + ([lacks] if lacks else [])
     if lines:
-        say("\n".join(wrapped([in_flags(line) for line in lines], WIDTH)))
+        width = min(WIDTH, room()) if is_terminal() else WIDTH
+        say("\n".join(wrapped([in_flags(line) for line in lines], width)))
 
 
 def in_flags(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .account import BUSY, CONSUMER, JOURNAL, LIMIT, ORDER, PUSHBACK, RETRIES, SOURCE, TAIL
 from .advice import Advice
+from .budget import ways_out
 from .scaling import Level, knee_of, levels_of
 from .summary import BUSY_CPU, LATE, MANY_QUEUED, Summary, kinds_of
 
@@ -215,7 +216,9 @@ def _on_limit(now: Summary, reason: str, share: float) -> Advice | None:
 def _on_pushback(now: Summary, reason: str, share: float) -> Advice | None:
     if now.rejected < SEVERAL:
         return None
-    permitted = now.ok / now.elapsed
+    permitted = (now.called - now.rejected) / now.elapsed  # calls: what a journal gave back was no call
+    if permitted <= 0.0:  # no rate is low enough
+        return None
     return Advice(
         text=f'The other side permits about {_rate(permitted)}: rate="{_rate(permitted)}" gets as much done without '
         "its refusals; only a higher allowance there makes it faster",
@@ -228,12 +231,13 @@ def _on_pushback(now: Summary, reason: str, share: float) -> Advice | None:
 def _on_retries(now: Summary, reason: str, share: float) -> Advice | None:
     budget = now.retry_waits.get("budget", 0.0)
     evidence = f"{now.retried:,} retries; {_lanes(now, share, 'waited for another attempt')}"
-    if budget > sum(now.retry_waits.values()) / 2:
+    outs = ways_out(now.notes)
+    if outs and budget > sum(now.retry_waits.values()) / 2:
         return Advice(
-            text="Retries wait for their budget: Retry(budget=0.5) lets more of them through",
+            text=f"Retries wait for their budget: {' or '.join(outs)} lets more of them through",
             evidence=evidence,
             condition="the failures do not come from too many calls",
-            change={"retry": "Retry(budget=0.5)"},
+            change={"retry": outs[0]} if len(outs) == 1 else None,
         )
     kinds = f" ({kinds_of(now.failures)})" if now.failures else ""
     return Advice(

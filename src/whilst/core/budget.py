@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from math import exp, inf
 
 RESERVE = 10.0  # retries a second that a budget allows whatever the calls do
@@ -64,3 +66,15 @@ class Budget:
             f"waits for the retry budget ({share}): retries are held to that share of the calls, plus {RESERVE:g} a "
             f"second; Retry({out}) lets more of them through"
         )
+
+
+def ways_out(notes: Iterable[str]) -> list[str]:
+    """Return what the notes of budgets name as a way out, each once.
+
+    >>> budget = Budget(0.8, 0.0)
+    >>> _ = [budget.withdraw(0, 0.0) for _ in range(20)]
+    >>> ways_out([budget.note, budget.note, "another"])
+    ['Retry(budget=None)']
+    """
+    found = (re.search(r"retry budget .*(Retry\(budget=[^)]*\))", note) for note in notes)
+    return list(dict.fromkeys(it[1] for it in found if it))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEAST_TOLD = 0.005  # a share; less is not worth a word
 MOST_REASONS = 4
 NO_BREAK = "\u00a0"
-WIDTH = 100  # columns of a line below the first one
+WIDTH = 79  # columns of a line below the first one: a terminal has 80
 MOST_PARTS = 8  # steps and stages
 LISTS = ("left_behind", "notes", "held")
 COUNTS = (

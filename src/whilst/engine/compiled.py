@@ -9,13 +9,14 @@ single calls.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from ..core.concurrency import DEFAULT_CONCURRENCY
 from ..core.outcome import noted
 from ..core.plan import Plan
 from ..core.tree import Each, Node, Sequence, calls_at_once, flat_steps, kind_name
-from ..lanes.awaiting import ended, failure_of
+from ..lanes.awaiting import ended, failure_of, insist
 from .interpret import Runner, compile_items, compile_node, naming_item, open_stream, path_of_stage
 from .scope import Scope
 from .stage import Ending
@@ -84,6 +85,7 @@ async def once(plan: Plan, node: Node, value: Any) -> Any:
     plan, scope = compiled(plan, node, loop, once=True)
     ending: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
     task = asyncio.Task(_make(plan, value, ending), loop=loop, context=plan.context)
+    scope.give_up = partial(_settle, ending, task)
     try:
         made, error = await ending
         if error is not None:
@@ -95,7 +97,7 @@ async def once(plan: Plan, node: Node, value: Any) -> Any:
             await ended([asyncio.ensure_future(asyncio.wait([task], timeout=CLEAN_UP))])
         raise
     finally:
-        error = None  # or the error and its traceback would keep each other alive
+        error = scope.give_up = None  # or the error and its traceback would keep each other alive
         del task, ending
         await _closed(scope)
 
@@ -117,6 +119,15 @@ async def _make(plan: Plan, value: Any, ending: asyncio.Future[tuple[Any, BaseEx
     if not ending.done():
         ending.set_result((made, error))
     del made, error, ending  # a failure's frames keep this one
+
+
+def _settle(
+    ending: asyncio.Future[tuple[Any, BaseException | None]], task: asyncio.Task[None], error: Exception
+) -> None:
+    """End with a failure although the flow goes on, as one of its calls ignores that it was cancelled."""
+    if not ending.done():
+        ending.set_result((None, error))
+    insist(task)
 
 
 async def _closed(scope: Scope) -> None:

@@ -26,6 +26,7 @@ from ..core.held import Still
 from ..core.outcome import Record
 from ..core.plan import Plan
 from ..core.pushback import Pushback
+from ..lanes.awaiting import GRACE
 from ..lanes.chance import draw
 from ..lanes.clock import alone_later
 from ..lanes.port import Lanes
@@ -131,7 +132,6 @@ class Waiting:
         return late, following
 
 
-GRACE = 1.0  # seconds that a cancelled await may take to clean up before it is given up
 GLANCE = 0.05  # seconds between two looks while everything stands still
 COARSE = 0.005  # seconds to the next look after one that found calls past their time; a look costs 0.04 µs a call
 

@@ -550,7 +550,11 @@ class Driver:
             self.lanes.drop(-1)
         else:
             self.lanes.expire(DeadlineExceeded(text))
-        self._deadlines.at("expire", self.clock() + EXPIRE_GRACE, self._finish)
+        self._deadlines.at("expire", self.clock() + EXPIRE_GRACE, self._end_expired)
+
+    def _end_expired(self) -> None:
+        self.lanes.leave_stubborn()
+        self._finish()
 
     def _say_what_held_the_loop(self, took: float) -> None:
         name = self.plan.name

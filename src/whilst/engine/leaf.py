@@ -325,8 +325,7 @@ class Leaf:
     def bound(self, due: float, started: float) -> Bound:
         """Return the bound of a call that is made the short way, from this task."""
         bound = Bound(due)
-        if not self._on_thread and (place := seat.get()) is not None:
-            bound.stubborn = partial(self._give_up, None, place, started)
+        bound.stubborn = self._giving_up(None, started)
         return bound
 
     def off_thread(self) -> None:
@@ -499,10 +498,9 @@ class Leaf:
     async def _invoke(self, call: LeafCall, value: Any, first: float) -> Any:
         if self._patient:
             return await self._made(call, value)
-        started, place = call.started, seat.get()
+        started = call.started
         bound = Bound(self._patience.due(first, started), self._later(first, started))
-        if place is not None and not self._on_thread:
-            bound.stubborn = partial(self._give_up, call, place, started)
+        bound.stubborn = self._giving_up(call, started)
 
         def late() -> TimeoutError:
             return self._patience.error(started, self.clock())
@@ -513,7 +511,13 @@ class Leaf:
             if bound.gone:
                 self._come_home(call)
 
-    def _give_up(self, call: LeafCall | None, place: Seat, started: float) -> None:
+    def _giving_up(self, call: LeafCall | None, started: float) -> Callable[[], None] | None:
+        """Return what is to be done should a call ignore its cancellation; None: nothing can be."""
+        place = seat.get()
+        settle = self._scope.give_up if place is None else place.give_up
+        return None if settle is None else partial(self._give_up, call, settle, started)
+
+    def _give_up(self, call: LeafCall | None, settle: Callable[[Exception], None], started: float) -> None:
         """Settle the input of a call that ignores its cancellation; its slot is free, its permit stays out."""
         error = self._patience.error(started, self.clock())
         note(error, self._where)
@@ -522,7 +526,7 @@ class Leaf:
             if self.gate is not None:
                 self.gate.abandon(call)
         self.dropped(call or self.plain(started))
-        place.give_up(error)
+        settle(error)
 
     def _come_home(self, call: LeafCall) -> None:
         """Give the permit back of a call that was given up, and end what stands on it, whatever came of it."""

@@ -114,6 +114,8 @@ class Scope:
         """Who sees the run."""
         self.run: Run | None = None
         """The run that it is of; None if it is one value's."""
+        self.give_up: Callable[[Exception], None] | None = None
+        """Settles that value with a failure, as one of its calls ignores that it was cancelled."""
         self._id: bytes | None = None
         self.most: int = calls_at_once()
         """How many calls may be in flight at once."""

@@ -45,6 +45,8 @@ class Wish(msgspec.Struct, frozen=True):
     """Those of the run."""
     journal: str | None
     """The path of the run's journal."""
+    trace: str | None
+    """The file to which the run records."""
     goes_on: bool
     """Whether the run goes on whatever fails."""
 
@@ -233,6 +235,8 @@ def _check(wish: Wish) -> None:
         named["failed="] = files_of(wish.failed)
     if wish.journal is not None:
         named["the journal"] = [wish.journal + ending for ending in OF_JOURNAL]
+    if wish.trace is not None:
+        named["the trace"] = [wish.trace]
     if isinstance(wish.inputs, NamedRows):
         named["the input"] = files_of(wish.inputs.name)
     if (both := clash(named)) is not None:

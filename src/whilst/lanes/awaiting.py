@@ -74,6 +74,16 @@ async def ended(futures: Iterable[asyncio.Future[Any]]) -> None:
         raise cancelled
 
 
+GRACE = 1.0  # seconds that a cancelled call may take to clean up before it is left behind
+
+
+def insist(task: asyncio.Task[Any]) -> None:
+    """Cancel a task again and again that ignores it: behind the call that does nothing else shall be made."""
+    if not task.done():
+        task.cancel()
+        task.get_loop().call_later(GRACE, insist, task)
+
+
 class Awaiting:
     """The awaitables that the calls of one run have returned."""
 

@@ -15,6 +15,7 @@ from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.call import Call
+from . import here
 
 if TYPE_CHECKING:
     from ..core.headers import Left
@@ -131,7 +132,7 @@ innermost: Innermost = Innermost()
 
 def listener_now() -> Listener | None:
     """Return who is to be told: the innermost block or call that holds permits, else what limits the call."""
-    return innermost.find() or listening.get()
+    return innermost.find() or listening.get() or here.listener
 
 
 # -- whose place of a run's concurrency it holds ----------------------------------------------------------------

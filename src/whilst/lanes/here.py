@@ -13,6 +13,9 @@ worker_of: str = ""
 is_making: Callable[[], Any] | None = None
 """Returns the call that is made here for the other process, as `current_call` gives it."""
 
+listener: Any = None
+"""Who tells the other process what an answer says in the middle of such a call; see `calling.Listener`."""
+
 
 def is_imported() -> bool:
     """Whether the code that runs now is part of the import of a module, and not of a call or of the program itself."""

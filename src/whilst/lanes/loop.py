@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from ..core.outcome import Record
 from ..core.timings import LONG
 from ..errors import RunCancelled
-from .awaiting import failure_of, trimmed
+from .awaiting import GRACE, failure_of, insist, trimmed
 from .calling import NOT_CALLED, Back, Names, current, given_back, listening, maker, seat, task_here
 from .port import Lanes, Port
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ..core.headers import Left
 
 SLICE = 0.002  # seconds that calls which never suspend may hold the loop before other tasks get a turn
-GRACE = 1.0  # seconds a cancelled call may take to clean up before it is left behind
 
 Reason = Literal["", "timeout", "expire", "drop", "close"]
 
@@ -101,13 +100,8 @@ class _Lane:
     def give_up(self, error: Exception) -> None:
         if self.lanes is not None and self.input is not None and not self.abandoned:
             self.lanes.abandon(self, error)
-            self.insist()
-
-    def insist(self) -> None:
-        """Cancel what goes on again and again: behind the call that ignores it nothing else shall be made."""
-        if (task := self.task) is not None and not task.done():
-            task.cancel()
-            task.get_loop().call_later(GRACE, self.insist)
+            assert self.task is not None
+            insist(self.task)
 
     def fork(self, count: int) -> None:
         if count and not self.busy and self.lanes is not None:
@@ -314,6 +308,12 @@ class LoopLanes(Lanes):
         for lane in self._lanes:
             if lane.input is not None and not lane.reason:
                 lane.cancel("expire", error)
+
+    def leave_stubborn(self) -> None:
+        """Settle the inputs of calls that ignore their cancellation."""
+        for lane in tuple(self._lanes):
+            if lane.input is not None and lane.reason in ("timeout", "expire"):
+                self.abandon(lane, lane.error)
 
     def drop(self, after: int) -> None:
         """Cancel every call in flight behind `after`; none of them becomes an outcome."""

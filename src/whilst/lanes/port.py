@@ -142,6 +142,10 @@ class Lanes(Protocol):
     def expire(self, error: Exception) -> None:
         """End every call in flight, each with an outcome whose error is `error`."""
 
+    def leave_stubborn(self) -> None:
+        """Leave the calls behind that were told to end with an outcome and have not: they have it now."""
+        return
+
     def drop(self, after: int) -> None:
         """End every call in flight whose input stands after index `after`, without an outcome."""
 

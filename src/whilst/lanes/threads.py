@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.call import Call
 from ..core.colour import name_of
-from .awaiting import Awaiting
+from .awaiting import GRACE, Awaiting
 from .calling import calling, current, listening, maker, task_here, wanted
-from .loop import GRACE
 from .pool import ThreadPool
 from .port import Lanes, Port
 from .worker import Pair, Worker, current_worker
@@ -85,12 +84,18 @@ class ThreadLanes(Lanes):
     def sweep(self, now: float) -> float:
         """Give up the calls that are past their time."""
         earliest = inf
-        for worker, call, (index, _) in self._calls():
-            due = self._port.due(index, worker.started)
-            if now >= due:
-                self._give_up(worker, call, self._port.overdue(index, worker.started))
-            else:
+        for worker, call, pair in self._calls():
+            awaited, started, index = worker.awaited, worker.started, pair[0]
+            given_up = awaited.error if awaited is not None else None
+            due = self._port.due(index, started) if awaited is None or given_up is None else awaited.patience
+            if now < due:
                 earliest = min(earliest, due)
+            elif given_up is not None:
+                self._abandon(worker, call, pair, given_up)
+            else:
+                self._give_up(worker, call, pair, self._port.overdue(index, started))
+                if awaited is not None:
+                    earliest = min(earliest, awaited.patience)
         outlived = f"{self.abandoned} calls of {self._name}() outlived their timeout of {self._patience:g} s"
         if (error := self._pool.left_behind.too_many(outlived)) is not None:
             self._port.give_up(error)
@@ -99,8 +104,14 @@ class ThreadLanes(Lanes):
     def expire(self, error: Exception) -> None:
         """Give up every call in flight; each becomes an outcome with `error`."""
         self._pool.refuse(error)  # first: what a thread takes from the queue in this moment is refused by itself
-        for worker, call, _ in self._calls():
-            self._give_up(worker, call, error)
+        for worker, call, pair in self._calls():
+            self._give_up(worker, call, pair, error)
+
+    def leave_stubborn(self) -> None:
+        """Settle the inputs of calls whose awaitables ignore their cancellation."""
+        for worker, call, pair in self._calls():
+            if (awaited := worker.awaited) is not None and awaited.error is not None:
+                self._abandon(worker, call, pair, awaited.error)
 
     def drop(self, after: int) -> None:
         """Give up every call in flight behind `after`; none of them becomes an outcome."""
@@ -151,12 +162,21 @@ class ThreadLanes(Lanes):
                 pass  # it is between two calls
         return calls
 
-    def _give_up(self, worker: Worker, call: list[Pair], error: Exception) -> None:
-        """End a call with an outcome."""
-        awaited, started, (index, item) = worker.awaited, worker.started, call[0]
-        if awaited is not None:  # the function has returned; what it returned can be cancelled
+    def _give_up(self, worker: Worker, call: list[Pair], pair: Pair, error: Exception) -> None:
+        """End a call with an outcome, unless it has ended meanwhile."""
+        awaited = worker.awaited
+        if not call:  # looked at last: what is awaited may be of the next call of this thread
+            return
+        if awaited is None:
+            self._abandon(worker, call, pair, error)
+        else:  # the function has returned; what it returned can be cancelled, though it may ignore that
             awaited.give_up(error)
-        elif self._pool.abandon(worker, call, self._port.abandon):
+            awaited.patience = min(awaited.patience, self._port.clock() + GRACE)
+
+    def _abandon(self, worker: Worker, call: list[Pair], pair: Pair, error: Exception) -> None:
+        """Settle the input of a call that goes on."""
+        started, (index, item) = worker.started, pair
+        if self._pool.abandon(worker, call, self._port.abandon):
             took = self._port.clock() - started
             self._port.timings.add(took, index)
             self._port.emit((index, item, None, error, started, took, 1))

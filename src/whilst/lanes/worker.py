@@ -16,6 +16,7 @@ import concurrent.futures
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, Protocol
 
 from ..core.colour import name_of, place_of
@@ -88,12 +89,14 @@ class Awaited:
     call that was given up before it had a task never gets one.
     """
 
-    __slots__ = ("dropped", "error", "future", "given_up", "task")
+    __slots__ = ("dropped", "error", "future", "given_up", "patience", "task")
 
     def __init__(self) -> None:
         self.future: concurrent.futures.Future[Ending] = concurrent.futures.Future()
         self.task: asyncio.Task[Ending] | None = None
         self.given_up: bool = False
+        self.patience: float = inf
+        """Until when it may take to end, once it was given up."""
         self.error: Exception | None = None
         """Why it was given up, if its record is wanted."""
         self.dropped: list[tuple[int, Any]] = []

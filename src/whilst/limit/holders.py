@@ -14,7 +14,7 @@ from contextvars import Context, ContextVar, Token, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..lanes.calling import Listener, Maker, calling, innermost, maker
+from ..lanes.calling import Listener, Maker, calling, innermost, maker, seat
 from .queue import WaitQueue
 from .state import LimitState
 
@@ -233,10 +233,12 @@ def inside_of(holder: Holder | None) -> Inside:
 
 
 def callers_context() -> Context:
-    """Return a copy of this context for a run that this code waits for."""
+    """Return a copy of this context for a run that this code waits for, and which has no part in this code's run."""
     context = copy_context()
     if (holder := holder_now(held.get())) is not None:
         context.run(held.set, Errand(holder))
+    if context.get(seat) is not None:
+        context.run(seat.set, None)
     return context
 
 

@@ -35,6 +35,11 @@ def frame(kind: int, data: bytes) -> bytes:
     return HEAD.pack(len(data), kind) + data
 
 
+def said(index: int, what: str, more: bytes) -> bytes:
+    """Return the frame of what a call says; what belongs to it is encoded by itself, as it may be of a user's class."""
+    return frame(SAID, pickle.dumps((index, what, more), 5))
+
+
 def with_buffers(data: bytes, buffers: list[pickle.PickleBuffer]) -> tuple[list[Chunk], int]:
     """Return what stands for data and the buffers beside it, and how many bytes that is."""
     raw = [buffer.raw() for buffer in buffers]

@@ -20,7 +20,7 @@ from sys import getsizeof
 from typing import Any, Final
 
 from ..errors import WorkerDied
-from ..remote.codec import PLAIN, PROTOCOL, Encoded, decoded_failure, dumps
+from ..remote.codec import PLAIN, PROTOCOL, Encoded, decoded_failure, dumps, understood
 from ..remote.transport import Answer, Client
 from . import frames
 from .frames import ANSWER, ANSWERED, BACK, FAILED, HEAD, ITEM, LOG, PLAINLY, READY, SAID, TEXT, UNREADY
@@ -339,7 +339,8 @@ class Link:
 
             handle(bytes(data))
         elif kind == SAID:
-            self._client.said(self, *pickle.loads(data))
+            index, what, more = pickle.loads(data)
+            self._client.said(self, index, *understood(what, more))
         elif kind == UNREADY:
             self._expected = True
             error = decoded_failure(data)

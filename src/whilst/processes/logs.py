@@ -37,7 +37,10 @@ def _is_plain(value: object) -> bool:
 
 def handle(data: bytes | memoryview) -> None:
     """Handle a record of a worker here, as if it had been logged in this process."""
-    record = logging.makeLogRecord(pickle.loads(data))
-    logger = logging.getLogger(record.name)
-    if logger.isEnabledFor(record.levelno):
-        logger.handle(record)
+    try:
+        record = logging.makeLogRecord(pickle.loads(data))
+        logger = logging.getLogger(record.name)
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    except Exception as error:  # of a filter, or of a class of the user's that cannot be made here
+        logging.getLogger("whilst").warning("what a worker has logged is lost: %s: %s", type(error).__name__, error)

@@ -41,13 +41,13 @@ from .frames import (
     LISTED,
     PLAINLY,
     READY,
-    SAID,
     UNREADY,
     WHOLE,
     decoded,
     frame,
     items,
     listed,
+    said,
     with_buffers,
 )
 from .preparing import become
@@ -102,7 +102,7 @@ class _Worker:
             else:
                 self._know_later(data)
             _seed_apart()
-            place.look(self.context)
+            place.look()
         except EOFError:
             return
         except BaseException as error:  # all of them: the parent is told, and this process ends
@@ -186,7 +186,7 @@ class _Worker:
                 return
             self.todo = found
         take, make = found.popleft, self._make
-        place.look(self.context)
+        place.look()
         while True:
             try:
                 item = take()
@@ -263,7 +263,7 @@ class _Worker:
 
     def _say(self, index: int, what: str, *more: Any) -> None:
         """Tell the parent what a call says, before its answer; from any thread."""
-        self.send(frame(SAID, dumps((index, what, more))))
+        self.send(said(index, what, dumps(more)))
 
     def _hand_back(self, until: int = 0) -> None:
         """Hand back what has not begun of the batch that is being made, and of unread ones; together, as they stand."""

@@ -6,11 +6,11 @@ import io
 import pickle
 import sys
 from collections.abc import Callable
-from contextvars import Context
 from typing import IO, TYPE_CHECKING, Any
 
+from ..lanes import here
 from ..remote.transport import LEFT
-from .frames import LOG, SAID, TEXT, frame
+from .frames import LOG, TEXT, frame, said
 
 if TYPE_CHECKING:
     import logging
@@ -22,24 +22,19 @@ def capture(send: Send, made: Callable[[], int | None]) -> None:
     """Have all that is printed and logged here sent, line by line, from now on; `made` is the index of the call."""
     global _send, _made
     _send, _made = send, made
+    here.listener = _Listener()
     sys.stdout = _stream(send, 1)
     sys.stderr = _stream(send, 2)
 
 
-def look(context: Context) -> None:
-    """Have what is logged sent, and what answers say of calls left, if anybody here does such by now.
-
-    To load that takes its time, and most functions need neither.
-    """
-    global _logs, _listens
+def look() -> None:
+    """Have what is logged sent, if anybody here logs by now: to load that takes its time, and most functions do not."""
+    global _logs
     if not _logs and "logging" in sys.modules:
         _logs = True
         from .logs import Forwarding
 
         sys.modules["logging"].root.addHandler(Forwarding(_log))
-    if not _listens and (module := sys.modules.get("whilst.lanes.listening")) is not None:
-        _listens = True
-        context.run(module.listening.set, _Listener())
     flush()
 
 
@@ -65,7 +60,7 @@ def release() -> None:
 
 _send: Send | None = None
 _made: Callable[[], int | None] | None = None
-_logs = _listens = False
+_logs = False
 
 
 class _Raw(io.RawIOBase):
@@ -99,4 +94,4 @@ class _Listener:
         """Tell the parent, which slows down for all."""
         index = _made() if _made is not None else None
         if _send is not None and index is not None:
-            _send(frame(SAID, pickle.dumps((index, LEFT, tuple(left)), 5)))
+            _send(said(index, LEFT, pickle.dumps(tuple(left), 5)))

@@ -19,8 +19,8 @@ from math import inf
 from typing import Any, Final
 
 from ..errors import WhilstError, WorkerDied
-from ..remote.codec import PLAIN, PROTOCOL, Encoded, decoded_failure, loads
-from ..remote.transport import ENDS, Answer, Client
+from ..remote.codec import PLAIN, PROTOCOL, Encoded, decoded_failure, loads, understood
+from ..remote.transport import ENDS, HOME, Answer, Client
 from . import cluster
 from .codec import dumps
 from .node import AS_IT_IS, ENCODED, FAILED, Answers, Node
@@ -58,6 +58,8 @@ class Link:
         self._orders = 0  # that the node was given
         self._serial = 0
         self._serials: dict[int, int] = {}  # of what is out, by its index: what else is answered came too late
+        self._heard = 0  # the number of the last answers that were acted on
+        self._early: dict[int, Answers] = {}  # by their number; those before them are on their way
         self._silent = 0  # looks since the last sign of life
         self._knock: Knock | None = None
         self._offset = inf  # from the node's clock to ours
@@ -209,24 +211,36 @@ class Link:
         self._silent = 0
         self._offset = offset = min(self._offset, self._clock() - told.now)
         self._ask()
-        for place, _, what, more in told.said:
-            given = loads(more)
-            self._client.said(self, place, what, (decoded_failure(*given),) if what == ENDS else given)
-        serials, answers = self._serials, list[Answer]()
+        self._early[told.number] = told
+        while not self._is_over and self._heard + 1 in self._early:
+            self._heard += 1
+            self._act(self._early.pop(self._heard), offset)
+
+    def _act(self, told: Answers, offset: float) -> None:
+        """Pass on what was answered: what calls have said first, as it comes with their end or before."""
+        serials, answers, back, client = self._serials, list[Answer](), list[int](), self._client
+        for index, serial, what, data in told.said:
+            if what == ENDS:
+                client.said(self, index, what, (decoded_failure(*loads(data)),))
+            elif what == HOME or serials.get(index) == serial:  # else an attempt says it that was given up
+                client.said(self, index, *understood(what, data))
         for index, serial, kind, value, started, took in told.told:
-            if serials.get(index) == serial:
+            if serials.get(index) != serial:
+                client.said(self, index, HOME, ())
+            else:
                 del serials[index]
-                if kind == AS_IT_IS:
-                    answers.append((index, value, None, started, took))
-                else:
-                    answers.append((index, *_decoded(kind, value), started, took))
+                value, error = (value, None) if kind == AS_IT_IS else _decoded(kind, value)
+                answers.append((index, value, error, started, took))
         if answers:
-            self._client.answered(self, answers, offset)
-        back = [index for index, serial in told.back if serials.get(index) == serial]
-        if (told.back or told.is_all) and not self._is_over:
-            for index in back:
+            client.answered(self, answers, offset)
+        for index, serial in told.back:
+            if serials.get(index) != serial:
+                client.said(self, index, HOME, ())
+            else:
                 del serials[index]
-            self._client.handed_back(self, back)
+                back.append(index)
+        if (told.back or told.is_all) and not self._is_over:
+            client.handed_back(self, back)
 
     def _look(self) -> None:
         """Give a node up that has said nothing for too long."""
@@ -265,7 +279,7 @@ class Link:
         lost = WorkerDied(f"{self._fleet.name}(): the node that made this call is lost, and may have made it\n  {why}")
         lost.__cause__ = error
         if self._is_ready:
-            self._client.lost(self, lost)
+            self._client.lost(self, lost, list(self._serials))  # any may have begun, where others were over unheard
         else:
             own = isinstance(error, WhilstError)
             self._client.unready(self, error if own else lost, again=self._fleet.may_do_better(error))

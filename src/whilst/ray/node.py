@@ -30,6 +30,7 @@ from ..lanes.loop import LoopLanes, call_here
 from ..lanes.pool import call_of_thread
 from ..lanes.port import Lanes
 from ..lanes.threads import ThreadLanes
+from ..lanes.worker import tell
 from ..processes.calls import asks_to_wait, made
 from ..processes.preparing import Preparation, set_variables
 from ..remote.codec import PLAIN, PROTOCOL, Target, encoded_failure, loads, unsendable_value
@@ -44,6 +45,8 @@ BEAT: Final = 0.5  # seconds after which a question for answers is answered with
 GATHER: Final = 0.002  # seconds that an answer waits for others, while calls are made: to send one costs half of that
 ENOUGH: Final = 512  # answers that go at once
 LOOK: Final = 0.5  # seconds until it is looked again whether a call that was cancelled has ended
+
+NOTHING: Final = dumps(())
 
 AS_IT_IS, ENCODED, FAILED = 0, 1, 2  # values of plain types need no encoding of their own
 
@@ -68,6 +71,8 @@ class Sent:
 class Answers(NamedTuple):
     """What a node has to say."""
 
+    number: int
+    """From 1 on: answers may arrive in any order, and what a call has said comes before what became of it."""
     now: float
     """By its clock."""
     told: list[tuple[int, int, int, Any, float, float]]
@@ -76,8 +81,15 @@ class Answers(NamedTuple):
     """Place and serial of inputs that are handed back: they were not begun."""
     is_all: bool
     """Whether these are what was called back; there may be none."""
-    said: list[tuple[int, int, str, bytes]]
-    """What calls said in their middle, and what became of those that nobody waits for: see `transport.Client.said`."""
+    said: list[Said]
+    """What calls said in their middle, and which of those are over that nobody waits for: see `transport.Client.said`.
+
+    Of what was taken exactly one thing is told: what became of it, that it is handed back, or that it is over.
+    """
+
+
+Said = tuple[int, int, str, bytes]
+"""Place and serial of the input, a word, what belongs to that."""
 
 
 class Node:
@@ -106,7 +118,8 @@ class Node:
         self._made_by: dict[bool, _Made] = {}  # by whether they are awaited
         self._told: list[tuple[int, int, int, Any, float, float]] = []
         self._back: list[tuple[int, int]] = []
-        self._said: list[tuple[int, int, str, bytes]] = []
+        self._said: deque[Said] = deque()  # appended to by any thread
+        self._answers = 0  # that were given
         self._is_called_back = False
         self._turn = 1  # the number of what is to be done next
         self._early: dict[int, asyncio.Future[None]] = {}
@@ -149,10 +162,13 @@ class Node:
         if event.is_set() and len(self._told) < ENOUGH and any(its.out for its in self._made_by.values()):
             await asyncio.sleep(GATHER)
         event.clear()
-        found = pickle.dumps((monotonic(), self._told, self._back, self._is_called_back, self._said), PROTOCOL)
-        self._told, self._back, self._said = [], [], []
-        self._is_called_back = False
-        return found
+        self._answers += 1
+        told, self._told, back, self._back = self._told, [], self._back, []
+        is_all, self._is_called_back = self._is_called_back, False
+        said = [
+            self._said.popleft() for _ in range(len(self._said))
+        ]  # last: what a call said comes with its end or before
+        return pickle.dumps((self._answers, monotonic(), told, back, is_all, said), PROTOCOL)
 
     async def call_back(self, number: int) -> None:
         """Hand back everything that has not begun."""
@@ -166,7 +182,6 @@ class Node:
         async with self._in_turn(number):
             for its in self._made_by.values():
                 its.end(places)
-            self.speak()
 
     async def close(self, number: int) -> None:
         """Close what was opened here."""
@@ -230,11 +245,16 @@ class Node:
         """Tell the run something; from any thread."""
         place, serial = (-1, -1) if sent is None else (sent.place, sent.serial)
         self._said.append((place, serial, what, dumps(more)))
-        self.loop.call_soon_threadsafe(self._something.set)
+        self.speak()
+
+    def home(self, place: int) -> None:
+        """Say that a call is over that nobody waits for; from any thread."""
+        self._said.append((place, -1, HOME, NOTHING))
+        self.speak()
 
     def speak(self) -> None:
-        """Have who waits for answers look whether there are any."""
-        self._something.set()
+        """Have who waits for answers look whether there are any; from any thread."""
+        tell(self.loop, self._something.set)
 
     def _step(self, told: Any) -> None:
         """Have what is called next know that it is the call of a step."""
@@ -259,7 +279,6 @@ class _Made:
         self.started: float = node.started
         self.out: dict[int, Sent] = {}
         """What was taken, and is wanted still."""
-        self._behind: dict[int, list[Sent]] = {}  # that nobody wants, and that are not over
         self._ending: set[int] = set()  # in this moment
         self._stays = -1  # the call that lanes have just given up, although it goes on
         self.lanes: Lanes = (
@@ -296,10 +315,9 @@ class _Made:
             try:
                 self.queue.remove((place, sent))
             except ValueError:
-                self._behind.setdefault(place, []).append(sent)
                 self._ending.add(place)
             else:
-                self._node.say(sent, HOME)
+                self._node.home(place)
         if self._ending:
             self._sweep()
             self._ending.clear()
@@ -338,11 +356,7 @@ class _Made:
 
     def returned_late(self, index: int) -> None:
         """Say that it is over; on any thread."""
-        behind = self._behind.get(index)
-        if behind:
-            self._node.say(behind.pop(0), HOME)
-            if not behind:
-                self._behind.pop(index, None)
+        self._node.home(index)
 
     def allow(self, item: Any, left: Left) -> None:
         """Have the run slow down for all."""
@@ -363,10 +377,12 @@ class _Made:
         return None if sent is None else self._run_of(sent).correct(call, cost)
 
     def add_later(self, index: int, by: object, item: Any, key: Any) -> None:
-        """Have the run take one more input."""
-        self._run_of(self.out.get(index)).add_later(index, by, item, key)
+        """Have the run take one more input; an attempt that nobody waits for adds nothing."""
+        sent = self.out.get(index)
+        if sent is not None and sent.attempt == by:
+            self._run_of(sent).add_later(index, by, item, key)
 
-    def _run_of(self, sent: Sent | None) -> Elsewhere:
+    def _run_of(self, sent: Sent) -> Elsewhere:
         return Elsewhere(self._node.run, partial(self._node.say, sent))
 
     def call_of(self, index: int) -> Call | None:

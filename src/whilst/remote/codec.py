@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from ..core.colour import is_async
 from ..errors import Recorded
+from .transport import UNHEARD
 
 PROTOCOL: Final = 5
 DEPTH: Final = 8  # of what a failure was raised from
@@ -102,6 +103,14 @@ def encoded_failure(error: BaseException, dump: Dump = dumps) -> bytes:
 def decoded_failure(data: Any) -> BaseException:
     """Return what a call elsewhere has raised; where it came from there is a note of it."""
     return _error(loads(data))
+
+
+def understood(what: str, more: Any) -> tuple[str, tuple[Any, ...]]:
+    """Return what a call elsewhere has said, and what belongs to it; see `transport.Client.said`."""
+    try:
+        return what, loads(more)
+    except Exception as error:  # of a class of the user's that cannot be made here
+        return UNHEARD, (error,)
 
 
 def unsendable_input(value: Any, error: Exception) -> TypeError:

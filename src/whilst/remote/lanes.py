@@ -18,7 +18,7 @@ from ..lanes.awaiting import TWO_MEANINGS
 from ..lanes.port import Lanes, Port
 from .batch import Pace
 from .codec import Encoded, unsendable_input
-from .transport import ENDS, HOME, LEFT, Answer, Transport, Worker
+from .transport import ENDS, HOME, LEFT, UNHEARD, Answer, Transport, Worker
 
 STALLED: Final = 0.01  # seconds without an answer, after which what waits behind a call goes to another worker
 STALLED_WIDE: Final = 0.1  # of a worker that makes many calls at once; to ask it takes longer
@@ -323,12 +323,12 @@ class RemoteLanes(Lanes):
         self._feed()
 
     def lost(self, worker: Worker, error: Exception, begun: Iterable[int] | None = None) -> None:
-        """Fail what the worker was making; the rest was not begun."""
+        """Fail what the worker was making, or may have made; the rest was not begun."""
         station = self._stations.pop(worker, None)
         if station is None:
             return
         self._leaves(station)
-        indices = list(self._begun(station) if begun is None else begun)
+        indices = list(station.out)[:1] if begun is None else list(begun)
         made = [(index, station.since(index), station.take(index)) for index in indices if index in station.out]
         for index, began, item in made:
             self._settle(index, item, error, began)
@@ -348,7 +348,9 @@ class RemoteLanes(Lanes):
                 station.behind.remove(index)
                 port.returned_late(index)
         elif index in station.out:
-            if what == LEFT:
+            if what == UNHEARD:
+                station.refused[index] = more[0]
+            elif what == LEFT:
                 port.allow(self._item_of(station.out[index]), Left(*more))
             elif (call := port.call_of(index)) is not None:
                 try:
@@ -462,7 +464,7 @@ class RemoteLanes(Lanes):
 
     @staticmethod
     def _begun(station: _Station) -> Iterable[int]:
-        """Return the calls that may have begun: the first that is out, or all where many are made at once."""
+        """Return the calls that are being made, as far as is known here: as many as at once, the first that are out."""
         return list(station.out)[: station.worker.width] if station.out else ()
 
     def _settle(self, index: int, item: Any, error: Exception, began: float) -> None:

@@ -2,7 +2,7 @@
 
 A *worker* is one place that makes calls: a process, or a node with many calls at once. Everything here happens on the
 run's loop. What was sent and is not answered is out; exactly one thing becomes of it: an answer, or it is handed back,
-or its worker is lost.
+or its worker is lost. One that is ended before that is not out any more; where it goes on, it is said when it is over.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 if TYPE_CHECKING:
     from .codec import Encoded
 
-HOME, LEFT, ENDS = "home", "left", "ends"
+HOME, LEFT, ENDS, UNHEARD = "home", "left", "ends", "unheard"
 """What else is said, besides what a call says (`core.call`): it is over, though nobody waited for it; so many calls are
-left, as an answer says; the run shall end with this error."""
+left, as an answer says; the run shall end with this error; what the call said cannot be understood, for that reason."""
 
 Answer: TypeAlias = "tuple[int, Any, BaseException | None, float, float]"
 """(index, value, error, started, took): `started` by the clock of the worker, `took` in seconds."""
@@ -91,10 +91,10 @@ class Client(Protocol):
         """Take back inputs that were not begun: after `call_back`, or by the worker's own doing."""
 
     def lost(self, worker: Worker, error: Exception, begun: Iterable[int] | None = None) -> None:
-        """Take note that a worker is no more; `error` is what became of the calls that were begun.
+        """Take note that a worker is no more; `error` is what became of the calls that were begun, or may have been.
 
-        `begun` are their indices. None: of a worker that makes one call at a time the first that is out, of any other
-        all that are.
+        `begun` are their indices. None: the first that is out, as the worker makes one call at a time and sends each
+        answer before the next one.
         """
 
     def said(self, worker: Worker, index: int, what: str, more: tuple[Any, ...]) -> None:
