@@ -120,6 +120,15 @@ def log_odd(x: int) -> int:
     return x
 
 
+def by_word(word: str) -> str:
+    """Ask to be left alone for a while, or end this process, if that is the word."""
+    if word == "slower":
+        raise whilst.Throttled("slower", retry_after=1.0)
+    if word == "die":
+        os._exit(3)
+    return word
+
+
 def use_limit(x: int) -> int:
     with LIMIT:
         return x

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..lanes.port import Lanes, Port
     from ..remote.calls import RemoteCalls
     from ..remote.transport import Client, Worker
+    from .link import Rounds
 
 
 def cpus() -> int:
@@ -131,6 +132,7 @@ class Workers:
         self._clock = clock
         self._told = told
         self._name = name
+        self._rounds: Rounds | None = None
         if "__main__" in sys.modules:
             sys.modules.setdefault("__mp_main__", sys.modules["__main__"])  # the name that a worker knows it by
 
@@ -141,6 +143,8 @@ class Workers:
                 f"{self._name}: each worker imports the program, which starts workers again, without end\n"
                 '  try: if __name__ == "__main__": around the code that runs, below the functions'
             )
-        from .link import Link
+        from .link import Link, Rounds
 
-        return Link(client, self._loop, self._clock, self._told, self._name, self._began)
+        if self._rounds is None:
+            self._rounds = Rounds(self._loop)
+        return Link(client, self._rounds, self._loop, self._clock, self._told, self._name, self._began)

@@ -20,12 +20,14 @@ from sys import getsizeof
 from typing import Any, Final
 
 from ..errors import WorkerDied
+from ..remote.batch import ROUND
 from ..remote.codec import PLAIN, PROTOCOL, Encoded, decoded_failure, dumps, understood
 from ..remote.transport import Answer, Client
 from . import frames
 from .frames import ANSWER, ANSWERED, BACK, FAILED, HEAD, ITEM, LOG, PLAINLY, READY, SAID, TEXT, UNREADY
 
 READ: Final = 1 << 18  # bytes at a time
+FULL: Final = 1 << 16  # bytes at a time, from which on what waits to be read may hold the worker up
 LOOK: Final = 0.001  # seconds between looks for the end of a process, where the system does not tell
 SETTLED: Final = 2.0  # seconds until a process that was killed is taken to be gone
 
@@ -40,6 +42,7 @@ class Link:
 
     Args:
         client: the lanes.
+        rounds: when to look for answers, while these come fast.
         loop: theirs.
         clock: of that loop.
         told: what the worker is told first.
@@ -54,6 +57,7 @@ class Link:
     def __init__(
         self,
         client: Client,
+        rounds: Rounds,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
         told: bytes,
@@ -61,6 +65,9 @@ class Link:
         began: float = 0.0,
     ) -> None:
         self._client = client
+        self._rounds = rounds
+        self._may_wait = False  # whether the next answers may be looked for later
+        self._is_watched = True  # whether the loop waits for the socket
         self._loop = loop
         self._clock = clock
         self._name = name
@@ -92,6 +99,7 @@ class Link:
         self._sock.setblocking(False)
         self._line.setblocking(False)
         loop.add_reader(self._sock, self._read)
+        loop.add_reader(self._line, self._rung)
         if hasattr(os, "pidfd_open"):
             try:
                 self._pidfd = os.pidfd_open(self._process.pid)
@@ -237,10 +245,43 @@ class Link:
             pass
 
     def _read(self) -> None:
-        """Read what is there, and act on it."""
-        if self._read_once() == 0:
-            self._loop.remove_reader(self._sock)
+        """Read what is there, and act on it; then have the loop wait for more, or look again in the next round."""
+        self._may_wait = False
+        count = self._read_once()
+        if count == 0:
+            self._watch(False)
             self._look()
+        elif not (self._expected or self._ended):
+            waits = self._may_wait and count is not None and count < FULL
+            self._watch(not waits)
+            if waits:
+                self._rounds.add(self._hear)
+
+    def _hear(self) -> None:
+        """Look for answers although the loop does not wait for them."""
+        if not (self._is_watched or self._expected or self._ended):
+            self._read()
+
+    def _rung(self) -> None:
+        """Look at once, as something was said that cannot wait for a round."""
+        try:
+            heard = self._line.recv(READ)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            heard = b""
+        if not heard:  # it is dying, and then that is known anyway
+            self._loop.remove_reader(self._line)
+        self._hear()
+
+    def _watch(self, watches: bool) -> None:
+        if watches is self._is_watched:
+            return
+        self._is_watched = watches
+        if watches:
+            self._loop.add_reader(self._sock, self._read)
+        else:
+            self._loop.remove_reader(self._sock)
 
     def _read_once(self) -> int | None:
         """Return how many bytes came; 0: there will be none any more; None: there are none now."""
@@ -315,7 +356,7 @@ class Link:
         offset = self._clock() - answers[-1][3] - answers[-1][4]
         if self._offset is None or offset < self._offset:
             self._offset = offset
-        self._client.answered(self, answers, self._offset)
+        self._may_wait = self._client.answered(self, answers, self._offset)
 
     @staticmethod
     def _answer(index: int, started: float, took: float, flags: int, data: memoryview) -> Answer:
@@ -389,11 +430,34 @@ class Link:
             self._client.unready(self, error, again=code in (-signal.SIGKILL, -signal.SIGTERM))
 
     def _detach(self) -> None:
-        self._loop.remove_reader(self._sock)
+        self._watch(False)
+        self._loop.remove_reader(self._line)
         self._loop.remove_writer(self._sock)
         if self._pidfd >= 0:
             self._loop.remove_reader(self._pidfd)
         self._unsent.clear()
+
+
+class Rounds:
+    """Looks for the answers of all workers that are busy with short calls, together.
+
+    Each answer would wake the loop: that costs ten times what is done with it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._next: list[Callable[[], None]] = []
+
+    def add(self, look: Callable[[], None]) -> None:
+        """Call `look` in the next round."""
+        if not self._next:
+            self._loop.call_later(ROUND, self._go)
+        self._next.append(look)
+
+    def _go(self) -> None:
+        looks, self._next = self._next, []
+        for look in looks:
+            look()
 
 
 def _write(data: memoryview) -> None:

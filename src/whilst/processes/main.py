@@ -25,6 +25,7 @@ from typing import Any
 
 from ..lanes import here
 from ..remote.codec import PLAIN, Target, dumps, encoded_failure, unsendable_value
+from ..remote.transport import LEFT
 from . import place
 from .calls import asks_to_wait, made, stepped
 from .frames import (
@@ -93,8 +94,8 @@ class _Worker:
             _, data, _ = self._receive()
             self.age, self.born = AGE.unpack_from(data)[0], monotonic()
             given, self.context = become(data[AGE.size :])
-            here.worker_of, here.is_making, self.run_id = given.name, self._call, given.run
-            place.capture(self.send, lambda: None if self.item is None else self.item[0])
+            here.worker_of, here.is_making, here.listener, self.run_id = given.name, self._call, self, given.run
+            place.capture(self.send)
             kind, data, _ = self._receive()
             assert kind == KNOW
             if given.run:  # of a map, which has this one function: without it there is nothing to do
@@ -125,6 +126,11 @@ class _Worker:
         """Send whole frames; from any thread."""
         with self.sending:
             self.sock.sendall(data)
+
+    def allow(self, left: Any) -> None:
+        """Tell the parent how many calls are left, as an answer says: it slows down for all."""
+        if self.item is not None:
+            self._say(self.item[0], LEFT, *left)
 
     # -- private, in order of use -------------------------------------------------------------------------------
 
@@ -214,6 +220,7 @@ class _Worker:
             self._answer(index, started, took, FAILED, encoded_failure(error), [])
             if pauses:
                 self._hand_back()
+                self._ring()
             return
         took = monotonic() - started
         if type(value) in PLAIN:
@@ -264,6 +271,14 @@ class _Worker:
     def _say(self, index: int, what: str, *more: Any) -> None:
         """Tell the parent what a call says, before its answer; from any thread."""
         self.send(said(index, what, dumps(more)))
+        self._ring()
+
+    def _ring(self) -> None:
+        """Have the parent look at once at what was sent."""
+        try:
+            self.line.send(b"!")
+        except OSError:  # it is gone, or has not looked for long, and will
+            pass
 
     def _hand_back(self, until: int = 0) -> None:
         """Hand back what has not begun of the batch that is being made, and of unread ones; together, as they stand."""

@@ -8,9 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
-from ..lanes import here
-from ..remote.transport import LEFT
-from .frames import LOG, TEXT, frame, said
+from .frames import LOG, TEXT, frame
 
 if TYPE_CHECKING:
     import logging
@@ -18,11 +16,10 @@ if TYPE_CHECKING:
 Send = Callable[[bytes], None]
 
 
-def capture(send: Send, made: Callable[[], int | None]) -> None:
-    """Have all that is printed and logged here sent, line by line, from now on; `made` is the index of the call."""
-    global _send, _made
-    _send, _made = send, made
-    here.listener = _Listener()
+def capture(send: Send) -> None:
+    """Have all that is printed and logged here sent, line by line, from now on."""
+    global _send
+    _send = send
     sys.stdout = _stream(send, 1)
     sys.stderr = _stream(send, 2)
 
@@ -59,7 +56,6 @@ def release() -> None:
 # -- private, in order of use -----------------------------------------------------------------------------------------
 
 _send: Send | None = None
-_made: Callable[[], int | None] | None = None
 _logs = False
 
 
@@ -87,11 +83,3 @@ def _stream(send: Send, number: int) -> IO[str]:
 def _log(record: logging.LogRecord) -> None:
     if _send is not None:
         _send(frame(LOG, pickle.dumps(record.__dict__, 5)))
-
-
-class _Listener:
-    def allow(self, left: Any) -> None:
-        """Tell the parent, which slows down for all."""
-        index = _made() if _made is not None else None
-        if _send is not None and index is not None:
-            _send(said(index, LEFT, pickle.dumps(tuple(left), 5)))

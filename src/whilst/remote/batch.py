@@ -1,17 +1,21 @@
-"""Which inputs go out together? So many as are about two milliseconds of work, twice, and one by one what takes longer.
+"""Which inputs go out together? So many as are 2.5 ms of work at most, twice, and one by one what takes longer.
 
-A rate grants what may start now, or is due within 5 ms. Two batches of 2 ms are made before that is over, so the starts
+A rate grants what may start now, or is due within 5 ms. Two such batches are made before that is over, so the starts
 are paced as they would be here.
+
+And when are answers looked for? At once; but where they come so fast that each would wake who takes them, every 2 ms.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-WORK: Final = 0.002  # seconds that the calls of a batch take together
+WORK: Final = 0.0025  # seconds that the calls of a batch take together
 WORK_WIDE: Final = 0.005  # of a worker that makes many calls at once: it is far, and a round trip takes longer
 MOST: Final = 512  # inputs in a batch: more saves nothing
 AHEAD: Final = 0.01  # seconds of a call: while a longer one is made, nothing waits behind that one
+ROUND: Final = 0.002  # seconds between two looks for answers, while workers have enough to do until then
+MANY: Final = 100  # answers that a round may find: what was sent and not read has no room for many more
 NEWS: Final = 0.5  # what the newest answers count in what a call is thought to take
 
 
@@ -26,7 +30,7 @@ class Pace:
     (1, 1)
     >>> pace.learn(0.0001, 10)
     >>> pace.size, pace.room
-    (200, 400)
+    (249, 498)
     >>> pace.learn(5.0, 1)
     >>> pace.size, pace.room
     (1, 1)
@@ -49,6 +53,11 @@ class Pace:
 
         Where many are made at once, some of them end while others are on their way: those may wait there.
         """
+
+    def may_wait(self, out: int) -> bool:
+        """Whether answers may be looked for a round later: some come until then, and the worker does not run dry."""
+        cost = self.cost
+        return cost is not None and ROUND / MANY <= cost <= ROUND and out * cost >= 1.5 * ROUND
 
     def learn(self, took: float, calls: int) -> None:
         """Take note that so many calls took so many seconds, all of them together."""

@@ -26,7 +26,7 @@ BYTES: Final = 1 << 18  # of encoded inputs in a batch
 RESTARTS: Final = 5  # workers in a row that are ended from outside before they are ready
 PATIENCE: Final = 5.0  # seconds that idle workers have to close what they opened
 HURRY: Final = 0.5  # seconds, when a run ends before its time
-SEVERAL: Final = 4
+SEVERAL: Final = 2
 
 MOST_NAMED = 256  # workers that a summary names
 MISSING: Final = object()
@@ -251,11 +251,11 @@ class RemoteLanes(Lanes):
         else:
             self._port.fatal(error)
 
-    def answered(self, worker: Worker, answers: Sequence[Answer], offset: float) -> None:
+    def answered(self, worker: Worker, answers: Sequence[Answer], offset: float) -> bool:
         """Give records of what was answered to the run, and the worker more to do."""
         station = self._stations.get(worker)
         if station is None:
-            return
+            return False
         if station.sent:
             for answer in answers:
                 station.sent.pop(answer[0], None)
@@ -288,19 +288,19 @@ class RemoteLanes(Lanes):
             except Exception as fault:  # of the run itself, which must not hang for it
                 port.fatal(fault)
         self._untimed = untimed
-        if several:
-            port.together(False)
         if count:
             self._note(station, count, worked)
-        if self._closed or not count:
-            return
-        station.heard = port.clock()
-        station.stalled = False
-        station.pace.learn(worked, count)
-        if station.last and not station.out:
-            self._retire(station)
-        if len(station.out) <= station.pace.size or port.queue:
-            self._feed()
+            if not self._closed:
+                station.heard = port.clock()
+                station.stalled = False
+                station.pace.learn(worked, count)
+                if station.last and not station.out:
+                    self._retire(station)
+                if len(station.out) <= station.pace.size or port.queue:
+                    self._feed()
+        if several:
+            port.together(False)
+        return station.pace.may_wait(len(station.out))
 
     def _note(self, station: _Station, calls: int, seconds: float) -> None:
         """Take note of what a worker has made; those that came late share one line."""

@@ -84,8 +84,12 @@ class Client(Protocol):
     def unready(self, worker: Worker, error: BaseException, *, again: bool) -> None:
         """Take note that it could not get ready. `again`: it was ended from outside, and another one may do better."""
 
-    def answered(self, worker: Worker, answers: Sequence[Answer], offset: float) -> None:
-        """Take what became of calls, found together; `offset` is what their clock lacks to be the run's."""
+    def answered(self, worker: Worker, answers: Sequence[Answer], offset: float) -> bool:
+        """Take what became of calls, found together; `offset` is what their clock lacks to be the run's.
+
+        Returns whether it is soon enough to look for more of them after `batch.ROUND` seconds.
+        """
+        ...
 
     def handed_back(self, worker: Worker, indices: Sequence[int]) -> None:
         """Take back inputs that were not begun: after `call_back`, or by the worker's own doing."""
