@@ -133,8 +133,6 @@ BY_HAND = "threads by hand"
 ASYNC_FOR = "whilst, async for"
 # What bounds a row
 LINES = "each key that is new, or was forgotten, has a throttle and a queue made for it in its limit"
-    "each key that is new, or was forgotten, has a throttle and a queue made for it in its limit; the rest is spread"
-)
 WHOLE_SECONDS = "a Retry-After says whole seconds, and pauses the run for as long"
 ROWS = "the outcome of every row: its place in the order, its record, its columns by name"
 IMPORTS = "modules are loaded on a thread, which holds the interpreter while it makes their classes"
