@@ -227,12 +227,15 @@ class Passing:
             lines.next_ready()
         head = ready[0] if ready else line  # which has waited longest for a lane
         if isinstance(head, tuple):
-            if not lines.start_alone(lines.next_ready()) and not self._settling:
-                self._settle_soon()
-        elif head is not None and head.pending and not head.broken and self.has_permit(head):
-            lines.start_first(head)
-            if ready:
-                ready.rotate(-1)
+            looks = not lines.start_alone(lines.next_ready())
+        else:
+            looks = head is not None  # more may have been taken for its line than begins now
+            if head is not None and head.pending and not head.broken and self.has_permit(head):
+                lines.start_first(head)
+                if ready:
+                    ready.rotate(-1)
+        if looks and not self._settling:
+            self._settle_soon()
         return True
 
     def _has_spare(self, line: Line) -> bool:
