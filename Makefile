@@ -81,7 +81,7 @@ soak: $(VENV)/.ready  ## the tests that take longer than a change should wait
 
 mutants: $(VENV)/.ready  ## 200 small changes of engine, limits and lanes, and 200 of the core: which does no test notice?
 	@nice -n 10 $(BIN)/python .ci/mutants.py
-	@nice -n 10 $(BIN)/python .ci/mutants.py core --tests core
+	@nice -n 10 $(BIN)/python .ci/mutants.py core --tests core limit flow engine fakes  # which decisions are made is seen by runs, too
 
 format: $(VENV)/.ready
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

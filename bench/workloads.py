@@ -139,7 +139,7 @@ IMPORTS = "modules are loaded on a thread, which holds the interpreter while it 
 REQUESTS = "no single item: the outcome, the line of output, the checks of an answer"
 ENGINE = "the engine itself: a generator, an await, a clock and a context for each call"
 TWO_CORES = "on two cores a plain `for` and the loop's thread wait for each other's turn at the interpreter"
-ANSWERS = "each answer is sent and heard alone, so that a worker's death costs one call; a chunk has one answer for all"
+ANSWERS = "each answer is sent alone, so that a worker's death costs one call; a chunk has one answer for all"
 LOCK = "the queue for the interpreter's lock: what happens on the call's own thread counts tenfold"
 ASYNC_PEERS = tuple(contestant.name for contestant in ASYNC if contestant.kind == "peer")
 STREAMABLE = ("streamable", "streamable, async for")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from .engine.observer import Observer
+    from .insight.live import Live
+
+
+NEEDS = ("..reporting", "..insight.live", "..insight.recorder")
 
 
 class Watch:
@@ -29,21 +34,21 @@ class Watch:
     """
 
     def __init__(self, port: int = 0) -> None:
-        from .insight.live import Live
         from .insight.serving import Server
 
-        self._live = Live()
-        self._server = Server(self._live, port)
+        self._guard = Lock()
+        self._live: Live | None = None
+        self._server = Server(self._shown, port)
         self.url: str = self._server.url
         self._open = True
         self._pid = os.getpid()
-        watchers.append(self._begin)
+        watchers[self._begin] = NEEDS
 
     def close(self) -> None:
         """Update the page a last time and stop serving it. Runs go on."""
         if self._open:
             self._open = False
-            watchers.remove(self._begin)
+            del watchers[self._begin]
             self._server.close()
 
     def __enter__(self) -> Self:
@@ -60,13 +65,22 @@ class Watch:
         state = "" if self._open else ", closed"
         return f"<Watch on port {self._server.port}{state}>"  # the token is for who was told it
 
+    def _shown(self) -> Live:
+        """Return what is shown; a loop has loaded what it needs before a run begins on it."""
+        from .insight.live import Live
+
+        with self._guard:
+            if self._live is None:
+                self._live = Live()
+            return self._live
+
     def _begin(self, plan: Plan, loop: asyncio.AbstractEventLoop, summary: Callable[[], Summary]) -> Observer | None:
         if os.getpid() != self._pid:
             return None  # a forked child has nobody who would answer
         from .insight.recorder import Recorder
         from .reporting import beginning_of
 
-        shown: Any = self._live.begin(beginning_of(plan), summary)
+        shown: Any = self._shown().begin(beginning_of(plan), summary)
         return Recorder([shown], loop, clock_of(loop), summary, limits=plan.limits, concurrency=plan.concurrency)
 
 

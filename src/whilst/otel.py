@@ -88,13 +88,13 @@ def instrument(*, sample: float = SAMPLE, slow: float | None = None, tracer_prov
 
     uninstrument()
     _watcher.append(begin)
-    watchers.append(begin)
+    watchers[begin] = ()
 
 
 def uninstrument() -> None:
     """Have runs that begin from now on make no spans; the others end theirs."""
     for begin in _watcher:
-        watchers.remove(begin)
+        del watchers[begin]
     _watcher.clear()
 
 

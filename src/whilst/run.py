@@ -326,7 +326,9 @@ class Run(Written, Unlike, Generic[I, T]):
         __tracebackhide__ = True
         self._take()
         loop, plan, ledger = asyncio.get_running_loop(), self._plan, None
-        await loaded(".driver" if plan.node is None else ".compiled", *(RECORDING if plan.trace is not None else ()))
+        recording = RECORDING if plan.trace is not None else ()
+        watching = [name for names in watchers.values() for name in names]
+        await loaded(".driver" if plan.node is None else ".compiled", *recording, *watching)
         from .engine.handoff import LoopHandoff
 
         handoff = LoopHandoff(loop)
@@ -338,7 +340,7 @@ class Run(Written, Unlike, Generic[I, T]):
             if ledger is not None:
                 await ledger.close()
             raise
-        self._begin(driver)
+        loop.call_soon(self._begin, driver)  # not from here: the frames of failures would keep those of who iterates
         if _is_in_kernel():
             from .sinks.awake import stay_awake
 
@@ -404,6 +406,8 @@ class Run(Written, Unlike, Generic[I, T]):
 
     def _begin(self, driver: Driver) -> None:
         """Start on the loop; a word said before the start still counts."""
+        if driver.finished:
+            return  # who iterates was cancelled in this moment
         try:
             if self._cancelled:
                 driver.cancel()
@@ -562,8 +566,12 @@ def _is_a_tty(stream: Any) -> bool:
         return False
 
 
-watchers: list[Callable[[Plan, asyncio.AbstractEventLoop, Callable[[], Summary]], Observer | None]] = []
-"""Each makes an observer for every run that begins, if it wants to see it: `whilst.watch()`, and spans."""
+Watcher = Callable[[Plan, asyncio.AbstractEventLoop, Callable[[], Summary]], "Observer | None"]
+
+watchers: dict[Watcher, tuple[str, ...]] = {}
+"""Each makes an observer for every run that begins, if it wants to see it: `whilst.watch()`, and spans.
+
+Beside it are the modules that it needs for that, by their names in `engine`."""
 
 _drivers: weakref.WeakSet[Driver] = weakref.WeakSet()
 

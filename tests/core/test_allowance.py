@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from whilst.core.allowance import Allowance
-from whilst.core.headers import Left, left_of
+from whilst.core.headers import Left, left_as_told, left_of
 from whilst.core.throttle import Throttle
 
 
@@ -92,6 +92,17 @@ def test_an_answer_sets_a_bucket_right_within_what_it_can_know() -> None:
     assert bucket.room(2, 9.0) == 20
 
 
+def test_on_another_clock_it_is_as_long_ago_that_an_answer_told_of_a_bucket() -> None:
+    there, here = Allowance(), Allowance()
+    for bucket, began in ((there, 0.0), (here, 100.0)):
+        bucket.tell(5, 27.5, 0, 0.0, refill=2.0)
+        bucket.shift(began)
+        bucket.tell(9, 25.5, 0, began + 1.0, refill=2.0)  # more than can have come back since: it is an older answer
+        assert bucket.room(0, began + 1.0) == 7
+        bucket.tell(20, 20, 0, began + 9.0, refill=2.0)
+        assert bucket.room(0, began + 9.0) == 20
+
+
 def test_a_window_after_a_bucket_is_counted_as_a_window() -> None:
     bucket = Allowance()
     bucket.tell(10, 25, 0, 0.0, refill=2.0)
@@ -123,3 +134,19 @@ def test_a_window_after_a_bucket_is_counted_as_a_window() -> None:
 )
 def test_headers_say_how_many_calls_are_left(headers: dict[str, list[object]], left: Left | None) -> None:
     assert left_of(headers, 0.0) == left
+
+
+@pytest.mark.parametrize(
+    ("status", "waits"), [(None, True), (200, False), (399, False), (400, True), (429, True), (503, True)]
+)
+def test_a_retry_after_is_heeded_in_a_refusal_and_where_the_status_is_not_known(
+    status: int | None, waits: bool
+) -> None:
+    headers: dict[str, list[object]] = {
+        "retry-after": ["7"],
+        "x-ratelimit-remaining": ["3"],
+        "x-ratelimit-reset": ["60"],
+    }
+    left = left_as_told(headers, status, 0.0)
+    assert left is not None
+    assert (left.calls, left.seconds) == ((0.0, 7.0) if waits else (3.0, 60.0))

@@ -112,6 +112,12 @@ def test_it_says_the_same_when_all_were_looked_for_anew(answers: list[dict[str, 
     assert last[-1] == at_length(answers[-1])
 
 
+def test_no_answer_is_missed_while_all_are_looked_for_anew() -> None:
+    glance = Glance()
+    seen = [glance.at(GITHUB, lambda: NOW) for _ in range(3 * AGAIN)]
+    assert seen == [at_length(GITHUB)] * len(seen)
+
+
 @pytest.mark.parametrize("api", [GITHUB, OPENAI, ANTHROPIC, CLAUDE, DRAFT, DRAFTS, SHOPIFY, OLD])
 def test_one_api_after_the_other_is_read_as_well(api: dict[str, str]) -> None:
     glance = Glance()

@@ -408,6 +408,23 @@ def test_what_is_taken_for_pushback(error: BaseException, expected: Pushback | N
     assert pushback_of(error, NOW) == expected
 
 
+@pytest.mark.parametrize(
+    ("reason", "limits"),
+    [
+        ("429 Too Many Requests", "surely"),
+        ("gRPC RESOURCE_EXHAUSTED", "surely"),
+        ("botocore ThrottlingException", "surely"),
+        ("503 SlowDown", "surely"),
+        ("503 Service Unavailable", "perhaps"),
+        ("404 Not Found", ""),
+        ("connection refused", ""),
+        ("gRPC UNAVAILABLE", ""),
+    ],
+)
+def test_whether_there_were_too_many_calls_is_told_by_the_status_or_the_word(reason: str, limits: str) -> None:
+    assert Pushback(reason).limits == limits
+
+
 def test_of_a_group_the_longest_wait_counts() -> None:
     group = ExceptionGroup(
         "", [TimeoutError(), answered(429, Retry_After="3"), KeyError(), answered(503, Retry_After="9")]

@@ -321,8 +321,18 @@ class Codec:
 # -- flows
 
 
+def endless_of(seen: Seen) -> Callable[[Any], Awaitable[Any]]:
+    async def endless(given: Any) -> Any:
+        if given.number:
+            await asyncio.sleep(60)
+        return seen.made(given)
+
+    return seen.note("function", endless)
+
+
 def step_of(seen: Seen, colour: str, **policies: Any) -> Any:
-    return step(COLOURS[colour](seen), **policies)
+    fn = endless_of(seen) if colour == "endless" else COLOURS[colour](seen)
+    return step(fn, **policies)
 
 
 def one(given: Big) -> list[Big]:
@@ -358,14 +368,7 @@ FLOWS: dict[str, Callable[[Seen, str], Any]] = {
 
 @pytest.mark.parametrize("failing", FAILURES)
 @pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize(
-    "flow",
-    [
-        name
-        for name in FLOWS
-        if name not in ("stages", "pump", "timeout", "together", "first", "policed", "retry total")
-    ],
-)
+@pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.parametrize("way", [take_for, take_outcomes])
 def test_a_mapped_flow(way: Callable[[Any], Any], flow: str, colour: str, failing: str) -> None:
     seen = Seen()
@@ -419,6 +422,97 @@ def test_a_flow_of_one_value(how: str, flow: str, colour: str, failing: bool) ->
         assert taken(way, make, seen) == []
         return
     assert left_after(seen) == []
+
+
+@pytest.mark.parametrize("flow", ["no flow", *(name for name in FLOWS if name not in ("stages", "pump"))])
+@pytest.mark.parametrize("way", [take_one, take_one_with, take_one_async, take_one_async_with])
+def test_calls_that_are_cancelled_as_the_run_is_left(way: Callable[[Any], Any], flow: str) -> None:
+    seen = Seen()
+
+    def run() -> Any:
+        return map(endless_of(seen) if flow == "no flow" else FLOWS[flow](seen, "endless"), seen.inputs())
+
+    assert taken(way, run, seen) == []
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.parametrize("ends", ["cancelled", "timed out", "a part timed out"])
+def test_a_flow_of_one_value_that_is_cancelled(ends: str, flow: str) -> None:
+    seen = Seen()
+
+    async def begun() -> asyncio.Future[Any]:
+        made = whilst.sequence(same, FLOWS[flow](seen, "endless"))
+        if ends == "a part timed out":
+            made = step(made, timeout=0.05)
+        task = asyncio.ensure_future(made.aio(seen.note("input", Big(1))))
+        await asyncio.sleep(0.02)
+        return task
+
+    async def ended(task: asyncio.Future[Any]) -> None:
+        try:
+            if ends == "cancelled":
+                task.cancel()
+            async with asyncio.timeout(0.02 if ends == "timed out" else 20):
+                await task
+        except (TimeoutError, asyncio.CancelledError):
+            pass
+        finally:
+            del task
+
+    async def main() -> list[str]:
+        await ended(await begun())
+        for _ in range(100):
+            if not seen.left():
+                break
+            await asyncio.sleep(0.02)
+        return seen.left()
+
+    assert asyncio.run(main()) == []
+
+
+def broken(seen: Seen) -> Iterator[Any]:
+    yield from seen.inputs(3)
+    raise Refused
+
+
+async def async_broken(seen: Seen) -> AsyncIterator[Any]:
+    for thing in seen.inputs(3):
+        yield thing
+    raise Refused
+
+
+@pytest.mark.parametrize("source", [broken, async_broken])
+@pytest.mark.parametrize("colour", ["plain", "async"])
+@pytest.mark.parametrize("way", SOME_WAYS)
+def test_a_run_whose_source_fails(way: Callable[[Any], Any], colour: str, source: Callable[[Seen], Any]) -> None:
+    seen = Seen()
+    assert taken(way, lambda: map(COLOURS[colour](seen), source(seen)), seen) == []
+
+
+@pytest.mark.parametrize("judge", ["by", "weight", "key", "share", "journal"])
+@pytest.mark.parametrize("form", ["map", "step"])
+@pytest.mark.parametrize("way", SOME_WAYS)
+def test_a_run_whose_judge_fails(way: Callable[[Any], Any], form: str, judge: str, tmp_path: Path) -> None:
+    seen = Seen()
+
+    def fails(given: Any) -> Any:
+        kept = seen.note("what the judge made", Big(1))
+        raise Refused(kept.number)
+
+    def run() -> Any:
+        fn: Any = coroutine_of(seen)
+        policies: dict[str, Any] = {
+            "by": lambda: {"limit": Limit(concurrency=2, by=fails)},
+            "weight": lambda: {"limit": Limit(rate="1000/s", weight=fails)},
+            "key": lambda: {"journal": whilst.Journal(tmp_path / "j.db", key=fails)},
+            "share": lambda: {"share": fails},
+            "journal": lambda: {"journal": whilst.Journal(tmp_path / "j.db", key=by_identity)},  # no codec: unstorable
+        }[judge]()
+        if form == "step" and "limit" in policies:
+            return map(step(fn, **policies), seen.inputs())
+        return map(step(fn) if form == "step" else fn, seen.inputs(), **policies)
+
+    assert taken(way, run, seen) == []
 
 
 async def same(given: Any) -> Any:

@@ -52,11 +52,11 @@ async def test_a_pause_of_a_key_is_said_with_the_key() -> None:
 @virtually
 async def test_an_answer_that_says_none_are_left_is_a_reason_too() -> None:
     from whilst.core.headers import Left
-    from whilst.lanes.calling import listening
+    from whilst.lanes.calling import listener_now
 
     async def fn(item: int) -> int:
         await asyncio.sleep(0.1)
-        listener = listening.get()
+        listener = listener_now()
         if item == 3 and listener is not None:
             listener.allow(Left(0, 30))
         return item

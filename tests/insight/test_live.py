@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -12,8 +13,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,7 +24,7 @@ from chromium import Browser, browser
 from recordings import recording
 
 import whilst
-from whilst.insight import serving
+from whilst.insight import answering
 from whilst.insight.live import LAST, Live
 from whilst.insight.recorded import Beginning
 
@@ -118,7 +121,7 @@ def test_nothing_can_be_changed(watch: whilst.Watch) -> None:
 
 
 def test_only_this_machine_is_listened_for(watch: whilst.Watch) -> None:
-    assert watch._server._server.server_address[0] == "127.0.0.1"
+    assert watch._server.socket.getsockname()[0] == "127.0.0.1"
     token = urlsplit(watch.url).query.partition("=")[2]
     assert token not in repr(watch)
 
@@ -132,7 +135,7 @@ def test_paths_that_are_nonsense(watch: whilst.Watch) -> None:
 def test_who_opens_connections_and_says_nothing_keeps_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    monkeypatch.setattr(serving, "MOST_AT_ONCE", 4)
+    monkeypatch.setattr(answering, "MOST_AT_ONCE", 4)
     with whilst.watch(quiet=True) as watch:
         port = urlsplit(watch.url).port
         assert port is not None
@@ -216,7 +219,7 @@ def test_runs_that_begin_after_it_was_closed_are_nobodys_business() -> None:
     watch = whilst.watch(quiet=True)
     watch.close()
     watch.close()
-    assert watchers == []
+    assert watchers == {}
     assert repr(watch).endswith(", closed>")
     assert whilst.map(abs, [-1]).list() == [1]
 
@@ -244,6 +247,26 @@ def test_a_port_can_be_chosen_and_one_that_is_taken_is_said_to_be(watch: whilst.
     watch.close()
     with whilst.watch(port=port, quiet=True) as other:
         assert urlsplit(other.url).port == port
+
+
+def test_a_loop_does_not_wait_for_who_looks_and_the_last_picture_comes_all_the_same(watch: whilst.Watch) -> None:
+    whilst.map(abs, [-1]).list()
+    cookie = entered(watch)
+    port = urlsplit(watch.url).port
+    connection = http.client.HTTPConnection("127.0.0.1", port or 0, timeout=20)
+    with closing(connection):
+        connection.request("GET", urlsplit(watch.url).path + "events", headers={"Cookie": cookie})
+        answer = connection.getresponse()
+        assert answer.readline().startswith(b"data: ")
+        waits: list[Any] = []
+
+        async def end() -> None:
+            with mock.patch.object(threading.Thread, "join", waits.append):
+                watch.close()
+
+        asyncio.run(end())
+        assert waits == []
+        assert b"event: over" in answer.read()
 
 
 def test_the_address_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

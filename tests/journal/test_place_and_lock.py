@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -55,6 +56,31 @@ def problem(path: Path | str, **options: Any) -> whilst.JournalError:
     assert error.remedy, "every message has its mend"
     assert str(error).splitlines()[-1] == f"  try: {error.remedy}"
     return error
+
+
+def test_a_home_that_nobody_looked_up_is_told_as_that() -> None:
+    with pytest.raises(whilst.JournalError) as caught:
+        whilst.map(str, [1], journal="~/no such folder/run.db").list()
+    assert caught.value.remedy == "os.path.expanduser('~/no such folder/run.db')"
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    error = problem(f"{tmp_path}/\udcff.db")
+    assert error.fact.endswith("\\udcff.db' cannot be a journal: that is no text, and SQLite takes no other name")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit on the size of a file")
+def test_a_new_journal_that_cannot_be_written_is_not_called_damaged(tmp_path: Path) -> None:
+    script = f"""if True:
+        import resource, signal, whilst
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        whilst.map(str, [1], journal={str(tmp_path / "run.db")!r}).list()
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    assert "JournalError" in done.stderr
+    assert "run.db cannot be written" in done.stderr
+    assert "rescue" not in done.stderr
 
 
 def test_a_journal_on_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +214,30 @@ def test_a_database_that_was_made_and_never_filled_is_a_new_journal(tmp_path: Pa
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
     connection.close()
     assert drive(path, [1, 2]).values == [2, 4]
+
+
+def test_what_makes_a_file_a_journal_is_in_it_before_any_outcome(tmp_path: Path) -> None:
+    """A log that is damaged later must never make an empty file of it, which would be begun anew."""
+
+    async def main() -> None:
+        ledger = opened(tmp_path / "run.db")
+        shutil.copy(tmp_path / "run.db", tmp_path / "without its log.db")
+        await ledger.close()
+
+    asyncio.run(main())
+    connection = sqlite3.connect(tmp_path / "without its log.db")
+    assert connection.execute("SELECT count(*) FROM log").fetchone() == (0,)
+    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
+    connection.close()
+
+
+def test_a_journal_whose_making_was_cut_short_is_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    assert drive(path, [1, 2]).values == [2, 4]
+    assert drive(path, [1, 2]).called == []
 
 
 def test_only_the_owner_can_read_what_is_in_a_journal(tmp_path: Path) -> None:

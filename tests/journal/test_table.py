@@ -58,6 +58,18 @@ def test_ints_in_a_row_or_at_steps_spread(step: int, monkeypatch: pytest.MonkeyP
     assert set(tested.see(keys)) == {None}
 
 
+def test_the_dict_takes_all_that_fits_and_does_not_grow_for_the_last_keys() -> None:
+    known: dict[int, None] = {}
+    for at in range(0, table.DICT - 1024, 1024):
+        known.update(dict.fromkeys(range(at, at + 1024)))
+    before = sys.getsizeof(known)
+    known.update(dict.fromkeys(range(len(known), table.DICT)))
+    assert len(known) == table.DICT
+    assert sys.getsizeof(known) == before
+    known.update(dict.fromkeys(range(table.DICT, table.DICT + 1024)))
+    assert sys.getsizeof(known) > before
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process has is told by /proc")
 def test_many_keys_take_a_few_bytes_each() -> None:
     done = subprocess.run([sys.executable, "-c", GROWN], capture_output=True, text=True, check=True, timeout=100)

@@ -10,6 +10,7 @@ import uuid
 from collections import OrderedDict, namedtuple
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import msgspec
 import pytest
@@ -20,8 +21,9 @@ from journalkit import admitted, drive, opened, record
 import whilst
 from whilst.io.jsonl import json_text
 from whilst.journal.codec import Values
+from whilst.journal.frame import OUTCOMES, Batch, Columns, Item, Last, checked, framed, packed
 from whilst.journal.identity import Identity, canonical
-from whilst.journal.tagged import decode, encode, natural
+from whilst.journal.tagged import decode, encode, natural, plain_json
 
 
 @dataclasses.dataclass
@@ -92,6 +94,30 @@ def test_any_tree_of_known_types_comes_back(value: Any) -> None:
     back = decode(encode(value))
     assert repr(back) == repr(value)
     msgspec.json.decode(natural(encode(value)))  # what other programs get is plain JSON
+
+
+hostile = st.text(alphabet='a,\n"$[]{}\\é\ud800', max_size=5)
+of_one_kind = st.lists(st.integers()) | st.lists(hostile) | st.lists(st.dictionaries(hostile, st.none() | st.floats()))
+
+
+@given(st.lists(trees | hostile, max_size=6) | of_one_kind)
+def test_inputs_are_known_by_the_same_at_once_and_one_by_one(items: list[Any]) -> None:
+    with mock.patch("whilst.journal.identity.MOMENT", 60.0):
+        together, alone = Identity().of_some(items), Identity(key=lambda item: item).of_some(items)
+    assert together[:2] == alone[:2]
+    assert [canonical(decode(text)) for text in together.texts] == list(map(canonical, items))
+
+
+@given(st.lists(trees | hostile, min_size=1, max_size=6) | of_one_kind.filter(len))
+def test_values_of_every_kind_come_back_out_of_one_frame(values: list[Any]) -> None:
+    kept = [value if plain_json(value) and type(value) not in (dict, list) else encode(value) for value in values]
+    batch = Batch.of([Item(place, 0, b"0", value, 1, 0.0, 0.0) for place, value in enumerate(kept)])
+    pieces, _ = framed(b"12345678", Last(), OUTCOMES, len(kept), packed(batch))
+    head = checked(frame := b"".join(pieces))
+    assert head is not None
+    columns = Columns(frame, head)
+    assert repr(list(map(decode, columns.values()))) == repr(values)
+    assert [columns.value(place) for place in range(len(kept))] == columns.values()
 
 
 @pytest.mark.parametrize(
@@ -192,6 +218,37 @@ def test_an_annotation_that_lies_does_no_harm_to_what_json_knows() -> None:
     values = Values(None, point, "point")
     assert values.decode(values.encode({"not": ("a", "point")})) == {"not": ("a", "point")}
     assert values.decode(values.encode(Point(1.0, 2.0))) == Point(1.0, 2.0)
+
+
+class Raising:
+    """A key, or a codec that fails where it is told to."""
+
+    def __init__(self, error: type[BaseException], where: str = "") -> None:
+        self.error, self.where = error, where
+
+    def encode(self, value: Any) -> Any:
+        return self(value) if self.where == "encode" else value
+
+    def decode(self, stored: Any) -> Any:
+        return self(stored) if self.where == "decode" else stored
+
+    def __call__(self, item: Any) -> Any:
+        raise self.error("no")
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+@pytest.mark.parametrize("where", ["key", "encode", "decode"])
+def test_a_key_or_a_codec_that_ends_the_program_ends_the_run(
+    error: type[BaseException], where: str, tmp_path: Path
+) -> None:
+    """On the loop nobody else would hear of it, and the run would wait for ever."""
+    path = tmp_path / "run.db"
+    if where == "decode":
+        whilst.map(abs, range(3), journal=path).list()
+    raising = Raising(error, where)
+    journal = whilst.Journal(path, key=raising) if where == "key" else whilst.Journal(path, codec=raising)
+    with pytest.raises(RuntimeError if error is asyncio.CancelledError else error, match=r"of its own accord|^no\b"):
+        whilst.map(abs, range(3), journal=journal).list()
 
 
 class Loose(msgspec.Struct):

@@ -78,12 +78,6 @@ class BarePort:
     def create_task(self, coroutine: Coroutine[Any, Any, None], context: contextvars.Context) -> asyncio.Task[None]:
         return self.loop.create_task(coroutine, context=context)
 
-    def disowns(self, task: asyncio.Task[None]) -> None:
-        pass
-
-    def owns(self, task: asyncio.Task[None]) -> None:
-        pass
-
     def past_deadline(self, took: float) -> None:
         self.changed.set()
 

@@ -65,6 +65,21 @@ def test_a_missing_guard_gets_one_clear_error(tmp_path: Path) -> None:
     assert done.stderr.count('try: if __name__ == "__main__":') == 1
 
 
+def test_a_function_behind_the_guard_is_told_of(tmp_path: Path) -> None:
+    text = """
+        import whilst
+
+        if __name__ == "__main__":
+            def double(x):
+                return 2 * x
+
+            whilst.map(double, [1], executor="process").list()
+    """
+    done = run(tmp_path, text)
+    assert done.returncode == 1
+    assert 'try: the def above the if __name__ == "__main__":' in done.stderr
+
+
 def test_what_a_prompt_defines_is_sent_by_value(tmp_path: Path) -> None:
     pytest.importorskip("cloudpickle")
     text = dedent(MAIN) + '\nprint([it.x for it in whilst.map(scaled, [Point(1), Point(2)], executor="process")])'

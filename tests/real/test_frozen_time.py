@@ -19,7 +19,7 @@ import pytest
 import time_machine
 
 import whilst
-from whilst.insight import serving
+from whilst.insight import answering, serving
 from whilst.journal import read_status
 
 FROZEN = dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC)
@@ -136,8 +136,8 @@ def test_a_clock_that_was_stopped_before_anything_was_loaded_is_the_real_one_too
 
 @pytest.mark.parametrize("freezer", FREEZERS)
 def test_who_watches_hears_that_nothing_has_happened(freezer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "SILENCE", 0.02)
-    monkeypatch.setattr(serving, "LEAST", 0.01)
+    monkeypatch.setattr(answering, "SILENCE", 0.02)
+    monkeypatch.setattr(answering, "LEAST", 0.01)
 
     class Nothing:
         def page(self, number: int | None) -> bytes:
@@ -146,7 +146,7 @@ def test_who_watches_hears_that_nothing_has_happened(freezer: str, monkeypatch: 
         def news(self, number: int | None, seen: object) -> tuple[object, None]:
             return None, None
 
-    with FREEZERS[freezer](), closing(serving.Server(Nothing())) as server:
+    with FREEZERS[freezer](), closing(serving.Server(Nothing)) as server:
         url = urlsplit(server.url)
         with closing(http.client.HTTPConnection(serving.HOST, server.port, timeout=20)) as who:
             who.request("GET", f"{url.path}?{url.query}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -118,17 +119,17 @@ class Fetch(msgspec.Struct, frozen=True):
             **({"save": self.saver.template} if self.saver else {}),
         )
 
-    async def ask(self, row: Row) -> Response:
-        """Send the request of a row; the answer is whole and its status 2xx."""
+    def ask(self, row: Row) -> Awaitable[Response]:
+        """Send the request of a row; the answer is whole and its status 2xx. What raises is followed by `forget`."""
         room = self.room
         if room is None:
-            return await completed(self._exchange(row.value, Largest()))
-        try:
-            return await completed(self._exchange(row.value, room.largest), partial(room.grow, row))
-        except BaseException:  # it may be asked for again, and begins anew then
-            if room.is_holding:
-                room.drop(row)
-            raise
+            return completed(self._exchange(row.value, Largest()))
+        return completed(self._exchange(row.value, room.largest), partial(room.grow, row))
+
+    def forget(self, row: Row) -> None:
+        """Hold nothing for a row whose request failed: it may be asked for again, and begins anew then."""
+        if self.room is not None and self.room.is_holding:
+            self.room.drop(row)
 
     async def save(self, row: Row) -> dict[str, Any]:
         """Send the request of a row, and stream the answer into a file; return what it is."""
@@ -151,18 +152,21 @@ class Fetch(msgspec.Struct, frozen=True):
                 headers = {"content-type": kind, **(headers or {})}
         return Exchange(async_client(), self.method, self.url_of(value), headers, body, self.timeout, largest)
 
-    def value_of(self, answer: Response) -> Any:
-        """Return what of the answer is written; BadAnswer if it is not what was meant."""
-        if self.form == "text":
-            return answer.text
-        if self.form == "bytes":
-            return answer.body
+    def reader(self) -> Callable[[Response], Any]:
+        """Return what tells what of an answer is written; BadAnswer if it is not what was meant."""
         if self.form == "response":
-            return _whole(answer)
+            return _whole
+        if self.form in ("text", "bytes"):
+            return attrgetter("text" if self.form == "text" else "body")
         if self.as_text:
-            return JsonText(json_of(answer))
-        if self.items is None:
-            return self._value(answer, json_of(answer))
+            return _json_text
+        return self._member if self.items is not None else self._all
+
+    def _all(self, answer: Response) -> Any:
+        return self._value(answer, json_of(answer))
+
+    def _member(self, answer: Response) -> Any:
+        assert self.items is not None
         found = member(json_of(answer), self.items)
         values = None if found is None else elements(found)
         if values is None:
@@ -193,28 +197,39 @@ def fetcher(
     fetch: Fetch, pages: Pages | None, prepare: Callable[[object], Any]
 ) -> Callable[[Row | Rejected], Awaitable[Any]]:
     """Return the function of a row that asks, and prepares the value for the output."""
+    value_of, made = fetch.reader(), prepare
+    if fetch.as_text and fetch.form in ("text", "bytes"):
+        made = partial(_prepared_text, prepare)
 
     async def get(row: Row | Rejected) -> Any:
         if isinstance(row, Rejected):
             raise RowRejected(row.reason)
         if fetch.saver is not None:
             return prepare(await fetch.save(row))
-        answer: Response | None = await fetch.ask(row)
+        try:
+            answer: Response | None = await fetch.ask(row)
+        except BaseException:
+            fetch.forget(row)
+            raise
         assert answer is not None
-        value = fetch.value_of(answer)
+        value = value_of(answer)
         if pages is not None:
             value = pages.kept(value, row, answer)
         answer = None  # a large body is not held beside its value, while that is written
-        return prepare(_as_text(value) if fetch.as_text else value)
+        return made(value)
 
     return get
 
 
-def _as_text(value: Any) -> Any:
-    """Make JSON of text or bytes."""
-    if type(value) is bytes:
-        return JsonText(json_text({"$": "bytes", "v": value}), is_bytes=True)
-    return JsonText(json_text(value)) if type(value) is str else value
+def _json_text(answer: Response) -> JsonText:
+    return JsonText(json_of(answer))
+
+
+def _prepared_text(prepare: Callable[[object], Any], value: Any) -> Any:
+    """Prepare text or bytes, made JSON at once."""
+    if isinstance(value, bytes):
+        return prepare(JsonText(json_text({"$": "bytes", "v": value}), is_bytes=True))
+    return prepare(JsonText(json_text(value)))
 
 
 def _whole(answer: Response) -> dict[str, Any]:

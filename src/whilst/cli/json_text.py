@@ -7,6 +7,7 @@ import msgspec
 from ..http.exchange import Response
 
 BOM = b"\xef\xbb\xbf"
+BLANKS = b" \t\r\n"  # that may stand around JSON
 _whole = msgspec.json.Decoder(msgspec.Raw).decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -22,9 +23,9 @@ def json_of(answer: Response) -> bytes:
     try:
         if not body.isascii():
             body.decode()
-        whole = _whole(body)
-        text = body if len(memoryview(whole)) == len(body) else bytes(whole)  # which copies it
-        if b"\n" in text or b"\r" in text:
+        _whole(body)
+        text = body.strip(BLANKS)
+        if text.find(b"\n") >= 0 or text.find(b"\r") >= 0:  # `in` is five times slower, as in `io.text`
             text = msgspec.json.format(text, indent=-1)
     except (ValueError, RecursionError) as error:
         raise answer.not_json(error) from None

@@ -63,10 +63,6 @@ class Times(NamedTuple):
 class Timings:
     """Collects how long the calls of one run took; for one thread, but for `snapshot`.
 
-    Attributes:
-        fresh: seconds of calls, put there by whoever makes them, who calls `settle` every now and then.
-        least: a call that took longer is one of the slowest so far, and is given to `slow` as well.
-
     >>> timings = Timings()
     >>> for index, took in enumerate([0.010, 0.020, 0.030, 0.500]):
     ...     timings.add(took, index)
@@ -75,11 +71,11 @@ class Timings:
     (0.02, 0.5, Slow(index=3, took=0.5))
     """
 
-    __slots__ = ("_classes", "_looked", "_short", "_slowest", "_total", "fresh", "least")
+    __slots__ = ("_classes", "_fresh", "_least", "_looked", "_short", "_slowest", "_total")
 
     def __init__(self, looked: Callable[[], None] | None = None) -> None:
-        self.fresh: array[float] = array("d")
-        self.least: float = 0.0
+        self._fresh: array[float] = array("d")  # what has come since the last look
+        self._least: float = 0.0  # a call that took longer is one of the slowest so far
         self._looked = looked  # called now and then
         self._classes: Counter[int] = Counter()
         self._short: Counter[int] = Counter()
@@ -88,33 +84,33 @@ class Timings:
 
     def add(self, took: float, index: int) -> None:
         """Take note of one call: of each that took 25 µs or more, and of some of the others."""
-        self.fresh.append(took)
-        if took > self.least:
-            self.slow(took, index)
-        if len(self.fresh) % FEW == 0:
-            self.settle()
+        self._fresh.append(took)
+        if took > self._least:
+            self._slow(took, index)
+        if len(self._fresh) % FEW == 0:
+            self._settle()
 
-    def slow(self, took: float, index: int) -> None:
+    def snapshot(self) -> Snapshot:
+        """Return what there is now, in a few microseconds; from any thread."""
+        return Snapshot(self._fresh[:], self._classes.copy(), self._short.copy(), self._total, (*self._slowest,))
+
+    def _slow(self, took: float, index: int) -> None:
         """Keep which call this was, until five others were slower."""
         if len(self._slowest) < SLOWEST:
             heappush(self._slowest, (took, -index))
         else:
             heappushpop(self._slowest, (took, -index))
         if len(self._slowest) == SLOWEST:
-            self.least = self._slowest[0][0]
+            self._least = self._slowest[0][0]
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Look at what has come."""
-        if len(self.fresh) >= MANY:
-            recent = self.fresh[:]
-            del self.fresh[:]
+        if len(self._fresh) >= MANY:
+            recent = self._fresh[:]
+            del self._fresh[:]
             self._classify(recent)
         if self._looked is not None:
             self._looked()
-
-    def snapshot(self) -> Snapshot:
-        """Return what there is now, in a few microseconds; from any thread."""
-        return Snapshot(self.fresh[:], self._classes.copy(), self._short.copy(), self._total, (*self._slowest,))
 
     def _classify(self, recent: array[float]) -> None:
         long = recent

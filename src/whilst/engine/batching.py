@@ -74,10 +74,14 @@ async def _by_size_and_key(source: Any, n: int, key_of: KeyOf) -> Stream:
 async def _by_time(pump: _Pump, within: float) -> Stream:
     pump.start()
     try:
-        while batch := await pump.take(within):
-            yield batch
-    finally:
-        await pump.close()
+        try:
+            while batch := await pump.take(within):
+                yield batch
+        finally:
+            await pump.close()
+    except BaseException:
+        pump.error = None  # nobody hears of it, and its frames keep the pump
+        raise
     error, pump.error = pump.error, None
     if error is not None:
         try:
@@ -119,6 +123,7 @@ class _Pump:
         if self._task is not None:
             self._task.cancel()
             await ended([self._task])
+            self._task = None  # it keeps its cancellation, whose frames keep this
 
     async def _wait(self, left: float | None) -> None:
         """Wait until something has come, for `left` seconds at most."""

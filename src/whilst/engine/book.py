@@ -351,6 +351,7 @@ class Book:
         pairs, records = self.keeping.admit(self.source.inbox)
         if records:
             self.known(records)
+            records.clear()  # as there
         self._asked.extend(self.wanted(pairs))
         return self._asked
 

@@ -16,7 +16,7 @@ from ..core.concurrency import DEFAULT_CONCURRENCY
 from ..core.outcome import noted
 from ..core.plan import Plan
 from ..core.tree import Each, Node, Sequence, calls_at_once, flat_steps, kind_name
-from ..lanes.awaiting import ended, failure_of, insist
+from ..lanes.awaiting import ended, failure_of, insist, is_cancelled
 from .interpret import Runner, compile_items, compile_node, naming_item, open_stream, path_of_stage
 from .scope import Scope
 from .stage import Ending
@@ -109,8 +109,7 @@ async def _make(plan: Plan, value: Any, ending: asyncio.Future[tuple[Any, BaseEx
     try:
         made = await plan.fn(value)
     except asyncio.CancelledError as caught:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if is_cancelled():
             ending.cancel()
             raise
         error = failure_of(caught, plan.name)

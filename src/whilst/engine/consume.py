@@ -72,35 +72,36 @@ async def consume(
     window = ahead.window
     record: Record | None = None
     try:
-        while True:
-            try:
-                record = take()
-            except IndexError:
-                record = None  # and no waiting in here, where whatever comes would be told of this first
-            if record is None:
-                if driver.finished or (driver.additions.quiet and driver.additions.is_over() and not driver.keeps):
-                    break
-                if driver.additions.quiet:
-                    driver.end_quietly()
-                    if handoff.ready:
-                        continue
-                ahead.ran_dry()
-                await handoff.wait()
-                continue
-            window.delivered = delivered = window.delivered + 1
-            if delivered >= ahead.nudge_at:
-                ahead.nudge()
-            yield record[2] if values and record[3] is None else unpack(record)
-            del record
+        try:
+            while True:
+                try:
+                    record = take()
+                except IndexError:
+                    record = None  # and no waiting in here, where whatever comes would be told of this first
+                if record is None:
+                    if driver.finished or (driver.additions.quiet and driver.additions.is_over() and not driver.keeps):
+                        break
+                    if driver.additions.quiet:
+                        driver.end_quietly()
+                        if handoff.ready:
+                            continue
+                    ahead.ran_dry()
+                    await handoff.wait()
+                    continue
+                window.delivered = delivered = window.delivered + 1
+                if delivered >= ahead.nudge_at:
+                    ahead.nudge()
+                yield record[2] if values and record[3] is None else unpack(record)
+                del record
+        finally:
+            record = None  # or the error and its traceback would keep each other alive
+            await driver.close()
+            driver.forget()
+            if end is not None:
+                await end()
     except BaseException:
         driver.error = None  # who leaves early does not hear of it, and its frames keep the driver
         raise
-    finally:
-        record = None  # or the error and its traceback would keep each other alive
-        await driver.close()
-        driver.forget()
-        if end is not None:
-            await end()
     _raise_end(driver)
 
 
@@ -119,34 +120,35 @@ def consume_plain(
         return driver.finished or (driver.additions.quiet and not asked)
 
     try:
-        while True:
-            try:
-                record = take()
-            except IndexError:
-                record = None  # as above
-            if record is None:
-                if driver.finished and not handoff.ready:
-                    break
-                if driver.additions.quiet and not (asked or handoff.ready) and driver.additions.is_over():
-                    if not driver.keeps:
+        try:
+            while True:
+                try:
+                    record = take()
+                except IndexError:
+                    record = None  # as above
+                if record is None:
+                    if driver.finished and not handoff.ready:
                         break
-                    asked = True
-                    handoff.call(driver.end_quietly)
-                ahead.ran_dry()
-                handoff.wait(over, window)
-                continue
-            window.delivered = delivered = window.delivered + 1
-            if delivered >= ahead.nudge_at:
-                ahead.nudge()
-            yield record[2] if values and record[3] is None else unpack(record)
-            del record
+                    if driver.additions.quiet and not (asked or handoff.ready) and driver.additions.is_over():
+                        if not driver.keeps:
+                            break
+                        asked = True
+                        handoff.call(driver.end_quietly)
+                    ahead.ran_dry()
+                    handoff.wait(over, window)
+                    continue
+                window.delivered = delivered = window.delivered + 1
+                if delivered >= ahead.nudge_at:
+                    ahead.nudge()
+                yield record[2] if values and record[3] is None else unpack(record)
+                del record
+        finally:
+            record = None  # or the error and its traceback would keep each other alive
+            end()
+            driver.forget()
     except BaseException:
-        driver.error = None  # who leaves early does not hear of it, and its frames keep the driver
+        driver.error = None  # as above
         raise
-    finally:
-        record = None  # or the error and its traceback would keep each other alive
-        end()
-        driver.forget()
     _raise_end(driver)
 
 
@@ -163,22 +165,26 @@ def consume_together(
     ready, ahead, window = handoff.ready, driver.ahead, driver.ahead.window
     taken = iter(ready.popleft, None)
     try:
-        while True:
-            count = min(len(ready), TOGETHER)
-            if not count:
-                if driver.finished and not ready:
-                    break
-                ahead.ran_dry()
-                handoff.wait(lambda: driver.finished, window)
-                continue
-            window.delivered = delivered = window.delivered + count
-            if delivered >= ahead.nudge_at:
-                ahead.nudge()
-            yield islice(taken, count)
-    finally:
-        end()
-        rest([*ready])
-        driver.forget()
+        try:
+            while True:
+                count = min(len(ready), TOGETHER)
+                if not count:
+                    if driver.finished and not ready:
+                        break
+                    ahead.ran_dry()
+                    handoff.wait(lambda: driver.finished, window)
+                    continue
+                window.delivered = delivered = window.delivered + count
+                if delivered >= ahead.nudge_at:
+                    ahead.nudge()
+                yield islice(taken, count)
+        finally:
+            end()
+            rest([*ready])
+            driver.forget()
+    except BaseException:
+        driver.error = None  # as above
+        raise
     _raise_end(driver)
 
 
@@ -191,26 +197,27 @@ async def consume_together_aio(
     driver, handoff, _ = await begin()
     ready, ahead, window = handoff.ready, driver.ahead, driver.ahead.window
     try:
-        while True:
-            count = min(len(ready), TOGETHER)
-            if not count:
-                if driver.finished:
-                    break
-                ahead.ran_dry()
-                await handoff.wait()
-                continue
-            window.delivered = delivered = window.delivered + count
-            if delivered >= ahead.nudge_at:
-                ahead.nudge()
-            yield [ready.popleft() for _ in range(count)]
+        try:
+            while True:
+                count = min(len(ready), TOGETHER)
+                if not count:
+                    if driver.finished:
+                        break
+                    ahead.ran_dry()
+                    await handoff.wait()
+                    continue
+                window.delivered = delivered = window.delivered + count
+                if delivered >= ahead.nudge_at:
+                    ahead.nudge()
+                yield [ready.popleft() for _ in range(count)]
+        finally:
+            await driver.close()
+            rest([*ready])
+            driver.forget()
+            await end()
     except BaseException:
         driver.error = None  # as above
         raise
-    finally:
-        await driver.close()
-        rest([*ready])
-        driver.forget()
-        await end()
     _raise_end(driver)
 
 

@@ -239,6 +239,8 @@ class Deadlines:
         self._closed, self._context = True, None
         self._alarms.clear()
         self._waits.clear()
+        self._bounds.clear()
+        self._cancelled.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -121,6 +121,8 @@ class Driver:
         self.additions: Additions = Additions(self, in_hand=in_hand)
         self._is_part = plan.composed and scope is None  # of a pipeline
         self._handoff = handoff
+        self.together: Callable[[bool], None] = handoff.together
+        """Called by lanes around several records: the consumer is woken once for them."""
         self._fail_fast = fail_fast
         push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
         if plan.observers:
@@ -128,7 +130,6 @@ class Driver:
         self._final: Summary | None = None  # of a run that has let go of all that it was made of
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._forget_task = self._tasks.discard, contextvars.Context()  # for all of them: each its own takes 140 bytes
         self._deadlines: Deadlines = Deadlines(loop, self.clock, plan.context)
         self._closing: asyncio.Task[None] | None = None
         judge = judge_of(plan.retry) if plan.retry is not None else ""
@@ -287,10 +288,6 @@ class Driver:
             self._id = os.urandom(8) if kept is None else kept
         return self._id
 
-    def together(self, begins: bool) -> None:
-        """Wake the consumer once for several records."""
-        self._handoff.together(begins)
-
     def allow(self, item: Any, left: Left) -> None:
         """Slow down before the other side says so."""
         if self.book.gate is not None:
@@ -359,25 +356,16 @@ class Driver:
         self.lanes.drop(-1)
         self._finish()
 
-    def give_up(self, error: Exception) -> None:
+    def give_up(self, error: BaseException) -> None:
         """Start nothing new, finish what is in flight, then raise `error`."""
         self.stop(error)
 
     def create_task(self, coroutine: Coroutine[Any, Any, None], context: contextvars.Context) -> asyncio.Task[None]:
         """Start a task of this run; never an eager one, which would run before its owner knows it."""
         task = asyncio.Task(coroutine, loop=self.loop, context=context)
-        self.owns(task)
-        return task
-
-    def owns(self, task: asyncio.Task[None]) -> None:
-        """Take note of a task that ends with the run."""
         self._tasks.add(task)
-        forget, context = self._forget_task
-        task.add_done_callback(forget, context=context)
-
-    def disowns(self, task: asyncio.Task[None]) -> None:
-        """Take note of one that was left behind, and is not waited for."""
-        self._tasks.discard(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def past_deadline(self, took: float) -> None:
         """Act on the deadline, which is over, at once; the timer did not while a call was made that `took` so long."""

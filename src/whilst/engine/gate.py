@@ -196,6 +196,7 @@ class Gate:
         if self._unfit:
             found, self._unfit = self._unfit, []
             self.host.unfit(found)
+            found.clear()  # the frames of these failures keep this one
 
     def serve(self) -> None:
         """Let through what may start now that there are places again."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from ..core.grown import Grown
 from ..core.outcome import Record
 from ..errors import JournalError
-from ..lanes.awaiting import without_our_frames
+from ..lanes.awaiting import TWO_MEANINGS, without_our_frames
 from .growing import Added, Additions, Growth
 from .source import Pair
 
@@ -110,8 +110,11 @@ class Host(Protocol):
     def arrived(self) -> None:
         """Go on: the journal has found what it was asked for, or the loop has had its turn."""
 
-    def give_up(self, error: Exception) -> None:
+    def give_up(self, error: BaseException) -> None:
         """Start nothing new, let what is in flight finish, then raise `error`."""
+
+    def fatal(self, error: BaseException) -> None:
+        """End the run now."""
 
     def all_kept(self, error: Exception | None) -> None:
         """End the run: everything is durable, or that failed."""
@@ -164,9 +167,16 @@ class Keeping:
         journal = self._journal
         if self._going_on or journal is None or not ((inbox and self.room) or journal.has_found):
             return [], []
-        pairs, records = journal.admit(inbox, self.room)
+        try:
+            pairs, records = journal.admit(inbox, self.room)
+        except BaseException as error:  # a SystemExit of `key` or a codec: nobody else would hear of it
+            if self._host is not None:
+                self._host.loop.call_soon(self._host.fatal, _of_the_users(error))
+            return [], []
         self._go_on_soon()
-        return pairs, [self._without_what_grew(record) if type(record[2]) is Grown else record for record in records]
+        given = [self._without_what_grew(record) if type(record[2]) is Grown else record for record in records]
+        records.clear()  # the frames of failures among them keep this one, and the journal's
+        return pairs, given
 
     def keeps_what_grows(self, growth: Growth, grow: Callable[[list[Added]], None]) -> None:
         """Keep with a value from here on what its call has added, and have that `grow` then."""
@@ -176,8 +186,8 @@ class Keeping:
         """Write an outcome down, which holds a lane's slot or not; return what may be given now, if anything."""
         try:
             self._add(record)
-        except Exception as error:  # a value that cannot be stored: better to stop now than after the last call
-            record = self._refused(record, without_our_frames(error))
+        except BaseException as error:  # a value that cannot be stored: better to stop now than after the last call
+            record = self._refused(record, _of_the_users(error))
         if not self.strict:
             return record
         self._held.append((record, slot))
@@ -215,7 +225,7 @@ class Keeping:
         if self._host is not None and not self._host.finished:
             self._host.arrived()
 
-    def _refused(self, record: Record, error: Exception) -> Record:
+    def _refused(self, record: Record, error: BaseException) -> Record:
         """Make a failure of an outcome that cannot be stored, write that down, and have the run stop."""
         failed = _failed(record, error)
         self._add(failed)
@@ -255,11 +265,21 @@ class Keeping:
             self._host.give_up(error)
 
 
+def _of_the_users(caught: BaseException) -> BaseException:
+    """Return what `key` or a codec raised, as failure of theirs: a cancellation has another meaning further up."""
+    error = without_our_frames(caught)
+    if not isinstance(error, TWO_MEANINGS):
+        return error
+    made = RuntimeError(f"key= or codec= of the journal raised {type(error).__name__} of its own accord")
+    made.__cause__ = error
+    return made
+
+
 def _closed(record: Record) -> None:
     """Drop the outcome of a call that came back when the run was over."""
 
 
-def _failed(record: Record, error: Exception) -> Record:
+def _failed(record: Record, error: BaseException) -> Record:
     index, item, _, _, started, took, attempts = record
     return index, item, None, error, started, took, attempts
 

@@ -194,8 +194,8 @@ class Leaf:
         try:
             return await short_way(value)
         finally:
-            if (task := asyncio.current_task()) in self._told:  # its first call, and the others tell of themselves
-                self._told.discard(task)
+            if asyncio.current_task() in self._told:  # its first call, and the others tell of themselves
+                self._told.discard(asyncio.current_task())  # no name here: it keeps its failure, whose frames keep this
             elif self.gate is None:
                 self.spent.called(self.clock() - started)
 
@@ -514,11 +514,14 @@ class Leaf:
     def _giving_up(self, call: LeafCall | None, started: float) -> Callable[[], None] | None:
         """Return what is to be done should a call ignore its cancellation; None: nothing can be."""
         place = seat.get()
-        settle = self._scope.give_up if place is None else place.give_up
-        return None if settle is None else partial(self._give_up, call, settle, started)
+        settles = place is not None or self._scope.give_up is not None
+        return partial(self._give_up, call, place, started) if settles else None
 
-    def _give_up(self, call: LeafCall | None, settle: Callable[[Exception], None], started: float) -> None:
+    def _give_up(self, call: LeafCall | None, place: Seat | None, started: float) -> None:
         """Settle the input of a call that ignores its cancellation; its slot is free, its permit stays out."""
+        settle = self._scope.give_up if place is None else place.give_up
+        if settle is None:
+            return  # it was given up already
         error = self._patience.error(started, self.clock())
         note(error, self._where)
         if call is not None:

@@ -64,6 +64,7 @@ class Sifting:
             wanted = self._sift_asking(inbox, unfit)
         if unfit:
             self._host.unfit(unfit)
+            unfit.clear()  # the frames of these failures keep this one, as below
         return wanted
 
     def sharing(self, push: Callable[[Record], None]) -> Callable[[Record], None]:
@@ -153,6 +154,7 @@ class Sifting:
                         wanted.append(pair)
             if error is not None:
                 unfit.append((pair, error))
+            del error
         return wanted
 
     def _wait(self, first: int, pair: Pair) -> None:

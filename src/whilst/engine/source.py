@@ -289,6 +289,7 @@ class ThreadFeeder(Feeder):
         except BaseException as caught:  # the source's own error, of any kind, belongs to the consumer
             error = trimmed(caught, 2)
         self._tell(self._ended, error)
+        del error  # its frames keep this one
 
     def _ended(self, error: BaseException | None) -> None:
         self._over = True

@@ -193,11 +193,15 @@ async def merged(source: Any, concurrency: int, path: str) -> Stream:
     """Give the items of each item of `source`, of `concurrency` of those at a time."""
     reading = _Reading(source, concurrency, path)
     try:
-        while await reading.something():
-            yield reading.buffer.popleft()
-            reading.room.set()
-    finally:
-        await reading.close()
+        try:
+            while await reading.something():
+                yield reading.buffer.popleft()
+                reading.room.set()
+        finally:
+            await reading.close()
+    except BaseException:
+        reading.error = None  # nobody hears of it, and its frames keep the readers
+        raise
     error, reading.error = reading.error, None
     if error is not None:
         try:

@@ -110,6 +110,8 @@ class Response(msgspec.Struct, frozen=True):
 class Exchange:
     """One request and the redirects it meets: ask `builder` for what to send, give `take` what came."""
 
+    __slots__ = ("_body", "_client", "_headers", "_largest", "_least", "_method", "_redirects", "_timeout", "_url")
+
     def __init__(
         self,
         client: Client | SyncClient,
@@ -127,10 +129,11 @@ class Exchange:
         self._url = url
         self._headers = headers
         self._body = body
-        self._timeout = _seconds(timeout)
+        self._timeout = _USUAL if timeout == TIMEOUT else _seconds(timeout)
         self._redirects = 0
         self._largest = largest
-        self._least = FIRST if largest.size is None else min(FIRST, largest.size)
+        size = largest.size
+        self._least = FIRST if size is None or size > FIRST else size
 
     def builder(self) -> Any:
         """Return what to send next; ValueError if it cannot be sent."""

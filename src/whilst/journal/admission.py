@@ -94,6 +94,7 @@ class Admission:
             now = self._clock()
             records += [(*pairs[place], None, error, now, 0.0, 0) for place, error in failed.items()]
             pairs = [pair for place, pair in enumerate(pairs) if place not in failed]
+            failed.clear()  # the frames of these failures keep this one
         inputs = Inputs(pairs, keys, rests, texts, self._index.look_up(keys, rests, self._blocks.keys_of))
         new = inputs.blocks.count(NOWHERE)
         if new == len(pairs):

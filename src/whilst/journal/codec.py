@@ -68,12 +68,17 @@ class Values:
         """Whether even plain values are the user's codec's to write."""
         return self._own is not None
 
+    @property
+    def as_json(self) -> bool:
+        """Whether what is plain JSON is written as that."""
+        return self._own is None and self._read is None
+
     def encode(self, value: Any) -> bytes:
         """Write a value, and the inputs that its call added; Unstorable if either would not come back as it is."""
         kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is JsonText:
             if value.is_bytes or value.stored.find(MARK) < 0:
-                return self._checked(value.stored)
+                return self.checked(value.stored)
             value = parsed(value.stored)  # what looks like a tag is the other side's
         elif kind is Grown:
             return ADDED_HEAD + self.encode(value.value) + ADDED_PART + self._added(value) + b"}"
@@ -81,9 +86,10 @@ class Values:
             text = self._text(value)
         except (NoTagError, RecursionError) as error:
             raise self._refused(value, error) from None
-        return text if len(text) <= MOST_BYTES else self._checked(text)
+        return self.checked(text)
 
-    def _checked(self, text: bytes) -> bytes:
+    def checked(self, text: bytes) -> bytes:
+        """Return what is written of a value; Unstorable if it is too large."""
         if len(text) > MOST_BYTES:
             raise Unstorable(
                 f"{self._name}() returned a value of {len(text):,} bytes",

@@ -25,7 +25,7 @@ import msgspec
 from ..core.colour import name_of
 from ..core.outcome import short
 from ..errors import Unstorable
-from .tagged import NoTagError, encode, is_plain, json_of, says_all, sorted_json_of
+from .tagged import NoTagError, each_as_json, encode, is_plain, json_of
 
 MOMENT = 0.004  # seconds after which no further input is identified in this round of the loop
 SLOW_KEY, ENOUGH = 0.001, 16  # seconds; how many such calls, of at most twice as many, are worth a warning
@@ -33,7 +33,7 @@ DIGEST = 16  # bytes; of these 124 bits are kept
 KEY_MASK = (1 << 60) - 1  # a Python int of 60 bits takes 32 bytes, one of 64 takes 48
 INT_REST = int.from_bytes(b"whilst:i", "little")  # the rest of an int that is its own key
 _MOST, _LEAST = (1 << 59) - 1, -(1 << 59)
-_INT, _CONTAINERS = {int}, {dict, list}
+_INT, _STR, _CONTAINERS = {int}, {str}, {dict, list}
 _BASES = (str, int, float, bytes, list, dict)
 
 
@@ -131,17 +131,15 @@ def _at_once(items: list[Any]) -> Known | None:
     kinds = set(map(type, items))
     if kinds == _INT and (least := min(items)) >= _LEAST and max(items) <= _MOST:
         keys = list(items) if least >= 0 else [item & KEY_MASK for item in items]
-        return Known(keys, [INT_REST] * len(items), json_of(items)[1:-1].split(b","), {})
+        return Known(keys, [INT_REST] * len(items), each_as_json(items), {})
     if int in kinds:
         return None
     try:
-        if not is_plain(items):
+        if kinds != _STR and not is_plain(items):
             return None
-        forms = list(map(sorted_json_of, items))
-        texts = forms if _CONTAINERS.isdisjoint(kinds) else list(map(json_of, items))
+        texts = each_as_json(items)
+        forms = texts if _CONTAINERS.isdisjoint(kinds) else each_as_json(items, ordered=True)
     except (UnicodeEncodeError, RecursionError):  # text that is none, a list in itself: one of them fails alone
-        return None
-    if not says_all(b"[%b]" % b",".join(texts), items):
         return None
     digests = [blake2b(form, digest_size=DIGEST).digest() for form in forms]  # a call of `digest_of` is a tenth more
     return Known(*_halves(digests), texts, {})

@@ -29,6 +29,7 @@ from .identity import Identity
 from .index import Index, Kept
 from .lock import Lock
 from .lookup import Inputs, Pair
+from .tagged import plain_json
 from .writer import Beginning, Writer
 
 HEAVY = 1024  # bytes of a value from which on it is weighed
@@ -77,7 +78,7 @@ class Ledger:
         self.admit: Callable[[deque[Pair], int], tuple[list[Pair], list[Record]]] = self._admission.admit
         """Take inputs; see `engine.keeping`."""
         self._as_is: frozenset[Any] = frozenset() if values.own else _SCALARS
-        self._encode = values.encode
+        self._values, self._is_json = values, values.as_json
         self._journal = journal
         self._last = last
         self._added = self._settled = self._heavy = 0
@@ -223,9 +224,11 @@ class Ledger:
                 return record
         elif kind is float and self._as_is and isfinite(value):
             return record
-        text = self._encode(value)
+        text = plain_json(value) if self._is_json else None
+        if text is None:
+            text = self._values.encode(value)
         if len(text) >= HEAVY:
-            self._weigh(len(text))
+            self._weigh(len(self._values.checked(text)))
         return index, None, text, None, started, took, attempts
 
     def _weigh(self, size: int) -> None:

@@ -38,6 +38,17 @@ def checked_place(path: str, given: str = "") -> bool:
     directory = os.path.dirname(path)
     if given and (found := planted(given)):
         raise JournalError(f"{given} cannot be a journal: {found}", remedy="another path")
+    if not _is_text(path):
+        raise JournalError(
+            f"{path!a} cannot be a journal: that is no text, and SQLite takes no other name",
+            remedy="another path, all of whose folders have names in UTF-8",
+        )
+    if not os.path.isdir(directory) and given.startswith("~"):
+        raise JournalError(
+            f"{given} cannot be a journal: its directory does not exist",
+            "a shell makes a home of ~, and nobody else does",
+            remedy=f"os.path.expanduser({given!r})",
+        )
     if not os.path.isdir(directory):
         raise JournalError(
             f"{path} cannot be a journal: its directory does not exist", remedy=f"mkdir -p {shlex.quote(directory)}"
@@ -110,6 +121,14 @@ def cannot_beside(path: str, beside: str, error: OSError) -> NoReturn:
         error.strerror or str(error),
         remedy=f"ls -l {shlex.quote(beside)}, and remove it if nobody needs it; or another path",
     ) from None
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _holds_something(path: str) -> bool:

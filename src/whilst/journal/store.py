@@ -42,6 +42,8 @@ class Store:
             raise
         except DAMAGE as error:
             self._connection.close()
+            if not exists and isinstance(error, sqlite3.OperationalError):  # in what is new nothing can be damaged
+                raise _unwritable(path, str(error)) from None
             raise told(error, path) from None
         _open.add(self)
 
@@ -111,8 +113,9 @@ class Store:
             run(question).fetchone()[0]
             for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
         )
-        if tables == 0 and made_by in (0, APPLICATION):
-            self._create()
+        is_new = tables == 0 and made_by in (0, APPLICATION)
+        if is_new:
+            run(f"PRAGMA page_size = {PAGE}")
         elif made_by != APPLICATION:
             raise JournalError(
                 f"{self.path} is not a journal, and is not changed",
@@ -134,16 +137,22 @@ class Store:
             raise damaged(self.path, "SQLite cannot open its write-ahead log")
         run("PRAGMA synchronous = FULL")
         run(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
+        if is_new:
+            self._create()
 
     def _create(self) -> None:
-        """Make the table, all or nothing, so that a crash in between leaves a file that counts as empty."""
+        """Make the table, all or nothing, so that a crash in between leaves a file that counts as empty.
+
+        It goes into the write-ahead log, as a rollback journal would cost 10 ms more, and at once from there into the
+        file: what is damaged in the log later must not make an empty file of this.
+        """
         run: Any = self._connection.execute
-        run(f"PRAGMA page_size = {PAGE}")
         run("BEGIN EXCLUSIVE")
         run(f"PRAGMA application_id = {APPLICATION}")
         run(f"PRAGMA user_version = {FORMAT}")
         run("CREATE TABLE log(n INTEGER PRIMARY KEY, frame BLOB NOT NULL)")
         run("COMMIT")
+        run("PRAGMA wal_checkpoint(PASSIVE)")
         sync_directory(os.path.dirname(self.path))
 
 
@@ -172,10 +181,14 @@ def told(error: Exception, path: str) -> JournalError:
     if "locked" in text or "busy" in text:
         return JournalError(f"{path} is in use by another program", f"SQLite says: {text}", remedy="close that program")
     if "full" in text or "readonly" in text or "unable to open" in text:
-        return JournalError(
-            f"{path} cannot be written", f"SQLite says: {text}", remedy="free some space, or use another path"
-        )
+        return _unwritable(path, text)
     return damaged(path, f"SQLite says: {text}")
+
+
+def _unwritable(path: str, text: str) -> JournalError:
+    return JournalError(
+        f"{path} cannot be written", f"SQLite says: {text}", remedy="free some space, or use another path"
+    )
 
 
 def sync_directory(directory: str) -> None:

@@ -15,7 +15,9 @@ from itertools import compress, repeat
 from mmap import ACCESS_COPY, mmap
 from typing import Any, Final, Literal
 
-DICT = 1 << 20  # keys in the dict: 80 MiB; a look at it takes half as long
+DICT = (
+    (1 << 21) * 2 // 3
+)  # keys in the dict, as many as one of 2^21 slots takes: 90 MiB; a look at it takes half as long
 BITS = 24  # of a flat table: 64 MiB, for ten million keys; each further one costs every key a look, 0.5 µs
 FULL = 0.625  # of the slots are taken, and a look meets 4 of them: all on one line of memory
 NOWHERE: Final[Any] = -1

@@ -12,7 +12,7 @@ import datetime
 import decimal
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import msgspec
@@ -25,10 +25,12 @@ ADDED_HEAD = b'{"$":"added","v":'  # a value, and the inputs that its call added
 ADDED_PART = b',"added":'
 MARK = b'"$"'
 _SCALARS = frozenset({int, str, bool, float, type(None)})
+_SAME = _SCALARS - {float}  # always as JSON has them; a NaN is null there
 _STR = frozenset({str})
 
-json_of: Callable[[Any], bytes] = msgspec.json.Encoder().encode
-sorted_json_of: Callable[[Any], bytes] = msgspec.json.Encoder(order="sorted").encode
+_encoder, _sorting = msgspec.json.Encoder(), msgspec.json.Encoder(order="sorted")
+json_of: Callable[[Any], bytes] = _encoder.encode
+sorted_json_of: Callable[[Any], bytes] = _sorting.encode
 parsed: Callable[[bytes | str], Any] = msgspec.json.Decoder().decode
 
 Opaque = Callable[[Any, Callable[[Any], Any]], Any]
@@ -60,36 +62,51 @@ def encode(value: Any, *, ordered: bool = False, opaque: Opaque | None = None) -
     write = sorted_json_of if ordered else json_of
     if is_plain(value):
         try:
-            text = write(value)
+            return write(value)
         except UnicodeEncodeError:  # a file name that is no text, for example
-            return write(_tree(value, opaque, ordered))
-        # as `says_all`, a call less
-        if text.find(MARK) < 0 and (text.find(b"null") < 0 or parsed(text) == value):
-            return text
+            pass
     return write(_tree(value, opaque, ordered))
 
 
+def plain_json(value: Any) -> bytes | None:
+    """Return the JSON of a value that needs no tags; None if it may, or cannot be written at all."""
+    try:
+        return json_of(value) if is_plain(value) else None
+    except (UnicodeEncodeError, RecursionError):
+        return None
+
+
+def each_as_json(values: Iterable[Any], *, ordered: bool = False) -> list[bytes]:
+    """Return the JSON of each of many plain values: a third of the time, and none has a line end."""
+    return (_sorting if ordered else _encoder).encode_lines(values).split(b"\n")[:-1]
+
+
 def is_plain(value: Any) -> bool:
-    """Whether a value has only the exact types that JSON knows."""
+    """Whether a value is what JSON says without tags: of its exact types, no NaN, and no key `$`."""
     kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
     # a look at each: 0.6 µs for a row with a list in it, where `issuperset` of their types and then a look took 1.7
     if kind is dict:
+        if TAG in value:
+            return False
         for key, part in value.items():
-            if type(key) is not str or (type(part) not in _SCALARS and not is_plain(part)):
+            if type(key) is not str:
                 return False
+            if type(part) not in _SAME:
+                if type(part) is float:
+                    if part * 0.0 != 0.0:  # NaN, or infinite
+                        return False
+                elif not is_plain(part):
+                    return False
         return True
     if kind is list:
-        for part in value:  # noqa: SIM110 - a generator takes twice as long
-            if type(part) not in _SCALARS and not is_plain(part):
+        for part in value:
+            if type(part) is float:
+                if part * 0.0 != 0.0:
+                    return False
+            elif type(part) not in _SAME and not is_plain(part):
                 return False
         return True
-    return kind in _SCALARS
-
-
-def says_all(text: bytes, value: Any) -> bool:
-    """Whether the JSON of a plain value needs no tags: a NaN is null there, and a key `$` is no tag."""
-    # `find`, because bytes raise and drop an exception for each `in`: 0.05 µs where that takes 0.4
-    return text.find(MARK) < 0 and (text.find(b"null") < 0 or bool(parsed(text) == value))
+    return kind in _SAME or (kind is float and value * 0.0 == 0.0)
 
 
 def decode(text: bytes) -> Any:

@@ -310,6 +310,8 @@ def _broken(path: str, error: Exception, overflow: Overflow) -> JournalError:
         said,
         *((saved,) if overflow.written else ()),
         *((lost,) if overflow.failed else ()),
-        "calls in flight are finished, and their outcomes are kept there too; nothing new was started",
+        "calls in flight are finished"
+        + (", and their outcomes are kept there too" if overflow.written else "")
+        + "; nothing new was started",
         remedy="free some space, then run it again: it continues where it was",
     )

@@ -47,11 +47,16 @@ def trimmed(caught: BaseException, frames: int = 1) -> BaseException:
 
 
 def without_our_frames(error: Error) -> Error:
-    """Return an error whose traceback begins in code of the user's: ours would keep the run alive."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("whilst."):
-        trace = trace.tb_next
-    BaseException.with_traceback(error, trace)
+    """Return an error whose tracebacks, and those of what led to it, begin in code of the user's: ours keep the run."""
+    one: BaseException | None = error
+    seen: set[int] = set()
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        trace = one.__traceback__
+        while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("whilst."):
+            trace = trace.tb_next
+        BaseException.with_traceback(one, trace)
+        one = one.__context__ if one.__cause__ is None else one.__cause__
     return error
 
 
@@ -71,10 +76,19 @@ async def ended(futures: Iterable[asyncio.Future[Any]]) -> None:
         except asyncio.CancelledError as caught:
             cancelled = caught
     if cancelled is not None:
-        raise cancelled
+        try:
+            raise cancelled
+        finally:
+            del cancelled  # whose frames are this one
 
 
 GRACE = 1.0  # seconds that a cancelled call may take to clean up before it is left behind
+
+
+def is_cancelled() -> bool:
+    """Whether somebody has cancelled the task that runs now; who has the task itself would be kept by its failure."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def insist(task: asyncio.Task[Any]) -> None:
@@ -121,8 +135,7 @@ class Awaiting:
         try:
             return await awaitable, None
         except asyncio.CancelledError as caught:
-            task = asyncio.current_task()
-            if awaited.given_up or (task is not None and task.cancelling()):
+            if awaited.given_up or is_cancelled():
                 raise
             return None, failure_of(caught, self._name)
         except BaseException as caught:  # all of them: the record holds it

@@ -117,8 +117,8 @@ class Listener(Protocol):
 
 
 listening: ContextVar[Listener | None] = ContextVar("whilst_listening", default=None)
-"""What limits the call that is made now. What it is told after the call has ended, by what the call left running, it
-may ignore."""
+"""What limits the call that is made now, if not the run of its `seat` alone. What it is told after the call has ended,
+by what the call left running, it may ignore."""
 
 
 class Innermost:
@@ -132,7 +132,7 @@ innermost: Innermost = Innermost()
 
 def listener_now() -> Listener | None:
     """Return who is to be told: the innermost block or call that holds permits, else what limits the call."""
-    return innermost.find() or listening.get() or here.listener
+    return innermost.find() or listening.get() or seat.get() or here.listener
 
 
 # -- whose place of a run's concurrency it holds ----------------------------------------------------------------
@@ -182,6 +182,9 @@ class Seat(Protocol):
     def index(self) -> int:
         """Return that of the input."""
         ...
+
+    def allow(self, left: Left) -> None:
+        """Take note of what an answer says; see `Listener`."""
 
     def give_up(self, error: Exception) -> None:
         """Settle the input with this failure: one of its calls ignores that it was cancelled, and is left behind."""

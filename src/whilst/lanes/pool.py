@@ -194,11 +194,11 @@ class Supply:
 
     def _supply(self, pool: Pool) -> None:
         if not self._lend_to(pool) and pool.is_short:
-            taken, threads = pool.taken, len(pool.workers)
+            made, threads = pool.bridge.came, len(pool.workers)
             self._start_for(pool)
             if len(pool.workers) <= threads:
                 return  # there are no more to be had
-            if pool.taken - taken > max(SPREE, threads) and not self._wanting:
+            if pool.bridge.came - made > max(SPREE, threads) and not self._wanting:
                 time.sleep(BREATH)
         self._look_again(pool)
 
@@ -267,8 +267,6 @@ class ThreadPool:
         self.closing: bool = False
         self.wanted: bool = False
         """Whether `supply` knows that it is short of threads."""
-        self.taken: int = 0
-        """Calls begun so far, about."""
         self.left_behind: LeftBehind = LeftBehind(most, fn_of)
         self.bridge: ResultBridge = ResultBridge(loop, client)
         self._loop = loop
@@ -433,6 +431,7 @@ class ThreadPool:
         take, clock, settle = self.queue.popleft, self._clock, self._settle
         add, bridge = self.bridge.results.append, self.bridge
         fn, context = self._fn, self._context
+        plain: Any = None  # the class of what was returned last that is nothing to await: most calls return one
         woken, ended = True, 0.0
         while not self.closing:
             try:
@@ -456,15 +455,17 @@ class ThreadPool:
                 if worker.pool is not self:
                     return
                 continue
-            self.taken += 1
             value = error = None
             try:
                 if context is None:
                     value = fn(pair[1])
                 else:
                     value = (own := context.copy()).run(fn, pair[1])
-                    if settle is not None and has_method(value, "__await__"):
-                        value, error = own.run(settle, worker, value)
+                    if settle is not None and type(value) is not plain:
+                        if has_method(value, "__await__"):
+                            value, error = own.run(settle, worker, value)
+                        else:
+                            plain = type(value)  # pyright: ignore[reportUnknownVariableType]
             except BaseException as caught:  # all of them: what is not an Exception is for the consumer to raise
                 value, error = None, failure_of(caught, name_of(self._fn_of(pair[1])), frames=self._frames)
             ended = clock()

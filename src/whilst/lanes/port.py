@@ -51,7 +51,7 @@ class Port(Protocol):
     def emit(self, record: Record, /) -> None:
         """Take what became of one input."""
 
-    def together(self, begins: bool) -> None:
+    def together(self, begins: bool, /) -> None:
         """Take note that several records come now, and then that these were all: time to wake who waits for them."""
 
     def allow(self, item: Any, left: Left) -> None:
@@ -91,12 +91,6 @@ class Port(Protocol):
 
     def past_deadline(self, took: float) -> None:
         """Act on the deadline, which is over, at once: a call that `took` so long may have kept its timer from it."""
-
-    def owns(self, task: asyncio.Task[None]) -> None:
-        """Take note of a task that ends with the run."""
-
-    def disowns(self, task: asyncio.Task[None]) -> None:
-        """Take note that it does not: it was left behind."""
 
 
 class Lanes(Protocol):

@@ -35,7 +35,7 @@ class Client(Protocol):
     def emit(self, record: Any, /) -> None:
         """Take what became of one input."""
 
-    def together(self, begins: bool) -> None:
+    def together(self, begins: bool, /) -> None:
         """Take note that several records come now, and then that these were all: time to wake who waits for them."""
 
     def refill(self) -> None:
@@ -60,7 +60,7 @@ class Nobody:
     def emit(self, record: Any, /) -> None:
         """Nobody wants it any more."""
 
-    def together(self, begins: bool) -> None:
+    def together(self, begins: bool, /) -> None:
         """Nobody waits."""
 
     def refill(self) -> None:
@@ -123,7 +123,7 @@ class Pool(Protocol):
     workers: set[Worker]
     closing: bool
     wanted: bool
-    taken: int
+    bridge: ResultBridge
 
     @property
     def client(self) -> Client:
@@ -265,7 +265,7 @@ class ResultBridge:
     its own, which ends it: the other results are taken all the same.
     """
 
-    __slots__ = ("_came", "_client", "_counts_from", "_is_fast", "_loop", "results", "rung", "timings")
+    __slots__ = ("_client", "_counted", "_counts_from", "_is_fast", "_looked_at", "_loop", "results", "rung", "timings")
 
     def __init__(
         self,
@@ -280,9 +280,14 @@ class ResultBridge:
         """Told how long calls took."""
         self._loop = loop
         self._client = client
-        self._came = 0  # since then
-        self._counts_from = 0.0
+        self._looked_at = 0  # how many results were taken
+        self._counts_from, self._counted = 0.0, 0  # a moment, and how many it were then
         self._is_fast = False
+
+    @property
+    def came(self) -> int:
+        """How many results have come so far; from any thread."""
+        return self._looked_at + len(self.results)
 
     def put(self, result: Any) -> None:
         """Hand a result to the loop; from any thread."""
@@ -308,7 +313,6 @@ class ResultBridge:
         else:
             self.rung = False  # first: what is appended from here on rings again
             count = len(self.results)
-        self._came += count
         if count >= SEVERAL:
             client.together(True)
             self._take(count)
@@ -319,17 +323,19 @@ class ResultBridge:
 
     def _comes_fast(self) -> bool:
         """Whether results have come so fast of late that each ring would be for one or two of them."""
-        now = self._loop.time()
+        now, came = self._loop.time(), self._looked_at - self._counted
         if (took := now - self._counts_from) >= OF_LATE:
-            self._is_fast = self._came * AGAIN >= FAST * took
-            self._came, self._counts_from = 0, now
-        return self._is_fast or self._came * AGAIN >= FAST * OF_LATE
+            self._is_fast = came * AGAIN >= FAST * took
+            self._counts_from, self._counted = now, self._looked_at
+            return self._is_fast
+        return self._is_fast or came * AGAIN >= FAST * OF_LATE
 
     def _take(self, count: int) -> None:
         results, take = self.results, self._client.emit
         timings, timed_from = self.timings, 0.0  # one of these, and all long ones
         for _ in range(count):
             result = results.popleft()
+            self._looked_at += 1
             if timings is not None and result[5] >= timed_from:
                 timings.add(result[5], result[0])
                 timed_from = LONG

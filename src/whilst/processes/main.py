@@ -178,6 +178,11 @@ class _Worker:
             self.targets[int.from_bytes(data[:2], "little")] = ("", _failing(error))
 
     def _tell_failure(self, error: BaseException) -> None:
+        if isinstance(error, AttributeError) and "__mp_main__" in str(error):
+            error.add_note(
+                "whilst: workers import the program, and find there what stands outside of the code that runs\n"
+                '  try: the def above the if __name__ == "__main__":'
+            )
         try:
             self.send(frame(UNREADY, encoded_failure(error)))
         except OSError:

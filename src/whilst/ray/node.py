@@ -417,12 +417,6 @@ class _Made:
     def past_deadline(self, took: float) -> None:
         """There is none."""
 
-    def owns(self, task: asyncio.Task[None]) -> None:
-        """It ends with the actor."""
-
-    def disowns(self, task: asyncio.Task[None]) -> None:
-        """So does this."""
-
 
 def _sent_here() -> Sent | None:
     """Return the input whose call this task or thread makes."""

@@ -270,9 +270,3 @@ class _Futures:
 
     def past_deadline(self, took: float) -> None:
         """There is none."""
-
-    def owns(self, task: asyncio.Task[None]) -> None:
-        """There is none."""
-
-    def disowns(self, task: asyncio.Task[None]) -> None:
-        """There is none."""
