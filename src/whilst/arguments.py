@@ -146,7 +146,12 @@ def check_colour(fn: Any, executor: Any, use: Mapping[str, Resource] | None = No
     """Refuse an executor that there is not, and one or resources that the function's colour rules out."""
     if executor not in get_args(Named) and not hasattr(executor, "lanes"):
         names = ", ".join(map(repr, get_args(Named)))
-        raise ValueError(f"executor must be one of {names}, or an object such as Processes(…), got {executor!r}")
+        here = "thread" if "thread" in type(executor).__name__.lower() else "process"
+        raise ValueError(
+            f"executor must be one of {names}, or an object such as whilst.processes.Processes(…), "
+            f"got {short(executor)}\n"
+            f'  try: executor="{here}", concurrency=8'
+        )
     for key, wanted in (use or {}).items():
         if not isinstance(wanted, Resource):
             raise TypeError(f"use[{key!r}] must be a whilst.resource(…), got {short(wanted)}")

@@ -73,6 +73,13 @@ class Flow(Frozen, Generic[V, R]):
     def __init__(self, node: Node) -> None:
         super().__init__(node)
 
+    if not TYPE_CHECKING:  # for people without a type checker: the line that works
+
+        def __getattr__(self, name: str) -> None:
+            from .core.habits import unknown_attribute
+
+            raise unknown_attribute("Flow", name)
+
     def __call__(self, value: V = None) -> R:  # type: ignore[assignment]
         """Run the flow with one value, in plain code; a flow that ends in a stage returns a list.
 
@@ -417,7 +424,7 @@ def node_of(fn: AnyStep, path: str) -> Node:
 
 def _step(fn: Any, path: str, *, as_item: bool = False, **policies: Any) -> Step:
     if not callable(fn):
-        raise TypeError(f"{path}: {not_callable(fn)}")
+        raise TypeError(f"{path}: {not_callable(fn, of=path.partition('[')[0])}")
     keywords = tuple(key for key, _ in policies.get("use", ()))
     try:
         return Step(fn, takes_value(fn, keywords, as_item=as_item), **policies)

@@ -10,6 +10,10 @@ CANARY = "c4nary-Xq7"
 TEXTS = [
     text.replace("@@", CANARY)
     for text in (
+        # in the form that stands in URLs
+        "client_secret%3D@@",
+        "POST /login body=%7B%22password%22%3A%22@@%22%7D",
+        "next is /cb%3Faccess_token%253D@@",
         # user-info of URLs
         "no route to https://me:@@@host.example/path",
         "no route to https://@@@host.example/path",

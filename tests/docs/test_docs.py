@@ -19,6 +19,7 @@ import logging
 import os
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -26,11 +27,14 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 import whilst
+from whilst.cli.given import at_colons
+from whilst.cli.main import group
 
 pytest.importorskip("requests")
 pytest.importorskip("aiohttp")
@@ -171,3 +175,31 @@ def test_the_examples_of_a_docstring(test: doctest.DocTest) -> None:
 
 def test_docstring_examples_were_found() -> None:
     assert len(list(docstrings())) >= 10
+
+
+def commands() -> list[tuple[str, str]]:
+    """Return each command in the running text and the tables of a page, with the page."""
+    return [
+        (str(path.relative_to(ROOT)), line)
+        for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+        if not any(str(path.relative_to(ROOT)).startswith(it) for it in ELSEWHERE)
+        for line in re.findall(r"`(whilst [a-z][^`\n]*)`", path.read_text())
+    ]
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_a_command_in_the_running_text_has_the_options_that_it_shows(page: str, line: str) -> None:
+    name, *words = shlex.split(line.replace("…", "x"))[1:]
+    command = group.get_command(click.Context(group), name)
+    assert command is not None, page
+    before, behind = at_colons(words)
+    assert [it for it in behind if it.startswith("-")] == [], "what stands behind the colons is an input"
+    if name == "doctor":
+        return  # the rest belongs to the program
+    known = {name for it in command.params for name in (*it.opts, *it.secondary_opts)} | {"-h", "--help"}
+    flags = [it.partition("=")[0] for it in before if it.startswith("-") and it != "-"]
+    assert [it for it in flags if it not in known and it[:2] not in known] == []
+
+
+def test_commands_in_the_running_text_were_found() -> None:
+    assert len(commands()) >= 50

@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -97,6 +98,18 @@ ANSWERED: list[tuple[str, Callable[[], Any], str]] = [
     ("map(xs, f)", lambda: map_([1, 2], double), "whilst.map(double, inputs)"),
     ("map(f(), xs)", lambda: map_(double(1), [1]), "whilst.map(fn, inputs)"),
     ("map(coro(), xs)", lambda: map_(fetch(1), [1]), "whilst.map(fetch, …)"),
+    ("sequence([f, g])", lambda: w.sequence([double, double]), "try: whilst.sequence(*steps): each step"),
+    ("together([f, g])", lambda: w.together([double, double]), "try: whilst.together(*branches): each branch"),
+    ("together(a=f())", lambda: w.together(a=double(1)), "try: whilst.together(a=fn)"),
+    ("first(coro())", lambda: w.first(fetch(1), double), "try: whilst.first(fetch, …)"),
+    ("each(f())", lambda: w.each(double(1)), "try: whilst.each(fn)"),
+    ("filter(None)", lambda: w.filter(None), "try: whilst.filter(fn)"),
+    ("flatten(xs)", lambda: w.flatten([[1]]), "by their names: concurrency=…"),
+    ("flow.map", lambda: w.sequence(double).map([1]), "try: whilst.map(flow, inputs)"),
+    ("flow.run", lambda: w.sequence(double).run(1), "try: flow(value), await flow.aio(value)"),
+    ("executor=pool", lambda: map_(double, [1], executor=ThreadPoolExecutor(1)), 'executor="thread", concurrency=8'),
+    ("executor=processes", lambda: map_(double, [1], executor="processes"), 'executor="process", concurrency=8'),
+    ("a lambda of two", lambda: map_(lambda a, b: a, [1]), "whilst.spread(fn)"),
     ("await run.list()", lambda: asyncio.run(awaited_list()), "try: await run"),
     ("await outcomes.list()", lambda: asyncio.run(awaited_outcomes()), "try: await run.outcomes()"),
     ("asyncio.run(run)", lambda: asyncio.run(run()), ".list()"),

@@ -19,7 +19,7 @@ import whilst
 from whilst import bridge
 from whilst.lanes import calls
 from whilst.lanes.calls import Calls
-from whilst.lanes.pool import supply
+from whilst.lanes.worker import supply
 
 var: contextvars.ContextVar[str] = contextvars.ContextVar("var", default="unset")
 

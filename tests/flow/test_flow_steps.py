@@ -191,7 +191,7 @@ def test_what_cannot_be_meant_is_a_type_error_at_construction(build: Any, messag
         (lambda: whilst.step(abs, timeout=float("inf")), "finite"),
         (
             lambda: whilst.step(abs, executor="fork"),
-            "executor must be one of 'auto', 'thread', 'process', or an object such as Processes\\(…\\), got 'fork'",
+            r"an object such as whilst.processes.Processes\(…\), got 'fork'\n  try: executor=\"process\"",
         ),
         (lambda: whilst.resource(list, per="call"), 'per must be "thread", "run" or "process"'),
     ],

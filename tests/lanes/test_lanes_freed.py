@@ -13,8 +13,8 @@ from lanekit import BarePort
 
 import whilst
 from whilst.lanes.calls import Calls
-from whilst.lanes.pool import Supply
 from whilst.lanes.threads import ThreadLanes
+from whilst.lanes.worker import Supply
 
 pytestmark = pytest.mark.usefixtures("no_collector")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from whilst.lanes.worker import AGAIN, ResultBridge
+from whilst.lanes.results import AGAIN, ResultBridge
 
 CALLS = 1000
 

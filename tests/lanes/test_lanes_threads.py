@@ -15,7 +15,7 @@ from lanekit import BarePort, threads
 
 import whilst
 from whilst import testing
-from whilst.lanes import pool
+from whilst.lanes import worker
 from whilst.lanes.calls import Calls
 from whilst.lanes.threads import _MAKER, ThreadLanes, ThreadName
 from whilst.lanes.worker import Worker
@@ -36,7 +36,7 @@ class Crowd:
     def __call__(self, x: int) -> int:
         self._here.add(threading.get_ident())
         self.most = max(self.most, len(self._here))
-        self.at_work = max(self.at_work, len(pool.supply._alive) - len(pool.supply._idle))
+        self.at_work = max(self.at_work, len(worker.supply._alive) - len(worker.supply._idle))
         self.threads = max(self.threads, threading.active_count())
         time.sleep(self.pause)
         self._here.discard(threading.get_ident())
@@ -76,14 +76,14 @@ def test_where_threads_are_many_already_no_loop_starts_one(monkeypatch: pytest.M
         nonlocal others
         if thread.name.startswith("whilst-lane"):
             if threading.current_thread() is threading.main_thread():
-                alive.append(len(pool.supply._alive))  # with the one that is being started
+                alive.append(len(worker.supply._alive))  # with the one that is being started
             else:
                 others += 1
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", watch)
     asyncio.run(handlers(Crowd(0.01), concurrency=3))
-    assert max(alive) <= pool.FEW
+    assert max(alive) <= worker.FEW
     assert others
 
 

@@ -108,6 +108,14 @@ def test_an_output_never_destroys_the_journal(here: Path, name: str, other: str)
     assert (here / "run.db").read_bytes() == before
 
 
+@pytest.mark.parametrize("option", ["-o", "--rate=5/s", "--executor"])
+def test_an_option_behind_the_colons_is_an_input_and_that_is_said(here: Path, option: str) -> None:
+    code, out, err = run("map", "jobs:up", "--values", ":::", "a", option, "x.jsonl")
+    assert (code, out.decode().splitlines()[-1]) == (0, '"X.JSONL"')
+    assert err.startswith(f"note: {option} stands after ::: and is an input; as an option it stands before\n".encode())
+    assert b"note" not in run("map", "jobs:up", "-j", "2", ":::", "-a", "-1", "--zzz")[2]
+
+
 @pytest.mark.parametrize("other", ["-o", "--failed", "--journal", "--summary"])
 def test_no_file_of_a_command_is_its_trace_too(here: Path, other: str) -> None:
     code, out, err = run("map", "jobs:up", other, "x.jsonl", "--trace", "x.jsonl", stdin=b"a\n")

@@ -17,7 +17,7 @@ import msgspec
 from ..io.open import Manner
 from .fields import fields
 from .given import COLONS, at_colons
-from .messages import Problem
+from .messages import Problem, say, short
 from .pace import Attempts, Concurrency, Seconds, Share, StopAfter, limit_of, rates, retry_of
 
 POLICIES = ("concurrency", "rate", "retry", "timeout", "deadline", "stop_after", "ordered", "trace")
@@ -106,7 +106,12 @@ class GroupedCommand(click.Command):
         """Take what stands after `:::` as inputs, whatever it looks like."""
         if COLONS in args and ctx.info_name in ("map", "run"):
             args, (_, *ctx.meta[COLONS]) = at_colons(args)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        options = {name for parameter in self.params for name in parameter.opts if name.startswith("-")}
+        meant = next((word for word in ctx.meta.get(COLONS, ()) if word.partition("=")[0] in options), None)
+        if meant is not None and not ctx.params.get("quiet"):
+            say(f"note: {short(meant, 40)} stands after ::: and is an input; as an option it stands before")
+        return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each option under its heading."""

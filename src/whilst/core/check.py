@@ -80,17 +80,16 @@ def answered(function: F) -> F:
     return cast("F", checked)
 
 
-def not_callable(value: Any, *, of_run: bool = True) -> str:
+def not_callable(value: Any, *, of_run: bool = True, of: str = "map") -> str:
     """Return what to say of something that should be callable; a coroutine is closed, as nobody will await it.
 
-    `of_run`: whether it stands where the function of a run does.
+    `of_run`: whether it stands where the function of a run, or of the part `of` of a flow, does.
     """
     from .habits import not_a_function
 
     hint = "; give the function itself, without calling it" if hasattr(value, "__await__") else ""
-    said = (
-        f"must be callable, got {short(value)} ({type(value).__name__}){hint}{not_a_function(value) if of_run else ''}"
-    )
+    better = not_a_function(value, of) if of_run else ""
+    said = f"must be callable, got {short(value)} ({type(value).__name__}){hint}{better}"
     if hasattr(value, "cr_frame") and hasattr(value, "close"):
         value.close()
     return said

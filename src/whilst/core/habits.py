@@ -243,6 +243,13 @@ _ATTRIBUTES = {
         "apply map filter": "[… for value in run]",
         "next send": "next(iter(run))",
     },
+    "Flow": {
+        "map starmap imap": "whilst.map(flow, inputs)",
+        "run execute invoke apply submit": "flow(value), await flow.aio(value), or whilst.map(flow, inputs)",
+        "result list": "whilst.map(flow, inputs).list()",
+        "then pipe and_then chain add": "whilst.sequence(flow, fn)",
+        "tree show draw describe": "flow.plan()",
+    },
     "Outcome": {
         "result get output data return_value": "outcome.value, or outcome.unwrap(), which raises the failure",
         "exception exc err failure": "outcome.error",
@@ -258,6 +265,9 @@ _ATTRIBUTES = {
         "available value available_tokens borrowed_tokens stats": "limit.statistics()",
     },
 }
+
+
+_ONE_FUNCTION = ("step", "each", "filter")
 
 
 def unknown_keyword(function: str, given: Mapping[str, Any], known: Collection[str]) -> TypeError:
@@ -292,7 +302,7 @@ def unknown_position(function: str, given: tuple[Any, ...], known: Collection[st
         line = f"concurrency={last}"
     elif isinstance(last, str) and "/" in last and "rate" in known:
         line = f"rate={last!r}"
-    elif len(given) > most and len(known) == most + 1:
+    elif len(given) > most and len(known) == most + 1 and isinstance(last, (int, float, str)):
         line = f"{[*known][-1]}={short(last, 40)}"
     else:
         by_name = [f"{name}=…" for name in [*known][most:]]
@@ -360,11 +370,25 @@ def not_inputs(given: Any) -> str:
     return "" if given is None else "\n  try: [it] for one input"
 
 
-def not_a_function(given: Any) -> str:
-    """Return the line that works instead of something that cannot be called."""
-    if hasattr(given, "__await__"):
-        return f"\n  try: whilst.map({getattr(given, '__name__', 'fn')}, …)"
-    return "\n  try: whilst.map(fn, inputs): the function comes first, and is not called"
+def not_a_function(given: Any, of: str = "map") -> str:
+    """Return the line that works instead of something that cannot be called, given to the function `of`.
+
+    >>> print(not_a_function([len, abs], "sequence"))
+    <BLANKLINE>
+      try: whilst.sequence(*steps): each step by itself
+    """
+    name = getattr(given, "__name__", "fn") if hasattr(given, "__await__") else "fn"
+    if of == "map":
+        also = "…)" if hasattr(given, "__await__") else "inputs): the function comes first, and is not called"
+        return f"\n  try: whilst.map({name}, {also}"
+    if of in _ONE_FUNCTION:
+        return f"\n  try: whilst.{of}({name}): the function itself, without calling it"
+    if "." in of:
+        return f"\n  try: whilst.{of.replace('.', '(')}={name}): a function, without calling it"
+    if isinstance(given, (list, tuple)):
+        parts, part = ("steps", "step") if of == "sequence" else ("branches", "branch")
+        return f"\n  try: whilst.{of}(*{parts}): each {part} by itself"
+    return f"\n  try: whilst.{of}({name}, …): functions, without calling them"
 
 
 def columns(frame: Any) -> str:

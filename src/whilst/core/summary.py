@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .account import BUSY, shares
 from .frozen import NamedTuple
@@ -109,6 +109,10 @@ class Summary(NamedTuple):
     bounded: str = ""
     queued: float = 0.0
     late: float = 0.0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be pickled and copied with plain dicts for the mappings, which are views that cannot be."""
+        return type(self), tuple(_as_dict(value) for value in self)
 
     @property
     def finished(self) -> int:
@@ -295,3 +299,10 @@ def pending(now: Summary) -> list[str]:
         inside = f": {'; '.join(now.left_behind[:3])}" if now.left_behind else ""
         said.append(f"{now.abandoned:,} left behind{inside}")
     return said
+
+
+def _as_dict(value: Any) -> Any:
+    """Return a mapping and those in it as dicts, and anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _as_dict(it) for key, it in cast("Mapping[object, Any]", value).items()}

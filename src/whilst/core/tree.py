@@ -228,11 +228,12 @@ def takes_value(fn: Callable[..., Any], keywords: tuple[str, ...] = (), *, as_it
         raise TypeError(
             f"{name}() takes no argument, so the items would be ignored\n  to call it for each: lambda _: {name}()"
         )
+    shown = name if name.isidentifier() else "fn"
     fits = "one positional argument" if as_item else "one positional argument or none"
     raise TypeError(
         f"{name}{signature} cannot be called with {fits}"
         + (f" and {', '.join(f'{keyword}=' for keyword in keywords)}" if keywords else "")
-        + f"\n  try: functools.partial({name}, …) for known arguments, or whilst.spread({name}) for tuples"
+        + f"\n  try: functools.partial({shown}, …) for known arguments, or whilst.spread({shown}) for tuples"
     )
 
 

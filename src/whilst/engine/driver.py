@@ -37,8 +37,8 @@ from ..lanes.calling import wanted
 from ..lanes.clock import clock_of, is_virtual
 from ..lanes.loop import LOOP
 from ..lanes.port import Executor, Lanes
+from ..lanes.results import tell
 from ..lanes.threads import THREADS
-from ..lanes.worker import tell
 from ..limit import holding, paused_by
 from .ahead import ReadAhead
 from .asking import Asking, judge_of

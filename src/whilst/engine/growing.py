@@ -18,7 +18,7 @@ from ..core.call import Step
 from ..core.grown import Grown
 from ..core.outcome import Record
 from ..core.plan import Plan
-from ..lanes.worker import tell
+from ..lanes.results import tell
 from .source import Queue, Reader, Source
 
 GUARD = threading.Lock()  # between those who add, on any thread, and the end of a run

@@ -21,7 +21,7 @@ from ..core.tree import Each
 from ..lanes.calling import seat, wanted
 from ..lanes.calls import Calls, calls_of_loop, nothing
 from ..lanes.clock import clock_of
-from ..lanes.worker import tell
+from ..lanes.results import tell
 from ..limit import Inside, ask_around, inside_of
 from .asking import Asking
 from .deadlines import Deadlines

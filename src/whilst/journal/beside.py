@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import JournalError
 from ..lanes.awaiting import ended
 from ..lanes.clock import announce
-from ..lanes.worker import tell
+from ..lanes.results import tell
 
 if TYPE_CHECKING:
     from .ledger import Ledger

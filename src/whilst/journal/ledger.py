@@ -19,7 +19,7 @@ from typing import Any
 from ..core.outcome import Record
 from ..errors import JournalError
 from ..lanes.clock import announce, clock_of
-from ..lanes.worker import tell
+from ..lanes.results import tell
 from .admission import Admission
 from .codec import Values
 from .counts import Counts

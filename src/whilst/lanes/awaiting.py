@@ -16,7 +16,8 @@ import sys
 from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from .worker import Awaited, Ending, Worker, tell
+from .results import tell
+from .worker import Awaited, Ending, Worker
 
 Error = TypeVar("Error", bound=BaseException)
 

@@ -20,7 +20,8 @@ from ..core.outcome import Record
 from ..core.plan import MOST_THREADS
 from .awaiting import discard, ended
 from .pool import ThreadPool
-from .worker import Pair, Worker, current_worker
+from .results import Pair
+from .worker import Worker, current_worker
 
 EXIT_WAIT = 0.5  # seconds that closing waits for idle threads to be gone; they need microseconds
 MOST_OF_LOOP = 512  # threads for one-off calls all over a program; a map has threads of its own

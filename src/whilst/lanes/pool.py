@@ -2,9 +2,8 @@
 
 Whoever fills the queue calls `wake`; each woken thread that leaves something there wakes the next. A thread that finds
 nothing looks for another pool of the process that wants one before it rests, and a pool that wants one looks for a
-thread at rest (`Supply`). So threads are as many as calls at once, and not one more for each run that waits for a
-permit. New ones are started by one spawner thread, because `Thread.start()` waits for the thread: 0.1 ms idle, 2 ms
-with 200 busy, which no loop should pay. It ends with the last run that has asked it for one.
+thread at rest (`worker.Supply`). So threads are as many as calls at once, and not one more for each run that waits for
+a permit.
 
 Where hundreds of threads wait for the interpreter, each microsecond between two calls costs ten. So there is no lock on
 the way of a call, and one look at the clock: a thread that goes straight on begins when the last call has ended.
@@ -14,213 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import threading
-import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
 from math import inf
 from typing import Any
 
-from ..core.colour import has_method, name_of
+from ..core.colour import has_method, name_of, place_of
+from ..errors import TooManyAbandoned
 from .awaiting import discard, failure_of
 from .clock import announce, clock_of, monotonic
-from .worker import NOBODY, Client, LeftBehind, Pair, Pool, ResultBridge, Worker, current_worker, tell
-
-FEW = 4  # threads of the process: while there are fewer, starting one is quick, and a spawner would cost another
-
-# When the threads of a pool took more than a call each, and more than a few, while one more was started (0.1 to 0.3
-# ms), its calls wait for nothing and more threads would only fight for the interpreter: the spawner takes a breath.
-SPREE = 4
-BREATH = 0.0005  # seconds
-
-
-class Supply:
-    """The threads of this process that make calls; every method may be called on any thread."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()  # between two who give a pool a thread: it must not get one too many
-        self._idle: dict[Worker, None] = {}  # at rest in a pool that can do without; some may have been woken since
-        self._alive: set[Worker] = set()
-        self._wanting: deque[Pool] = deque()
-        self._users: set[Pool] = set()  # runs for whose sake the spawner stays
-        self._spawner: threading.Thread | None = None
-        self._gate = threading.Lock()
-        self._gate.acquire()
-
-    # -- for pools --------------------------------------------------------------------------------------------
-
-    def give(self, pool: Pool) -> None:
-        """Give a pool one more thread, now or soon, if there is one to be had."""
-        if self._lend_to(pool):
-            return
-        if not pool.workers and len(self._alive) < FEW:
-            self._start_for(pool)
-        elif not pool.wanted:
-            self._note_want(pool)
-            self._call_spawner(pool)
-
-    def rests(self, worker: Worker) -> None:
-        """Take note that a thread is parked, and that its pool can do without it."""
-        self._idle[worker] = None
-
-    def rests_no_more(self, worker: Worker) -> None:
-        """Take note that it has been woken."""
-        self._idle.pop(worker, None)
-
-    def move_on(self, worker: Worker) -> bool:
-        """Have a thread that has nothing to do serve a pool that wants one; False if none does."""
-        while self._wanting:
-            pool = self._next_want()
-            if pool is not None and self._assign(worker, pool):
-                self._look_again(pool)
-                return True
-        return False
-
-    def closed(self, pool: Pool) -> None:
-        """Take note that a pool, which is closing, wants no thread any more."""
-        self._users.discard(pool)
-        self._forget_want(pool)
-        if not self._users:
-            _open(self._gate)
-
-    # -- private, in order of use -----------------------------------------------------------------------------
-
-    def _lend_to(self, pool: Pool) -> bool:
-        """Move a thread that rests in another pool."""
-        while self._idle:
-            try:
-                worker, _ = self._idle.popitem()
-            except KeyError:
-                break
-            home = worker.pool
-            if home is None or not home.take_parked(worker):
-                continue  # it was woken meanwhile
-            moved = self._assign(worker, pool)
-            if moved:
-                home.left(worker)
-            worker.gate.release()  # else it looks around where it was, and rests again
-            return moved
-        return False
-
-    def _assign(self, worker: Worker, pool: Pool) -> bool:
-        """Count a thread as the pool's, if that needs one."""
-        with self._guard:
-            if not pool.is_short:
-                return False
-            pool.workers.add(worker)
-            worker.pool = pool
-            return True
-
-    def _start_for(self, pool: Pool) -> None:
-        worker = Worker()
-        if not self._assign(worker, pool):
-            return
-        self._alive.add(worker)
-        try:
-            threading.Thread(target=worker.run, args=(self._ended,), name=pool.name, daemon=True).start()
-        except RuntimeError as error:  # the system gives no more threads; those there are go on
-            self._ended(worker)
-            pool.left(worker)
-            if not pool.workers:
-                pool.stuck(error)
-
-    def _ended(self, worker: Worker) -> None:
-        self._alive.discard(worker)
-        self._idle.pop(worker, None)
-
-    def _note_want(self, pool: Pool) -> None:
-        if not pool.wanted:
-            pool.wanted = True
-            self._wanting.append(pool)
-            if pool.closing:  # it may have been closed in between, and what stands there keeps its run
-                self._forget_want(pool)
-
-    def _forget_want(self, pool: Pool) -> None:
-        with suppress(ValueError):  # it has none, or somebody has just taken it
-            self._wanting.remove(pool)
-
-    def _next_want(self) -> Pool | None:
-        try:
-            pool = self._wanting.popleft()
-        except IndexError:
-            return None
-        pool.wanted = False  # before it is looked at: who finds it short of threads from here on says so again
-        return pool
-
-    def _look_again(self, pool: Pool) -> None:
-        """Go on with a pool that got a thread: while it is short of more, or for one that has parked meanwhile."""
-        if pool.is_short:
-            self._note_want(pool)
-        elif pool.queue:
-            pool.wake()
-
-    def _call_spawner(self, pool: Pool) -> None:
-        if pool in self._users:  # it stays for this pool: no need to wait for the guard
-            _open(self._gate)
-            return
-        with self._guard:
-            if pool.closing:
-                return
-            if pool.of_run:
-                self._users.add(pool)
-            if self._spawner is None:
-                spawner = threading.Thread(target=self._spawn, name="whilst-spawner", daemon=True)
-                try:
-                    spawner.start()
-                except RuntimeError:
-                    pass
-                else:
-                    self._spawner = spawner
-        if self._spawner is not None:
-            _open(self._gate)
-        elif pool.workers:
-            pool.wanted = False  # they go on, and one that finds nothing to do elsewhere comes; it may ask again
-        else:
-            self._start_for(pool)
-
-    # -- on the spawner's thread ------------------------------------------------------------------------------
-
-    def _spawn(self) -> None:
-        while True:
-            while (pool := self._next_want()) is not None:
-                self._supply(pool)
-            with self._guard:
-                if not (self._users or self._wanting):
-                    self._spawner = None
-                    return
-            self._gate.acquire()
-
-    def _supply(self, pool: Pool) -> None:
-        if not self._lend_to(pool) and pool.is_short:
-            made, threads = pool.bridge.came, len(pool.workers)
-            self._start_for(pool)
-            if len(pool.workers) <= threads:
-                return  # there are no more to be had
-            if pool.bridge.came - made > max(SPREE, threads) and not self._wanting:
-                time.sleep(BREATH)
-        self._look_again(pool)
-
-
-def _open(gate: threading.Lock) -> None:
-    try:
-        gate.release()
-    except RuntimeError:
-        pass  # open already
-
-
-supply: Supply = Supply()
-
-
-def _after_fork() -> None:
-    """Begin anew: the parent's threads do not exist in the child, and one of them may have held the guard."""
-    supply.__init__()  # type: ignore[misc]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
+from .results import NOBODY, Client, Pair, ResultBridge, tell
+from .worker import Worker, current_worker, supply
 
 GLANCE = 1.0  # seconds between two looks of an idle thread at whether its loop is there still
 
@@ -574,6 +378,65 @@ class ThreadPool:
             if self.queue:
                 self.wake()  # a call may have come while this thread was leaving
         supply.move_on(worker)
+
+
+class LeftBehind:
+    """The calls of one pool that were given up and still run: a thread cannot be stopped, so it is counted and named.
+
+    `most` is how many threads the pool has, `fn_of` the function behind an input.
+    """
+
+    def __init__(self, most: int, fn_of: Callable[[Any], Any]) -> None:
+        self.most: int = most
+        self._fn_of = fn_of
+        self._calls: dict[Worker, Pair] = {}
+        self._guard = threading.Lock()  # so that a thread whose call was given up sees that when it is noted
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __contains__(self, worker: Worker) -> bool:
+        return worker in self._calls
+
+    def add(self, worker: Worker, call: list[Pair], noted: Callable[[int], None] | None) -> bool:
+        """Leave a thread behind in this call; False if it has returned meanwhile, or left its pool.
+
+        `noted` is called with the call's index if it is left, before the thread can see it.
+        """
+        with self._guard:
+            if worker.pool is None:
+                return False
+            try:
+                pair = call.pop()
+            except IndexError:
+                return False
+            if noted is not None:
+                noted(pair[0])
+            self._calls[worker] = pair
+        return True
+
+    def take(self, worker: Worker) -> Pair | None:
+        """Return the call that a thread comes back from, if that was given up; it is counted no more."""
+        with self._guard:
+            return self._calls.pop(worker, None)
+
+    def names(self) -> tuple[str, ...]:
+        """Name the functions, with how many calls of each."""
+        if not self._calls:
+            return ()
+        fns = [self._fn_of(item) for _, item in tuple(self._calls.values())]
+        calls = Counter((name_of(fn), place_of(fn)) for fn in fns)
+        return tuple(f"{n} x {name}()" + (f" ({place})" if place else "") for (name, place), n in calls.items())
+
+    def too_many(self, what: str) -> TooManyAbandoned | None:
+        """Return why no more calls should be made, beginning with `what`; None: they are few enough."""
+        if len(self._calls) <= self.most:
+            return None
+        return TooManyAbandoned(
+            f"{what} and still run, more than the {self.most} there may be at once\n"
+            f"  {'; '.join(self.names()[:3])}; a blocking call cannot be stopped from outside\n"
+            "  try: a timeout inside the function (requests.get(url, timeout=5)), or a longer timeout= here"
+        )
 
 
 def call_of_thread() -> tuple[Client, int, float] | None:

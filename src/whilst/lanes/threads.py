@@ -17,7 +17,8 @@ from .awaiting import GRACE, Awaiting
 from .calling import calling, current, listening, maker, task_here, wanted
 from .pool import ThreadPool
 from .port import Lanes, Port
-from .worker import Pair, Worker, current_worker
+from .results import Pair
+from .worker import Worker, current_worker
 
 if TYPE_CHECKING:
     from ..core.headers import Left

@@ -1,82 +1,25 @@
-"""One thread that makes calls, whose calls they are, and how results come from threads to their loop.
+"""One thread that makes calls, and where a pool gets one from.
 
-Results pile up, and the loop is rung once for all of them: threads append and ring if nobody has; the loop takes the
-bell down first and then everything that lies there, so what comes later rings again. Thousands of results cost one
-wake-up (measured: 0.8 µs each, 9 µs with one each).
-
-A thread that rings pays for it tenfold where hundreds wait for the interpreter. So while threads find work without the
-loop, the bell stays up after a look that found several, or while results have come fast of late, and the loop looks
-again by itself, `AGAIN` later.
+A pool that wants a thread takes one that rests in another pool of the process. New ones are started by one spawner
+thread, because `Thread.start()` waits for the thread: 0.1 ms idle, 2 ms with 200 busy, which no loop should pay. It
+ends with the last run that has asked it for one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
-from collections import Counter, deque
+import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..core.colour import name_of, place_of
-from ..core.timings import LONG, Timings
-from ..errors import TooManyAbandoned
-
-Pair = tuple[int, Any]
-
-
-class Client(Protocol):
-    """Where a pool's inputs come from and what becomes of them; all but `returned_late` is called on the loop."""
-
-    queue: deque[Pair]
-    """Inputs that may start, as (index, input); threads take from the left."""
-
-    def emit(self, record: Any, /) -> None:
-        """Take what became of one input."""
-
-    def together(self, begins: bool, /) -> None:
-        """Take note that several records come now, and then that these were all: time to wake who waits for them."""
-
-    def refill(self) -> None:
-        """Put more into the queue, if there is more; called after some records."""
-
-    def dropped(self, index: int) -> None:
-        """Take note that an input which was taken from the queue will have no record."""
-
-    def returned_late(self, index: int) -> None:
-        """Take note, on any thread, that a call that was abandoned has returned."""
-
-    def fatal(self, error: BaseException) -> None:
-        """End: calls cannot be made any more."""
-
-
-class Nobody:
-    """The client of a pool that is gone, so that it keeps no run alive."""
-
-    def __init__(self) -> None:
-        self.queue: deque[Pair] = deque()
-
-    def emit(self, record: Any, /) -> None:
-        """Nobody wants it any more."""
-
-    def together(self, begins: bool, /) -> None:
-        """Nobody waits."""
-
-    def refill(self) -> None:
-        """There is no more."""
-
-    def dropped(self, index: int) -> None:
-        """Nobody counts it any more."""
-
-    def returned_late(self, index: int) -> None:
-        """Nobody waits for it."""
-
-    def fatal(self, error: BaseException) -> None:
-        """It has ended."""
-
-
-NOBODY = Nobody()
+if TYPE_CHECKING:
+    from .results import Client, ResultBridge
 
 
 Ending = tuple[Any, BaseException | None]
@@ -185,65 +128,6 @@ class Worker:
             ended(self)
 
 
-class LeftBehind:
-    """The calls of one pool that were given up and still run: a thread cannot be stopped, so it is counted and named.
-
-    `most` is how many threads the pool has, `fn_of` the function behind an input.
-    """
-
-    def __init__(self, most: int, fn_of: Callable[[Any], Any]) -> None:
-        self.most: int = most
-        self._fn_of = fn_of
-        self._calls: dict[Worker, Pair] = {}
-        self._guard = threading.Lock()  # so that a thread whose call was given up sees that when it is noted
-
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def __contains__(self, worker: Worker) -> bool:
-        return worker in self._calls
-
-    def add(self, worker: Worker, call: list[Pair], noted: Callable[[int], None] | None) -> bool:
-        """Leave a thread behind in this call; False if it has returned meanwhile, or left its pool.
-
-        `noted` is called with the call's index if it is left, before the thread can see it.
-        """
-        with self._guard:
-            if worker.pool is None:
-                return False
-            try:
-                pair = call.pop()
-            except IndexError:
-                return False
-            if noted is not None:
-                noted(pair[0])
-            self._calls[worker] = pair
-        return True
-
-    def take(self, worker: Worker) -> Pair | None:
-        """Return the call that a thread comes back from, if that was given up; it is counted no more."""
-        with self._guard:
-            return self._calls.pop(worker, None)
-
-    def names(self) -> tuple[str, ...]:
-        """Name the functions, with how many calls of each."""
-        if not self._calls:
-            return ()
-        fns = [self._fn_of(item) for _, item in tuple(self._calls.values())]
-        calls = Counter((name_of(fn), place_of(fn)) for fn in fns)
-        return tuple(f"{n} x {name}()" + (f" ({place})" if place else "") for (name, place), n in calls.items())
-
-    def too_many(self, what: str) -> TooManyAbandoned | None:
-        """Return why no more calls should be made, beginning with `what`; None: they are few enough."""
-        if len(self._calls) <= self.most:
-            return None
-        return TooManyAbandoned(
-            f"{what} and still run, more than the {self.most} there may be at once\n"
-            f"  {'; '.join(self.names()[:3])}; a blocking call cannot be stopped from outside\n"
-            "  try: a timeout inside the function (requests.get(url, timeout=5)), or a longer timeout= here"
-        )
-
-
 def current_worker() -> Worker | None:
     """Return whose thread this is, inside a call; for resources that live as long as a thread."""
     return getattr(_here, "worker", None)
@@ -252,103 +136,195 @@ def current_worker() -> Worker | None:
 _here = threading.local()
 
 
-SEVERAL = 4  # results in one look: fewer, and whoever waits for the next one would wait longer than it saves
-AGAIN = 0.001  # seconds
-FAST = 2  # results in that time: a look costs the loop less than that many rings cost their threads
-OF_LATE = 0.01  # seconds over which they are counted: a hundred calls of that length come and go in gusts
+FEW = 4  # threads of the process: while there are fewer, starting one is quick, and a spawner would cost another
+
+# When the threads of a pool took more than a call each, and more than a few, while one more was started (0.1 to 0.3
+# ms), its calls wait for nothing and more threads would only fight for the interpreter: the spawner takes a breath.
+SPREE = 4
+BREATH = 0.0005  # seconds
 
 
-class ResultBridge:
-    """Gives each result to its client on the loop, and has it refill its queue then.
+class Supply:
+    """The threads of this process that make calls; every method may be called on any thread."""
 
-    While that is empty threads wait for the loop, which therefore looks at once. What the client raises is a fault of
-    its own, which ends it: the other results are taken all the same.
-    """
+    def __init__(self) -> None:
+        self._guard = threading.Lock()  # between two who give a pool a thread: it must not get one too many
+        self._idle: dict[Worker, None] = {}  # at rest in a pool that can do without; some may have been woken since
+        self._alive: set[Worker] = set()
+        self._wanting: deque[Pool] = deque()
+        self._users: set[Pool] = set()  # runs for whose sake the spawner stays
+        self._spawner: threading.Thread | None = None
+        self._gate = threading.Lock()
+        self._gate.acquire()
 
-    __slots__ = ("_client", "_counted", "_counts_from", "_is_fast", "_looked_at", "_loop", "results", "rung", "timings")
+    # -- for pools --------------------------------------------------------------------------------------------
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        client: Client,
-    ) -> None:
-        self.results: deque[Any] = deque()
-        """Threads append here, and then `ring` unless it is `rung`."""
-        self.rung: bool = False
-        """Whether the loop will look without being told."""
-        self.timings: Timings | None = None
-        """Told how long calls took."""
-        self._loop = loop
-        self._client = client
-        self._looked_at = 0  # how many results were taken
-        self._counts_from, self._counted = 0.0, 0  # a moment, and how many it were then
-        self._is_fast = False
+    def give(self, pool: Pool) -> None:
+        """Give a pool one more thread, now or soon, if there is one to be had."""
+        if self._lend_to(pool):
+            return
+        if not pool.workers and len(self._alive) < FEW:
+            self._start_for(pool)
+        elif not pool.wanted:
+            self._note_want(pool)
+            self._call_spawner(pool)
 
-    @property
-    def came(self) -> int:
-        """How many results have come so far; from any thread."""
-        return self._looked_at + len(self.results)
+    def rests(self, worker: Worker) -> None:
+        """Take note that a thread is parked, and that its pool can do without it."""
+        self._idle[worker] = None
 
-    def put(self, result: Any) -> None:
-        """Hand a result to the loop; from any thread."""
-        self.results.append(result)
-        if not self.rung:
-            self.ring()
+    def rests_no_more(self, worker: Worker) -> None:
+        """Take note that it has been woken."""
+        self._idle.pop(worker, None)
 
-    def ring(self) -> None:
-        """Have the loop look; from any thread."""
-        self.rung = True
-        tell(self._loop, self.look)
-
-    def forget(self) -> None:
-        """Take nothing more: whoever took has ended."""
-        self._client = NOBODY
-
-    def look(self) -> None:
-        """Take what lies there now; on the loop."""
-        client, count = self._client, len(self.results)
-        again = (self._comes_fast() or count >= SEVERAL) and max(count, 1) <= len(client.queue)
-        if again:
-            self._loop.call_later(AGAIN, self.look)
-        else:
-            self.rung = False  # first: what is appended from here on rings again
-            count = len(self.results)
-        if count >= SEVERAL:
-            client.together(True)
-            self._take(count)
-            client.together(False)
-        else:
-            self._take(count)
-        client.refill()
-
-    def _comes_fast(self) -> bool:
-        """Whether results have come so fast of late that each ring would be for one or two of them."""
-        now, came = self._loop.time(), self._looked_at - self._counted
-        if (took := now - self._counts_from) >= OF_LATE:
-            self._is_fast = came * AGAIN >= FAST * took
-            self._counts_from, self._counted = now, self._looked_at
-            return self._is_fast
-        return self._is_fast or came * AGAIN >= FAST * OF_LATE
-
-    def _take(self, count: int) -> None:
-        results, take = self.results, self._client.emit
-        timings, timed_from = self.timings, 0.0  # one of these, and all long ones
-        for _ in range(count):
-            result = results.popleft()
-            self._looked_at += 1
-            if timings is not None and result[5] >= timed_from:
-                timings.add(result[5], result[0])
-                timed_from = LONG
-            try:
-                take(result)
-            except Exception as error:  # or the other results would be lost, and whoever waits for them hang
-                self._client.fatal(error)
-
-
-def tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: Any) -> bool:
-    """Have the loop call `callback` soon; False, and nothing happens, if it is closed: then nobody waits any more."""
-    try:
-        loop.call_soon_threadsafe(callback, *args)
-    except RuntimeError:
+    def move_on(self, worker: Worker) -> bool:
+        """Have a thread that has nothing to do serve a pool that wants one; False if none does."""
+        while self._wanting:
+            pool = self._next_want()
+            if pool is not None and self._assign(worker, pool):
+                self._look_again(pool)
+                return True
         return False
-    return True
+
+    def closed(self, pool: Pool) -> None:
+        """Take note that a pool, which is closing, wants no thread any more."""
+        self._users.discard(pool)
+        self._forget_want(pool)
+        if not self._users:
+            _open(self._gate)
+
+    # -- private, in order of use -----------------------------------------------------------------------------
+
+    def _lend_to(self, pool: Pool) -> bool:
+        """Move a thread that rests in another pool."""
+        while self._idle:
+            try:
+                worker, _ = self._idle.popitem()
+            except KeyError:
+                break
+            home = worker.pool
+            if home is None or not home.take_parked(worker):
+                continue  # it was woken meanwhile
+            moved = self._assign(worker, pool)
+            if moved:
+                home.left(worker)
+            worker.gate.release()  # else it looks around where it was, and rests again
+            return moved
+        return False
+
+    def _assign(self, worker: Worker, pool: Pool) -> bool:
+        """Count a thread as the pool's, if that needs one."""
+        with self._guard:
+            if not pool.is_short:
+                return False
+            pool.workers.add(worker)
+            worker.pool = pool
+            return True
+
+    def _start_for(self, pool: Pool) -> None:
+        worker = Worker()
+        if not self._assign(worker, pool):
+            return
+        self._alive.add(worker)
+        try:
+            threading.Thread(target=worker.run, args=(self._ended,), name=pool.name, daemon=True).start()
+        except RuntimeError as error:  # the system gives no more threads; those there are go on
+            self._ended(worker)
+            pool.left(worker)
+            if not pool.workers:
+                pool.stuck(error)
+
+    def _ended(self, worker: Worker) -> None:
+        self._alive.discard(worker)
+        self._idle.pop(worker, None)
+
+    def _note_want(self, pool: Pool) -> None:
+        if not pool.wanted:
+            pool.wanted = True
+            self._wanting.append(pool)
+            if pool.closing:  # it may have been closed in between, and what stands there keeps its run
+                self._forget_want(pool)
+
+    def _forget_want(self, pool: Pool) -> None:
+        with suppress(ValueError):  # it has none, or somebody has just taken it
+            self._wanting.remove(pool)
+
+    def _next_want(self) -> Pool | None:
+        try:
+            pool = self._wanting.popleft()
+        except IndexError:
+            return None
+        pool.wanted = False  # before it is looked at: who finds it short of threads from here on says so again
+        return pool
+
+    def _look_again(self, pool: Pool) -> None:
+        """Go on with a pool that got a thread: while it is short of more, or for one that has parked meanwhile."""
+        if pool.is_short:
+            self._note_want(pool)
+        elif pool.queue:
+            pool.wake()
+
+    def _call_spawner(self, pool: Pool) -> None:
+        if pool in self._users:  # it stays for this pool: no need to wait for the guard
+            _open(self._gate)
+            return
+        with self._guard:
+            if pool.closing:
+                return
+            if pool.of_run:
+                self._users.add(pool)
+            if self._spawner is None:
+                spawner = threading.Thread(target=self._spawn, name="whilst-spawner", daemon=True)
+                try:
+                    spawner.start()
+                except RuntimeError:
+                    pass
+                else:
+                    self._spawner = spawner
+        if self._spawner is not None:
+            _open(self._gate)
+        elif pool.workers:
+            pool.wanted = False  # they go on, and one that finds nothing to do elsewhere comes; it may ask again
+        else:
+            self._start_for(pool)
+
+    # -- on the spawner's thread ------------------------------------------------------------------------------
+
+    def _spawn(self) -> None:
+        while True:
+            while (pool := self._next_want()) is not None:
+                self._supply(pool)
+            with self._guard:
+                if not (self._users or self._wanting):
+                    self._spawner = None
+                    return
+            self._gate.acquire()
+
+    def _supply(self, pool: Pool) -> None:
+        if not self._lend_to(pool) and pool.is_short:
+            made, threads = pool.bridge.came, len(pool.workers)
+            self._start_for(pool)
+            if len(pool.workers) <= threads:
+                return  # there are no more to be had
+            if pool.bridge.came - made > max(SPREE, threads) and not self._wanting:
+                time.sleep(BREATH)
+        self._look_again(pool)
+
+
+def _open(gate: threading.Lock) -> None:
+    try:
+        gate.release()
+    except RuntimeError:
+        pass  # open already
+
+
+supply: Supply = Supply()
+
+
+def _after_fork() -> None:
+    """Begin anew: the parent's threads do not exist in the child, and one of them may have held the guard."""
+    supply.__init__()  # type: ignore[misc]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

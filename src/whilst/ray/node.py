@@ -29,8 +29,8 @@ from ..lanes.calling import current
 from ..lanes.loop import LoopLanes, call_here
 from ..lanes.pool import call_of_thread
 from ..lanes.port import Lanes
+from ..lanes.results import tell
 from ..lanes.threads import ThreadLanes
-from ..lanes.worker import tell
 from ..processes.calls import asks_to_wait, made
 from ..processes.preparing import Preparation, set_variables
 from ..remote.codec import PLAIN, PROTOCOL, Target, encoded_failure, loads, unsendable_value
