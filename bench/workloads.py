@@ -132,10 +132,7 @@ def command_time(n: int, *arguments: str) -> Sample:
 BY_HAND = "threads by hand"
 ASYNC_FOR = "whilst, async for"
 # What bounds a row
-LINES = (
-    "each key that is new, or was forgotten, has a queue made for it, and looked through when it is old: 154,000 "
-    "instructions a call, 23,000 of them the garbage collector's, the rest spread"
-)
+LINES = "each key that is new, or was forgotten, has a throttle and a queue made for it in its limit"
 WHOLE_SECONDS = "a Retry-After says whole seconds, and pauses the run for as long"
 ROWS = "the outcome of every row: its place in the order, its record, its columns by name"
 IMPORTS = "modules are loaded on a thread, which holds the interpreter while it makes their classes"

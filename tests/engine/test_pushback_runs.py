@@ -400,9 +400,7 @@ async def _all(run: Any) -> None:
 
 
 def test_idle_keys_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in ("engine.lines", "limit.state"):
-        monkeypatch.setattr(f"whilst.{room}.REMEMBERED", 1024)
-        monkeypatch.setattr(f"whilst.{room}.KEPT", 512)
+    monkeypatch.setattr("whilst.limit.state.REMEMBERED", 1024)
 
     @virtually
     async def main() -> None:
@@ -415,10 +413,11 @@ def test_idle_keys_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
             if not seen % 500 and not run.summary().done:
                 assert run._driver.book.gate is not None
                 lines = run._driver.book.gate.lines
-                most = max(most, len(list(lines)))
+                most = max(most, limit.statistics().keys)
+                assert not list(lines)  # nobody waits for a key
                 assert len(lines.calls) <= 4
         assert seen == 10_000
-        assert 0 < most <= 2 * (1024 + 4)  # twice those that wait, as many as the window holds, or are called
+        assert 0 < most <= 1024 + 4  # those that are called are not forgotten
 
     main()
 
@@ -590,7 +589,7 @@ def test_a_plain_run_with_everything_on_gives_every_value() -> None:
             assert limit.statistics().started == 800
 
 
-@pytest.mark.parametrize("way", ["map", "step", "step with a time for all attempts"])
+@pytest.mark.parametrize("way", ["map", "map by key", "step", "step by key", "step with a time for all attempts"])
 @pytest.mark.parametrize("well", [0, 12, 30])
 def test_calls_before_the_first_refusal_count_for_the_breaker(way: str, well: int) -> None:
     """It pauses after as many failures as leave fewer than one in ten well, whoever made the calls."""
@@ -605,11 +604,13 @@ def test_calls_before_the_first_refusal_count_for_the_breaker(way: str, well: in
                 raise ConnectionError
             return item
 
-        retry = whilst.Retry(1, budget=None, total=None if way in ("map", "step") else 1000)
-        if way == "map":
-            run = whilst.map(call, range(1000), retry=retry, concurrency=1, deadline=60, stop_after="100%")
+        retry = whilst.Retry(1, budget=None, total=1000 if way == "step with a time for all attempts" else None)
+        by_key: Any = {"limit": whilst.Limit(concurrency=2, by=lambda item: item % 1)} if way.endswith("by key") else {}
+        if way.startswith("map"):
+            run = whilst.map(call, range(1000), retry=retry, concurrency=1, deadline=60, stop_after="100%", **by_key)
         else:
-            run = whilst.map(whilst.step(call, retry=retry), range(1000), concurrency=1, deadline=60, stop_after="100%")
+            called_by = whilst.step(call, retry=retry, **by_key)
+            run = whilst.map(called_by, range(1000), concurrency=1, deadline=60, stop_after="100%")
         with contextlib.suppress(whilst.DeadlineExceeded):
             async for _ in run.outcomes():
                 pass

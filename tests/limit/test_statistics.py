@@ -51,9 +51,8 @@ def test_each_field_of_the_statistics_tells_what_happens() -> None:
     )
 
 
-def test_what_is_forgotten_stays_counted() -> None:
-    from whilst.limit import state_of
-
+def test_what_is_forgotten_stays_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whilst.limit.state.REMEMBERED", 1)
     limit = whilst.Limit(concurrency=1, by=str)
     for key in "abc":
         with limit.of(key):
@@ -61,10 +60,11 @@ def test_what_is_forgotten_stays_counted() -> None:
     with pytest.raises(whilst.Throttled), limit.of("d"):
         raise whilst.Throttled(retry_after=0.001)
     time.sleep(0.01)
-    for _ in range(2):  # what was forgotten is not counted again
-        state_of(limit).keys.forget()
+    for started, key in enumerate("ef", 5):  # what was forgotten is not counted again
+        with limit.of(key):
+            pass
         now = limit.statistics()
-        assert (now.keys, now.started, now.rejected) == (0, 4, 1)
+        assert (now.keys, now.started, now.rejected) == (1, started, 1)
 
 
 def test_a_limit_has_no_public_attribute_that_the_docs_do_not_name() -> None:

@@ -56,7 +56,12 @@ class Asking:
             took = time.perf_counter() - began
             self._spent += took
             self._asked += 1
-            self._watch(what, took)
+            counts = self._slow.get(what)
+            if counts is None:
+                counts = self._slow[what] = [0, 0]
+            counts[0] += 1
+            if took > SLOW:
+                self._was_slow(what, took, counts)
 
     def has_time(self, go_on: Callable[[], object]) -> bool:
         """Whether more may be asked in this round of the loop; if not, `go_on` is called in the next one."""
@@ -109,19 +114,16 @@ class Asking:
         if self._waiting:
             self._expect_turn()
 
-    def _watch(self, what: str, took: float) -> None:
-        counts = self._slow.setdefault(what, [0, 0])
-        counts[0] += 1
-        if took > SLOW:
-            counts[1] += 1
-            if counts[1] == ENOUGH and counts[0] <= 2 * ENOUGH:
-                said = (
-                    f"{what} takes {took * 1000:.0f} ms, and is asked on the event loop, which stands still meanwhile\n"
-                    "  try: one that only looks at what it is given; what takes longer belongs into the function"
-                )
-                self._note(said)
-                with suppress(RuntimeWarning):  # where warnings are errors this is no place for one
-                    warnings.warn(said, RuntimeWarning, stacklevel=2)
+    def _was_slow(self, what: str, took: float, counts: list[int]) -> None:
+        counts[1] += 1
+        if counts[1] == ENOUGH and counts[0] <= 2 * ENOUGH:
+            said = (
+                f"{what} takes {took * 1000:.0f} ms, and is asked on the event loop, which stands still meanwhile\n"
+                "  try: one that only looks at what it is given; what takes longer belongs into the function"
+            )
+            self._note(said)
+            with suppress(RuntimeWarning):  # where warnings are errors this is no place for one
+                warnings.warn(said, RuntimeWarning, stacklevel=2)
 
 
 def asked_of(limits: tuple[LimitState, ...]) -> str:

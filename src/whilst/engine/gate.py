@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from math import inf
 from typing import Any, Protocol
 
@@ -22,7 +22,8 @@ from ..core.retried import retried_before
 from ..lanes.clock import alone_later
 from ..limit import FAILED, OK, Inside, LimitState, Report, check_cost, unwatch, watch
 from .asking import Asking
-from .lines import Abandoned, Ended, Line, Lines, Passing
+from .lines import Line, Lines
+from .passing import Abandoned, Ended, Passing
 from .pauses import Host as PausesHost
 from .pauses import Pauses
 from .slots import ENDLESS, Slots
@@ -101,7 +102,12 @@ class Gate:
         self._again: deque[Pair] = deque()  # inputs that are to stand in a line again, before the others
         self._abandoned = Abandoned()
         self._passing = Passing(
-            self.lines, limits, self._abandoned, loop=host.loop, clock=host.clock, settled=self._round_over
+            self.lines,
+            limits,
+            self._abandoned,
+            loop=host.loop,
+            clock=host.clock,
+            settled=self._round_over,
         )
         self.passed_on: Callable[[Ended], bool] = self._passing.passed_on
         """Called for a call that went well: its permit and its slot are used for the next input, or are free; if it
@@ -184,12 +190,7 @@ class Gate:
             lines.get_ready(self._only)
         else:
             self._stand_in_line()
-        if lines.ready and self._slots.room > 0:
-            self._passing.settle()
-        for _ in range(len(lines.ready)):
-            if self._slots.room <= 0:
-                break
-            self._serve(lines.next_ready())
+        self._serve_ready()
         if lines.ready and self.waits_for_slots and self._slots.room <= 0:
             self._slots.join(self)
         if self._unfit:
@@ -212,6 +213,7 @@ class Gate:
     def take_out(self, unwanted: Callable[[Any], bool]) -> list[Pair]:
         """Return the inputs that wait here, as far as they are unwanted by their index, and forget them."""
         found = [] if self._only is not None else taken_from(self._again, unwanted) + taken_from(self.inbox, unwanted)
+        found += self.lines.take_out_alone(unwanted)
         for line in self.lines:
             if out := self.lines.take_out(line, unwanted):
                 found += out
@@ -225,7 +227,11 @@ class Gate:
 
         What a limit's `by` raises comes out here.
         """
-        line = self._only or self.lines.of(pair[1])
+        keys = self.lines.keys(pair[1])
+        line = self._only or self.lines.known(keys)
+        if line is None and self._has_place() and self.lines.begins_alone(keys, pair[0]):
+            return None
+        line = line or self.lines.made(keys, pair[1])
         if self.begins_at_once(line, pair[0]):
             return None
         self.lines.add(line, pair, again=again)
@@ -234,12 +240,9 @@ class Gate:
 
     def begins_at_once(self, line: Line, who: Any) -> bool:
         """Let a call begin if its permits are at hand, and nobody waits who would come first; else it has to enter."""
-        slots = self._slots
-        if line.pending or slots.free <= 0 or slots.waiting or self._closed or self._weighted:
+        if line.pending or self._weighted or not self._has_place():
             return False
         if line.breaker is not None and line.broken:
-            return False
-        if slots.outer is not None and (slots.outer.room <= 0 or slots.outer.wanted):
             return False
         if not self._passing.has_permit(line):
             return False
@@ -286,13 +289,10 @@ class Gate:
             return
         self.pauses.note_stops()
         self._passing.rated = any(limit.rated for limit in self.limits)
+        self.lines.look_again()
         for line in tuple(self.lines):
             line.look_again()
-        taken = emptied(self.host.queue)
-        lines = [self.lines.of_call(index) for index, _ in taken]
-        self.unused(taken)
-        for line, pair in zip(reversed(lines), reversed(taken), strict=True):
-            self.lines.add(line, pair, first=True)
+        self.unmade(emptied(self.host.queue))
         for line in tuple(self.lines):
             self.lines.get_ready(line)
         self.host.follow()
@@ -326,8 +326,8 @@ class Gate:
         cost = check_cost(cost)
         if not self._weighted:
             return False
-        taken, line = self.lines.taken.get(index), self.lines.known_of_call(index)
-        if taken is None or line is None:
+        taken, keys = self.lines.taken.get(index), self.lines.keys_of_call(index)
+        if taken is None or keys is None or (line := self.lines.known(keys)) is None:
             return None
         line.acquirer.correct(*taken, cost)
         return True
@@ -339,6 +339,10 @@ class Gate:
         if self._ended:
             return
         index, _, _, error, started, _, _ = record
+        if pushback is None and not self._tells and not self._abandoned.calls and self.lines.end_alone(index):
+            if slot:
+                self._slots.release()
+            return
         line = self.lines.end(index)
         if error is None and not self._tells:
             self._passing.back(line, record)
@@ -355,7 +359,7 @@ class Gate:
             else:
                 tell(started, FAILED if error is not None else OK)
         if pushback is not None and pushback.pauses:
-            self._call_back(line)
+            self._call_back(line.keys)
             self.pauses.note(line.keys, line.acquirer.paused_until, pushback.reason)
         if error is not None and line.breaker is not None and (opens := line.breaker.open_until) is not None:
             self.pauses.note(line.keys, opens, DOWN)
@@ -370,33 +374,46 @@ class Gate:
         From any thread, and at once: what is heeded when other calls have come and gone says too much.
         """
         try:
-            line = self.lines.known(item)
+            keys = self.lines.keys(item)
         except Exception:  # of the user's `by`, which has been asked before
             return
-        if line is not None:
-            self.allow_line(line, left)
+        self.allow_keys(keys, left)
 
-    def allow_line(self, line: Line, left: Left) -> None:
-        """Do the same for a line."""
+    def allow_call(self, index: Any, left: Left) -> None:
+        """Do the same for a call in flight, by who it is of."""
+        keys = self.lines.keys_of_call(index)
+        if keys is not None:
+            self.allow_keys(keys, left)
+
+    def allow_keys(self, keys: tuple[Hashable, ...], left: Left) -> None:
+        """Do the same for these keys."""
         if self._closed:
             return
-        were_not_counted = line.acquirer.undisturbed()
-        line.acquirer.allow(left)
+        acquirer = self.lines.acquirer(keys)
+        if acquirer is None:
+            return
+        were_not_counted = acquirer.undisturbed()
+        acquirer.allow(left)
         if were_not_counted or left.calls < 1:
-            self.host.soon(lambda: self._heed(line))
+            self.host.soon(lambda: self._heed(keys))
         if left.calls < 1:
-            self.pauses.note(line.keys, line.acquirer.paused_until, "no calls are left")
+            self.pauses.note(keys, acquirer.paused_until, "no calls are left")
 
     def failed(self, index: Any, *, ill: bool) -> None:
         """Take note, before `returned`, of a failure; `ill`: one that speaks of the other side's health."""
+        if not ill and self.lines.stands_alone(index):
+            return
         line = self.lines.of_call(index)
         if line.failed(index, self.host.clock(), ill=ill):
             self.opened += 1
-            self._call_back(line)
+            self._call_back(line.keys)
 
     def dropped(self, index: Any) -> None:
         """Take note that a call ended without an outcome."""
         if self._ended:
+            return
+        if not self._abandoned.calls and self.lines.end_alone(index):
+            self._slots.release()
             return
         line = self.lines.end(index)
         line.withdrawn(index)
@@ -407,17 +424,18 @@ class Gate:
     def unused(self, pairs: Iterable[Pair]) -> None:
         """Give back the permits of inputs that were let through and not called."""
         for index, _ in pairs:
-            line = self.lines.end(index)
-            line.acquirer.refund()
-            line.withdrawn(index)
+            if not self.lines.end_alone(index, made=False):
+                line = self.lines.end(index)
+                line.acquirer.refund()
+                line.withdrawn(index)
             self._slots.release()
 
     def unmade(self, pairs: Sequence[Pair]) -> None:
         """Put inputs that were let through, and came back without a call, to the front of their lines."""
-        lines = [(self.lines.of_call(pair[0]), pair) for pair in pairs]
+        keys = [self.lines.keys_of_call(index) or () for index, _ in pairs]
         self.unused(pairs)
-        for line, pair in reversed(lines):
-            self.lines.add(line, pair, first=True)
+        for each, pair in zip(reversed(keys), reversed(pairs), strict=True):
+            self.lines.add(self.lines.known(each) or self.lines.made(each, pair[1]), pair, first=True)
 
     def free_slots(self, count: int) -> None:
         """Free the slots of calls that have returned without doing so."""
@@ -452,6 +470,7 @@ class Gate:
         for index in self._abandoned.calls.elements():
             self.lines.end(index)
             self._slots.release()
+        self.lines.end_all_alone()
         for line in self.lines:
             if line.in_flight:
                 line.acquirer.give_back(line.in_flight)
@@ -497,24 +516,39 @@ class Gate:
         if self.lines.ready and self._slots.room > 0:
             self.host.arrived()
 
+    def _has_place(self) -> bool:
+        """Whether there is a lane for a call that nobody waits for who would come first."""
+        slots = self._slots
+        if slots.free <= 0 or slots.waiting or self._closed:
+            return False
+        return slots.outer is None or (slots.outer.room > 0 and not slots.outer.wanted)
+
+    def _serve_ready(self) -> None:
+        """Have the lines ask that are ready, as far as there are lanes."""
+        lines, slots = self.lines, self._slots
+        if lines.ready and slots.room > 0:
+            self._passing.settle()
+        left = len(lines.ready)
+        while left > 0 and slots.room > 0:
+            left -= 1
+            first = lines.next_ready()
+            if isinstance(first, Line):
+                self._serve(first)
+            elif not lines.start_alone(first, slots.room):
+                left += 1  # the line that was made for it is the last now
+
     def _stand_in_line(self) -> None:
         """As many as there is time for: `by` and `weight` are the user's."""
-        add, has_time, go_on = self.lines.add, self.host.asking.has_time, self.host.arrived
+        lines, has_time, go_on = self.lines, self.host.asking.has_time, self.host.arrived
         for queue in (self._again, self.inbox):
-            for _ in range(len(queue)):
+            while queue:
                 if not has_time(go_on):
                     return
                 pair = queue.popleft()
-                if (line := self._line_of(pair)) is not None:
-                    add(line, pair, again=queue is self._again)
-
-    def _line_of(self, pair: Pair) -> Line | None:
-        """Return the line of an input; None if it cannot be called."""
-        try:
-            return self.lines.of(pair[1])
-        except Exception as error:  # of the user's `by`, or of what has one key allow so much
-            self._unfit.append((pair, error))
-            return None
+                try:
+                    lines.enter(pair, again=queue is self._again)
+                except Exception as error:  # of the user's `by`, or of what has one key allow so much
+                    self._unfit.append((pair, error))
 
     def _serve(self, line: Line) -> None:
         room = min(len(line.pending), self._room(line))
@@ -552,21 +586,20 @@ class Gate:
             self._look_at(line.breaker.open_until)
         return int(min(room, allowed))
 
-    def _heed(self, line: Line) -> None:
+    def _heed(self, keys: tuple[Hashable, ...]) -> None:
         """Have calls that were let through and not made wait for what is left."""
         if not self._closed:
-            line.settle()
-            self._call_back(line)
+            if (line := self.lines.known(keys)) is not None:
+                line.settle()
+            self._call_back(keys)
             self.host.arrived()
 
-    def _call_back(self, line: Line) -> None:
-        """Put what was let through and not called back to the front: the line pauses from now on."""
+    def _call_back(self, keys: tuple[Hashable, ...]) -> None:
+        """Put what was let through and not called back to the front: the calls of these keys pause from now on."""
         taken = emptied(self.host.queue)
-        back = [pair for pair in taken if self.lines.of_call(pair[0]) is line]
-        self.host.queue.extend(pair for pair in taken if self.lines.of_call(pair[0]) is not line)
-        self.unused(back)
-        for pair in reversed(back):
-            self.lines.add(line, pair, first=True)
+        back = [pair for pair in taken if self.lines.keys_of_call(pair[0]) == keys]
+        self.host.queue.extend(pair for pair in taken if self.lines.keys_of_call(pair[0]) != keys)
+        self.unmade(back)
         self.host.call_back()
 
     def _look_at(self, when: float) -> None:

@@ -352,8 +352,8 @@ class Leaf:
 
     def allow(self, call: LeafCall, left: Left) -> None:
         """Slow down as an answer to a call says. From any thread."""
-        if self.gate is not None and (line := self.gate.lines.known_of_call(call)) is not None:
-            self.gate.allow_line(line, left)
+        if self.gate is not None:
+            self.gate.allow_call(call, left)
 
     def correct(self, call: LeafCall, cost: float) -> bool | None:
         """Count what a call cost indeed; see `Gate.correct`. From any thread."""
@@ -429,7 +429,7 @@ class Leaf:
             call.heard = listening.set(call)
             return
         assert self.gate is not None
-        call.line, call.holding_now = self.gate.lines.of_call(call), True
+        call.permits, call.holding_now = self.gate.lines.permits(call), True
         call.token = held.set(call)
 
     async def _admit(self, call: LeafCall, value: Any, tries: Tries) -> None:

@@ -1,29 +1,27 @@
-"""Which inputs of a run need the same permits, and who gets those of a call that went well?
+"""Which inputs of a run need the same permits, and wait for them together?
 
-There is a line for each value of a limit's `by=`, or one for all. Where calls return one by one, the next input gets
-permit and lane at once (`Passing`), and the limits hear of it later: that saves the way through the limit and back,
-10 µs a call. From a rate some permits are taken at once, for the calls that return in the same round of the loop. All
-this is settled at the end of that round, or before a limit hears of anything else.
+There is a line for all inputs, or one for each value of a limit's `by=` of which an input has to wait, or has failed
+because the other side is ill. An input of any other key needs no line: its permits are at hand, and it begins.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from typing import Any
 
 from ..core.breaker import Breaker
 from ..core.costs import Cost
-from ..limit import Acquirer, Inside, LimitState, keys_of, unrest
+from ..limit import Acquirer, Inside, LimitSet, LimitState, keys_of, unrest
 from ..limit.queue import NOBODY_YET
-from ..limit.state import KEPT, REMEMBERED, surplus
+from ..limit.state import Remembered
 from .asking import Asking, asked_of
 from .slots import Slots
 from .source import Ahead, Pair, taken_from
 
-Ended = tuple[Any, Any, Any, BaseException | None, float, float, int]  # a record of whoever it is of
+MANY = 4  # inputs of one key that wait for a lane: it has a line from then on, which asks for many permits at once
 
 
 class Line:
@@ -40,7 +38,6 @@ class Line:
         "breaker",
         "calm_at",
         "counted",
-        "has_left",
         "in_flight",
         "keys",
         "lines",
@@ -60,7 +57,8 @@ class Line:
 
     def __init__(self, keys: tuple[Hashable, ...], lines: Lines, began: float) -> None:
         self.lines: Lines = lines
-        self.turn_to(keys, began)
+        self.keys, self.began, self.breaker = keys, began, None
+        self.counted, self.calm_at = 0, -1
         self.pending: deque[Pair] = NOBODY_YET
         self.ahead: Ahead | None = None  # those of them that are to be tried again, once there were some
         self.ready: bool = False  # whether it stands among those that shall ask for permits
@@ -69,12 +67,6 @@ class Line:
         self.spare: int = 0  # permits that were taken for the calls of this moment
         self.told: list[tuple[float, float, bool]] = []  # see `Acquirer.went_well`
         self.passed_on: int = 0  # permits that were used again, and the limits do not know of it yet
-        self.has_left: bool = False  # whether a call was given up whose permit may still be out
-
-    def turn_to(self, keys: tuple[Hashable, ...], began: float) -> None:
-        """Be the line of these keys, of which there were no calls before that time."""
-        self.keys, self.began, self.breaker = keys, began, None
-        self.counted, self.calm_at = 0, -1
 
     @property
     def ended(self) -> int:
@@ -191,10 +183,12 @@ class Lines:
         self._weighted = any(limit.weighted for limit in limits)
         self._unweighed = (1.0,) * len(limits)  # where calls cost differently, each is weighed when its turn has come
         self.queue: deque[Pair] = queue
-        self.ready: deque[Line] = deque()
-        """Those that have inputs and shall ask for permits, once there are lanes."""
-        self.calls: dict[Any, Line] = {}
-        """Of calls in flight, by who they are of, where there may be more than one line."""
+        self.ready: deque[Line | tuple[Hashable, ...]] = deque()
+        """Those that have inputs and shall ask for permits, once there are lanes; keys, where there is no line."""
+        self._alone: dict[tuple[Hashable, ...], Pair | deque[Pair]] = {}
+        """Inputs that need no line and wait for a lane, by their keys; mostly one for each."""
+        self.calls: dict[Any, Line | LimitSet] = {}
+        """Where the permits of calls in flight are counted, by who they are of, if there may be more than one line."""
         self.taken: dict[Any, tuple[list[Cost], float]] = {}
         """What calls in flight count at each limit, and since when, by who they are of, where calls are weighed."""
         self.slots: Slots = slots
@@ -206,11 +200,18 @@ class Lines:
         self.granted: Callable[[Line, int], None] = granted
         self.stuck: Callable[[Exception], None] = stuck
         self._lines: dict[Hashable, Line] = {}
-        self._free: list[Line] = []  # of keys that were forgotten; to make one takes longer than most calls
-        self._forget_at = REMEMBERED
+        self._remembered = Remembered()
         self._asking = asking
         self.asked: str = asked_of(limits) if self.keyed or self._weighted else ""
         """The functions of the limits that are asked of each input, by name."""
+        self.direct: bool
+        """Whether an input for which there is no line begins without one if its permits are at hand."""
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Go by the terms that the limits have now."""
+        asks = any(limit.adaptive or limit.terms.asks for limit in self._limits)
+        self.direct = self.keyed and not self._weighted and not asks
 
     def __iter__(self) -> Iterator[Line]:
         return iter(self._lines.values())
@@ -226,29 +227,163 @@ class Lines:
         """The line of all inputs, if there can be but one, and there is."""
         return None if self.keyed else self._lines.get(())
 
+    def keys(self, item: Any) -> tuple[Hashable, ...]:
+        """Return the key of an input at each limit. What `by` raises for it comes out here. From any thread."""
+        return self._asking.ask(self.asked, keys_of, self._limits, item) if self.keyed else ()
+
+    def known(self, keys: tuple[Hashable, ...]) -> Line | None:
+        """Return the line of these keys, if there is one. From any thread."""
+        return self._lines.get(keys)
+
     def of(self, item: Any) -> Line:
         """Return the line of an input, a new one if need be. What `by` raises for it comes out here."""
-        key = self._asking.ask(self.asked, keys_of, self._limits, item) if self.keyed else ()
-        line = self._lines.get(key)
-        if line is None:
-            if len(self._lines) >= self._forget_at:
-                self._forget()
-            asks = any(limit.terms.asks for limit in self._limits)
-            new = partial(self._asking.ask, self.asked, self._new) if asks else self._new
-            line = self._lines[key] = new(key, item)
+        keys = self.keys(item)
+        return self._lines.get(keys) or self.made(keys, item)
+
+    def made(self, keys: tuple[Hashable, ...], item: Any) -> Line:
+        """Make a line for an input that has these keys."""
+        for old in self._remembered.add(keys, self._is_idle):
+            self._forget(old)
+        asks = any(limit.terms.asks for limit in self._limits)
+        new = partial(self._asking.ask, self.asked, self._new) if asks else self._new
+        line = self._lines[keys] = new(keys, item)
+        if (alone := self._alone.pop(keys, None)) is not None:
+            pairs = alone if isinstance(alone, deque) else (alone,)
+            self._pending -= len(pairs)
+            for pair in pairs:
+                self.add(line, pair)
         return line
 
-    def known(self, item: Any) -> Line | None:
-        """Return the line of an input, if there is one already. From any thread."""
-        return self._lines.get(self._asking.ask(self.asked, keys_of, self._limits, item) if self.keyed else ())
-
     def of_call(self, index: Any) -> Line:
-        """Return the line of a call in flight."""
-        return self.calls[index] if self.keyed else self._lines[()]
+        """Return the line of a call in flight, a new one if it began without."""
+        if not self.keyed:
+            return self._lines[()]
+        counted = self.calls[index]
+        if isinstance(counted, Line):
+            return counted
+        line = self._lines.get(counted.keys) or self.made(counted.keys, None)
+        self.calls[index] = line
+        line.in_flight += 1
+        return line
 
-    def known_of_call(self, index: Any) -> Line | None:
-        """Do the same; None if it is over. From any thread."""
-        return self.calls.get(index) if self.keyed else self._lines.get(())
+    def keys_of_call(self, index: Any) -> tuple[Hashable, ...] | None:
+        """Return the keys of a call in flight; None if it is over. From any thread."""
+        if not self.keyed:
+            return ()
+        counted = self.calls.get(index)
+        return None if counted is None else counted.keys
+
+    def permits(self, index: Any) -> LimitSet:
+        """Return where the permits of a call in flight are counted."""
+        counted = self.calls[index] if self.keyed else self._lines[()]
+        return counted.acquirer.set if isinstance(counted, Line) else counted
+
+    def acquirer(self, keys: tuple[Hashable, ...]) -> Acquirer | None:
+        """Return one by which the limits of calls in flight can be told what was heard. From any thread."""
+        line = self._lines.get(keys)
+        if line is not None:
+            return line.acquirer
+        return self._acquirer(keys, None, _nothing) if self.direct else None
+
+    # -- calls whose permits are at hand --------------------------------------------------------------------------
+
+    def enter(self, pair: Pair, *, again: bool) -> None:
+        """Have an input wait for a lane, in its line if there is one, or if it is `again`.
+
+        What `by` raises comes out here.
+        """
+        keys = self.keys(pair[1])
+        line = self._lines.get(keys)
+        if line is not None or again or not self.direct:
+            self.add(line or self.made(keys, pair[1]), pair, again=again)
+            return
+        others = self._alone.get(keys)
+        if others is None:
+            self._alone[keys] = pair
+            self.ready.append(keys)
+        elif isinstance(others, deque):
+            others.append(pair)
+            if len(others) >= MANY:
+                self._pending += 1
+                self.made(keys, pair[1])
+                return
+        else:
+            self._alone[keys] = deque((others, pair))
+        self._pending += 1
+
+    def start_alone(self, keys: Any, most: int = 1) -> bool:
+        """Let the first inputs of these keys through, up to `most`; False if they need a line, which they have now."""
+        for _ in range(most):
+            found = self._alone.get(keys)
+            if found is None:
+                return True
+            pair = found[0] if isinstance(found, deque) else found
+            if not self.begins_alone(keys, pair[0]):
+                self.made(keys, pair[1])
+                return False
+            if isinstance(found, deque):
+                found.popleft()
+            if not isinstance(found, deque) or not found:
+                del self._alone[keys]
+            self._pending -= 1
+            self.queue.append(pair)
+        if keys in self._alone:
+            self.ready.append(keys)
+        return True
+
+    def waits(self, who: Line | tuple[Hashable, ...]) -> bool:
+        """Whether inputs wait there."""
+        return bool(who.pending) if isinstance(who, Line) else who in self._alone
+
+    def take_out_alone(self, unwanted: Callable[[Any], bool]) -> list[Pair]:
+        """Take inputs out that have no line and are unwanted by their index."""
+        out: list[Pair] = []
+        for keys, found in tuple(self._alone.items()):
+            pairs = found if isinstance(found, deque) else deque((found,))
+            out += taken_from(pairs, unwanted)
+            if pairs:
+                self._alone[keys] = pairs
+            else:
+                del self._alone[keys]
+        self._pending -= len(out)
+        return out
+
+    def begins_alone(self, keys: tuple[Hashable, ...], index: Any) -> bool:
+        """Have a call of keys that have no line begin, if its permits are at hand; there is a lane for it."""
+        if not self.direct:
+            return False
+        permits = LimitSet(self._limits, None, self._clock, self._unweighed, keys)
+        if not permits.begins(self._clock):
+            return False
+        self.calls[index] = permits
+        self.slots.take()
+        return True
+
+    def stands_alone(self, index: Any) -> bool:
+        """Whether a call in flight began without a line, and there is none still."""
+        permits = self.calls.get(index)
+        return isinstance(permits, LimitSet) and permits.keys not in self._lines
+
+    def end_alone(self, index: Any, *, made: bool = True) -> bool:
+        """Give the permits of a call back that is over, or was not made, and has no line; whether that was so."""
+        permits = self.calls.get(index)
+        if not isinstance(permits, LimitSet) or (self._lines and permits.keys in self._lines):
+            return False
+        del self.calls[index]
+        if made:
+            permits.is_over()
+        else:
+            permits.was_not_made(self._clock)
+        return True
+
+    def end_all_alone(self) -> None:
+        """Do that for all of them."""
+        for index, counted in tuple(self.calls.items()):
+            if isinstance(counted, LimitSet):
+                del self.calls[index]
+                counted.is_over()
+
+    # -- inputs that wait -----------------------------------------------------------------------------------------
 
     def add(self, line: Line, pair: Pair, *, again: bool = False, first: bool = False) -> None:
         """Have an input wait in a line: as the last; if it is tried again, before the others; or as the very first."""
@@ -289,11 +424,12 @@ class Lines:
             line.ready = True
             self.ready.append(line)
 
-    def next_ready(self) -> Line:
-        """Take the line that has waited longest for lanes."""
-        line = self.ready.popleft()
-        line.ready = False
-        return line
+    def next_ready(self) -> Line | tuple[Hashable, ...]:
+        """Take who has waited longest for lanes."""
+        first = self.ready.popleft()
+        if isinstance(first, Line):
+            first.ready = False
+        return first
 
     def start(self, line: Line, count: int) -> None:
         """Let the first inputs of a line through to the lanes."""
@@ -333,7 +469,8 @@ class Lines:
 
     def end(self, index: Any) -> Line:
         """Take note that a call is not in flight any more, and return its line."""
-        line = self.calls.pop(index) if self.keyed else self._lines[()]
+        line = self.of_call(index)
+        self.calls.pop(index, None)
         line.in_flight -= 1
         if self._weighted:
             self.taken.pop(index, None)
@@ -341,278 +478,41 @@ class Lines:
 
     def let_go(self) -> None:
         """Have none any more."""
-        for line in (*self, *self._free):
+        for line in self:
             line.acquirer.retire()
         self._lines.clear()
-        self._free.clear()
+        self._alone.clear()
         self.calls.clear()
         self.taken.clear()
         self.ready.clear()
         del self.granted, self.stuck
 
     def _new(self, keys: tuple[Hashable, ...], item: Any) -> Line:
-        if self._free:
-            line = self._free.pop()
-            line.turn_to(keys, self._clock())
-            line.acquirer.turn_to(item, self._unweighed, keys)
-            return line
         line = Line(keys, self, self._clock())
         if not self.keyed:
             line.pending = deque()  # which is where inputs come in
-        known = keys if self.keyed else None
-        line.acquirer = Acquirer(
+        line.acquirer = self._acquirer(keys, item, line.arrived)
+        if self.direct and (ended := line.acquirer.set.ended):
+            line.counted, line.began = ended, min(line.began, line.acquirer.set.began)
+        return line
+
+    def _acquirer(self, keys: tuple[Hashable, ...], item: Any, wake: Callable[[], object]) -> Acquirer:
+        return Acquirer(
             self._limits,
             item,
             loop=self._loop,
-            wake=line.arrived,
+            wake=wake,
             inside=self._inside,
             weights=self._unweighed,
-            keys=known,
-        )
-        return line
-
-    def _forget(self) -> None:
-        """Forget idle lines, as a limit does keys; what a breaker of those that are kept has seen may still matter."""
-        now = self._clock()
-        idle = [key for key, line in self._lines.items() if line.idle(now)]
-        for key in surplus(idle, len(self._lines), KEPT):
-            line = self._lines.pop(key)
-            if line.has_left:
-                line.acquirer.retire()
-            else:
-                self._free.append(line)
-        self._forget_at = max(REMEMBERED, 2 * len(self._lines))
-
-
-class Abandoned:
-    """The calls of one run that were given up, and the permits with them: those stay out until a thread comes home."""
-
-    def __init__(self) -> None:
-        self.calls: Counter[Any] = Counter()
-        """Those of which nothing else is known yet, by their input."""
-        self._lines: dict[Any, list[Line]] = {}  # whose permits such calls hold
-
-    def add(self, index: Any, line: Line) -> None:
-        """Take note that the call of an input is given up."""
-        self.calls[index] += 1
-        line.has_left = True
-        self._lines.setdefault(index, []).append(line)
-
-    def ended(self, index: Any) -> bool:
-        """Whether what ended was given up; known once, as an input may be called again while its thread is stuck."""
-        count = self.calls.pop(index, 0)
-        if count > 1:
-            self.calls[index] = count - 1
-        return count > 0
-
-    def returned_late(self, index: Any) -> None:
-        """Give back the permit of such a call, now that it has returned; from any thread."""
-        lines = self._lines.pop(index, None)
-        if not lines:
-            return
-        line = lines.pop()
-        if lines:
-            self._lines[index] = lines
-        line.acquirer.give_back()
-
-
-# Permits that are taken at once, where a call that returns lets nobody start: of a rate, a no-op costs 3.3x a bare one
-# with one at a time, 2.0x with 8, 1.6x with 16, 1.3x with 32, 1.1 to 1.3x from 64 on; `sleep(0)` 2.3x,
-# 1.3x, 1.8x, 1.3x and 1.2x.
-SPARE = 64
-
-
-class Passing:
-    """Passes permits on, or keeps them until the next look, to be given back with others.
-
-    Attributes:
-        passed_on: called with the record of a call that went well; False if that is to be told by `Gate.returned`.
-        over: whether nothing is passed on any more.
-        rated: whether a limit has a rate now.
-    """
-
-    def __init__(
-        self,
-        lines: Lines,
-        limits: tuple[LimitState, ...],
-        abandoned: Abandoned,
-        *,
-        loop: asyncio.AbstractEventLoop,
-        clock: Callable[[], float],
-        settled: Callable[[], None],
-    ) -> None:
-        self.over: bool = False
-        self._lines = lines
-        self._abandoned = abandoned
-        self._queue = lines.queue
-        self._slots = lines.slots
-        self._loop = loop
-        self._settled: Callable[[], None] = settled
-        self._clock = clock
-        self._tells = any(limit.adaptive for limit in limits)  # whether a limit wants to know of successes
-        self.rated: bool = any(limit.rated for limit in limits)
-        self._unsettled: dict[Line, None] = {}  # lines that have something to settle
-        self._settling = False  # whether the end of this round of the loop settles
-        self.passed_on: Callable[[Ended], bool] = self._in_turn
-        if any(limit.weighted for limit in limits):
-            self.passed_on = _never  # permits are not alike
-        elif not lines.keyed:
-            self._line = lines.of(None)
-            self._unsettled[self._line] = None
-            self.passed_on = (
-                self._at_a_rate
-                if self.rated
-                else self._in_one_line_told
-                if self._tells
-                else self._in_one_line(self._line)
-            )
-
-    def back(self, line: Line, record: Ended) -> None:
-        """Keep the permit of a call that went well until the next look."""
-        self._unsettled[line] = None
-        if self._tells:
-            line.told.append((record[4], self._clock(), False))
-        else:
-            line.back += 1
-        if not self._settling:
-            self._settle_soon()
-
-    def settle(self) -> None:
-        """Give back what was kept."""
-        self._settling = False
-        for line in self._unsettled:
-            line.settle()
-        if self._lines.keyed:
-            self._unsettled.clear()
-
-    def let_go(self) -> None:
-        """Pass nothing on any more, and tell nobody."""
-        self._settled, self.passed_on = _nothing, _never
-
-    def has_permit(self, line: Line) -> bool:
-        """Whether a line has, or gets, a permit for its first input: one that came back, or one at hand."""
-        if self.rated:
-            return not self._tells and self._has_spare(line)
-        if self._tells:
-            if not line.told or line.told[-1][2] or not line.is_calm():
-                return False
-            line.told[-1] = (*line.told[-1][:2], True)
-        elif line.back and (line.calm_at == unrest.count or line.is_calm()):
-            line.back -= 1
-            line.passed_on += 1
-        else:
-            return self._has_spare(line)
-        return True
-
-    # -- private, in order of use -----------------------------------------------------------------------------
-
-    def _in_one_line(self, line: Line) -> Callable[[Ended], bool]:
-        """Return what does it where all calls are alike, and only counted; what it needs is at hand in there."""
-        slots, calls, let_through, after_a_look = (
-            self._slots,
-            self._abandoned.calls,
-            self._queue.append,
-            self._after_a_look,
+            keys=keys if self.keyed else None,
         )
 
-        def passed_on(record: Ended) -> bool:
-            if (
-                line.calm_at != unrest.count
-                or slots.waiting
-                or (slots.outer is not None and slots.outer.wanted)  # as `wanted`, a call less
-                or calls
-            ):
-                return after_a_look(record)
-            if pending := line.pending:
-                line.passed_on += 1
-                let_through(pending.popleft())
-                return True
-            line.in_flight -= 1
-            line.back += 1
-            slots.release()
-            if not self._settling:
-                self._settle_soon()
-            return True
+    def _is_idle(self, keys: Hashable) -> bool:
+        """Whether a line may be forgotten; what a breaker of one that is kept has seen may still matter."""
+        return self._lines[keys].idle(self._clock())
 
-        return passed_on
-
-    def _in_one_line_told(self, record: Ended) -> bool:
-        """Do it where a controller hears of each call."""
-        line = self._line
-        pending = line.pending
-        if not pending or line.calm_at != unrest.count or self._slots.wanted:
-            return self._after_a_look(record)
-        line.told.append((record[4], self._clock(), True))
-        self._queue.append(pending.popleft())
-        if not self._settling:
-            self._settle_soon()
-        return True
-
-    def _at_a_rate(self, record: Ended) -> bool:
-        """Do it where a call that returns lets nobody start; permits at hand do."""
-        line = self._line
-        pending = line.pending
-        if not pending or not line.spare or self._slots.wanted:
-            return self._after_a_look(record)
-        line.spare -= 1
-        line.back += 1
-        self._queue.append(pending.popleft())
-        return True
-
-    def _after_a_look(self, record: Ended) -> bool:
-        """Do it where something has changed."""
-        line = self._line
-        if self.over or self._abandoned.calls or line.broken:
-            return False
-        line.in_flight -= 1
-        self.back(line, record)
-        self._slots.release()
-        if line.pending and self._slots.room > 0 and self.has_permit(line):
-            self._lines.start_first(line)
-        return True
-
-    def _in_turn(self, record: Ended) -> bool:
-        """Do it where lines wait for each other's lanes."""
-        lines = self._lines
-        line = lines.calls[record[0]]
-        if self.over or self._abandoned.calls or line.broken:
-            return False
-        del lines.calls[record[0]]
-        line.in_flight -= 1
-        self.back(line, record)
-        self._slots.release()
-        if self._slots.room <= 0:
-            return True
-        ready = lines.ready
-        while ready and not ready[0].pending:
-            lines.next_ready()
-        head = ready[0] if ready else line  # which has waited longest for a lane
-        if head.pending and not head.broken and self.has_permit(head):
-            lines.start_first(head)
-            if ready:
-                ready.rotate(-1)
-        return True
-
-    def _has_spare(self, line: Line) -> bool:
-        if not line.spare:
-            if line.acquirer.wanted:  # it waits for its turn, which comes by itself
-                return False
-            line.settle()
-            self._unsettled[line] = None
-            line.spare = line.acquirer.take_now(max(1, min(len(line.pending), SPARE)))
-            if not line.spare:
-                return False
-        line.spare -= 1
-        return True
-
-    def _settle_soon(self) -> None:
-        """Settle when this round of the loop is over: no lane may come by for long, and others may wait for this."""
-        self._settling = True
-        self._loop.call_soon(self._settled)
-
-
-def _never(record: Ended) -> bool:
-    return False
+    def _forget(self, keys: Hashable) -> None:
+        self._lines.pop(keys).acquirer.retire()
 
 
 def _nothing() -> None:

@@ -20,9 +20,8 @@ from ..lanes.awaiting import ended
 from ..lanes.calling import Listener, Seat, seat
 from ..lanes.calls import after_of
 from ..lanes.worker import current_worker
-from ..limit import Holder, LimitState, Link
+from ..limit import Holder, LimitSet, LimitState, Link
 from ..limit.queue import WaitQueue
-from .lines import Line
 from .source import Pair
 
 STEP = "whilst: step "  # with which notes begin that name one
@@ -83,7 +82,7 @@ class LeafCall(Holder):
     # what most calls never have, or have as it is here; to set it in each would cost a third of a microsecond
     told: Token[Call | None] | None = None
     holding_now: bool = False
-    line: Line | None = None  # in which its permits are counted
+    permits: LimitSet | None = None  # where they are counted
     waiter: asyncio.Future[bool] | None = None
     started: float = 0.0
     gone: bool = False  # given up, as it ignores its cancellation
@@ -107,7 +106,7 @@ class LeafCall(Holder):
     @property
     def queues(self) -> tuple[WaitQueue, ...]:
         """The queues from which its permits are."""
-        return self.line.acquirer.queues if self.line is not None else ()
+        return self.permits.queues if self.permits is not None else ()
 
     @property
     def holding(self) -> bool:

@@ -1,6 +1,6 @@
 """Limits: how much may happen at once, and how fast, over everything that shares one."""
 
-from .acquirer import Acquirer, keys_of
+from .acquirer import Acquirer, LimitSet, keys_of
 from .context import Permit, check_cost, in_order
 from .feedback import FAILED, OK, Report, report_of
 from .holders import (
@@ -25,6 +25,7 @@ __all__ = [
     "Holder",
     "Inside",
     "Limit",
+    "LimitSet",
     "LimitState",
     "LimitStatistics",
     "Link",

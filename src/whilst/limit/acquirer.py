@@ -28,7 +28,10 @@ def keys_of(limits: tuple[LimitState, ...], item: object) -> tuple[Hashable, ...
 
 
 class LimitSet:
-    """The queue of one key at each limit, with what a call weighs there. Every method is for those who have the lock.
+    """The queue of one key at each limit, with what a call weighs there.
+
+    A call whose permits are at hand needs no more than this: it `begins` and `is_over`. Who may have to wait has an
+    `Acquirer`. Every other method is for those who have the lock.
 
     Args:
         limits: each once.
@@ -48,28 +51,58 @@ class LimitSet:
         weights: tuple[float, ...] | None = None,
         keys: tuple[Hashable, ...] | None = None,
     ) -> None:
-        self.keys: tuple[Hashable, ...]
-        self.weights: tuple[float, ...]
-        self.queues: tuple[WaitQueue, ...]
-        self.taken_at: float
-        """When permits were taken last."""
-        self._fresh: int  # how many were taken at that moment
         self._limits = limits
+        self.keys: tuple[Hashable, ...] = keys_of(limits, item) if keys is None else keys
+        self.weights: tuple[float, ...] = weights or tuple([limit.weight(item) for limit in limits])
+        self.queues: tuple[WaitQueue, ...]
         self._weighed: tuple[tuple[Throttle, float], ...]
-        self.turn_to(item, clock, weights, keys)
-
-    def turn_to(
-        self,
-        item: object,
-        clock: Clock,
-        weights: tuple[float, ...] | None = None,
-        keys: tuple[Hashable, ...] | None = None,
-    ) -> None:
-        """Stand for the keys of an item from now on."""
-        self.keys = keys_of(self._limits, item) if keys is None else keys
-        self.weights = weights or tuple([limit.weight(item) for limit in self._limits])
-        self.taken_at, self._fresh = -inf, 0
+        self.taken_at: float = -inf
+        """When permits were taken last."""
+        self._fresh = 0  # how many were taken at that moment
         self._find(clock)
+
+    # -- a call whose permits are at hand -----------------------------------------------------------------------
+
+    def begins(self, clock: Clock) -> bool:
+        """Whether a call may begin at once, which then has a permit of each limit; nobody stands in line for it."""
+        with lock:
+            self.meet(clock)
+            if self.others(None):
+                return False
+            if len(self._weighed) == 1:
+                throttle, weight = self._weighed[0]
+                if not throttle.rated:  # as `take` does it
+                    return throttle.take_one(clock(), weight)
+            return self.take(1, clock()) > 0
+
+    def is_over(self) -> None:
+        """Return the permits of a call that is over, of which there is nothing to tell. From any thread."""
+        with lock:
+            self.free(1)
+            if self.nobody_gains():
+                return
+            serve(self.queues)
+        told.settle()
+
+    def was_not_made(self, clock: Clock) -> None:
+        """Return permits that were not used."""
+        with lock:
+            self.meet(clock)
+            self.refund(1)
+            serve(self.queues)
+        told.settle()
+
+    @property
+    def ended(self) -> int:
+        """How many calls of its keys have ended, as far as that is remembered."""
+        return min([throttle.started - throttle.in_flight for throttle, _ in self._weighed])
+
+    @property
+    def began(self) -> float:
+        """When the first of them began."""
+        return max([throttle.began for throttle, _ in self._weighed])
+
+    # -- what a party asks of it, and others who have the lock ----------------------------------------------------
 
     @property
     def paused_until(self) -> float:
@@ -116,10 +149,12 @@ class LimitSet:
                 return queue, wait
         return None
 
-    def others(self, party: Party) -> bool:
-        """Whether anybody but this party stands in one of the queues, or has one kept; a guess without the lock."""
-        at = party.queue
-        return any(queue.kept_for is not None or len(queue.parties) > (queue is at) for queue in self.queues)
+    def others(self, at: WaitQueue | None) -> bool:
+        """Whether anybody stands in one of the queues but the one who is `at` one, or has one kept.
+
+        Without the lock it is a guess.
+        """
+        return True in [queue.kept_for is not None or len(queue.parties) > (queue is at) for queue in self.queues]
 
     def take(self, count: int, now: float) -> int:
         """Take up to `count` permits of every limit, as many as all of them can give, whosever turn it is."""
@@ -179,6 +214,10 @@ class LimitSet:
         """Return the permits of calls that are over."""
         for throttle, _ in self._weighed:
             throttle.in_flight -= count
+
+    def nobody_gains(self) -> bool:
+        """Whether nobody who stands in line can go because a permit has come back."""
+        return False not in [not queue.parties or queue.waits_for_time() for queue in self.queues]
 
     def refund(self, count: int) -> None:
         """Return permits that were not used: rates get back what was taken in the latest moment."""
@@ -360,17 +399,12 @@ class Acquirer:
                 self._want(count)
                 return 0
             self.set.meet(self.clock)
-            taken = 0 if self.set.others(self) else self.set.take(count, self.clock())
+            taken = 0 if self.set.others(self.queue) else self.set.take(count, self.clock())
             if taken < count:
                 self.stand(count - taken)
         if told:
             told.settle()
         return taken
-
-    def turn_to(self, item: Any, weights: tuple[float, ...], keys: tuple[Hashable, ...]) -> None:
-        """Take permits of the keys of an item from now on; it wants none now, and all that it took are back."""
-        self.bounced = 0
-        self.set.turn_to(item, self.clock, weights, keys)
 
     def retire(self) -> None:
         """Want nothing any more, so that nobody is to be woken: whoever that was need not stay for this."""
@@ -393,7 +427,7 @@ class Acquirer:
         """Take up to `count` permits that can be had now and return how many; never stand in queue."""
         with lock:
             self.set.meet(self.clock)
-            return 0 if self.set.others(self) else self.set.take(count, self.clock())
+            return 0 if self.set.others(self.queue) else self.set.take(count, self.clock())
 
     def expect(self, count: int) -> None:
         """Want as many as make `count` with those that are not collected yet."""
@@ -447,7 +481,7 @@ class Acquirer:
         """Return the permits of calls that are over, of which there is nothing to tell. From any thread."""
         with lock:
             self.set.free(count)
-            if all(not queue.parties or queue.waits_for_time() for queue in self.set.queues):
+            if self.set.nobody_gains():
                 return
             serve(self.set.queues)
         told.settle()
@@ -482,7 +516,7 @@ class Acquirer:
         It may while nobody else waits for these keys, and there is neither rate nor pause; where there is a controller,
         until that is told. The answer is taken without the lock, and holds until `unrest` counts on.
         """
-        if self.set.others(self):
+        if self.set.others(self.queue):
             return False
         now = self.clock()
         return all(queue.throttle.exchanges(now) for queue in self.set.queues)

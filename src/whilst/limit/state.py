@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Hashable, Sequence
 from enum import Enum
 from math import inf, isfinite
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeAlias
 from weakref import WeakSet
 
 from ..core import check
@@ -132,7 +132,9 @@ class Terms(Frozen):
 
     def of(self, key: Hashable) -> tuple[int | None, tuple[Rate, ...]]:
         """Return what one key has: calls at once, if that is a number, and rates. What functions raise comes out."""
-        most, rates = self.most, self.rates
+        most, rates = self.concurrency, self.rates
+        if not isinstance(most, int):
+            most = None
         if callable(self.concurrency):
             found = _answer("concurrency", self.concurrency, key)
             most = None if found is None else _named("concurrency", key, lambda: check.whole("", found, least=1))
@@ -194,19 +196,43 @@ def _named(parameter: str, key: Hashable, read: Callable[[], Any]) -> Any:
 
 
 REMEMBERED = 10_240  # keys; up to so many none is forgotten, so that what a controller learned is kept while it matters
-KEPT = REMEMBERED // 2  # that stay when there are more, so that each new one pays for a look at two
+GOLDEN = 0.6180339887498949  # by steps of this a circle is visited evenly, however many there are
 NOBODY: Hashable = None  # the key of a limit without `by`; alone, it is never forgotten
 
-T = TypeVar("T")
 
+class Remembered:
+    """The keys that something remembers: which are to be forgotten when there are too many?
 
-def surplus(idle: Sequence[T], count: int, keep: int) -> Sequence[T]:
-    """Choose of the idle ones which to forget, so that of `count` in all some `keep` are left.
-
-    They are taken evenly from all: of keys that come in turn, and are a few too many, the oldest is the next to come,
-    and each would be made anew each time.
+    Each new key pays for a look at two others, so that nobody ever waits until all are looked through. They are taken
+    evenly from all: of keys that come in turn, and are a few too many, the oldest is the next to come, and each would
+    be made anew each time.
     """
-    return idle[:: max(1, round(len(idle) / (count - keep)))] if count > keep else ()
+
+    __slots__ = ("_keys", "_place")
+
+    def __init__(self) -> None:
+        self._keys: list[Hashable] = []
+        self._place = 0.0
+
+    def add(self, key: Hashable, is_idle: Callable[[Any], bool]) -> Sequence[Hashable]:
+        """Take note of a new key; return others that nobody needs, which are forgotten here."""
+        keys = self._keys
+        keys.append(key)
+        if len(keys) <= REMEMBERED:
+            return ()
+        idle: list[Hashable] = []
+        for _ in range(2):
+            if len(keys) > 1:
+                self._place = (self._place + GOLDEN) % 1.0
+                place = int(self._place * (len(keys) - 1))
+                if is_idle(keys[place]):
+                    idle.append(keys[place])
+                    keys[place] = keys.pop()
+        return idle
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._keys.clear()
 
 
 class Keys:
@@ -216,7 +242,7 @@ class Keys:
         throttle: makes the state of a new key. What functions of the user's raise there comes out of `queue`.
     """
 
-    __slots__ = ("_forget_at", "_queues", "_throttle", "forgotten_rejected", "forgotten_started", "version")
+    __slots__ = ("_queues", "_remembered", "_throttle", "forgotten_rejected", "forgotten_started", "version")
 
     def __init__(self, throttle: Callable[[Hashable], Throttle]) -> None:
         self.forgotten_started: int = 0
@@ -225,7 +251,7 @@ class Keys:
         """Counts the changes of what makes the state of a key."""
         self._throttle = throttle
         self._queues: dict[Hashable, WaitQueue] = {}
-        self._forget_at = REMEMBERED
+        self._remembered = Remembered()
 
     @property
     def queues(self) -> tuple[WaitQueue, ...]:
@@ -242,8 +268,8 @@ class Keys:
             if queue is None:
                 if version != self.version:
                     throttle = self._throttle(key)
-                if len(self._queues) >= self._forget_at:
-                    self.forget(KEPT)
+                for old in self._remembered.add(key, self._is_idle):
+                    self._forget(old)
                 queue = self._queues[key] = WaitQueue(throttle, clock)
             return queue
 
@@ -260,23 +286,19 @@ class Keys:
         for queue in self._queues.values():
             queue.empty()
         self._queues.clear()
+        self._remembered.clear()
         self.forgotten_started = self.forgotten_rejected = 0
 
-    def forget(self, keep: int = 0) -> None:
-        """Forget idle keys, down to some `keep`; where many are busy, the next look comes the later."""
-        idle, clock, now = list[Hashable](), None, 0.0
-        for key, queue in self._queues.items():
-            if queue.clock is not clock:
-                clock = queue.clock
-                now = clock()
-            if not queue.parties and queue.kept_for is None and queue.throttle.idle(now):
-                idle.append(key)
-        for key in surplus(idle, len(self._queues), keep):
-            queue = self._queues.pop(key)
-            queue.gone = True
-            self.forgotten_started += queue.throttle.started
-            self.forgotten_rejected += queue.throttle.rejected
-        self._forget_at = max(REMEMBERED, 2 * len(self._queues))
+    def _is_idle(self, key: Hashable) -> bool:
+        """Whether a new queue would do the same for a key."""
+        queue = self._queues[key]
+        return not queue.parties and queue.kept_for is None and queue.throttle.idle(queue.clock())
+
+    def _forget(self, key: Hashable) -> None:
+        queue = self._queues.pop(key)
+        queue.gone = True
+        self.forgotten_started += queue.throttle.started
+        self.forgotten_rejected += queue.throttle.rejected
 
 
 class LimitStatistics(NamedTuple):
@@ -430,6 +452,8 @@ class LimitState(Alone):
         if self.by is None:
             return NOBODY
         key = self.by(item)
+        if type(key) is str or type(key) is int:
+            return key
         if close_awaitable(key):
             raise TypeError(f"by must return a key, it returned {short(key)} for {short(item)}: it cannot be async")
         try:
