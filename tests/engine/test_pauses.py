@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from whilst.core.held import Still
-from whilst.engine.pauses import Pauses
+from whilst.engine.observer import Pauses
 
 
 class Loop:

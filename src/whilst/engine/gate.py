@@ -23,9 +23,9 @@ from ..lanes.clock import alone_later
 from ..limit import FAILED, OK, Inside, LimitState, Report, check_cost, unwatch, watch
 from .asking import Asking
 from .lines import Line, Lines
+from .observer import Host as PausesHost
+from .observer import Pauses
 from .passing import Abandoned, Ended, Passing
-from .pauses import Host as PausesHost
-from .pauses import Pauses
 from .slots import ENDLESS, Slots
 from .source import Pair, emptied, taken_from
 
