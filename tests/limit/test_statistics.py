@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from limitkit import virtually
 
 import whilst
 
@@ -65,6 +67,39 @@ def test_what_is_forgotten_stays_counted(monkeypatch: pytest.MonkeyPatch) -> Non
             pass
         now = limit.statistics()
         assert (now.keys, now.started, now.rejected) == (1, started, 1)
+
+
+@pytest.mark.parametrize("made", [1, 2, 7, 9, 30])
+@pytest.mark.parametrize(
+    "terms",
+    [
+        pytest.param({}, id="alike"),
+        pytest.param({"by": lambda x: x % 2}, id="by"),
+        pytest.param({"weight": lambda x: 1.5, "rate": "1000/s"}, id="weight"),
+        pytest.param({"rate": "1000/s"}, id="rate"),
+    ],
+)
+@pytest.mark.parametrize("way", ["map", "step", "together"])
+@pytest.mark.parametrize("runs", [1, 2])
+@virtually
+async def test_when_a_run_is_over_it_holds_no_permit_and_waits_for_none(
+    made: int, terms: dict[str, Any], way: str, runs: int
+) -> None:
+    limit = whilst.Limit(concurrency=3, **terms)
+
+    async def nap(value: int) -> int:
+        await asyncio.sleep(1)
+        return value
+
+    async def run() -> None:
+        step = whilst.step(nap, limit=limit)
+        if way == "map":
+            await whilst.map(nap, range(made), limit=limit)
+        else:
+            await whilst.map(step if way == "step" else whilst.together(step, step), range(made))
+
+    await asyncio.gather(*(run() for _ in range(runs)))
+    assert (limit.statistics().in_flight, limit.statistics().waiting) == (0, 0)
 
 
 def test_a_limit_has_no_public_attribute_that_the_docs_do_not_name() -> None:

@@ -407,9 +407,9 @@ class Acquirer:
         return taken
 
     def retire(self) -> None:
-        """Want nothing any more, so that nobody is to be woken: whoever that was need not stay for this."""
-        if self.queue is not None:
-            self.withdraw()
+        """Want nothing any more, and return what was taken and not collected: whoever was to be woken need not stay."""
+        if self.queue is not None or self.arrived:
+            self.give_up()
         self._wake = _nobody
 
     def stand(self, count: int) -> None:
