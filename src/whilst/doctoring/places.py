@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
-import sysconfig
+import sys
 from enum import IntEnum
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from itertools import islice
 from types import AsyncGeneratorType, CodeType, FrameType
 from typing import Any
 
-import msgspec
+from ..core.frozen import NamedTuple
 
 DEPTH = 150  # frames that are looked at; deeper ones are a recursion
 KNOWN = 20_000  # code objects whose owner is remembered
@@ -27,7 +27,7 @@ class Whose(IntEnum):
     IMPORT = 4
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class Place(NamedTuple):
     """A position in a function; `span` is first line, last line, first column, last column of the expression there."""
 
     file: str
@@ -39,7 +39,10 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_PYTHON = tuple({os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")})
+_PLATFORM = os.path.join(
+    sys.base_exec_prefix, sys.platlibdir, f"python{sys.version_info.major}.{sys.version_info.minor}"
+)
+_PYTHON = tuple({os.path.realpath(folder) + os.sep for folder in (os.path.dirname(os.__file__), _PLATFORM)})
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _known: dict[int, tuple[CodeType, Whose]] = {}
 

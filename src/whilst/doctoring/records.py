@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
+from dataclasses import dataclass, field
 
 from .places import Place
 
 
-class Held(msgspec.Struct):
+@dataclass(slots=True, eq=False)
+class Held:
     """A place that held a loop; seconds are those of the loop's own rounds."""
 
     path: list[Place]  # the user's frames, outermost first; the last one is to blame
@@ -19,12 +20,13 @@ class Held(msgspec.Struct):
     locked: float = 0.0  # seconds in which nobody else could have the GIL
     python: float = 0.0  # seconds in which the GIL had to be asked for, which is what Python code at work looks like
     others: int = 0  # tasks of that loop which stood still meanwhile
-    names: list[tuple[str, int]] = []  # some of them, and their lines
+    names: list[tuple[str, int]] = field(default_factory=list)  # some of them, and their lines
     mapped: bool = False  # it is a function that whilst calls on its lanes
     ours: bool = False  # what it called is whilst's own
 
 
-class Waited(msgspec.Struct):
+@dataclass(slots=True, eq=False)
+class Waited:
     """A place of the user's that waited: a node of the tree of such places."""
 
     parent: int  # index of the place that called it, -1 for none
@@ -38,7 +40,8 @@ class Waited(msgspec.Struct):
     on_loop: bool
 
 
-class Seen(msgspec.Struct):
+@dataclass(slots=True, eq=False)
+class Seen:
     """All of it."""
 
     seconds: float = 0.0
@@ -50,5 +53,5 @@ class Seen(msgspec.Struct):
     unplaced: int = 0  # long rounds in which no look met a line of the user's
     children: bool = False
     ended: bool = False
-    held: list[Held] = []
-    waited: list[Waited] = []
+    held: list[Held] = field(default_factory=list)
+    waited: list[Waited] = field(default_factory=list)

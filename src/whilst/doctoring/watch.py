@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable
+from copy import copy
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -285,7 +286,7 @@ class Watch:
                 going_on = Round(pulse.number, pulse.left, now)
                 found = rounds.going_on(going_on) if now - pulse.left >= self.threshold else []
                 if found:
-                    copies = [(key, _copy(held)) for key, held in places.items()]
+                    copies = [(key, copy(held)) for key, held in places.items()]
                     places = dict(copies)
                 for each in found:
                     merge(places, each)
@@ -364,10 +365,6 @@ def _glance(pulse: Pulse, number: int, began: float, spots: list[Spot], step: Ha
     mapped = any(whose(code) == Whose.OURS for code in codes[: user[0]])
     ours = any(whose(code) == Whose.OURS for code in codes[user[-1] + 1 :])
     return _Glance(pulse, number, began, step, tuple(_position(spots[i]) for i in user), leaf, mapped, ours)
-
-
-def _copy(held: Held) -> Held:
-    return Held(**{name: getattr(held, name) for name in Held.__struct_fields__})
 
 
 def _position(spot: Spot) -> Position:
