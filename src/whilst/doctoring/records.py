@@ -20,7 +20,7 @@ class Held:
     locked: float = 0.0  # seconds in which nobody else could have the GIL
     python: float = 0.0  # seconds in which the GIL had to be asked for, which is what Python code at work looks like
     others: int = 0  # tasks of that loop which stood still meanwhile
-    names: list[tuple[str, int]] = field(default_factory=list)  # some of them, and their lines
+    names: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])  # some of them, and their lines
     mapped: bool = False  # it is a function that whilst calls on its lanes
     ours: bool = False  # what it called is whilst's own
 
@@ -53,5 +53,5 @@ class Seen:
     unplaced: int = 0  # long rounds in which no look met a line of the user's
     children: bool = False
     ended: bool = False
-    held: list[Held] = field(default_factory=list)
-    waited: list[Waited] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list[Held])
+    waited: list[Waited] = field(default_factory=list[Waited])
