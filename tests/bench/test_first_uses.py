@@ -17,6 +17,7 @@ LARGE = ("http",)  # a client library and msgspec, 18 ms
 NAMES = [name for name in whilst.__all__ if not any(f"whilst.{name}" in use for use in USES.values())]
 
 
+@pytest.mark.clocked  # a core that somebody else uses, too, takes twice as long for the same
 @pytest.mark.parametrize("use", [use for use in (*USES, *NAMES) if use not in LARGE])
 def test_a_first_use_lets_the_loop_go_on(use: str) -> None:
     found: list[float] = []
