@@ -13,11 +13,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from .core.outcome import Outcome, Record, is_recalled, noted_loop
 from .core.plan import Plan
-from .core.summary import Summary
 from .core.unlike import Called, Unlike
 from .core.users_line import levels_to_user
 from .engine.background import background, is_engine_thread, loaded, on_fork
@@ -35,6 +34,7 @@ from .written import Rest, Written
 if TYPE_CHECKING:
     from typing import Self
 
+    from .core.summary import Summary
     from .engine.driver import Driver
     from .engine.growing import Growth
     from .engine.handoff import Handoff, LoopHandoff, ThreadHandoff
@@ -202,6 +202,10 @@ class Run(Written, Unlike, Generic[I, T]):
         if self._driver is None:
             plan = self._plan
             stopping = self._drained or self._cancelled
+            from .core.summary import (
+                Summary,
+            )  # not with the first run that is made: a caller's loop may stand still for it
+
             return Summary(plan.name, plan.total, 0, 0, 0, 0, 0.0, plan.concurrency, stopping=stopping)
         return self._driver.summary()
 
@@ -566,7 +570,7 @@ def _is_a_tty(stream: Any) -> bool:
         return False
 
 
-Watcher = Callable[[Plan, asyncio.AbstractEventLoop, Callable[[], Summary]], "Observer | None"]
+Watcher: TypeAlias = "Callable[[Plan, asyncio.AbstractEventLoop, Callable[[], Summary]], Observer | None]"
 
 watchers: dict[Watcher, tuple[str, ...]] = {}
 """Each makes an observer for every run that begins, if it wants to see it: `whilst.watch()`, and spans.

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, cast
 
 from .core.outcome import Record
 from .core.plan import Plan
-from .core.summary import Summary
 
 if TYPE_CHECKING:
+    from .core.summary import Summary
     from .io.delivery import Delivery
 
 Name = str | os.PathLike[str]

@@ -23,11 +23,11 @@ from ..core.judge import close_awaitable
 from ..core.outcome import Record, short
 from ..core.secrets import without_secrets
 from ..lanes.clock import alone_later
-from ..limit import LimitState
 
 if TYPE_CHECKING:
     from ..core.events import AttemptFailed, Event
     from ..core.summary import Summary
+    from ..limit import LimitState
 
 INPUT_SHOWN = 60  # characters of an input in an event
 
