@@ -108,6 +108,7 @@ TEXTS = [
         "/usr/bin/mariadb-dump -h db -p@@",
         "['sh', '-c', 'set -e\\nmysql -p@@ db']",
         "mysqladmin \\\n  -p@@ status",
+        "mytool \\\n  --db-password @@ \\\n --user me",
         "docker exec db mysql.exe -p@@",
         "curl -u me:@@ https://h.example; exit",
         "['curl', '-u', 'me:@@', 'https://h.example']",

@@ -47,11 +47,12 @@ _QUOTED = r"""[bru]{0,2}"(?:\\.|[^"\\\n])*"?|[bru]{0,2}'(?:\\.|[^'\\\n])*'?"""
 _WHOLE_LINE = r"(?i)([\w-]{0,40}(?:authorization|cookie)[\"']?\s?:\s?)(?![\"'\s])[^\n]+"
 _BETWEEN = r"""(?:\\*["']|%22)?\s{0,2}(?:%(?:25)*3[ad]|=>|:=|=(?!>)|[:>]|(?<=["']),|\((?=["']))\s{0,2}"""
 _VALUE = rf"(?i)({_NAME}[\w.\[\]-]{{0,40}}{_BETWEEN})({_QUOTED}|[^\s…]+)"
-_NEXT = r"""(?:\s+|\\*["'],\s{1,2}(?=\\*["'](?!-)))"""  # between two words of a command, in a shell's form or a list
+# Between two words of a command, as a shell has them and as a list has.
+_NEXT = r"""(?:[^\S\n]+|\\*["'],\s{1,2}(?=\\*["'](?!-)))"""
 _WORD = r"""\\"(?:(?!\\").)*\\"|\\'(?:(?!\\').)*\\'|""" + _QUOTED
 _FLAG = (
     rf"(?i)(?<![^\s\"'])(?!--journal-key|--header-)(--?[\w-]{{0,40}}(?:{_NAME}[\w-]{{0,40}}|(?<!by)pass(?:in|out)?){_NEXT}|"
-    rf"(?:-u|--(?:[\w-]{{1,40}}-)?user)(?:=|{_NEXT})(?=\\*[\"']?[^\s:\"']+:))"
+    rf"(?:-u|--(?:[\w-]{{1,40}}-)?user)(?:=|{_NEXT})(?=\\*[\"']?[^\s:\"']+:\S))"
     rf"({_WORD}|[^\s…-]\S*)"
 )
 # Commands that take a secret behind a letter, which means something else to others; may it be the next word?
