@@ -72,7 +72,7 @@ def main(work: int, line: int, parent: int) -> None:
     ) in ENDING:  # whoever sends one to all processes of a program means the parent, which ends this one in time
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _ignore)
-    os.register_at_fork(after_in_child=_may_be_ended)
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_may_be_ended)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _Worker(socket.socket(fileno=work), socket.socket(fileno=line), parent).run()
 
@@ -385,11 +385,24 @@ def _ignore(number: int, frame: Any) -> None:
     pass
 
 
+def _hold() -> None:
+    """Hold back what may end a process that is about to be forked: it is not to be ignored there."""
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING[1:])
+
+
+def _let_go() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
 def _may_be_ended() -> None:
     """Leave to a process that a call has forked what ends it: whoever began it will."""
     for number in ENDING[1:]:
         if signal.getsignal(number) is _ignore:
             signal.signal(number, signal.SIG_DFL)
+    _let_go()
+
+
+_forking = threading.local()
 
 
 def _seed_apart() -> None:

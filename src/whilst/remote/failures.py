@@ -140,8 +140,9 @@ class _Parts:
         _, args, *_ = _builtin(type(error)).__reduce__(error)
         state: Any = object.__getstate__(error)
         held: dict[str, Any] = {}
-        for part in cast("tuple[Any, ...]", state if isinstance(state, tuple) else (state,)):
-            held.update(part or {})  # what is in slots stands in a second one
+        parts: list[Any] = [*state] if isinstance(state, tuple) else [state]
+        for part in parts:  # what is in slots stands in a second one
+            held.update(part or {})
         return _Apart(
             type(error),
             tuple(self._sendable(arg, depth) for arg in cast("tuple[Any, ...]", args)),
@@ -185,8 +186,8 @@ class _Parts:
             come = {name: each for name, each in sent.items() if isinstance(each, (BaseException, _Apart))}
             return self.of(thing, depth, come | {"__suppress_context__": hidden})
         if isinstance(thing, Mapping):  # such as the headers of an answer
-            rows = cast("Mapping[Any, Any]", thing)
-            return {key: self._sendable(value, depth) for key, value in rows.items()}
+            rows: list[tuple[Any, Any]] = [*thing.items()]
+            return {key: self._sendable(value, depth) for key, value in rows}
         if isinstance(thing, (list, tuple)):
             each = [self._sendable(one, depth) for one in cast("tuple[Any, ...]", thing)]
             return each if kind is list else tuple[Any].__new__(kind, each)
