@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ..limit import LimitState, unrest
+from ..limit.queue import unrest
+from ..limit.state import LimitState
 from .lines import Line, Lines
 
 Ended = tuple[Any, Any, Any, BaseException | None, float, float, int]  # a record of whoever it is of

@@ -22,7 +22,7 @@ from ..lanes.calling import seat, wanted
 from ..lanes.calls import Calls, calls_of_loop, nothing
 from ..lanes.clock import clock_of
 from ..lanes.results import tell
-from ..limit import Inside, ask_around, inside_of
+from ..limit.holders import Inside, ask_around, inside_of
 from .asking import Asking
 from .deadlines import Deadlines
 from .gate import Gate

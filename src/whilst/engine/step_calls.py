@@ -20,8 +20,10 @@ from ..lanes.awaiting import ended
 from ..lanes.calling import Listener, Seat, seat
 from ..lanes.calls import after_of
 from ..lanes.worker import current_worker
-from ..limit import Holder, LimitSet, LimitState, Link
+from ..limit.acquirer import LimitSet
+from ..limit.holders import Holder, Link
 from ..limit.queue import WaitQueue
+from ..limit.state import LimitState
 from .source import Pair
 
 STEP = "whilst: step "  # with which notes begin that name one
