@@ -154,6 +154,9 @@ def check_colour(fn: Any, executor: Any, use: Mapping[str, Resource] | None = No
             f"got {short(executor)}\n"
             f'  try: executor="{here}", concurrency=8'
         )
+    if isinstance(executor, type):
+        name = f"{executor.__module__.removesuffix('.executor')}.{executor.__qualname__}"
+        raise TypeError(f"executor must be an object, got the class {name}\n  try: executor={name}()")
     for key, wanted in (use or {}).items():
         if not isinstance(wanted, Resource):
             raise TypeError(f"use[{key!r}] must be a whilst.resource(…), got {short(wanted)}")
