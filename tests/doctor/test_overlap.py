@@ -17,6 +17,7 @@ from doctorkit import PROGRAMS, marked, plainly, run_all
 from whilst.doctoring.rewrite import apply
 
 pytest.importorskip("requests")
+pytest.importorskip("httpx")
 pytestmark = pytest.mark.slow
 
 TRUE = sorted((PROGRAMS / "overlap").glob("*.py"))

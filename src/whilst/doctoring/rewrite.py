@@ -221,7 +221,7 @@ def _loop_shown(source: Source, loops: Sequence[ast.For], edits: Sequence[Edit],
     end, follow = loop.end_lineno or 0, (loop.end_lineno or 0) - (statement.end_lineno or 0)
     first, *rows = after[outer.lineno - 1 : end + len(after) - len(source.lines) - follow]
     body = textwrap.dedent("\n".join(rows)).split("\n") if rows else []
-    if body and body[-1].strip() == "pass" and node is statement and (follow or len(body) > 1):
+    if body and without_comment(body[-1]).strip() == "pass" and node is statement and (follow or len(body) > 1):
         body.pop()
     if len(body) > MOST_SHOWN:
         body[1 : 2 - MOST_SHOWN] = ["…"]

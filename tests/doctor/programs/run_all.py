@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.request  # noqa: F401
 
+import httpx  # noqa: F401
 import requests  # noqa: F401
 
 import whilst
