@@ -88,7 +88,7 @@ def retry_of(given: object) -> Retry | None:
         return None
     from .retrying import Retry
 
-    return Retry.of(given)
+    return Retry._of(given)
 
 
 def limits_of(*given: object) -> tuple[LimitState, ...]:

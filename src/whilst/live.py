@@ -45,7 +45,12 @@ class Watch:
         watchers[self._begin] = NEEDS
 
     def close(self) -> None:
-        """Update the page a last time and stop serving it. Runs go on."""
+        """Update the page a last time and stop serving it. Runs go on.
+
+        >>> import whilst
+        >>> page = whilst.watch(quiet=True)
+        >>> page.close()
+        """
         if self._open:
             self._open = False
             del watchers[self._begin]

@@ -300,7 +300,7 @@ class Run(Written, Unlike, Generic[I, T]):
         handoff = ThreadHandoff(loop)
         plan, ledger = self._plan, None
         if plan.journal is not None:
-            ledger = plan.journal.open(plan.subject, name=plan.name, loop=loop)
+            ledger = plan.journal._ledger(plan.subject, name=plan.name, loop=loop)
         try:
             driver = self._assemble(loop, handoff, outcomes, ledger, in_hand)
         except BaseException:  # the next run must be able to open the journal, whatever went wrong here
@@ -337,7 +337,7 @@ class Run(Written, Unlike, Generic[I, T]):
 
         handoff = LoopHandoff(loop)
         if plan.journal is not None:  # beside the loop, which would stand still meanwhile
-            ledger = await plan.journal.aopen(plan.subject, name=plan.name)
+            ledger = await plan.journal._aledger(plan.subject, name=plan.name)
         try:
             driver = self._assemble(loop, handoff, outcomes, ledger, in_hand)
         except BaseException:  # the next run must be able to open the journal, whatever went wrong here

@@ -112,7 +112,7 @@ def test_a_journal_knows_the_command_that_made_it(tmp_path: Path) -> None:
     async def main(argv: list[str]) -> None:
         journal = Journal(tmp_path / "run.db")
         journal._command = (argv, "/somewhere")
-        ledger = journal.open(double, name="jobs:double", loop=asyncio.get_running_loop())
+        ledger = journal._ledger(double, name="jobs:double", loop=asyncio.get_running_loop())
         await ledger.close()
 
     asyncio.run(main(["map", "jobs:double", "in\udcff.txt"]))

@@ -30,7 +30,7 @@ Judge: TypeAlias = (
 class Retry:
     """When a failed call is called again: the decision, without the wait. Users have `retrying.Retry`, which is one.
 
-    >>> Retry(attempts=3).wait(ConnectionError(), attempt=2, draw=0.5, pushback=None)
+    >>> Retry(attempts=3)._wait(ConnectionError(), attempt=2, draw=0.5, pushback=None)
     0.1
     """
 
@@ -67,10 +67,10 @@ class Retry:
             check_judge("on_retry", self.on_retry, of="event")
 
     @classmethod
-    def of(cls, given: object) -> Self | None:
+    def _of(cls, given: object) -> Self | None:
         """Read what `retry=` was given: a number of attempts, a Retry, or None.
 
-        >>> Retry.of(3).attempts, Retry.of(None)
+        >>> Retry._of(3).attempts, Retry._of(None)
         (3, None)
         """
         if given is None or isinstance(given, cls):
@@ -84,7 +84,7 @@ class Retry:
             raise ValueError(f"retry must be at least 1 attempt (the first call counts), got {given}")
         return cls(attempts=given)
 
-    def wait(self, error: BaseException, attempt: int, draw: float, pushback: Pushback | None) -> float | None:
+    def _wait(self, error: BaseException, attempt: int, draw: float, pushback: Pushback | None) -> float | None:
         """Return the seconds until the next attempt, or None if `error` on the `attempt`-th one is final.
 
         `draw` is a random number from 0 to 1. What the judge raises comes out.
@@ -102,7 +102,7 @@ class Retry:
         jitter = draw * min(self.cap, base * 2.0 ** min(attempt - 1, 60))
         return jitter if asked is None else asked + jitter
 
-    def unwanted(self, value: Any) -> UnwantedValue | None:
+    def _unwanted(self, value: Any) -> UnwantedValue | None:
         """Return the failure that a value is which `on_value` does not want; None for one that is as it should be.
 
         Never raises: a judge that does so itself makes a failure of the value, without another attempt.

@@ -30,7 +30,7 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     broken: int = 0
     """Outcomes and rows that were damaged when the run began, as was reported then."""
 
-    def same_run(self, other: Header) -> bool:
+    def _same_run(self, other: Header) -> bool:
         """Whether nothing but the time differs."""
         return msgspec.structs.replace(self, created=0.0) == msgspec.structs.replace(other, created=0.0)
 

@@ -184,7 +184,7 @@ def _put_aside(path: str) -> str:
 
 def _begin(store: Store, tail: Tail, found: Found, header: Header) -> None:
     """Write the header, if this run differs from the one before."""
-    if found.header is not None and header.same_run(found.header):
+    if found.header is not None and header._same_run(found.header):
         return
     _append(store, tail, found, HEADER, 0, [msgspec.json.encode(header)])
     found.header = header

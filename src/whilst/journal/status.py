@@ -59,7 +59,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     notices: tuple[str, ...] = ()
 
-    def makes_sense(self) -> bool:
+    def _makes_sense(self) -> bool:
         """Whether its numbers are such as a run has: the file may be damaged, or somebody else's."""
         counts = (self.done, self.failed, self.found, self.backlog, self.total or 0)
         return (
@@ -70,7 +70,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             and 0 <= self.rate < MOST_COUNT
         )
 
-    def shown(self) -> Status:
+    def _without_secrets(self) -> Status:
         """Return it without secrets, as it may be read by anybody who looks."""
         command = self.command
         return msgspec.structs.replace(
@@ -118,7 +118,7 @@ class Snapshots:
         self._history.append((now, self._counts.added))
         while len(self._history) > 2 and now - self._history[0][0] > RATE_OVER:
             self._history.popleft()
-        data = msgspec.json.encode(self._now(backlog, running, problem).shown())
+        data = msgspec.json.encode(self._now(backlog, running, problem)._without_secrets())
         with contextlib.suppress(OSError):
             replace_file(status_path(self._path), data)
 
@@ -162,7 +162,7 @@ def snapshot(path: str) -> Status | None:
             found = msgspec.json.decode(file.read(MOST_BYTES), type=Status)
     except (OSError, ValueError, RecursionError):  # none, or nonsense
         return None
-    if not found.makes_sense():
+    if not found._makes_sense():
         return None
     holder = holder_of(path)
     running = found.running and holder is not None and holder.pid == found.pid and is_alive(holder)
