@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -54,6 +55,7 @@ class Retry:
         if self.cap < self.base:
             raise ValueError(
                 f"cap must be at least base, or the longest wait would be shorter than the first, got {self.cap!r}"
+                f"\n  try: base={self.base!r}, cap={self.base * 10:g}"
             )
         if self.total is not None and not _number("total", self.total, "seconds"):
             raise ValueError("total must be more than 0 seconds, got 0")
@@ -167,14 +169,29 @@ def _check_judge(on: Any) -> None:
     if isinstance(on, (type, tuple)) or not callable(on):
         raise TypeError(
             f"on must be exception types or a function of the exception, got {short(cast('object', on))}\n"
-            "  try: on=ConnectionError, on=(ConnectionError, TimeoutError), or on=lambda error: …"
+            f"  try: {_meant(on)}"
         )
     check_judge("on", on, of="error")
 
 
+def _meant(on: Any) -> str:
+    """Return what works where it is known which exceptions were meant: many in a list, the name of one, a status."""
+    names = [getattr(one, "__name__", "") for one in cast("list[Any]", on)] if isinstance(on, (list, set)) else []
+    if names and all(names):
+        return f"on=({', '.join(names)},)" if len(names) == 1 else f"on=({', '.join(names)})"
+    if isinstance(on, str) and isinstance(found := getattr(builtins, on, None), type):
+        return f"on={found.__name__}"
+    if isinstance(on, int):
+        return f'on=lambda error: getattr(error, "status", 0) == {on}'
+    return "on=ConnectionError, on=(ConnectionError, TimeoutError), or on=lambda error: …"
+
+
 def _number(parameter: str, value: object, of: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{parameter} must be a number ({of}), got {value!r}")
+        from .meant import try_seconds, try_share
+
+        better = (try_seconds if of == "seconds" else try_share)(parameter, value)
+        raise TypeError(f"{parameter} must be a number ({of}), got {value!r}{better}")
     if not 0 <= value < inf:
         raise ValueError(f"{parameter} must be at least 0 and finite, got {value!r}")
     return value

@@ -7,6 +7,8 @@ if the answer is not 2xx, not complete, or not what you asked for. No message of
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 try:
     from . import aio
 except ModuleNotFoundError as _missing:
@@ -55,3 +57,17 @@ __all__ = [
     "get_text",
     "request",
 ]
+
+_ELSEWHERE = {
+    **dict.fromkeys(("get", "fetch", "urlopen"), "whilst.http.get_json(url), get_text(url), get_bytes(url)"),
+    **{name: f'whilst.http.request("{name.upper()}", url, …)' for name in ("head", "post", "put", "patch", "delete")},
+    **dict.fromkeys(("Session", "Client", "ClientSession"), "whilst.http.get_json(url): all calls share one pool"),
+    **dict.fromkeys(("AsyncClient", "AsyncSession"), "await whilst.http.aio.get_json(url): all calls share one pool"),
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> None:
+        """Say what works here instead of a name of other clients."""
+        said = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(f"{said}\n  try: {_ELSEWHERE[name]}" if name in _ELSEWHERE else said)
