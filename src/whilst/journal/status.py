@@ -16,6 +16,7 @@ from ..lanes.clock import monotonic
 from .counts import Counts, Example, Kind
 from .header import Command, Header
 from .lock import holder_of, host_name, is_alive, is_moment, is_pid
+from .names import in_text
 
 EVERY = 1.0  # seconds between two snapshots
 MOST_BYTES = 1 << 22  # of a snapshot; 50 kinds with an example have a hundredth of that
@@ -75,11 +76,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         command = self.command
         return msgspec.structs.replace(
             self,
-            command=None if command is None else Command(without_secrets_in(command.argv), command.cwd),
+            command=None if command is None else _in_text(command),
             problem=without_secrets(self.problem),
             notices=tuple(map(without_secrets, self.notices)),
             kinds={name: _shown(kind) for name, kind in self.kinds.items()},
         )
+
+
+def _in_text(command: Command) -> Command:
+    return Command(tuple(map(in_text, without_secrets_in(command.argv))), in_text(command.cwd))
 
 
 def _shown(kind: Kind) -> Kind:
