@@ -5,11 +5,8 @@ Most of it is asked when something is refused, for the line that works.
 
 from __future__ import annotations
 
-import datetime
 import re
 from typing import Any
-
-from .rates import NAMES, SECONDS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 _NUMBER = r"\d+(?:\.\d+)?|\.\d+"
@@ -30,10 +27,12 @@ def try_whole(parameter: str, value: object) -> str:
 def try_seconds(parameter: str, value: object) -> str:
     """Return the line with the seconds that were meant.
 
+    >>> import datetime
     >>> try_seconds("timeout", "1.5 min"), try_seconds("deadline", datetime.timedelta(hours=1))
     ('\\n  try: timeout=90', '\\n  try: deadline=3600')
     """
-    found = value.total_seconds() if isinstance(value, datetime.timedelta) else in_seconds(str(value))
+    told = getattr(value, "total_seconds", None)  # of a timedelta
+    found: float | None = told() if callable(told) else in_seconds(str(value))
     return _line(parameter, found) if found and found > 0 else ""
 
 
@@ -81,6 +80,8 @@ def in_seconds(text: str) -> float | None:
     found = re.fullmatch(rf"({_NUMBER})\s*([a-z]*)", text.strip().lower())
     if found is None:
         return None
+    from .rates import SECONDS
+
     unit = _unit(found[2] or "s")
     return float(found[1]) * SECONDS[unit] if unit and float(found[1]) else None
 
@@ -98,6 +99,8 @@ def method_of(given: str) -> str:
 
 def _unit(word: str) -> str:
     """Return the unit of time of that name, in the singular or plural, or nothing."""
+    from .rates import NAMES, SECONDS
+
     known = (NAMES.get(it, it) for it in (word, word.removesuffix("s")))
     return next((it for it in known if it in SECONDS), "")
 

@@ -7,7 +7,8 @@ if the answer is not 2xx, not complete, or not what you asked for. No message of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 try:
     from . import aio
@@ -34,7 +35,9 @@ from .errors import (
     TruncatedError,
     UnknownHost,
 )
-from .exchange import Response
+
+if TYPE_CHECKING:
+    from .response import Response
 
 __all__ = [
     "BadAnswer",
@@ -65,9 +68,19 @@ _ELSEWHERE = {
     **dict.fromkeys(("AsyncClient", "AsyncSession"), "await whilst.http.aio.get_json(url): all calls share one pool"),
 }
 
-if not TYPE_CHECKING:
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
 
-    def __getattr__(name: str) -> None:
-        """Say what works here instead of a name of other clients."""
-        said = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(f"{said}\n  try: {_ELSEWHERE[name]}" if name in _ELSEWHERE else said)
+    def __getattr__(name: str) -> Any:
+        """Load what an answer is at its first use: it takes as long as all the rest."""
+        if name != "Response":
+            said = f"module {__name__!r} has no attribute {name!r}"
+            said = f"{said}\n  try: {_ELSEWHERE[name]}" if name in _ELSEWHERE else said
+            raise AttributeError(said, name=name, obj=sys.modules[__name__])
+        from .response import Response
+
+        return Response
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})
