@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 def check_inputs(inputs: Any, which: str = "inputs", hint: str = "") -> None:
     """Refuse what is not many things; `which` names it, `hint` says what may have been meant."""
     __tracebackhide__ = True
+    if type(inputs).__name__ == "LazyFrame" and hasattr(inputs, "collect"):
+        raise TypeError(
+            f"{which} is a LazyFrame, which has no rows yet\n"
+            "  try: whilst.map(fn, lazy.collect().iter_rows(named=True)) for its rows as dicts"
+        )
     if type(inputs).__name__ == "DataFrame" and hasattr(inputs, "columns"):
         from .core.habits import columns
 
