@@ -163,7 +163,7 @@ def _executor_meant(executor: Any) -> str:
     if word.startswith("ray"):
         return "executor=whilst.ray.Ray()"
     here = "thread" if word.startswith("t") or "thread" in word else "process"
-    return f'executor="{here}"' if isinstance(executor, str) else f'executor="{here}", concurrency=8'
+    return f'executor="{here}", concurrency=8'
 
 
 def check_colour(fn: Any, executor: Any, use: Mapping[str, Resource] | None = None) -> None:
