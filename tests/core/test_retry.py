@@ -172,7 +172,11 @@ def test_what_the_judge_raises_comes_out() -> None:
         ({"budget": -0.2}, ValueError, "budget must be at least 0 and finite, got -0.2"),
         ({"budget": "20%"}, TypeError, r"budget must be a number \(a share of the calls\), got '20%'"),
         ({"breaker": 1}, TypeError, "breaker must be True or False, got 1"),
-        ({"on": 500}, TypeError, r"on must be exception types or a function of the exception, got 500\n  try: on=Conn"),
+        (
+            {"on": 500},
+            TypeError,
+            r"on must be exception types or a function of the exception, got 500\n  try: on=lambda e",
+        ),
         ({"on": int}, TypeError, "on must be exception types or a function"),
         ({"on": ()}, TypeError, r"on must be exception types or a function of the exception, got \(\)"),
         ({"on": (KeyError, "x")}, TypeError, "on must be exception types or a function"),

@@ -119,7 +119,8 @@ async def test_an_exception_that_would_mean_something_else_further_up_becomes_a_
     values, raised = await values_until_error(whilst.map(fn, range(3)))
     assert values == []
     assert type(raised) is RuntimeError
-    assert "of its own accord" in str(raised)  # not what the interpreter makes of it, which names no function
+    if fn is not _stop_in_coroutine:  # of which the interpreter makes one before anybody sees it
+        assert "of its own accord" in str(raised)  # and not what it makes of the others, which names no function
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
