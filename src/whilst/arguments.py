@@ -180,6 +180,9 @@ def check_colour(fn: Any, executor: Any, use: Mapping[str, Resource] | None = No
             f"use must be the names of arguments with their resources, got {short(use)}\n"
             '  try: use={"session": whilst.resource(…)}'
         )
+    if isinstance(executor, type):
+        name = f"{executor.__module__.removesuffix('.executor')}.{executor.__qualname__}"
+        raise TypeError(f"executor must be an object, got the class {name}\n  try: executor={name}()")
     for key, wanted in (use or {}).items():
         if not isinstance(wanted, Resource):
             name = getattr(wanted, "__name__", "…") if callable(wanted) else "…"
