@@ -23,7 +23,7 @@ from .worker import Awaited, Ending, Worker
 Error = TypeVar("Error", bound=BaseException)
 T = TypeVar("T")
 
-TWO_MEANINGS = (StopIteration, asyncio.CancelledError)  # which would mean something else further up
+TWO_MEANINGS = (StopIteration, StopAsyncIteration, asyncio.CancelledError)  # which would mean something else further up
 
 
 def failure_of(caught: BaseException, name: str, *, frames: int = 1) -> BaseException:

@@ -423,7 +423,7 @@ class Link:
         if self._expected or self._closing:
             return
         self._expected = True
-        error = WorkerDied.of(self._name, code, self._process.pid, ready=self._ready)
+        error = WorkerDied._of(self._name, code, self._process.pid, ready=self._ready)
         if self._ready:
             self._client.lost(self, error)
         else:
