@@ -31,7 +31,7 @@ def try_seconds(parameter: str, value: object) -> str:
     >>> try_seconds("timeout", "1.5 min"), try_seconds("deadline", datetime.timedelta(hours=1))
     ('\\n  try: timeout=90', '\\n  try: deadline=3600')
     """
-    told = getattr(value, "total_seconds", None)  # of a timedelta
+    told: Any = getattr(value, "total_seconds", None)  # of a timedelta
     found: float | None = told() if callable(told) else in_seconds(str(value))
     return _line(parameter, found) if found and found > 0 else ""
 
