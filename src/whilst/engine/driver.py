@@ -401,6 +401,8 @@ class Driver:
         self.book.enter(Phase.DRAINING)
         if error is not None:
             self.error = error
+        else:
+            self.additions.has_read(self.book.source.admitted)
         if not self.book.watches:
             self.lanes.no_more()
         self.arrived()
