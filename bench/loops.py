@@ -1,7 +1,7 @@
 """For how long does the caller's loop stand still when it uses whilst for the first time? In a fresh process.
 
-`longest` measures one first use: by the clock for the bench, by the CPU of the loop's thread for a test, because a busy
-machine lets a loop wait for a processor, too.
+`longest` measures one first use: by the clock for the bench; for a test by the CPU of the loop's thread beside what
+importing asyncio took in the same process, because a busy machine lets a loop wait, and computes half as fast.
 """
 
 import os
@@ -62,7 +62,10 @@ USES = {
 LIBRARIES = {"http": "pyreqwest.client", "otel": "opentelemetry.trace"}  # which a program that uses them has loaded
 CONTESTANTS = tuple(Contestant(use, no_job, needs="whilst", kind="whilst") for use in USES)
 PROGRAM = """
-import asyncio, sys, tempfile, time
+import sys, time
+used = time.thread_time()
+import asyncio, tempfile
+imported = time.thread_time() - used
 import whilst
 LIBRARY
 
@@ -106,7 +109,7 @@ async def main():
         await asyncio.sleep(0)
         over = True
         await ticker
-    print(longest * 1e3, spent * 1e3)
+    print(longest * 1e3, spent * 1e3, spent / imported)
 
 if __name__ == "__main__":
     asyncio.run(main())
@@ -119,6 +122,8 @@ class Gap(NamedTuple):
     wall: float
     cpu: float
     """Of the loop's thread."""
+    share: float
+    """Of that, of what it took to import asyncio, which computes the same things on the same machine."""
 
 
 def longest(use: str) -> Gap:
@@ -126,7 +131,7 @@ def longest(use: str) -> Gap:
     library = f"import {LIBRARIES[use]}" if use in LIBRARIES else ""
     program = PROGRAM.replace("USE", USES.get(use, f"whilst.{use}")).replace("LIBRARY", library)
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # as installed
-    return Gap(*map(float, started_process([sys.executable, "-c", program], env).split()[-2:]))
+    return Gap(*map(float, started_process([sys.executable, "-c", program], env).split()[-3:]))
 
 
 def longest_gap(contestant: Contestant, n: int) -> Sample:

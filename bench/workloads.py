@@ -570,7 +570,7 @@ WORKLOADS = (
         quick=2,
     ),
     Workload(
-        "account", "no-ops: instructions of the account and of the times of calls", "%", 20_000, accounts.CONTESTANTS,
+        "account", "no-ops: instructions of the account, or of the times of calls", "%", 20_000, accounts.CONTESTANTS,
         accounts.share,
         (at_most("at most 1 %", 1.0, "%", bound="a look at the clock and an addition for each change of the reason"),),
         rounds=1,

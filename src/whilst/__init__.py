@@ -52,8 +52,10 @@ if TYPE_CHECKING:
     )
     from .io.named import rows
     from .journal import Journal
-    from .limit import Limit, LimitStatistics, Permit
     from .limit.answers import learn_from
+    from .limit.context import Permit
+    from .limit.limit import Limit
+    from .limit.state import LimitStatistics
     from .live import Watch, watch
     from .mapping import map
     from .retrying import Retry
@@ -76,9 +78,9 @@ _HOMES = {
     "JournalDamaged": "errors",
     "JournalError": "errors",
     "JournalLocked": "errors",
-    "Limit": "limit",
-    "LimitStatistics": "limit",
-    "Permit": "limit",
+    "Limit": "limit.limit",
+    "LimitStatistics": "limit.state",
+    "Permit": "limit.context",
     "Outcome": "core.outcome",
     "Outcomes": "run",
     "Recorded": "errors",

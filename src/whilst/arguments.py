@@ -16,7 +16,8 @@ from .core.plan import MOST_THREADS, Named
 from .core.resource import Resource
 
 if TYPE_CHECKING:
-    from .limit import Limit, LimitState
+    from .limit.limit import Limit
+    from .limit.state import LimitState
     from .retrying import Retry
 
 
@@ -72,7 +73,7 @@ def own_limit(
     """
     if rate is None and concurrency != "adaptive" and not (counts and concurrency is not None):
         return None
-    from .limit import Limit, state_of
+    from .limit.limit import Limit, state_of
 
     if concurrency != "adaptive" and not counts:
         limit = Limit(rate=rate)
@@ -94,7 +95,8 @@ def limits_of(*given: object) -> tuple[LimitState, ...]:
     """Return what runs need of the limits that are given, one by one or many together; refuse what is no limit."""
     if all(one is None for one in given):
         return ()  # and most runs do not load what limits are
-    from .limit import Limit, in_order, state_of
+    from .limit.limit import Limit, state_of
+    from .limit.state import in_order
 
     found: list[LimitState] = []
     for one in given:

@@ -20,6 +20,7 @@ _ALWAYS = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+NO_HOME = ("there is no folder ~", "a shell makes a home of ~ where a word begins, and nobody else does")
 TRIES = 100  # random names that may be taken; one is enough unless somebody can guess them
 
 
@@ -119,3 +120,16 @@ _KINDS = {
 
 def _refused(number: int, what: str, path: str) -> OSError:
     return OSError(number, f"it is {what}, which is not opened in place of a file", path)
+
+
+def at_home(name: str) -> str:
+    """Return a name with a home in place of its `~`; as it is, if it has none, or if a folder is called so.
+
+    >>> at_home("out.jsonl"), at_home("~nobody-of-that-name/out.jsonl")
+    ('out.jsonl', '~nobody-of-that-name/out.jsonl')
+    """
+    start = next((it for it in ("files:", "sqlite:///") if name.startswith(it)), "")
+    path = name.removeprefix(start)
+    if not path.startswith("~") or os.path.exists(path.partition("/")[0]):
+        return name
+    return start + os.path.expanduser(path)

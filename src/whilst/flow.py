@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
     from .core.outcome import Outcome
     from .core.picture import Picture
-    from .limit import Limit, LimitState
+    from .limit.limit import Limit
+    from .limit.state import LimitState
     from .options import StageOptions, StepOptions
     from .retrying import Retry
     from .run import Run

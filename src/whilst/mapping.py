@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .core.equal import KeyOf
     from .flow import Flow
     from .journal import Journal
-    from .limit import Limit
+    from .limit.limit import Limit
     from .options import MapOptions
     from .retrying import Retry
 

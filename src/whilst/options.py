@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict
 
 from .core.plan import Executor
 from .journal import Journal
-from .limit import Limit
+from .limit.limit import Limit
 from .retrying import Retry
 
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from typing import TYPE_CHECKING, Any
 
 from .arguments import check_inputs, length_of
-from .bridge import unblock
 from .core.colour import name_of
 from .core.signature import takes
 from .core.spread import Spread
@@ -115,6 +114,8 @@ def _async_iterator(one: Any) -> AsyncIterator[Any]:
         return one.__aiter__()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     if is_container(one):
         return _on_the_loop(one)
+    from .bridge import unblock  # which most do without
+
     read: Any = unblock(_read)
     found: AsyncIterator[Any] = read(one)
     return found

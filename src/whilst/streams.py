@@ -17,7 +17,7 @@ from .run import Run
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .limit import Limit
+    from .limit.limit import Limit
     from .options import StageOptions
     from .retrying import Retry
     from .typevars import A, Items

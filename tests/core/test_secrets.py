@@ -32,6 +32,18 @@ HARMLESS = [
     "fetch() needs 'url' and 'token', which the row does not have",
     "its fields are 'token', 'url', 'id'",
     "--journal-key needs a journal",
+    "Command '['docker', 'run', '-p', '8080:80', 'image']' returned non-zero exit status 1.",
+    "ssh -p 2222 me@host; cp -p a b; mkdir -p c",
+    "mysql -h db -P 3306 shop",
+    "mysql -p shop",
+    "curl -sSf -o out.json https://host.example/a",
+    "python -u app.py -a 1",
+    "error: whilst get has no option --user\n  try: whilst get --header-env Authorization=NAME",
+    "error: whilst get has no option --password\n  try: whilst get --header-env Authorization=NAME",
+    "python -u\n  try: python",
+    "unzip -o a.zip -d out",
+    "error: --passes 3 is no option; bypass: no",
+    "psql -U me -w -d shop",
     "403 Forbidden: GET https://host/a?api_key=…&page=…: no",
     "",
 ]
@@ -98,6 +110,7 @@ def test_words_of_a_command_are_hidden_where_a_flag_says_what_follows() -> None:
     ]
     assert "abc" not in " ".join(without_secrets_in(argv))
     assert without_secrets_in(argv)[-2:] == ("--retry", "5")
+    assert "abc" not in " ".join(without_secrets_in(["app.py", "-u", "me:abc", "--db-pass", "abc"]))
     sources = ("get", "--header-env", "Authorization=API_TOKEN", "--journal-key", "id")
     assert without_secrets_in(sources) == sources
 
@@ -109,7 +122,25 @@ def test_any_text_can_be_looked_through(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["a", "a.a-", "://", "?a=b/", "'", "a:", "key ", "-", "https://a@", 'key="\\', "basic ", "eyJ", "@", "#a="]
+    "part",
+    [
+        "a",
+        "a.a-",
+        "://",
+        "?a=b/",
+        "'",
+        "a:",
+        "key ",
+        "-",
+        "https://a@",
+        'key="\\',
+        "basic ",
+        "eyJ",
+        "@",
+        "#a=",
+        "curl -u ",
+        "mysql '-p",
+    ],
 )
 def test_a_long_text_takes_no_more_than_its_length(part: str) -> None:
     text = part * (16_000 // len(part)) + "@key ?="

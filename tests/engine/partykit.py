@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import whilst
-from whilst.limit import Acquirer, LimitState, in_order, state_of
+from whilst.limit.acquirer import Acquirer
+from whilst.limit.limit import state_of
+from whilst.limit.state import LimitState, in_order
 
 
 def party(

@@ -14,7 +14,8 @@ from partykit import party
 
 import whilst
 from whilst import testing
-from whilst.limit import Acquirer, state_of
+from whilst.limit.acquirer import Acquirer
+from whilst.limit.limit import state_of
 from whilst.limit.queue import WaitQueue
 
 LIMITS = {"a rate": {"rate": "10/s", "burst": 1}, "a concurrency": {"concurrency": 1}}

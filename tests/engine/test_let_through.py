@@ -16,8 +16,7 @@ from whilst.engine.asking import Asking
 from whilst.engine.gate import Gate
 from whilst.engine.observer import Watch
 from whilst.engine.slots import Slots
-from whilst.limit import LimitState
-from whilst.limit.state import EVERY, Terms
+from whilst.limit.state import EVERY, LimitState, Terms
 
 
 class Host:

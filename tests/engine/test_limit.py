@@ -24,10 +24,12 @@ from partykit import party, states
 
 import whilst
 from whilst import testing
-from whilst.limit import Acquirer, LimitState, Report, state_of
 from whilst.limit.acquire import acquire
+from whilst.limit.acquirer import Acquirer
+from whilst.limit.feedback import Report
+from whilst.limit.limit import state_of
 from whilst.limit.queue import told
-from whilst.limit.state import REMEMBERED
+from whilst.limit.state import REMEMBERED, LimitState
 
 
 def idle(limit: whilst.Limit) -> bool:

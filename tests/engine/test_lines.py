@@ -14,7 +14,8 @@ import whilst
 from whilst.engine.asking import Asking
 from whilst.engine.lines import Line, Lines
 from whilst.engine.slots import Slots
-from whilst.limit import Acquirer, state_of
+from whilst.limit.acquirer import Acquirer
+from whilst.limit.limit import state_of
 
 
 @pytest.fixture

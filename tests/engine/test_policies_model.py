@@ -19,7 +19,7 @@ from policykit import Final, Server, busy, most_in_any, reset
 
 import whilst
 from whilst import testing
-from whilst.limit import state_of
+from whilst.limit.limit import state_of
 
 SOAK = int(os.environ.get("WHILST_SOAK", "1"))
 KINDS = {"final": Final, "reset": reset, "busy": busy(), "pause": busy(1.5), "fine": None}

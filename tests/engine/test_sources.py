@@ -320,10 +320,10 @@ async def test_the_total_is_known_once_the_source_has_ended() -> None:
 async def test_the_total_stays_unknown_where_the_source_did_not_come_to_its_end() -> None:
     def fails() -> Iterator[int]:
         yield 1
-        raise OSError
+        raise KeyError
 
     failed, drained = whilst.map(str, fails()), whilst.map(str, iter(range(1000)), concurrency=1)
-    with pytest.raises(OSError):
+    with pytest.raises(KeyError):
         await failed
     async for _ in drained:
         drained.drain()

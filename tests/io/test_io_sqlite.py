@@ -110,6 +110,11 @@ def test_reading_changes_and_makes_nothing(db: sqlite3.Connection, tmp_path: Pat
         ("sqlite://?table=t", ["names no file"]),
         ("mysql+nope://h/d?table=t", ["mysql+nope:// is not a known scheme"]),
         ("sqlit:///f.db?table=t", ["is not a known scheme", "try: sqlite:///f.db?table=t"]),
+        ("sqlite:f.db?table=t", ["lacks the slashes", "try: 'sqlite:///f.db?table=t'"]),
+        ("sqlite://f.db?table=hosts", ["names no file", "stands a host", "try: sqlite:///f.db?table=hosts"]),
+        ("sqlite://a/f.db?table=hosts", ["names no file", "stands a host", "try: sqlite:///a/f.db?table=hosts"]),
+        ("sqlite:///f.db?tabel=hosts", ["parameter tabel", "try: sqlite:///f.db?table=hosts"]),
+        ("sqlite:///f.db?table=hosts&kye=id", ["parameter kye", "try: sqlite:///f.db?table=hosts&key=id"]),
         ("sqlite:///in.txt?table=t", ["cannot be opened", "file is not a database"]),
     ],
 )

@@ -186,6 +186,16 @@ class TestWrite:
             run.write(7)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match=r"has no ending that says.*\n.*\n  try: 'out.jsonl'"):
             run.write("out.xyz")
+        with pytest.raises(ValueError, match=r"is a directory\n  try: .*/out.jsonl"):
+            run.write(tmp_path)
+        with pytest.raises(ValueError, match=r"try: 'sqlite:///out.db\?table=NAME'"):
+            run.write("out.db")
+        with pytest.raises(ValueError, match=r"there is no folder ~\n.*\n  try: os.path.expanduser\('~/out.jsonl'\)"):
+            run.write("~/out.jsonl")
+        with pytest.raises(ValueError, match=r"try: trace=os.path.expanduser\('~/run.trace'\)"):
+            whilst.map(double, [1], trace="~/run.trace")
+        with pytest.raises(ValueError, match=r"there is no directory .*nowhere\n  try: mkdir -p .*nowhere"):
+            whilst.map(double, [1]).write(f"sqlite:///{tmp_path}/nowhere/a.db?table=t")
         with pytest.raises(ValueError, match=r"failures are written as JSON lines"):
             run.write(tmp_path / "out.jsonl", failed=tmp_path / "failed.csv")
         with pytest.raises(ValueError, match="the output and failed= are the same file"):

@@ -335,7 +335,7 @@ async def test_one_limit_inside_another_is_no_circle_however_many_wait() -> None
 @virtually
 async def test_a_limit_that_becomes_smaller_lets_nobody_wait_for_ever() -> None:
     """An adaptive one may, and then nobody but those who wait for their own hold a permit."""
-    from whilst.limit import state_of
+    from whilst.limit.limit import state_of
 
     limit = whilst.Limit(concurrency=3)
     over = asyncio.Event()

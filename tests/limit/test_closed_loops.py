@@ -15,8 +15,8 @@ import pytest
 from limitkit import idle
 
 import whilst
-from whilst.limit import state_of
 from whilst.limit.acquire import acquire
+from whilst.limit.limit import state_of
 
 
 def quiet_loop() -> asyncio.AbstractEventLoop:

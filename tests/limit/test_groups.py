@@ -9,8 +9,9 @@ import threading
 from limitkit import idle
 
 import whilst
-from whilst.limit import Acquirer, state_of
 from whilst.limit.acquire import _Bell
+from whilst.limit.acquirer import Acquirer
+from whilst.limit.limit import state_of
 
 
 async def block(limit: whilst.Limit) -> None:

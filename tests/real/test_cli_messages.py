@@ -208,7 +208,43 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
         (["jobs.py:check", "url.txt"], ["url.txt cannot be read: No such file or directory", "try: urls.txt"]),
         (
             ["jobs.py:check", "."],
-            [". cannot be read: Is a directory"],
+            [". is a directory", "try: 'files:./**', for the paths in it"],
+        ),
+        (["jobs.py:check", "files:/usr/bin"], ["files:/usr/bin names no file", "try: 'files:/usr/bin/**'"]),
+        (["jobs.py:check", "urls.txt", "-o", "."], [". is a directory", "try: ./out.jsonl"]),
+        (["jobs.py:check", "urls.txt", "-o", "a.db"], ["a.db has no", "known", "try: sqlite:///a.db?table=NAME"]),
+        (
+            ["jobs.py:check", "urls.txt", "-o", "sqlite:a.db?table=t"],
+            ["sqlite:a.db?… lacks the slashes of a URL", "try: 'sqlite:///a.db?table=t'"],
+        ),
+        (
+            ["jobs.py:check", "s3:bucket/a.jsonl"],
+            ["s3:bucket/a.jsonl lacks the slashes", "try: 's3://bucket/a.jsonl'"],
+        ),
+        (["jobs.py:check", "urls.txt", "-o=a.jsonl"], ["-o =a.jsonl begins with =", "try: -o a.jsonl"]),
+        (
+            ["jobs.py:check", "urls.txt", "--out=~/a b.jsonl"],
+            ["-o ~/a b.jsonl: there is no folder ~", "a shell makes a home", "try: -o '/home/me/a b.jsonl'"],
+        ),
+        (["jobs.py:check", "~/a.txt"], ["~/a.txt: there is no folder ~", "a shell", "try: /home/me/a.txt"]),
+        (
+            ["jobs.py:check", "sqlite:///~/a.db?table=t"],
+            ["sqlite:///~/a.db?table=t: there is no", "a shell", "try: 'sqlite:////home/me/a.db?table=t'"],
+        ),
+        (["jobs.py:check", "urls.txt", "--summary", "-"], ["--summary - would be a", "try: --summary summary.json"]),
+        (["jobs.py:check", "urls.txt", "--trace", "-"], ["--trace - would be a", "try: --trace run.trace"]),
+        (["jobs.py:check", "urls.txt", "--journal", "-"], ["--journal - would be a", "try: --journal run.db"]),
+        (
+            ["jobs.py:check", "urls.txt", "rows.jsonl"],
+            [
+                "whilst map takes one INPUT, and got 2",
+                "for the rows in them: cat urls.txt rows.jsonl | whilst map jobs.py:check",
+                "try: whilst map jobs.py:check ::: urls.txt rows.jsonl",
+            ],
+        ),
+        (
+            ["jobs.py:check", "https://a", "b c"],
+            ["whilst map takes one INPUT, and got 2", "try: whilst map jobs.py:check ::: https://a 'b c'"],
         ),
         (
             ["jobs.py:check", "jobs.py"],
@@ -275,7 +311,10 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_argument(call: Call, here: Path, arguments: list[str], lines: list[str]) -> None:
+def test_a_wrong_argument(
+    call: Call, here: Path, arguments: list[str], lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
     (here / "wide.csv").write_text("id,n\n1,2\n")
     said = usage(call, "map", *arguments).splitlines()
     assert not (here / "run.db").exists()

@@ -22,6 +22,7 @@ from .keep import header_of, problem_of
 from .messages import DISK, FAILED, Problem, say, short
 from .outputs import finish_sinks, open_named
 from .outputs import problem_of as refused_by
+from .paths import Name
 from .signals import Interrupted, Signals
 from .streams import plain_name
 
@@ -30,14 +31,21 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
-@click.argument("journal", type=click.Path())
-@click.option("-o", "--out", default="-", metavar="OUT", help="Write outcomes to OUT: - (JSON lines), a file, a URL.")
+@click.argument("journal", type=Name())
+@click.option(
+    "-o", "--out", default="-", type=Name(), metavar="OUT", help="Write outcomes to OUT: - (JSON lines), a file, a URL."
+)
 @click.option("--failed", is_flag=True, help="Only failures; a .jsonl of them is a valid INPUT.")
 @click.option("--done", is_flag=True, help="Only inputs that are done.")
 @click.option("--values", is_flag=True, help="Write only the values.")
 @click.option("--times", is_flag=True, help="Add the start of the last call (UTC) and the seconds it took.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
-@click.option("--rescue", metavar="NEW", help="Copy what is whole in a damaged journal into a new journal NEW.")
+@click.option(
+    "--rescue",
+    type=Name("new.db"),
+    metavar="NEW",
+    help="Copy what is whole in a damaged journal into a new journal NEW.",
+)
 def command(
     journal: str,
     out: str,

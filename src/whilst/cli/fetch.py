@@ -19,8 +19,9 @@ from ..http.address import shown_url, why_no_url
 from ..http.aio import completed
 from ..http.clients import TIMEOUT, async_client
 from ..http.errors import BadAnswer
-from ..http.exchange import Exchange, Response
+from ..http.exchange import Exchange
 from ..http.reading import Largest
+from ..http.response import Response
 from ..io.jsonl import json_text
 from ..io.rows import Rejected, Row
 from .feed import RowRejected

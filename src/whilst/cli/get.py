@@ -20,6 +20,7 @@ from .inputs import Source
 from .job import Job, Work, run_job
 from .messages import Problem, is_terminal, say, short
 from .options import Decorates, GroupedOption, RunOptions, output_option, rows_command, with_run_options
+from .paths import Name
 from .sizes import Size
 from .template import Unfillable
 
@@ -59,7 +60,9 @@ page_option: Decorates = partial(click.option, cls=GroupedOption, heading="Pages
     help="Send this field of the row as a member of a JSON body.",
 )
 @request_option("--body-field", metavar="FIELD", help="Send this field of the row as the body.")
-@request_option("--cacert", metavar="FILE", help="Also trust the certificate authorities in FILE (PEM).")
+@request_option(
+    "--cacert", type=Name("ca.pem"), metavar="FILE", help="Also trust the certificate authorities in FILE (PEM)."
+)
 @request_option("--insecure", is_flag=True, help="Accept any certificate: others can read and change everything.")
 @request_option("--proxy", metavar="URL", help="Use this proxy instead of the one in the environment.")
 @request_option("--yes", is_flag=True, help="Fetch the same URL for each row, if the template has no field.")
@@ -70,7 +73,12 @@ page_option: Decorates = partial(click.option, cls=GroupedOption, heading="Pages
     default="json",
     help="How to read answers: json by default; response adds status, headers and final URL.",
 )
-@output_option("--save", metavar="'DIR/{name}'", help="Save answers as files; also {host}, {line}, fields of the row.")
+@output_option(
+    "--save",
+    type=Name("'answers/{name}'"),
+    metavar="'DIR/{name}'",
+    help="Save answers as files; also {host}, {line}, fields of the row.",
+)
 @output_option(
     "--max-size", type=Size(), metavar="SIZE", help="Largest answer in memory; by default 64MiB, no limit with --save."
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..http.exchange import Response
+from ..http.response import Response
 
 BOM = b"\xef\xbb\xbf"
 BLANKS = b" \t\r\n"  # that may stand around JSON

@@ -18,6 +18,7 @@ from .items import Items
 from .job import Job, Place, Work, is_elsewhere, run_job
 from .messages import Problem
 from .options import Decorator, RunOptions, input_option, inputs_given, rows_command, with_run_options
+from .paths import Name
 from .streams import plain_name, streams
 from .target import Target, load_target
 
@@ -68,7 +69,7 @@ def with_cluster(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @rows_command()
 @click.argument("target", type=click.Path())
-@click.argument("input", default="-", type=click.Path())
+@click.argument("input", default="-", type=Name())
 @call_option
 @batch_option
 @executor_option

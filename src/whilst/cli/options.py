@@ -7,6 +7,8 @@ passed on as it is.
 from __future__ import annotations
 
 import functools
+import os
+import shlex
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, TypeAlias
@@ -19,6 +21,7 @@ from .fields import fields
 from .given import COLONS, at_colons
 from .messages import Problem, say, short
 from .pace import Attempts, Concurrency, Seconds, Share, StopAfter, limit_of, rates, retry_of
+from .paths import Name
 
 POLICIES = ("concurrency", "rate", "retry", "timeout", "deadline", "stop_after", "ordered", "trace")
 
@@ -106,7 +109,10 @@ class GroupedCommand(click.Command):
         """Take what stands after `:::` as inputs, whatever it looks like."""
         if COLONS in args and ctx.info_name in ("map", "run"):
             args, (_, *ctx.meta[COLONS]) = at_colons(args)
+        ctx.allow_extra_args = True
         rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            raise _one_input(ctx, rest)
         options = {name for parameter in self.params for name in parameter.opts if name.startswith("-")}
         meant = next((word for word in ctx.meta.get(COLONS, ()) if word.partition("=")[0] in options), None)
         if meant is not None and not ctx.params.get("quiet"):
@@ -122,6 +128,21 @@ class GroupedCommand(click.Command):
         for heading, records in groups.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
+
+
+def _one_input(ctx: click.Context, more: list[str]) -> Problem:
+    """Say where more inputs than one stand."""
+    if COLONS in ctx.meta or not isinstance(first := ctx.params.get("input"), str):
+        return Problem(f"there is one INPUT too many: {short(shlex.join(more))}", remedy=f"{ctx.command_path} --help")
+    words = [first, *more]
+    target = shlex.quote(str(ctx.params["target"]))
+    listed = short(shlex.join(words), 200)
+    in_files = f"for the rows in them: cat {listed} | {ctx.command_path} {target}"
+    return Problem(
+        f"{ctx.command_path} takes one INPUT, and got {len(words)}",
+        *([in_files] if all(os.path.isfile(word) for word in words) else []),
+        remedy=f"{ctx.command_path} {target} ::: {listed}",
+    )
 
 
 Decorator: TypeAlias = Callable[[Callable[..., int]], Callable[..., int]]
@@ -152,22 +173,24 @@ OPTIONS = (
         "-o",
         "--out",
         default="-",
-        type=click.Path(),
+        type=Name(),
         metavar="OUT",
         help="Write outcomes to OUT: - (JSON lines), a file, a URL.",
     ),
     output_option(
-        "--failed", type=click.Path(), metavar="FILE", help="Write failures to FILE; as .jsonl it is a valid INPUT."
+        "--failed", type=Name(), metavar="FILE", help="Write failures to FILE; as .jsonl it is a valid INPUT."
     ),
     output_option("--overwrite", is_flag=True, help="Replace OUT and FILE if they exist."),
     output_option("--append", is_flag=True, help="Add outcomes to the end of OUT and FILE: .jsonl, .csv."),
     output_option("--values", is_flag=True, help="Write only the values; failures go to stderr or --failed."),
     output_option("--fields", metavar="A,B", callback=fields, help="Write only these fields of the input."),
     output_option("--times", is_flag=True, help="Add the start of the call (UTC) and the seconds it took."),
-    output_option("--summary", type=click.Path(), metavar="FILE", help="Write a summary to FILE, as one JSON object."),
+    output_option(
+        "--summary", type=Name("summary.json"), metavar="FILE", help="Write a summary to FILE, as one JSON object."
+    ),
     output_option(
         "--trace",
-        type=click.Path(),
+        type=Name("run.trace"),
         metavar="FILE",
         help="Record each call, without its input, in FILE for whilst report.",
     ),
@@ -207,7 +230,7 @@ OPTIONS = (
     ),
     journal_option(
         "--journal",
-        type=click.Path(),
+        type=Name("run.db"),
         metavar="FILE",
         help="Keep outcomes in FILE; the same command continues from there.",
     ),

@@ -33,8 +33,7 @@ def check_outputs(options: RunOptions) -> str:
                 remedy=f"--failed {os.path.splitext(options.failed)[0]}.jsonl",
             )
     except UnknownKind as unknown:
-        stem = os.path.splitext(unknown.name)[0]
-        raise Problem(unknown.fact, *unknown.evidence, remedy=f"{stem}.jsonl") from None
+        raise Problem(unknown.fact, *unknown.evidence, remedy=unknown.better) from None
     except Refused as refused:
         raise problem_of(refused) from None
     check_append(options, output_format)
@@ -149,7 +148,7 @@ def open_named(
         size = f"it has {os.path.getsize(name):,} bytes and is" if os.path.exists(name) else "it is"
         raise Problem(f"{name} exists", f"{size} not replaced", remedy="--overwrite") from None
     except UnknownKind as unknown:
-        raise Problem(unknown.fact, *unknown.evidence, remedy=f"{os.path.splitext(unknown.name)[0]}.jsonl") from None
+        raise Problem(unknown.fact, *unknown.evidence, remedy=unknown.better) from None
     except Refused as refused:
         raise problem_of(refused) from None
     except OSError as error:

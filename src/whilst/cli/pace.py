@@ -17,7 +17,7 @@ from .messages import Problem, short
 
 if TYPE_CHECKING:
     from ..core.summary import Summary
-    from ..limit import Limit
+    from ..limit.limit import Limit
 
     _ParamType = click.ParamType[int | float | str]
 else:  # before click 8.4 it takes no type
@@ -224,7 +224,7 @@ def unmatched(on: tuple[str, ...], now: Summary) -> str:
 
 def limit_of(options: Limited) -> Limit:
     """Return the limit that `--limit-by` makes of `-j` and `--rate`."""
-    from ..limit import Limit
+    from ..limit.limit import Limit
 
     by = functools.partial(_key, options.limit_by or "")
     return Limit(concurrency=options.concurrency, rate=options.rate, by=by)

@@ -14,7 +14,7 @@ from pyreqwest.http import Url
 
 from ..http.address import shown_url, why_no_url
 from ..http.errors import BadAnswer
-from ..http.exchange import Response
+from ..http.response import Response
 from ..io.refusal import closest
 from ..io.rows import Rejected, Row
 from ..io.sink import Sink

@@ -12,6 +12,7 @@ import click
 from ..errors import JournalError, JournalLocked
 from .keep import problem_of
 from .messages import DISK, Problem, clean, say
+from .paths import Name
 
 if TYPE_CHECKING:
     from ..insight.recorded import Recorded
@@ -21,17 +22,15 @@ FORMS = {"html": ".html", "json": ".json", "chrome": ".chrome.json"}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
-@click.argument("recording", type=click.Path(), metavar="TRACE|JOURNAL")
-@click.option("-o", "--out", type=click.Path(), metavar="OUT", help="Write the page to OUT; TRACE.html if not given.")
+@click.argument("recording", type=Name(), metavar="TRACE|JOURNAL")
+@click.option("-o", "--out", type=Name(), metavar="OUT", help="Write the page to OUT; TRACE.html if not given.")
 @click.option(
     "--as",
     "form",
     type=click.Choice([*FORMS]),
     help="A page, JSON for programs, or a trace for Perfetto; if not given, the name of OUT decides.",
 )
-@click.option(
-    "--journal", type=click.Path(), metavar="JOURNAL", help="The journal of the run: shows the inputs of TRACE."
-)
+@click.option("--journal", type=Name(), metavar="JOURNAL", help="The journal of the run: shows the inputs of TRACE.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT even if it is not a report.")
 def command(recording: str, out: str | None, form: Form | None, journal: str | None, overwrite: bool) -> int:
     """Make a web page of a run: when each call was made, what failed, where the time went, what to change.

@@ -14,10 +14,11 @@ from ..journal.reading import NoHeader
 from .given import COLONS, at_colons
 from .keep import LEFT_OUT, header_of, problem_of
 from .messages import Problem, is_terminal, say
+from .paths import Name
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
-@click.argument("journal", type=click.Path())
+@click.argument("journal", type=Name())
 @click.option("--accept-old", is_flag=True, help="Keep old results although the function has changed.")
 @click.option("--fresh", is_flag=True, help="Move the old journal aside and start a new one.")
 @click.option("--keep-failed", is_flag=True, help="Do not try failed inputs again.")

@@ -37,6 +37,7 @@ from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, Problem, place, sa
 from .options import RunOptions, input_option, inputs_given, rows_command, with_run_options
 from .outputs import check_outputs, finish_outputs, open_sink
 from .pace import in_flags
+from .paths import Name
 from .plan import flow_of_target, speaking_of
 from .signals import Interrupted, Signals
 from .target import Target, load_target
@@ -62,7 +63,7 @@ class Unwritable(Exception):
 
 @rows_command()
 @click.argument("target", type=click.Path())
-@click.argument("input", required=False, type=click.Path())
+@click.argument("input", required=False, type=Name())
 @input_option("--value", metavar="JSON", help="The value to run with, if there is no INPUT.")
 @call_option
 @batch_option

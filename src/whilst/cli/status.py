@@ -12,10 +12,11 @@ from ..core.secrets import without_secrets, without_secrets_in
 from ..errors import JournalError
 from .keep import problem_of
 from .messages import clean, short
+from .paths import Name
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
-@click.argument("journal", type=click.Path())
+@click.argument("journal", type=Name())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def command(journal: str, as_json: bool) -> int:
     """Show what is in JOURNAL, and the progress of its run, even while it runs.

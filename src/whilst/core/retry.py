@@ -13,11 +13,11 @@ from .colour import name_of
 from .evidence import leaves_of
 from .judge import check_judge, close_awaitable
 from .outcome import short
-from .pushback import Pushback
 from .transient import transient
 
 if TYPE_CHECKING:
     from .events import AttemptFailed
+    from .pushback import Pushback
 
 THROTTLED_BASE = 1.0  # seconds; a side that said "slower", and not when, is given ten times the ordinary first wait
 

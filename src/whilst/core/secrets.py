@@ -6,6 +6,7 @@ What is hidden is one `…`. It is looked for in
 - URLs: what stands before the host, behind the question mark and behind the `#`, where there is no scheme too;
 - (of a database, `table=` and `key=` are shown: which table, and which column finds a row)
 - names that speak of a secret, with their value: `api_key=…`, `"password": …`, `--token …`, `Authorization: …`;
+- commands, in a shell's words and as a list: what `mysql -p…`, `sshpass -p …`, `redis-cli -a …`, `curl -u …` take;
 - a secret in words: `token 'abc'`, `Incorrect API key provided: abc`, `Bearer abc`;
 - texts of a known shape: JSON web tokens, private keys, the keys that large services hand out.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 HIDDEN = "…"
 
@@ -21,8 +23,9 @@ HIDDEN = "…"
 # signs takes 3 µs where the patterns take 100.
 _PLACES = ("@", "?", "://", ":/", "#")
 _WORDY = (
-    *("passw", "passphrase", "pwd", "secret", "token", "auth", "credential", "signature", "sig=", "sig:", "session"),
-    *("cookie", "key", "bearer", "basic", "digest", "negotiate", "ntlm", "hmac", "otp", "pin", "-u "),
+    *("pass", "pwd", "secret", "token", "auth", "credential", "signature", "sig=", "sig:", "session"),
+    *("cookie", "key", "bearer", "basic", "digest", "negotiate", "ntlm", "hmac", "otp", "pin"),
+    *("-u ", "-u'", '-u"', "user"),
 )
 _SHAPED = (
     *("eyj", "akia", "asia", "aiza", "ghp", "gho", "ghs", "ghu", "ghr", "github_pat", "glpat", "xox", "sk-", "sk_"),
@@ -35,7 +38,8 @@ _HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)*\.[a-zA-Z][\w-]+|\d+(?:\.\d+){3})\.?"
 _QUERY = r"(?<=[^\s?(=])\?(?=[^\s?])|(?<=[\w/])#(?=[\w-]*[=&])"
 _LOGIN = r"(?<![\w/…])[^\s:@/'\"<>(){}\[\],;=…]{1,64}:(?!//)[^\s@'\"<>]{1,200}@(?=[\w\[])"
 _NAME = (
-    r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api[-_. ]?key|(?-i:(?<![a-zA-Z])key|Key|KEY)(?![a-z])|"
+    r"(?:passw(?:or)?d|passphrase|(?<!by)(?<!com)(?<!sur)pass(?:in|out)?(?=\\?[\"']?\s?[=:])|pwd|"
+    r"secret|token|api[-_. ]?key|(?-i:(?<![a-zA-Z])key|Key|KEY)(?![a-z])|"
     r"(?<!un)auth(?!or(?!iz))|credential|signature|(?<![a-z])sig(?![a-z])|session[-_]?id|session(?=\\?[\"']?[=:])|cookie|"
     r"bearer|(?<![a-z])(?:otp|pin)(?![a-z]))"
 )
@@ -43,10 +47,30 @@ _QUOTED = r"""[bru]{0,2}"(?:\\.|[^"\\\n])*"?|[bru]{0,2}'(?:\\.|[^'\\\n])*'?"""
 _WHOLE_LINE = r"(?i)([\w-]{0,40}(?:authorization|cookie)[\"']?\s?:\s?)(?![\"'\s])[^\n]+"
 _BETWEEN = r"""(?:\\*["']|%22)?\s{0,2}(?:%(?:25)*3[ad]|=>|:=|=(?!>)|[:>]|(?<=["']),|\((?=["']))\s{0,2}"""
 _VALUE = rf"(?i)({_NAME}[\w.\[\]-]{{0,40}}{_BETWEEN})({_QUOTED}|[^\s…]+)"
+# Between two words of a command, as a shell has them and as a list has.
+_NEXT = r"""(?:[^\S\n]+|\\*["'],\s{1,2}(?=\\*["'](?!-)))"""
+_WORD = r"""\\"(?:(?!\\").)*\\"|\\'(?:(?!\\').)*\\'|""" + _QUOTED
 _FLAG = (
-    rf"(?i)(?<!\S)(?!--journal-key|--header-)(--?[\w-]{{0,40}}{_NAME}[\w-]{{0,40}}\s+|-u\s+(?=[^\s:]+:))"
-    rf"({_QUOTED}|[^\s…-]\S*)"
+    rf"(?i)(?<![^\s\"'])(?!--journal-key|--header-)(--?[\w-]{{0,40}}(?:{_NAME}[\w-]{{0,40}}|(?<!by)pass(?:in|out)?){_NEXT}|"
+    rf"(?:-u|--(?:[\w-]{{1,40}}-)?user)(?:=|{_NEXT})(?=\\*[\"']?[^\s:\"']+:\S))"
+    rf"({_WORD}|[^\s…-]\S*)"
 )
+# Commands that take a secret behind a letter, which means something else to others; may it be the next word?
+_COMMANDS = (
+    (r"(?:mysql|maria)\w*(?:-\w+)?|7z[ar]{0,2}", "p", False),
+    (r"(?:un)?rar", "h?p", False),
+    (r"sshpass|mongo\w*|cqlsh|twine|poetry|az|ncftp\w*|rabbitmqadmin|"
+     r"(?:docker|podman|nerdctl|oras|skopeo|oc|helm\W+registry)\W+login", "p", True),
+    (r"(?:un)?zip|sqlcmd|bcp|ipmitool|mosquitto_\w+", "P", True),
+    (r"(?:redis|valkey|keydb)-cli|https?|xhs?", "a", True),
+    (r"curl|lftp", "[a-zA-Z#]{0,9}?[uUb]", True),
+    (r"smb\w+|rpcclient|net", "U", True),
+    (r"ldap\w+", "w", True),
+    (r"snmp\w+", "[cAX]", True),
+    (r"openssl", "[kK]", True),
+)  # fmt: skip
+_COMMAND = r"(?:(?<![\w.-])|(?<=\\[nrt]))(?:%s)(?:\.exe)?(?=[\s\"'\\])"
+_LETTER = r"""(?<=[\s"'])-\w"""
 _SAID = r"(?:\s+(?:is|was|provided|given|used|value|not|unknown|invalid)){0,3}"
 _WORDS = rf"(?i)\b({_NAME}s?{_SAID}:?\s+)(\"[^\"\n]+\"|'[^'\n]+'|`[^`\n]+`|(?=\S*\d)[^\s…]{{6,}}|(?<=:\s)[^\s…]+)"
 _SCHEMES = (
@@ -85,8 +109,12 @@ def without_secrets(text: str) -> str:
         text = re.sub(_LOGIN, f"{HIDDEN}@", text)
     if any(sign in lower for sign in _WORDY):
         text = re.sub(_WHOLE_LINE, rf"\1{HIDDEN}", text)
-        for pattern in (_SCHEMES, _VALUE, _FLAG, _WORDS):
-            text = re.sub(pattern, _value, text)
+        for pattern, shown in ((_SCHEMES, _value), (_VALUE, _value), (_FLAG, _hidden), (_WORDS, _value)):
+            text = re.sub(pattern, shown, text)
+    if re.search(_LETTER, text) and re.search(_COMMAND % "|".join(each[0] for each in _COMMANDS), text):
+        for names, letter, may_be_next in _COMMANDS:
+            hidden = partial(_behind, rf"-{letter}", may_be_next)
+            text = re.sub(_COMMAND % names + r"(?:[^\n\\]|\\[\s\S])*", hidden, text)
     return text
 
 
@@ -111,10 +139,9 @@ def without_secrets_in(argv: Sequence[str]) -> tuple[str, ...]:
     ('get', 'https://host/?…', '--token', '…')
     """
     shown: list[str] = []
-    for word in argv:
-        is_value = bool(shown) and not word.startswith("-") and re.fullmatch(rf"(?i)--?[\w-]*{_NAME}[\w-]*", shown[-1])
-        names_a_source = bool(shown) and shown[-1] in _SOURCES
-        shown.append(word if names_a_source else HIDDEN if is_value else without_secrets(word))
+    for before, word in zip(("", *argv), argv, strict=False):
+        is_value = not word.startswith("-") and re.match(_FLAG, f"{before} {word}")
+        shown.append(word if before in _SOURCES else HIDDEN if is_value else without_secrets(word))
     return tuple(shown)
 
 
@@ -189,6 +216,13 @@ def _is_first_of_pair(found: re.Match[str]) -> bool:
     return re.search(r"[(\[]\s?[bru]{0,2}\\*[\"'][\w.-]*$", before) is not None
 
 
+def _behind(letter: str, may_be_next: bool, found: re.Match[str]) -> str:
+    """Hide what stands behind a letter in the words of a command: in one word with it, or in the next."""
+    text = re.sub(rf"""(\\*["'])({letter})(?:(?!\1)(?:\\.|.))+""", rf"\1\2{HIDDEN}", found[0])
+    text = re.sub(rf"""(\s{letter})({_WORD}|[^\s"'\\…][^\s…]*)""", _hidden, text)
+    return re.sub(rf"""((?<=[\s"']){letter}{_NEXT})({_WORD}|[^\s…-]\S*)""", _hidden, text) if may_be_next else text
+
+
 def _value(found: re.Match[str]) -> str:
     before, value = found[1], found[2]
     if before == "key=" and re.search(_DATABASE, found.string[max(0, found.start() - 500) : found.start()]):
@@ -198,6 +232,11 @@ def _value(found: re.Match[str]) -> str:
         return found[0]
     if before.rstrip().endswith(",") and not _is_first_of_pair(found):
         return found[0]
+    return _hidden(found)
+
+
+def _hidden(found: re.Match[str]) -> str:
+    before, value = found[1], found[2]
     quote = re.match(r"[bru]{0,2}([\"'`])", value)
     if quote:
         closed = len(value) > quote.end() and value.endswith(quote[1])

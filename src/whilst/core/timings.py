@@ -114,6 +114,9 @@ class Timings:
 
     def _classify(self, recent: array[float]) -> None:
         long = recent
+        if max(recent) < LONG:  # as those of no-ops are
+            self._short.update(classes_of(recent))
+            return
         if min(recent) < LONG:
             self._short.update(classes_of(array("d", [took for took in recent if took < LONG])))
             long = array("d", [took for took in recent if took >= LONG])

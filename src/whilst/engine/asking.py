@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.colour import name_of
 from ..core.transient import transient
-from ..limit import LimitState
+from ..limit.state import LimitState
 
 if TYPE_CHECKING:
     from ..core.events import AttemptFailed

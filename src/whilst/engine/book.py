@@ -29,7 +29,8 @@ from ..core.batches import InBatches
 from ..core.headers import Left
 from ..core.outcome import Record, is_recalled
 from ..core.plan import Plan
-from ..limit import LimitState, inside_of_run
+from ..limit.holders import inside_of_run
+from ..limit.state import LimitState
 from .deadlines import Deadlines, Waiting
 from .gate import Gate
 from .gate import Host as GateHost

@@ -39,7 +39,8 @@ from ..lanes.loop import LOOP, LoopLanes
 from ..lanes.port import Executor, Lanes
 from ..lanes.results import tell
 from ..lanes.threads import THREADS
-from ..limit import holding, paused_by
+from ..limit.holders import holding
+from ..limit.state import paused_by
 from .ahead import ReadAhead
 from .asking import Asking, judge_of
 from .book import Book, Phase

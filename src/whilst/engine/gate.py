@@ -20,7 +20,10 @@ from ..core.held import DOWN
 from ..core.pushback import Pushback
 from ..core.retried import retried_before
 from ..lanes.clock import alone_later
-from ..limit import FAILED, OK, Inside, LimitState, Report, check_cost, unwatch, watch
+from ..limit.context import check_cost
+from ..limit.feedback import FAILED, OK, Report
+from ..limit.holders import Inside
+from ..limit.state import LimitState, unwatch, watch
 from .asking import Asking
 from .lines import Line, Lines
 from .observer import Host as PausesHost

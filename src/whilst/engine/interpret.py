@@ -37,7 +37,7 @@ from ..core.tree import (
 )
 from ..engine import join, stages
 from ..lanes.calling import wanted
-from ..limit import LimitState, in_order
+from ..limit.state import LimitState, in_order
 from .batching import KeyOf, batched
 from .consume import value_of
 from .invoke import InRow, invoker, may_be_in_row

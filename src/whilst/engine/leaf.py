@@ -26,7 +26,8 @@ from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside
 from ..lanes.calling import Back, Seat, current, given_back, listening, seat, wanted
 from ..lanes.chance import draw
-from ..limit import LimitState, ask_around, held
+from ..limit.holders import ask_around, held
+from ..limit.state import LimitState
 from .asking import Asking, judge_of, told_of
 from .deadlines import GLANCE, Bound
 from .gate import Gate

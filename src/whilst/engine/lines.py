@@ -14,9 +14,10 @@ from typing import Any
 
 from ..core.breaker import Breaker
 from ..core.costs import Cost
-from ..limit import Acquirer, Inside, LimitSet, LimitState, keys_of, unrest
-from ..limit.queue import NOBODY_YET
-from ..limit.state import Remembered
+from ..limit.acquirer import Acquirer, LimitSet, keys_of
+from ..limit.holders import Inside
+from ..limit.queue import NOBODY_YET, unrest
+from ..limit.state import LimitState, Remembered
 from .asking import Asking, asked_of
 from .slots import Slots
 from .source import Ahead, Pair, taken_from

@@ -27,7 +27,7 @@ from ..lanes.clock import alone_later
 if TYPE_CHECKING:
     from ..core.events import AttemptFailed, Event
     from ..core.summary import Summary
-    from ..limit import LimitState
+    from ..limit.state import LimitState
 
 INPUT_SHOWN = 60  # characters of an input in an event
 

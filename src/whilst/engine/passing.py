@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.costs import Cost
-from ..limit import LimitState, unrest
+from ..limit.queue import unrest
+from ..limit.state import LimitState
 from .lines import Line, Lines
 
 Ended = tuple[Any, Any, Any, BaseException | None, float, float, int]  # a record of whoever it is of

@@ -25,7 +25,7 @@ from ..lanes.calls import Calls, calls_of_loop
 from ..lanes.clock import clock_of
 from ..lanes.port import nothing
 from ..lanes.results import tell
-from ..limit import Inside, ask_around, inside_of
+from ..limit.holders import Inside, ask_around, inside_of
 from .asking import Asking
 from .deadlines import Deadlines
 from .gate import Gate

@@ -21,8 +21,10 @@ from ..lanes.awaiting import CLEAN_UP, GRACE, ended
 from ..lanes.calling import Listener, Seat, seat
 from ..lanes.calls import after_of
 from ..lanes.worker import current_worker
-from ..limit import Holder, LimitSet, LimitState, Link
+from ..limit.acquirer import LimitSet
+from ..limit.holders import Holder, Link
 from ..limit.queue import WaitQueue
+from ..limit.state import LimitState
 from .slots import Slots
 from .source import Pair
 

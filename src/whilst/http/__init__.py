@@ -7,6 +7,9 @@ if the answer is not 2xx, not complete, or not what you asked for. No message of
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING, Any
+
 try:
     from . import aio
 except ModuleNotFoundError as _missing:
@@ -32,7 +35,9 @@ from .errors import (
     TruncatedError,
     UnknownHost,
 )
-from .exchange import Response
+
+if TYPE_CHECKING:
+    from .response import Response
 
 __all__ = [
     "BadAnswer",
@@ -55,3 +60,20 @@ __all__ = [
     "get_text",
     "request",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        """Load what an answer is at its first use: it takes as long as all the rest."""
+        if name != "Response":
+            said = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(said, name=name, obj=sys.modules[__name__])
+        from .response import Response
+
+        return Response
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from .body import Data, encoded
 from .clients import TIMEOUT, async_client, ended, made
 from .errors import RequestTimeout
-from .exchange import FAILURES, Exchange, Response
+from .exchange import FAILURES, Exchange
 from .reading import FIRST, MAX_SIZE, NEXT, largest
 
 if TYPE_CHECKING:
     from pyreqwest.client import Client
+
+    from .response import Response
 
 __all__ = ["get_bytes", "get_json", "get_text", "request"]
 

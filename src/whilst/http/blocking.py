@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .body import Data, encoded
 from .clients import TIMEOUT, blocking_client
-from .exchange import FAILURES, Exchange, Response
+from .exchange import FAILURES, Exchange
 from .reading import FIRST, MAX_SIZE, NEXT, largest
+
+if TYPE_CHECKING:
+    from .response import Response
 
 
 def request(

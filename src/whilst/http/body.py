@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 Data = bytes | str | Mapping[str, Any]
 
 
@@ -25,6 +23,8 @@ def encoded(
     if json is not None and data is not None:
         raise TypeError("a request has one body: give json or data, not both")
     if json is not None:
+        import msgspec  # loaded when used
+
         body, kind = msgspec.json.encode(json), "application/json"
     elif isinstance(data, bytes):
         body, kind = data, "application/octet-stream"

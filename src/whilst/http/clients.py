@@ -7,13 +7,14 @@ import os
 import time
 from contextlib import suppress
 from datetime import timedelta
+from importlib import import_module
 from threading import Lock, Thread
 from typing import TypeVar, cast
 
-import msgspec
 from pyreqwest.client import Client, ClientBuilder, SyncClient, SyncClientBuilder
 from pyreqwest.proxy import ProxyBuilder
 
+from ..core.frozen import NamedTuple
 from ..lanes.clock import monotonic
 
 TIMEOUT = 60.0  # seconds for a whole answer, unless told otherwise: silence is a failure, not a reason to wait for ever
@@ -29,7 +30,7 @@ LETTING_GO = 0.05  # seconds that the thread of the async client needs at most t
 BuilderT = TypeVar("BuilderT", ClientBuilder, SyncClientBuilder)
 
 
-class Connecting(msgspec.Struct, frozen=True):
+class Connecting(NamedTuple):
     """How the clients of this process connect, where it is not as always."""
 
     certificates: bytes | None = None
@@ -107,6 +108,7 @@ def _make(colour: str) -> Client | SyncClient:
             )
         if colour not in _clients:
             check_told()
+            import_module(".response", __package__)  # here, as a client of coroutines is made beside their loop
             if colour == "async":
                 atexit.register(_let_go)
             _clients[colour] = (

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 from pyreqwest import exceptions as raw
 from pyreqwest.bytes import Bytes
 from pyreqwest.client import Client, SyncClient
@@ -27,7 +25,6 @@ from .errors import (
     ConnectError,
     HTTPError,
     InvalidURL,
-    NotJSON,
     Received,
     RequestTimeout,
     StatusError,
@@ -38,6 +35,9 @@ from .errors import (
 )
 from .pace import pass_on
 from .reading import FIRST, Body, Largest
+
+if TYPE_CHECKING:
+    from .response import Response
 
 NO_TIMEOUT = 10 * 365 * 86400.0  # seconds; a client has no word for "none" once it has a default
 MOST_REDIRECTS = 10
@@ -50,61 +50,7 @@ FAILURES = (raw.PyreqwestError, HTTPError, ValueError)
 # How the resolvers of Linux, macOS and Windows say that a name does not exist; a resolver that fails says other things.
 # Patterns, which `re` compiles at their first use.
 NO_SUCH_NAME = r"Name or service not known|No address associated|nodename nor servname|No such host"
-CHARSET = r"""(?i);\s*charset\s*=\s*["']?([\w.:-]+)"""
 OS_ERROR = r"\(os error (\d+)\)"
-
-
-class Response(msgspec.Struct, frozen=True):
-    """A complete answer with a status of 2xx. `url` is where it came from, after redirects; it may contain secrets."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Look them up by name, in upper or lower case."""
-    url: str
-    body: bytes
-    method: str = "GET"
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is no body, and the answer may have none: 204, 205, or the method is not GET."""
-        return not self.body and (self.status in (204, 205) or self.method != "GET")
-
-    def json(self) -> Any:
-        """Return the body, decoded; None if there is no body and the answer may have none (204, DELETE).
-
-        Raises:
-            NotJSON: the body is not JSON.
-        """
-        if self.is_empty:
-            return None
-        try:
-            return msgspec.json.decode(self.body)
-        except (ValueError, RecursionError) as error:
-            raise self.not_json(error) from None
-
-    @property
-    def text(self) -> str:
-        """The body as text, decoded by its charset, or as UTF-8. Bytes that are not text become U+FFFD."""
-        return self.body.decode(_charset(self.headers.get("content-type", "")), "replace")
-
-    @property
-    def asked(self) -> str:
-        """`GET https://example.com/a`, for messages, without secrets."""
-        return f"{self.method} {shown_url(self.url)}"
-
-    def __repr__(self) -> str:
-        return f"<Response {described_status(self.status)}: {self.asked}, {len(self.body):,} bytes>"
-
-    def not_json(self, error: Exception) -> NotJSON:
-        """Say what the body is instead of JSON."""
-        kind = self.headers.get("content-type", "").partition(";")[0] or "no content type"
-        fact = (
-            "nested too deep" if isinstance(error, RecursionError) else str(error).removeprefix("JSON is malformed: ")
-        )
-        what = f"{len(self.body):,} bytes, {kind}" if self.body else "empty"
-        bad = NotJSON(f"the answer is not JSON: {fact[:1].lower()}{fact[1:]}: {self.asked} ({what})")
-        bad.url = shown_url(self.url)
-        return bad
 
 
 class Exchange:
@@ -160,6 +106,8 @@ class Exchange:
         pass_on(given)
         headers = Received(given)
         if 200 <= status < 300:
+            from .response import Response  # loaded with the client, beside a caller's loop
+
             return Response(status, headers, self._url, body, self._method)
         if status in REDIRECTS and "location" in given:
             target = headers.get("location")
@@ -266,15 +214,6 @@ def _delta(seconds: float) -> timedelta:
 
 
 _USUAL = _delta(TIMEOUT)
-
-
-@lru_cache(64)
-def _charset(content_type: str) -> str:
-    found = re.search(CHARSET, content_type)
-    try:
-        return codecs.lookup(found[1]).name if found else "utf-8"
-    except LookupError:
-        return "utf-8"
 
 
 def _unconnected(host: str, causes: list[str], cause: str, asked: str, proxy: str) -> HTTPError:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
-import msgspec
-
+from ..core.frozen import NamedTuple
 from .errors import BadAnswer, SizeExceeded, TruncatedError
 
 MAX_SIZE = 64 * 1024 * 1024  # bytes of an answer in memory, unpacked, unless told otherwise
@@ -24,7 +23,7 @@ UNPACKED = ("gzip", "x-gzip", "deflate")
 _MAGIC = b"\x1f\x8b"
 
 
-class Largest(msgspec.Struct, frozen=True):
+class Largest(NamedTuple):
     """The largest size of an answer, and what a message calls it."""
 
     size: int | None = MAX_SIZE

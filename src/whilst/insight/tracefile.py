@@ -16,7 +16,7 @@ from contextlib import suppress
 from struct import Struct
 from typing import BinaryIO, Final
 
-from ..files import open_regular
+from ..files import NO_HOME, at_home, open_regular
 
 MAGIC: Final = b"whilst trace 1\n"
 BEGIN: Final = b"run "  # JSON: `Beginning`
@@ -99,6 +99,8 @@ def check_path(path: str) -> None:
         NoTrace: another kind of file is there, or no directory.
     """
     folder = os.path.dirname(os.path.abspath(path))
+    if at_home(path) != path:
+        raise NoTrace(f'trace="{path}": {NO_HOME[0]}; {NO_HOME[1]}', remedy=f"trace=os.path.expanduser({path!r})")
     if not os.path.isdir(folder):
         raise NoTrace(f'trace="{path}": there is no directory {folder}', remedy=f"mkdir -p {shlex.quote(folder)}")
     if os.path.isdir(path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sqlite3
 import warnings
 from collections.abc import Generator
@@ -122,6 +123,8 @@ def reach(name: str, *, create: bool = False) -> Database:
     """Connect to what a URL names; Refused with the reason if it cannot be, FileNotFoundError for an SQLite file."""
     sa = _sqlalchemy()
     base, ours, others = _split(name)
+    if re.match(r"(?i)sqlite\b", base):  # where others go to no driver
+        _refuse_others(name, base, ours, others)
     if not (ours["table"] or ours["query"]):
         raise Refused(f"{shown(name)} does not say which rows", remedy=f"{shown(base)}?table=NAME, or ?query=SELECT …")
     schema, _, table = ours["table"].rpartition(".")
@@ -178,10 +181,25 @@ def _split(name: str) -> tuple[str, dict[str, str], str]:
     return base, ours, "&".join(others)
 
 
+def _refuse_others(name: str, base: str, ours: dict[str, str], others: str) -> None:
+    for other in filter(None, others.split("&")):
+        word, _, value = other.partition("=")
+        likely = closest(word, [known for known, given in ours.items() if not given])
+        remedy = f"{shown(base)}?{name.partition('?')[2].replace(other, f'{likely}={value}')}" if likely else ""
+        raise Refused(
+            f"{shown(name)} has a parameter {word}", "a file takes table, query and key", remedy=shown(remedy)
+        )
+
+
 def _sqlite(sa: Any, url: Any, name: str, create: bool) -> Any:
     path: str = url.database or ""
-    if not path or path == ":memory:":
-        raise Refused(f"{name} names no file", remedy="sqlite:///file.db?table=NAME")
+    if url.host or not path or path == ":memory:":
+        file = f"{url.host}{f'/{path}' if path else ''}" if url.host else "file.db"
+        rest = name.partition("?")[2] or "table=NAME"
+        evidence = ["after two slashes stands a host, which a file has not"] if url.host else []
+        raise Refused(f"{shown(name)} names no file", *evidence, remedy=shown(f"sqlite:///{file}?{rest}"))
+    if create and not os.path.isdir(folder := os.path.dirname(os.path.abspath(path))):
+        raise Refused(f"{shown(name)}: there is no directory {folder}", remedy=f"mkdir -p {shlex.quote(folder)}")
     if not create and not os.path.exists(path):
         raise FileNotFoundError(2, "No such file or directory", path)
 

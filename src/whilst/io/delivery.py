@@ -146,7 +146,7 @@ class Delivery:
                 f"{name} exists; {size} not replaced\n  try: run.write({wish.name!r}, …, overwrite=True)"
             ) from None
         except UnknownKind as unknown:
-            raise ValueError(f"{unknown}\n  try: run.write({os.path.splitext(name)[0] + '.jsonl'!r})") from None
+            raise ValueError(f"{unknown}\n  try: run.write({unknown.better!r})") from None
         except Refused as refused:
             raise ValueError(str(refused)) from None
         undo.callback(sink.discard)
@@ -226,8 +226,7 @@ def _check(wish: Wish) -> None:
             )
     except UnknownKind as unknown:
         evidence = "\n  ".join(unknown.evidence)
-        better = os.path.splitext(unknown.name)[0] + ".jsonl"
-        raise ValueError(f"{unknown.fact}\n  {evidence}\n  try: {better!r}") from None
+        raise ValueError(f"{unknown.fact}\n  {evidence}\n  try: {unknown.better!r}") from None
     except Refused as refused:
         raise ValueError(str(refused)) from None
     named: dict[str, list[str]] = {"the output": files_of(wish.name)}

@@ -6,8 +6,10 @@ import os
 import re
 from collections.abc import Iterable
 
+from ..files import NO_HOME, at_home
 from .refusal import Refused
 
+_DATABASES = (".db", ".sqlite", ".sqlite3")
 # Kinds that are not read, and what would work; {name} is the file's, {stem} its name without the ending.
 _EXCEL = "in2csv {name} > {stem}.csv"
 _AGAIN = "write it as .jsonl, .csv or .parquet"
@@ -15,7 +17,7 @@ _LINES = "--format text, if its lines are meant; else write it as .jsonl"
 _PATHS = "'files:{name}', for a function of its path"
 _NOT_READ = {
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), _EXCEL),
-    **dict.fromkeys((".db", ".sqlite", ".sqlite3"), "'sqlite:///{name}?table=NAME'"),
+    **dict.fromkeys(_DATABASES, "'sqlite:///{name}?table=NAME'"),
     **dict.fromkeys((".avro", ".orc", ".feather", ".arrow", ".ipc", ".pkl", ".pickle", ".npy", ".npz"), _AGAIN),
     **dict.fromkeys((".h5", ".hdf5", ".mat", ".dta", ".sav", ".duckdb", ".mdb", ".accdb"), _AGAIN),
     **dict.fromkeys((".xml", ".yaml", ".yml", ".toml", ".html", ".htm", ".py", ".ipynb"), _LINES),
@@ -42,6 +44,40 @@ def refuse_ending(name: str, known: Iterable[str]) -> None:
         kind = likely.removeprefix(".")
         fact = f"{name} has no ending that says what is in it, but nearly {likely}"
         raise Refused(fact, remedy=f"--format {kind} or --format text, or another name")
+
+
+def refuse_home(name: str) -> None:
+    """Refuse a name that begins with a `~`, which only a shell understands."""
+    if (path := at_home(name)) != name:
+        better = f"os.path.expanduser({name!r})" if name.startswith("~") else repr(path)
+        raise Refused(f"{name}: {NO_HOME[0]}", NO_HOME[1], remedy=better)
+
+
+def refuse_short_url(name: str, schemes: Iterable[str]) -> None:
+    """Refuse a URL that lacks its slashes, if there is no such file.
+
+    >>> refuse_short_url("sqlite:f.db?table=t", ["sqlite"])
+    Traceback (most recent call last):
+    whilst.io.refusal.Refused: sqlite:f.db?table=t lacks the slashes of a URL
+      try: 'sqlite:///f.db?table=t'
+    """
+    scheme, colon, rest = name.partition(":")
+    if not colon or scheme.lower() not in schemes or os.path.exists(name):
+        return
+    whole = f"{scheme}:///{rest}" if scheme.lower() == "sqlite" else f"{scheme}://{rest.lstrip('/')}"
+    raise Refused(f"{name} lacks the slashes of a URL", remedy=f"'{whole}'")
+
+
+def better_output(name: str) -> str:
+    """Return an output that is near to a name whose ending says nothing.
+
+    >>> better_output("out.txt"), better_output("out.db")
+    ('out.jsonl', 'sqlite:///out.db?table=NAME')
+    """
+    stem, ending = os.path.splitext(name)
+    if os.path.isdir(name):
+        return os.path.join(name, "out.jsonl")
+    return f"sqlite:///{name}?table=NAME" if ending.lower() in _DATABASES else f"{stem}.jsonl"
 
 
 def has_pattern(name: str) -> bool:

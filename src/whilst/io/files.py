@@ -156,4 +156,6 @@ def _fixed_part(pattern: str) -> str:
 def _wider(pattern: str) -> str:
     """Return a pattern that may name more."""
     folder, base = os.path.split(pattern)
+    if os.path.isdir(pattern):
+        return f"'files:{os.path.join(pattern, '**')}'"
     return f"'files:{os.path.join(folder, '**', base)}'" if "**" not in pattern else "ls, to see what is there"

@@ -19,7 +19,7 @@ import msgspec
 from ..files import planted
 from . import compression
 from .device import open_device
-from .endings import has_pattern, refuse_ending
+from .endings import better_output, has_pattern, refuse_ending, refuse_home, refuse_short_url
 from .lines import ByteSource, ByteStream
 from .output import Descriptor, Output, Place, UnfinishedFile
 from .refusal import Refused, closest, listed
@@ -88,11 +88,12 @@ class Progress(Protocol):
 
 
 class UnknownKind(Refused):
-    """A name whose ending says nothing; `endings` are those that would."""
+    """A name whose ending says nothing; `endings` are those that would, `better` an output that is near to it."""
 
     def __init__(self, name: str, *, output: bool) -> None:
         self.name: str = name
         self.endings: tuple[str, ...] = tuple(_endings(output=output))
+        self.better: str = better_output(name)
         super().__init__(f"{name} has no ending that says what is in it", f"known endings: {known_endings(output)}")
 
 
@@ -147,7 +148,7 @@ def open_input(name: str, format: str | None = None, manner: Manner = AS_IT_SAYS
             raise Refused(f"there is no file {name}, and it is not a list of files", remedy=f"'files:{name}'")
         raise FileNotFoundError(2, "No such file or directory", name)
     if format is None and os.path.isdir(name):
-        raise IsADirectoryError(21, "Is a directory", name)
+        raise Refused(f"{name} is a directory", remedy=f"'files:{os.path.join(name, '**')}', for the paths in it")
     try:
         kind, packing = _kind(name, format, output=False)
     except UnknownKind:
@@ -180,6 +181,8 @@ def output_format(name: str) -> str:
     opener = _opener(name)
     if opener is not None and hasattr(opener, "open_rows"):
         return str(opener.__name__.rpartition(".")[2])
+    if opener is None and os.path.isdir(local_path(name)):
+        raise Refused(f"{name} is a directory", remedy=better_output(local_path(name)))
     return _kind(name, None, output=True)[0]
 
 
@@ -248,10 +251,12 @@ def is_local(name: str) -> bool:
 
 def _opener(name: str) -> Any:
     """Return the module for the name's scheme; None for a path."""
+    refuse_home(name)
     if name.startswith("files:"):
         return importlib.import_module(".files", __package__)
     scheme, found, _ = name.partition("://")
     if not found or not re.fullmatch(r"[a-zA-Z][\w.+-]*", scheme) or scheme.lower() == "file":
+        refuse_short_url(name, SCHEMES)
         return None
     module = SCHEMES.get(scheme.lower().partition("+")[0])
     if module is None:

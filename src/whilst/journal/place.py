@@ -10,7 +10,7 @@ import sys
 from typing import NoReturn
 
 from ..errors import JournalDamaged, JournalError
-from ..files import open_regular, planted
+from ..files import NO_HOME, open_regular, planted
 from .frame import MAGIC
 
 # File systems that other machines may write to as well: locks and syncs mean less there than a journal needs. 9p is
@@ -45,8 +45,8 @@ def checked_place(path: str, given: str = "") -> bool:
         )
     if not os.path.isdir(directory) and given.startswith("~"):
         raise JournalError(
-            f"{given} cannot be a journal: its directory does not exist",
-            "a shell makes a home of ~, and nobody else does",
+            f"{given} cannot be a journal: {NO_HOME[0]}",
+            NO_HOME[1],
             remedy=f"os.path.expanduser({given!r})",
         )
     if not os.path.isdir(directory):

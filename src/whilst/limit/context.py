@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from asyncio import _get_running_loop as running_loop  # the public one costs an exception where there is none
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from math import isfinite
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -255,11 +255,6 @@ class LimitContext(Alone):
 
 def _never() -> None:
     """Stand in for what wakes a party, where nobody ever stands in line."""
-
-
-def in_order(limits: Iterable[LimitState]) -> tuple[LimitState, ...]:
-    """Return each limit once, in the order in which they were made: the one in which calls stand in line."""
-    return tuple(sorted(set(limits), key=lambda limit: limit.number))
 
 
 class Permit(Alone):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from asyncio import _get_running_loop as running_loop  # the public one costs an exception where there is none
 from collections.abc import Callable, Hashable
 from enum import Enum
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..core import check
 from ..core.judge import check_judge
 from ..core.outcome import short
-from .context import ItemHolder, LimitContext, Permit, take_now
 from .lock import Alone, empty_in_child, lock
 from .state import (
     ADAPTIVE,
@@ -23,6 +24,9 @@ from .state import (
     concurrency_of,
     rates_of,
 )
+
+if TYPE_CHECKING:
+    from .context import LimitContext, Permit
 
 
 class Same(Enum):
@@ -99,6 +103,8 @@ class Limit(Alone):
         for name, function in (("by", by), ("weight", weight)):
             if function is not None:
                 check_judge(name, function, of="item")
+        if running_loop() is None:  # where a loop waits, its first block loads that: half of it at a time
+            import_module(".context", __package__)
         self._context = None
         self._state = LimitState(terms, burst=burst, by=by, weigh=weight)
 
@@ -122,6 +128,8 @@ class Limit(Alone):
         ...     print("asked")
         asked
         """
+        from .context import ItemHolder, Permit  # what blocks are, which runs do without
+
         wait = check.seconds("timeout", timeout)
         return Permit(ItemHolder(self._state, item, weight=_weight(weight, self._state), timeout=wait))
 
@@ -143,6 +151,8 @@ class Limit(Alone):
         True
         >>> permit.release()
         """
+        from .context import take_now
+
         state = self._state
         if item is None and (state.keyed or (state.weighted and weight is None)):
             asks = "by" if state.keyed else "weight"
@@ -268,6 +278,8 @@ class Limit(Alone):
         self._context = None
 
     def _first_block(self) -> LimitContext:
+        from .context import LimitContext
+
         with lock:
             if self._context is None:
                 self._context = LimitContext(self._state)

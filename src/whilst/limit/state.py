@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from enum import Enum
 from math import inf, isfinite
 from typing import Any, Final, Literal, Protocol, TypeAlias
@@ -627,3 +627,8 @@ def _adaptive() -> Callable[[], Controller]:
     )
 
     return Adaptive
+
+
+def in_order(limits: Iterable[LimitState]) -> tuple[LimitState, ...]:
+    """Return each limit once, in the order in which they were made: the one in which calls stand in line."""
+    return tuple(sorted(set(limits), key=lambda limit: limit.number))
