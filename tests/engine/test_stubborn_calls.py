@@ -534,3 +534,34 @@ async def test_the_places_of_calls_that_were_left_behind_are_free(staged: bool) 
     assert asyncio.get_running_loop().time() < 4.0
     await asyncio.sleep(500.0)
     assert fn.inside == 0
+
+
+@virtually
+@pytest.mark.parametrize("once", [False, True], ids=["map", "value"])
+@pytest.mark.parametrize("form", ["first", "again"])
+async def test_a_branch_whose_call_is_late_and_does_not_end_fails_alone(form: str, once: bool) -> None:
+    """The other one may still win, and a part that is tried again is: its first call is left behind."""
+    fn, then = Stubborn(1, seconds=30.0), Then()
+
+    async def late(item: int) -> int:
+        await asyncio.sleep(5.0)
+        return item
+
+    async def then_well(item: int) -> int:
+        return await (then(item) if fn.inside else fn(item))
+
+    flow = (
+        whilst.first(whilst.step(fn, timeout=1.0), late)
+        if form == "first"
+        else whilst.step(whilst.together(whilst.step(then_well, timeout=1.0), str), retry=whilst.Retry(base=0.1))
+    )
+    value = 1 if form == "first" else (1, "1")
+    if once:
+        assert await flow.aio(1) == value
+    else:
+        run = whilst.map(flow, [1])
+        assert await run == [value]
+        assert (run.summary().abandoned, run.summary().failed) == (1, 0)
+    assert fn.inside == 1
+    await asyncio.sleep(30.0)
+    assert fn.inside == 0

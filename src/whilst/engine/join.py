@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ..core.outcome import short
@@ -15,7 +16,7 @@ from ..lanes.awaiting import CLEAN_UP, GRACE, ended, trimmed
 from ..lanes.calling import seat
 from ..lanes.clock import clock_of
 from .stage import Behind
-from .step_calls import AWAITS
+from .step_calls import AWAITS, SETTLES
 
 Runner = Callable[[Any], Awaitable[Any]]
 Leave = Callable[[asyncio.Task[Any]], None]  # told of a branch that does not end although it was cancelled
@@ -75,8 +76,8 @@ class _Join:
     """Branches in flight. Each writes down its own end, which saves a callback and a turn of the loop a branch."""
 
     __slots__ = (
-        "_before", "_behind", "_counted", "_ending", "_leave", "_left", "_over", "_place", "_settled", "_until_success",
-        "errors", "values",
+        "_before", "_behind", "_counted", "_ending", "_gone", "_leave", "_left", "_over",
+        "_place", "_settled", "_until_success", "errors", "values",
     )  # fmt: skip
 
     def __init__(self, count: int, leave: Leave, *, until_success: bool, behind: Behind | None = None) -> None:
@@ -88,6 +89,7 @@ class _Join:
         self._counted = count  # branches that the place of the input knows of
         self._ending = False  # only then is a cancellation ours
         self._over = False  # what ends from then on was left behind
+        self._gone: set[int] = set()  # branches that have failed, and go on
         self._until_success = until_success
         self._behind = behind
         self._before = 0.0  # when the last branch but one ended
@@ -108,9 +110,10 @@ class _Join:
             try:
                 if self._left:
                     self._ending = True
-                    for task in tasks:
+                    going = [task for place, task in enumerate(tasks) if place not in self._gone]
+                    for task in going:
                         task.cancel()
-                    await ended(tasks, patience, self._leave)
+                    await ended(going, patience, self._leave)
             finally:
                 self._over = True
                 while self._counted > 1:
@@ -141,15 +144,23 @@ class _Join:
         try:
             self.values[place] = await branch(value)
         except asyncio.CancelledError as caught:
-            if self._ending:
+            if self._ending or place in self._gone:
                 raise
             error = RuntimeError("a step raised CancelledError of its own accord")
             error.__cause__ = trimmed(caught)
         except BaseException as caught:  # all of them: the join raises it in the task that waits
             error = trimmed(caught)
-        if self._over:
-            del error
-            return
+        if not (self._over or place in self._gone):
+            self._end(place, error)
+        del error
+
+    def give_up(self, place: int, error: Exception) -> None:
+        """Have a branch failed although it goes on, as one of its calls ignores that it was cancelled."""
+        if not self._over:
+            self._gone.add(place)
+            self._end(place, error)
+
+    def _end(self, place: int, error: BaseException | None) -> None:
         self.errors[place] = error
         self._left -= 1
         if self._behind is not None and self._left < 2:
@@ -160,10 +171,10 @@ class _Join:
                 self._settled.set_result(place)
             elif not self._left:
                 self._settled.set_result(None)
-        del error
 
 
 AWAITS[_Join.run.__code__] = "tasks"
+SETTLES[_Join._branch.__code__] = lambda its: partial(its["self"].give_up, its["place"])
 
 
 def _note(error: BaseException, note: str) -> None:

@@ -36,7 +36,20 @@ from .observer import StepCall, Watch
 from .slots import Slots
 from .source import Pair
 from .stage import Spent
-from .step_calls import HOLDS, STEP, GivenUp, Hedging, Held, LeafCall, LetThrough, Tries, note, place_and_identity, wake
+from .step_calls import (
+    HOLDS,
+    STEP,
+    GivenUp,
+    Hedging,
+    Held,
+    LeafCall,
+    LetThrough,
+    Tries,
+    note,
+    place_and_identity,
+    settled_by,
+    wake,
+)
 
 if TYPE_CHECKING:
     from ..core.retry import Retry
@@ -525,14 +538,16 @@ class Leaf:
         return partial(self._give_up, place, started) if settles else None
 
     def _give_up(self, place: Seat | None, started: float, task: asyncio.Task[Any]) -> None:
-        """Settle the input of a call that ignores its cancellation."""
-        settle = self._scope.give_up if place is None else place.give_up
-        if settle is None:
-            return  # it was given up already
+        """Settle the branch or the input of a call that ignores its cancellation."""
         error = self._patience.error(started, self.clock())
         note(error, self._where)
-        self._scope.vacate(task)
-        settle(error)
+        if (settle := settled_by(task)) is not None:
+            self._scope.leave(task)
+        else:
+            settle = self._scope.give_up if place is None else place.give_up
+            self._scope.vacate(task)
+        if settle is not None:  # else it was given up already
+            settle(error)
 
     def _due(self, first: float, started: float) -> float:
         """Return when a call is past its time; while everything stands still that does not come nearer."""

@@ -160,6 +160,17 @@ AWAITS: dict[CodeType, str] = {}
 """By the code of a coroutine that awaits tasks of its own: how it calls them."""
 
 
+SETTLES: dict[CodeType, Callable[[Mapping[str, Any]], Callable[[Exception], None]]] = {}
+"""By the code of what a task runs that can be taken as failed while it goes on: how its local names tell what to do."""
+
+
+def settled_by(task: asyncio.Task[Any]) -> Callable[[Exception], None] | None:
+    """Return what takes a suspended task as failed although it goes on; None: that is for its input to decide."""
+    frame: FrameType | None = getattr(task.get_coro(), "cr_frame", None)
+    read = SETTLES.get(frame.f_code) if frame is not None else None
+    return read(frame.f_locals) if frame is not None and read is not None else None
+
+
 def held_by(task: asyncio.Task[Any]) -> tuple[list[Held], list[asyncio.Task[Any]]]:
     """Return what a task holds that is suspended, and the tasks that it awaits; for nothing where nobody asks."""
     found: list[Held] = []
