@@ -26,8 +26,7 @@ from ..limit.holders import Inside
 from ..limit.state import LimitState, unwatch, watch
 from .asking import Asking
 from .lines import Line, Lines
-from .observer import Host as PausesHost
-from .observer import Pauses
+from .observer import Pauses, PausesHost
 from .passing import Abandoned, Ended, Passing
 from .slots import ENDLESS, Slots
 from .source import Pair, emptied, taken_from

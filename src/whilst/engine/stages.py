@@ -24,7 +24,7 @@ from ..core.plan import Plan
 from ..lanes.awaiting import ended, trimmed
 from ..lanes.loop import LoopLanes
 from ..lanes.port import nothing
-from .consume import Unpack, consume, value_of
+from .consume import EndOf, Unpack, consume, value_of
 from .driver import Driver
 from .handoff import LoopHandoff
 from .source import is_container
@@ -196,22 +196,13 @@ def check_stream(value: Any, path: str) -> None:
 async def merged(source: Any, concurrency: int, path: str) -> Stream:
     """Give the items of each item of `source`, of `concurrency` of those at a time."""
     reading = _Reading(source, concurrency, path)
-    try:
+    with EndOf(reading):
         try:
             while await reading.something():
                 yield reading.buffer.popleft()
                 reading.room.set()
         finally:
             await reading.close()
-    except BaseException:
-        reading.error = None  # nobody hears of it, and its frames keep the readers
-        raise
-    error, reading.error = reading.error, None
-    if error is not None:
-        try:
-            raise error
-        finally:
-            del error, reading
 
 
 class _Reading:
