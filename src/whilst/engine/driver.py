@@ -391,7 +391,7 @@ class Driver:
         else:
             tell(self.loop, act)
 
-    # -- what source, gate and journal call: see `Reader`, and `Host` in each -----------------------------------
+    # -- what source, gate and journal call: see `Reader`, and `Host` of a gate ---------------------------------
 
     def arrived(self) -> None:
         """Put lanes to work on what came."""
