@@ -285,7 +285,8 @@ def _branches(branches: list[At], scope: Scope, limits: tuple[LimitState, ...], 
 
 def _together(scope: Scope, behind: Behind, branches: list[Runner], names: tuple[str, ...] | None) -> Runner:
     async def run(value: Any) -> Any:
-        scope.check_left()
+        if scope.left:
+            scope.check_left()
         found = await join.all_of(branches, value, scope.leave, behind)
         return tuple(found) if names is None else dict(zip(names, found, strict=True))
 
@@ -294,7 +295,8 @@ def _together(scope: Scope, behind: Behind, branches: list[Runner], names: tuple
 
 def _first(scope: Scope, branches: list[Runner], path: str) -> Runner:
     async def run(value: Any) -> Any:
-        scope.check_left()
+        if scope.left:
+            scope.check_left()
         return await join.first_of(branches, value, scope.leave, path)
 
     return run
@@ -305,7 +307,8 @@ def _pipeline(steps: list[At], scope: Scope, limits: tuple[LimitState, ...], end
     where = path_of_stage(*steps[0])
 
     async def run(value: Any) -> list[Any]:
-        scope.check_left()
+        if scope.left:
+            scope.check_left()
         async with aclosing(_stream(None, steps, openers, value, where, ending)) as stream:
             return [item async for item in stream]
 

@@ -21,6 +21,8 @@ from .step_calls import AWAITS, SETTLES
 Runner = Callable[[Any], Awaitable[Any]]
 Leave = Callable[[asyncio.Task[Any]], None]  # told of a branch that does not end although it was cancelled
 
+NONE: frozenset[int] = frozenset()
+
 
 async def all_of(branches: Sequence[Runner], value: Any, leave: Leave, behind: Behind | None = None) -> list[Any]:
     """Return every branch's value; at the first failure cancel the others, await them, and raise it.
@@ -89,7 +91,7 @@ class _Join:
         self._counted = count  # branches that the place of the input knows of
         self._ending = False  # only then is a cancellation ours
         self._over = False  # what ends from then on was left behind
-        self._gone: set[int] = set()  # branches that have failed, and go on
+        self._gone: frozenset[int] = NONE  # branches that have failed, and go on
         self._until_success = until_success
         self._behind = behind
         self._before = 0.0  # when the last branch but one ended
@@ -157,7 +159,7 @@ class _Join:
     def give_up(self, place: int, error: Exception) -> None:
         """Have a branch failed although it goes on, as one of its calls ignores that it was cancelled."""
         if not self._over:
-            self._gone.add(place)
+            self._gone |= {place}
             self._end(place, error)
 
     def _end(self, place: int, error: BaseException | None) -> None:
