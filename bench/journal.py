@@ -30,7 +30,7 @@ def double(x: int) -> int:
 
 def opened(path: Path, *, strict: bool = False, durable: Callable[[int], None] = lambda count: None) -> Ledger:
     journal = Journal(path, commit="strict" if strict else "buffered")
-    ledger = journal.open(double, name="double", loop=asyncio.get_running_loop())
+    ledger = journal._ledger(double, name="double", loop=asyncio.get_running_loop())
     ledger.attach(
         settled=lambda count, error: durable(count),
         broken=lambda error: sys.exit(str(error)),

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 def check_inputs(inputs: Any, which: str = "inputs", hint: str = "") -> None:
     """Refuse what is not many things; `which` names it, `hint` says what may have been meant."""
     __tracebackhide__ = True
+    if type(inputs).__name__ == "LazyFrame" and hasattr(inputs, "collect"):
+        raise TypeError(
+            f"{which} is a LazyFrame, which has no rows yet\n"
+            "  try: whilst.map(fn, lazy.collect().iter_rows(named=True)) for its rows as dicts"
+        )
     if type(inputs).__name__ == "DataFrame" and hasattr(inputs, "columns"):
         from .core.habits import columns
 
@@ -60,7 +65,9 @@ def check_concurrency(given: object) -> int | Literal["adaptive"] | None:
     if given == "adaptive":
         return "adaptive"
     if isinstance(given, str) and not given.strip().isdigit():
-        raise TypeError(f'concurrency must be a whole number or "adaptive", got {given!r}')
+        raise TypeError(
+            f'concurrency must be a whole number or "adaptive", got {given!r}\n  try: concurrency="adaptive"'
+        )
     return whole("concurrency", given, least=1)
 
 
@@ -88,7 +95,7 @@ def retry_of(given: object) -> Retry | None:
         return None
     from .retrying import Retry
 
-    return Retry.of(given)
+    return Retry._of(given)
 
 
 def limits_of(*given: object) -> tuple[LimitState, ...]:
@@ -106,6 +113,10 @@ def limits_of(*given: object) -> tuple[LimitState, ...]:
                 found.append(state_of(limit))
             elif limit is not None or several is one:
                 line = f"concurrency={limit}" if isinstance(limit, int) else "limit=whilst.Limit(concurrency=…)"
+                if isinstance(limit, str):
+                    from .core.meant import rate
+
+                    line = f'rate="{meant}"' if (meant := rate(limit)) else line
                 raise TypeError(f"limit must be a whilst.Limit, or a list of them, got {short(limit)}\n  try: {line}")
     return in_order(tuple(found))
 
@@ -144,19 +155,41 @@ def executor_object(fn: Any, executor: Any, use: Mapping[str, Resource] | None =
     return executor
 
 
+def _executor_meant(executor: Any) -> str:
+    """Return the executor that is here what another library calls otherwise."""
+    word = executor.lower() if isinstance(executor, str) else type(executor).__name__.lower()
+    if word.startswith(("async", "coroutine", "loop", "gevent")):
+        return "leave executor out: an async function runs on an event loop"
+    if word.startswith("ray"):
+        return "executor=whilst.ray.Ray()"
+    here = "thread" if word.startswith("t") or "thread" in word else "process"
+    return f'executor="{here}", concurrency=8'
+
+
 def check_colour(fn: Any, executor: Any, use: Mapping[str, Resource] | None = None) -> None:
     """Refuse an executor that there is not, and one or resources that the function's colour rules out."""
     if executor not in get_args(Named) and not hasattr(executor, "lanes"):
         names = ", ".join(map(repr, get_args(Named)))
-        here = "thread" if "thread" in type(executor).__name__.lower() else "process"
         raise ValueError(
             f"executor must be one of {names}, or an object such as whilst.processes.Processes(…), "
             f"got {short(executor)}\n"
-            f'  try: executor="{here}", concurrency=8'
+            f"  try: {_executor_meant(executor)}"
         )
+    if use is not None and (isinstance(use, Resource) or not isinstance(use, Mapping)):
+        raise TypeError(
+            f"use must be the names of arguments with their resources, got {short(use)}\n"
+            '  try: use={"session": whilst.resource(…)}'
+        )
+    if isinstance(executor, type):
+        name = f"{executor.__module__.removesuffix('.executor')}.{executor.__qualname__}"
+        raise TypeError(f"executor must be an object, got the class {name}\n  try: executor={name}()")
     for key, wanted in (use or {}).items():
         if not isinstance(wanted, Resource):
-            raise TypeError(f"use[{key!r}] must be a whilst.resource(…), got {short(wanted)}")
+            name = getattr(wanted, "__name__", "…") if callable(wanted) else "…"
+            raise TypeError(
+                f"use[{key!r}] must be a whilst.resource(…), got {short(wanted)}\n"
+                f"  try: use={{{key!r}: whilst.resource({name})}}"
+            )
     opens = frozenset({"thread", "run", "process"}) if isinstance(executor, str) else executor.opens
     if executor == "process":
         opens = frozenset({"process"})

@@ -200,7 +200,7 @@ def _again(calls: _Calls, fn: Callable[..., Any], args: Any, kwargs: Any, failur
                 raise
             if not _is_plain(value):
                 return _awaited(calls, fn, args, kwargs, value, tries.number)
-            if (failure := calls.retry.unwanted(value)) is None:
+            if (failure := calls.retry._unwanted(value)) is None:
                 calls.returned(tries)
                 return value
     finally:
@@ -259,7 +259,7 @@ async def _again_later(
                 calls.dropped(tries)
                 raise
             pending = None
-            if (failure := calls.retry.unwanted(value)) is None:
+            if (failure := calls.retry._unwanted(value)) is None:
                 calls.returned(tries)
                 return value
     finally:

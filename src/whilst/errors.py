@@ -52,7 +52,7 @@ class WorkerDied(WhilstError):
         self.pid: int = pid
 
     @classmethod
-    def of(cls, name: str, returncode: int, pid: int, *, ready: bool) -> WorkerDied:
+    def _of(cls, name: str, returncode: int, pid: int, *, ready: bool) -> WorkerDied:
         """Return the error for the exit code of a process; a negative code is a signal."""
         doing = f"{name}(): the worker process that made this call" if ready else f"{name}: a worker process"
         when = "" if ready else " before it was ready to make calls"

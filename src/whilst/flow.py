@@ -16,7 +16,7 @@ from .arguments import (
     own_limit,
     retry_of,
 )
-from .core.check import answered, flag, not_callable, seconds, whole
+from .core.check import answered, flag, not_callable, seconds, text, whole
 from .core.colour import name_of
 from .core.concurrency import AtOnce
 from .core.frozen import Frozen
@@ -72,6 +72,9 @@ class Flow(Frozen, Generic[V, R]):
     node: Node
 
     def __init__(self, node: Node) -> None:
+        if callable(node) or not isinstance(node, Frozen):
+            name = name_of(node) if callable(node) else "fn"
+            raise TypeError(f"a flow is made by one of its functions\n  try: whilst.sequence({name}, …)")
         super().__init__(node)
 
     if not TYPE_CHECKING:  # for people without a type checker: the line that works
@@ -446,7 +449,7 @@ class _Policies(Frozen):
 
 
 def _with_policies(fn: AnyStep, path: str, given: _Policies, *, as_item: bool = False) -> Node:
-    timeout, name = seconds("timeout", given.timeout), given.name or ""
+    timeout, name = seconds("timeout", given.timeout), "" if given.name is None else text("name", given.name)
     if not isinstance(fn, Flow):
         check_colour(fn, given.executor, given.use)
         return _step(

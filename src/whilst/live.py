@@ -10,7 +10,7 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .core.check import answered
+from .core.check import answered, whole
 from .core.plan import Plan
 from .core.summary import Summary
 from .lanes.clock import clock_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .insight.live import Live
 
 
+MOST_PORT = 65535
 NEEDS = ("..reporting", "..insight.live", "..insight.recorder")
 
 
@@ -45,7 +46,12 @@ class Watch:
         watchers[self._begin] = NEEDS
 
     def close(self) -> None:
-        """Update the page a last time and stop serving it. Runs go on."""
+        """Update the page a last time and stop serving it. Runs go on.
+
+        >>> import whilst
+        >>> page = whilst.watch(quiet=True)
+        >>> page.close()
+        """
         if self._open:
             self._open = False
             del watchers[self._begin]
@@ -110,6 +116,8 @@ def watch(*, port: int = 0, quiet: bool = False) -> Watch:
     >>> page.url.startswith("http://127.0.0.1:")
     True
     """
+    if whole("port", port, least=0) > MOST_PORT:
+        raise ValueError(f"port must be at most {MOST_PORT}, got {port}\n  try: port=0, for any that is free")
     found = Watch(port)
     if not quiet:
         print(f"watch: {found.url}", file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ from .arguments import (
     place_of_calls,
     retry_of,
 )
-from .core.check import answered, flag, not_callable, seconds, whole
+from .core.check import answered, flag, not_callable, seconds, text, whole
 from .core.colour import (
     has_parameters,
     is_async_generator_function,
@@ -287,10 +287,8 @@ def map(
         from .core.signature import handed
 
         fn = handed(fn, inputs, known, tuple(use or ()))
-    if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"name must be a string, got {name!r}")
-    if name:
-        name = without_secrets(name)  # it is in every line that is shown and logged
+    if name is not None:
+        name = without_secrets(text("name", name))  # it is in every line that is shown and logged
     whole_run: dict[str, Any] = {
         "timeout": seconds("timeout", timeout),
         "deadline": seconds("deadline", deadline),

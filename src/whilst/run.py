@@ -15,6 +15,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from .core.colour import name_of
 from .core.outcome import Outcome, Record, is_recalled, noted_loop
 from .core.plan import Plan
 from .core.unlike import Called, Unlike
@@ -66,6 +67,8 @@ class Run(Written, Unlike, Generic[I, T]):
     """
 
     def __init__(self, plan: Plan) -> None:
+        if callable(plan):  # as other libraries' runs are made
+            raise TypeError(f"a run is made by whilst.map\n  try: whilst.map({name_of(plan)}, inputs)")
         self._plan = plan
         self._driver: Driver | None = None
         self._taken = self._cancelled = self._drained = self._closed = False
@@ -300,7 +303,7 @@ class Run(Written, Unlike, Generic[I, T]):
         handoff = ThreadHandoff(loop)
         plan, ledger = self._plan, None
         if plan.journal is not None:
-            ledger = plan.journal.open(plan.subject, name=plan.name, loop=loop)
+            ledger = plan.journal._ledger(plan.subject, name=plan.name, loop=loop)
         try:
             driver = self._assemble(loop, handoff, outcomes, ledger, in_hand)
         except BaseException:  # the next run must be able to open the journal, whatever went wrong here
@@ -337,7 +340,7 @@ class Run(Written, Unlike, Generic[I, T]):
 
         handoff = LoopHandoff(loop)
         if plan.journal is not None:  # beside the loop, which would stand still meanwhile
-            ledger = await plan.journal.aopen(plan.subject, name=plan.name)
+            ledger = await plan.journal._aledger(plan.subject, name=plan.name)
         try:
             driver = self._assemble(loop, handoff, outcomes, ledger, in_hand)
         except BaseException:  # the next run must be able to open the journal, whatever went wrong here

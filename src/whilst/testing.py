@@ -55,11 +55,11 @@ class VirtualClock:
         """Return the time in seconds."""
         return self.now
 
-    def watch(self, worker: Worker) -> None:
+    def _watch(self, worker: Worker) -> None:
         """Go as fast as a real clock while `worker.at_work()` is true. Call this on the loop's thread."""
         self._workers.add(worker)
 
-    def stands_back(self) -> bool:
+    def _stands_back(self) -> bool:
         """Whether a thread is busy, so that no time may be skipped."""
         return any(worker.at_work() for worker in self._workers)
 
@@ -179,7 +179,7 @@ class _Selector(selectors.DefaultSelector):
 
     def _is_real(self) -> bool:
         own = 1  # the loop's own pipe, through which threads wake it
-        return len(self.get_map()) > own or self._busy_outside() or self._clock.stands_back()
+        return len(self.get_map()) > own or self._busy_outside() or self._clock._stands_back()
 
     def _wait(self, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
         began = time.monotonic()

@@ -36,3 +36,20 @@ def test_an_option_of_another_program_is_answered(
 def test_no_answer_stands_twice_for_one_command() -> None:
     words = [(word, option) for these, option, _ in _FLAGS for word in these.split()]
     assert len(words) == len(set(words))
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "other"),
+    [
+        ("map", "--header", "whilst get"),
+        ("get", "--call", "whilst map"),
+        ("status", "--done", "whilst export"),
+        ("run", "--executor", "whilst map"),
+    ],
+)
+def test_an_option_of_another_command_is_not_taken_for_one_that_is_alike(
+    command: str, flag: str, other: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "jobs.py:f", flag, "5"]) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: whilst {command} has no option {flag}, but {other} has\n  try: {other} --help\n"

@@ -31,14 +31,18 @@ def test_what_can_be_meant_is_read(given_: object, expected: StopAfter | None) -
 def test_a_value_that_cannot_be_meant_is_refused_by_name_and_shown(bad: object) -> None:
     with pytest.raises(ValueError, match="stop_after must be at least 1, or a share") as caught:
         StopAfter.parse(bad)
-    assert str(caught.value).endswith(f"got {bad!r}")
+    said, _, line = str(caught.value).partition("\n  try: stop_after=")
+    assert said.endswith(f"got {bad!r}")
+    assert StopAfter.parse(line.strip('"')) is not None
 
 
 @pytest.mark.parametrize("bad", [True, False, 2.5, 0.05, b"5%", [1], object()])
 def test_a_type_that_cannot_be_meant_is_refused_by_name_and_shown(bad: object) -> None:
     with pytest.raises(TypeError, match="stop_after must be a number such as 10 or a share") as caught:
         StopAfter.parse(bad)
-    assert str(caught.value).endswith(f"got {bad!r}")
+    said, _, line = str(caught.value).partition("\n  try: stop_after=")
+    assert said.endswith(f"got {bad!r}")
+    assert StopAfter.parse(line.strip('"')) is not None
 
 
 @pytest.mark.parametrize(

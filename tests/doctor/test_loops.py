@@ -157,6 +157,22 @@ def test_a_loop_is_written_with_map(text: str, wanted: str) -> None:
     made = rewrite.apply(text, [change])
     assert made == f"import whilst\n{wanted}"
     compile(made, "file.py", "exec")
+    shown = [line.strip() for line in change["new"].split("\n") if line.strip() != "…"]
+    stands = [line.strip() for line in wanted.split("\n") if line.strip() != "pass"]
+    at = stands.index(shown[0])
+    assert stands[at : at + len(shown)] == shown
+
+
+def test_a_loop_is_shown_down_to_the_line_that_changes() -> None:
+    """So what stands there can be pasted in place of those lines."""
+    text = "for x in xs:\n    print(x)\n    total[x] = f(x)  # this\n    print(total)\n    done(x)"
+    source, call = parsed(text.replace("print(x)", "pass"))
+    change = rewrite.together("file.py", source, next(iter(loops_around(source, call))), call)
+    assert change is not None
+    assert change["new"].split("\n") == [
+        "for outcome in whilst.map(f, xs).outcomes():", "    x = outcome.input", "    pass",
+        "    total[x] = outcome.unwrap()  # this", "    …",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from doctorkit import DOCTOR, PATIENCE, doctor, plainly
+
+from whilst.doctoring.report import wrapped_code
 
 pytestmark = pytest.mark.slow
 
@@ -373,6 +376,21 @@ def test_every_line_of_a_report_fits_eighty_columns(tmp_path: Path) -> None:
     done = doctor(written(tmp_path, BLOCKS))
     assert "await asyncio.sleep(0.2)" in done.err
     assert max(map(len, done.err.splitlines())) < 80
+
+
+@pytest.mark.parametrize("width", [20, 40, 60])
+@pytest.mark.parametrize(
+    "code",
+    [
+        'n = (await whilst.unblock(db.execute)("select 1 from t where a = 3 order by b", (1, 2), key="a b")).one()',
+        "ys = [result['a b'] for result in whilst.map(lambda i: get(f'{i} of {i + 1} and more'), range(15, 20, 3))]",
+        "total = a_long_name_of_something + another_long_name_of_something_else + one_more",
+    ],
+)
+def test_a_proposed_line_that_is_wrapped_can_be_pasted(code: str, width: int) -> None:
+    lines = wrapped_code("     " + code, width, "     ")
+    assert ast.dump(ast.parse("\n".join(lines).strip(), mode="exec")) == ast.dump(ast.parse(code))
+    assert len(lines) > 1 or "total" in code
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

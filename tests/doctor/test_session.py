@@ -293,7 +293,7 @@ def test_waits_one_after_the_other_are_found_in_blocking_code() -> None:
     assert found.gain is not None
     assert 2 < found.gain <= 4
     assert found.change is not None
-    assert found.change["new"] == "for result in whilst.map(fetch, [0.06, 0.05, 0.06, 0.05]):"
+    assert found.change["new"] == "for result in whilst.map(fetch, [0.06, 0.05, 0.06, 0.05]):\n    result"
 
 
 def test_forked_children_do_not_look(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import whilst
+from whilst.processes import Processes
 
 
 async def coro(x: int) -> int:
@@ -62,6 +63,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"stop_after": "0%"}, ValueError, "got '0%'"),
     ({"stop_after": 0.05}, TypeError, 'stop_after must be a number such as 10 or a share such as "5%", got 0.05'),
     ({"executor": "threads"}, ValueError, "executor must be one of"),
+    ({"executor": Processes}, TypeError, "try: executor=whilst.processes.Processes()"),
     ({"executor": None}, ValueError, "got None"),
     ({"executor": []}, ValueError, "got []"),
     ({"executor": "thread"}, TypeError, 'coro() is async and cannot run with executor="thread"'),

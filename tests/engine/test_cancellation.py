@@ -153,7 +153,7 @@ async def background_ends() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, testing.VirtualTimeLoop)
     await asyncio.sleep(2 * CLEANUP)
-    while loop.virtual_clock.stands_back():
+    while loop.virtual_clock._stands_back():
         await asyncio.sleep(2 * CLEANUP)
     for _ in range(10):  # who waited for the last thread has a few steps to go
         await asyncio.sleep(0)

@@ -45,6 +45,16 @@ def coroutines() -> Any:
     return [fetch(1), fetch(2)]
 
 
+class LazyFrame:
+    """As that of polars, which has no rows before it is asked for them."""
+
+    def collect(self) -> Any:
+        raise AssertionError("the query is not made for a message")
+
+    def __getitem__(self, place: object) -> None:
+        raise TypeError("LazyFrame is not subscriptable")
+
+
 map_: Any = whilst.map  # what follows is what a type checker would refuse
 step: Any = whilst.step
 each: Any = whilst.each
@@ -152,6 +162,7 @@ ANSWERED: list[tuple[str, Callable[[], Any], str]] = [
     ("async generator function", lambda: map_(pages, [1]), "whilst.each(pages)"),
     ("a tuple for a function of two", lambda: map_(add, [(1, 2)]), "whilst.spread(add)"),
     ("map(f, xs, 20)", lambda: map_(double, [1], 20), "concurrency=20"),
+    ("inputs a LazyFrame", lambda: map_(double, LazyFrame()), "lazy.collect().iter_rows(named=True)"),
     ("inputs a coroutine", lambda: map_(double, closing(fetch(1))), "await it first"),
 ]
 

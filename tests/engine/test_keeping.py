@@ -169,7 +169,7 @@ class Journal:
     def __init__(self, ledger: FakeLedger) -> None:
         self.ledger = ledger
 
-    async def aopen(self, fn: object, *, name: str) -> FakeLedger:
+    async def _aledger(self, fn: object, *, name: str) -> FakeLedger:
         return self.ledger
 
 
@@ -546,7 +546,7 @@ def test_a_loop_in_plain_code_hears_that_the_last_rows_could_not_be_stored() -> 
     class Opened:
         path = "fake.db"
 
-        def open(self, fn: object, *, name: str, loop: asyncio.AbstractEventLoop) -> FakeLedger:
+        def _ledger(self, fn: object, *, name: str, loop: asyncio.AbstractEventLoop) -> FakeLedger:
             async def make() -> FakeLedger:
                 return Breaking(every=None)
 

@@ -140,6 +140,22 @@ def test_a_base_exception_of_the_source_comes_out_in_the_consumer(kind: type[Bas
 
 
 @virtually
+async def test_two_runs_over_one_async_generator_both_end() -> None:
+    """It cannot be asked twice at a time, nor be closed while it is asked: the second run waited for ever."""
+
+    async def source():
+        for number in range(3):
+            await asyncio.sleep(1)
+            yield number
+
+    shared = source()
+    ways = await asyncio.gather(*(whilst.map(str, shared) for _ in range(2)), return_exceptions=True)
+    assert ways[0] == ["0", "1", "2"]
+    assert isinstance(ways[1], RuntimeError)
+    assert "already running" in str(ways[1])
+
+
+@virtually
 async def test_an_async_generator_is_closed_when_the_run_is_left() -> None:
     closed = []
 

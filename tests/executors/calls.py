@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,12 @@ TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("TENANT", default="
 
 
 class Refused(Exception):
-    """A class of the user's own."""
+    """A class of the user's own, which takes other arguments than it keeps, and holds what cannot be sent."""
+
+    def __init__(self, x: int, *, why: str) -> None:
+        super().__init__(f"{why} {x}")
+        self.x = x
+        self.lock = threading.Lock()
 
 
 def same(x: Any) -> Any:
@@ -28,7 +34,7 @@ async def same_async(x: Any) -> Any:
 
 def refuse(x: int) -> int:
     if x % 5 == 3:
-        error = Refused(f"no {x}")
+        error = Refused(x, why="no")
         error.add_note("the user's note")
         raise error
     return x

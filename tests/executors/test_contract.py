@@ -86,7 +86,7 @@ def test_failures_are_data_of_the_users_own_types(place: Place) -> None:
     outcomes = list(whilst.map(place.fn("refuse"), range(50), executor=place.executor, concurrency=3).outcomes())
     assert [outcome.index for outcome in outcomes if not outcome.ok] == list(range(3, 50, 5))
     assert all(type(outcome.error) is calls.Refused for outcome in outcomes if not outcome.ok)
-    assert str(outcomes[8].error) == "no 8"
+    assert (str(outcomes[8].error), outcomes[8].error.x) == ("no 8", 8)
     assert "the user's note" in outcomes[8].error.__notes__
 
 

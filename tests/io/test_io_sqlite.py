@@ -102,6 +102,29 @@ def test_reading_changes_and_makes_nothing(db: sqlite3.Connection, tmp_path: Pat
     assert sorted(it.name for it in tmp_path.iterdir()) == ["f.db"]
 
 
+def test_reading_leaves_no_log_behind(db: sqlite3.Connection, tmp_path: Path) -> None:
+    """SQLite makes one for who reads a database that is written with one, and it stays if he may not write."""
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("CREATE TABLE t (id)")
+    db.execute("INSERT INTO t VALUES (1)")
+    db.commit()
+    assert [row.value for row in rows("table=t")] == [{"id": 1}]  # beside who writes
+    db.close()
+    before = (tmp_path / "f.db").read_bytes()
+    assert [row.value for row in rows("table=t")] == [{"id": 1}]
+    with pytest.raises(ValueError, match="readonly"):
+        rows("query=DELETE FROM t RETURNING id")
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["f.db"]
+    assert (tmp_path / "f.db").read_bytes() == before
+
+
+def test_a_scheme_may_be_in_capitals(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE t (id)")
+    db.execute("INSERT INTO t VALUES (1)")
+    db.commit()
+    assert [row.value for row in open_input("SQLite:///f.db?table=t").rows()] == [{"id": 1}]  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

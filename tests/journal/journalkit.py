@@ -54,7 +54,7 @@ def opened(
 ) -> Ledger:
     """Open a ledger on the running loop; `durable` and `lost` hear of how many outcomes that is said."""
     journal = Journal(path, **options)
-    ledger = journal.open(fn, name=name or getattr(fn, "__name__", "fn"), loop=asyncio.get_running_loop())
+    ledger = journal._ledger(fn, name=name or getattr(fn, "__name__", "fn"), loop=asyncio.get_running_loop())
     ledger.attach(
         settled=lambda count, error: durable(count) if error is None else lost(count),
         broken=broken,

@@ -220,7 +220,7 @@ def test_the_view_says_what_is_identified_and_stored(tmp_path: Path) -> None:
     async def main(rows: list[tuple[int, str]]) -> list[Any]:
         journal = Journal(tmp_path / "run.db")
         journal._view = lambda row: row[1]
-        ledger = journal.open(double, name="double", loop=asyncio.get_running_loop())
+        ledger = journal._ledger(double, name="double", loop=asyncio.get_running_loop())
         ledger.attach(settled=lambda *_: None, broken=lambda _: None, found=lambda: None, started=0.0)
         ran = Ran()
         await give(ledger, list(enumerate(rows)), double, ran)

@@ -62,6 +62,12 @@ def fail(x: int) -> int:
         raise error from KeyError("cause")
     if x == 5:
         raise Odd(5, "five")
+    if x == 6:
+
+        class Hidden(Exception):
+            held = threading.Lock()  # so cloudpickle cannot send it either
+
+        raise Hidden("six")
     return x
 
 

@@ -60,7 +60,7 @@ def test_inputs_of_all_kinds_in_turn_come_back_as_what_they_were() -> None:
 
 def test_failures_are_the_users_own_with_their_notes_and_causes() -> None:
     outcomes = list(whilst.map(jobs.fail, range(7), executor="process").outcomes())
-    assert [outcome.ok for outcome in outcomes] == [True, True, True, False, True, False, True]
+    assert [outcome.ok for outcome in outcomes] == [True, True, True, False, True, False, False]
     error = outcomes[3].error
     assert type(error) is jobs.Usual
     assert "a note of its own" in error.__notes__
@@ -68,10 +68,19 @@ def test_failures_are_the_users_own_with_their_notes_and_causes() -> None:
     assert any("processjobs.py" in note and "in fail" in note for note in error.__notes__)
 
 
+def test_an_exception_that_pickle_cannot_make_again_is_the_users_own_too() -> None:
+    """So a retry that asks for its class finds it."""
+    retry = whilst.Retry(attempts=3, base=0.0, on=jobs.Odd)
+    [outcome] = whilst.map(jobs.fail, [5], executor="process", retry=retry).outcomes()
+    error = outcome.error
+    assert isinstance(error, jobs.Odd)
+    assert (str(error), error.code, outcome.attempts) == ("5: five", 5, 3)
+
+
 def test_an_exception_that_cannot_travel_comes_as_its_words() -> None:
-    error = next(iter(whilst.map(jobs.fail, [5], executor="process").outcomes())).error
+    error = next(iter(whilst.map(jobs.fail, [6], executor="process").outcomes())).error
     assert isinstance(error, whilst.Recorded)
-    assert (error.class_name, error.message) == ("processjobs.Odd", "5: five")
+    assert (error.class_name, error.message) == ("processjobs.fail.<locals>.Hidden", "six")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipapp
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -56,6 +57,17 @@ def test_and_those_of_a_module_that_is_run(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("3\n", "", 0)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_and_those_of_a_folder_or_an_archive_that_is_run(packed: bool, tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    last = 'print(whilst.map(scaled, [Point(1)], executor="process").list()[0].x)'
+    (tmp_path / "app" / "__main__.py").write_text(dedent(MAIN) + f'if __name__ == "__main__":\n    {last}\n')
+    if packed:
+        zipapp.create_archive(tmp_path / "app", tmp_path / "app.pyz")
+    done = run(tmp_path, "", "app.pyz" if packed else "app")
+    assert (done.stdout, done.stderr, done.returncode) == ("3\n", "", 0)
+
+
 def test_a_missing_guard_gets_one_clear_error(tmp_path: Path) -> None:
     began = time.monotonic()
     done = run(tmp_path, MAIN + '    print(whilst.map(scaled, [Point(1), Point(2)], executor="process").list())\n')
@@ -93,6 +105,17 @@ def test_or_refused_without_cloudpickle(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "scaled() (<string> line 14) cannot be sent to another process" in done.stderr
     assert 'pip install "whilst[process]"' in done.stderr
+
+
+def test_a_row_that_holds_the_text_of_a_program_is_no_function_of_the_prompt(tmp_path: Path) -> None:
+    done = run(
+        tmp_path,
+        "",
+        "-c",
+        "import sys, whilst; sys.modules['cloudpickle'] = None\n"
+        "print(whilst.map(len, [{'text': '__main__'}], executor='process').list())",
+    )
+    assert (done.stdout, done.stderr) == ("[1]\n", "")
 
 
 def test_lambdas_and_closures_are_sent_with_cloudpickle(tmp_path: Path) -> None:
@@ -163,13 +186,17 @@ NAPS = (
 )
 
 
-@pytest.fixture
-def napping(tmp_path: Path) -> subprocess.Popen[str]:
-    (tmp_path / "program.py").write_text(dedent(NAPS))
+def started(tmp_path: Path, text: str) -> subprocess.Popen[str]:
+    (tmp_path / "program.py").write_text(dedent(text))
     return subprocess.Popen(
         [sys.executable, "program.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
+
+
+@pytest.fixture
+def napping(tmp_path: Path) -> subprocess.Popen[str]:
+    return started(tmp_path, NAPS)
 
 
 def workers_of(program: subprocess.Popen[str]) -> list[int]:
@@ -206,3 +233,84 @@ def test_workers_end_when_their_parent_is_killed(
     napping.kill()
     napping.communicate(timeout=20)
     assert eventually(lambda: not any(map(is_there, pids)))
+
+
+FORKS = """
+    class Out:
+        heard = 0
+
+        def write(self, text):
+            self.heard += text.strip().isdigit()
+            if self.heard == 2 and os.fork() == 0:  # both workers make calls
+                time.sleep(60)
+                os._exit(0)
+            return sys.__stdout__.write(text)
+
+        def flush(self):
+            sys.__stdout__.flush()
+
+    if __name__ == "__main__":
+        sys.stdout = Out()
+"""
+
+
+def test_and_when_a_process_that_the_parent_has_forked_goes_on(tmp_path: Path, eventually: Callable[..., bool]) -> None:
+    """It has the parent's sockets, too, so that their end does not come."""
+    before, guard, after = NAPS.partition('    if __name__ == "__main__":')
+    program = started(tmp_path, before + FORKS + guard + after)
+    pids = workers_of(program)
+    program.kill()
+    program.wait(timeout=20)
+    assert eventually(lambda: not any(map(is_there, pids)))
+    os.killpg(program.pid, signal.SIGKILL)  # what it has forked
+    program.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_program_is_for_the_program_though_all_its_processes_get_it(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """As from systemd, a batch system or a terminal: who has a handler ends in good order, and no call is lost."""
+    program = started(
+        tmp_path,
+        MAIN
+        + f"""
+    def go_on(x):
+        print(os.getpid(), flush=True)
+        while not os.path.exists("sent"):
+            time.sleep(0.01)
+        return x
+
+    if __name__ == "__main__":
+        signal.signal({int(number)}, lambda *_: print("heard", flush=True))
+        print("begun", flush=True)
+        print(whilst.map(go_on, [1, 2], executor="process", concurrency=2).list())
+    """.replace("    def go_on", "    import signal\n\n    def go_on"),
+    )
+    workers_of(program)
+    os.killpg(program.pid, number)
+    assert program.stdout is not None
+    assert program.stdout.readline() == "heard\n"
+    (tmp_path / "sent").touch()
+    stdout, stderr = program.communicate(timeout=20)
+    assert (stdout, stderr, program.returncode) == ("[1, 2]\n", "", 0)
+
+
+def test_but_what_a_call_has_forked_can_be_ended_by_it(tmp_path: Path) -> None:
+    done = run(
+        tmp_path,
+        """
+        import multiprocessing, time, whilst
+
+        def ends(x):
+            child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+            child.start()
+            child.terminate()
+            child.join(20)
+            return child.exitcode
+
+        if __name__ == "__main__":
+            print(whilst.map(ends, [1], executor="process").list())
+        """,
+    )
+    assert (done.stdout, done.stderr) == ("[-15]\n", "")

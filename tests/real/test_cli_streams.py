@@ -179,6 +179,9 @@ def test_what_is_printed_is_not_part_of_what_is_shown(words: str, folder: Path) 
 def test_full_streams_lose_nothing_in_silence(folder: Path) -> None:
     code, _, err = shell("map jobs.py:quiet in.txt > /dev/full")
     assert (code, err.splitlines()[1]) == (4, "error: standard output cannot be written: No space left on device")
+    shell("map builtins:str in.txt --journal run.db -o kept.jsonl")
+    code, _, err = shell("export run.db > /dev/full")
+    assert (code, err) == (4, "error: standard output cannot be written: No space left on device\n")
     code, out, _ = shell("map builtins:str in.txt 2> /dev/full")
     assert (code, values(out)) == (0, ["1", "2", "3"])
     code, _, err = shell("map jobs.py:quiet in.txt -o out.jsonl > /dev/full")  # it printed when it was imported

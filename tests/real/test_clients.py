@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import re
 import ssl
 import struct
 import warnings
@@ -20,6 +21,7 @@ import whilst
 from whilst.core.failures import kind_of
 from whilst.core.pushback import CAP, Pushback, host_of, pushback_of, status_of
 from whilst.core.retried import retried_inside, retries_of
+from whilst.remote.failures import decoded_failure, encoded_failure
 
 WRONG_CLOCK = SERVER_TIME + 86400 * 365  # of this machine, by a year
 PATIENCE = 2.0  # seconds that clients wait for an answer; a busy machine may take one for an honest one
@@ -150,9 +152,17 @@ BODY_READERS = [client for client in CONNECTORS if client not in (by_openai, by_
 
 
 def failure(call: Callable[..., object], *args: object) -> BaseException:
+    """Return what a call raises; it comes from another process as what it is."""
     with pytest.raises(Exception) as caught:  # noqa: PT011 - any, that is the point
         call(*args)
+    found = decoded_failure(encoded_failure(caught.value))
+    assert judged(found) == judged(caught.value)
     return caught.value
+
+
+def judged(error: BaseException) -> tuple[object, ...]:
+    words = re.sub("0x[0-9a-f]+", "", str(error)), kind_of(error), host_of(error), status_of(error)
+    return type(error), *words, whilst.transient(error), pushback_of(error, WRONG_CLOCK)
 
 
 def each(clients: list[Callable[[str], None]]) -> pytest.MarkDecorator:

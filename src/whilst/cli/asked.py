@@ -9,7 +9,6 @@ import msgspec
 
 from .messages import Problem, short
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 _METHOD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,50}"
 
 
@@ -46,7 +45,9 @@ def with_method(asked: Asked) -> Asked:
         return asked
     if not re.fullmatch(_METHOD, method) or method.upper() == "CONNECT":
         raise Problem(f"--method {short(method, 40)} is not an HTTP method", remedy="--method PROPFIND")
-    return msgspec.structs.replace(asked, method=method.upper() if method.upper() in METHODS else method)
+    from ..core.meant import method_of
+
+    return msgspec.structs.replace(asked, method=method_of(method))
 
 
 def check_asked(asked: Asked) -> None:

@@ -87,14 +87,14 @@ def command(
         except OSError as error:
             if sink is None or sink.broken is None:
                 raise
-            raise Problem(f"{out} cannot be written: {error.strerror or error}", code=DISK) from None
+            raise Problem(f"{sink.name} cannot be written: {error.strerror or error}", code=DISK) from None
         undo.pop_all()
     with suppress(OSError):  # it is `broken`, and said below
         sink.flush()
     refused += _of_refused(sink, failures=failures)
     problem = finish_sinks([sink])
     if sink.broken is not None:
-        raise Problem(f"{out} cannot be written: {sink.broken.strerror or sink.broken}", code=DISK)
+        raise Problem(f"{sink.name} cannot be written: {sink.broken.strerror or sink.broken}", code=DISK)
     if problem:
         say(problem)
         return DISK

@@ -180,7 +180,7 @@ class Fetch(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(text)
         except (ValueError, RecursionError) as error:
-            raise answer.not_json(error) from None
+            raise answer._not_json(error) from None
 
     def _body(self, value: Any) -> tuple[bytes, str] | None:
         """Return the body of a row and its type, if there is to be one."""

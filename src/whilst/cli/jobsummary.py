@@ -67,7 +67,7 @@ class JobSummary:
         ended = time.time()
         found = {
             "exit_code": code,
-            "ended": _ending(code),
+            "ended": _ending(code, self._told.get("message", "")),
             "started_at": utc(self._began),
             "ended_at": utc(ended),
             "out": without_secrets(self._options.out),
@@ -76,14 +76,26 @@ class JobSummary:
             **({"message": without_secrets(text)} if text else {}),
         }
         try:
-            _put(self._path, msgspec.json.encode(found) + b"\n")
+            _put(self._path, _written(found) + b"\n")
         except OSError as error:
             say(f"error: the summary {self._path} cannot be written: {error.strerror or error}")
             return DISK if code in (OK, FAILED) else code
         return code
 
 
-def _ending(code: int) -> Ending:
+def _written(found: dict[str, Any]) -> bytes:
+    """Return it as JSON; the name of a file that is no text is written as Python reads it, `"a\\udcff.csv"`."""
+    try:
+        return msgspec.json.encode(found)
+    except UnicodeEncodeError:
+        import json
+
+        return json.dumps(found, ensure_ascii=False, default=msgspec.to_builtins).encode("utf-8", "backslashreplace")
+
+
+def _ending(code: int, said: str) -> Ending:
+    if code == FAILED and said.startswith("error:"):  # the function ended the run
+        return "error"
     if code in (OK, FAILED):
         return "done"
     if code == STOPPED:
@@ -100,10 +112,12 @@ def _check(path: str) -> None:
         raise Problem(f"--summary {path}: there is no directory {folder}", remedy=f"mkdir -p {folder}")
     if not os.path.isfile(path) or not os.path.getsize(path):
         return
+    import json  # which reads what `_written` makes of the name of a file that is no text
+
     with suppress(OSError, ValueError):
         with open(path, "rb") as file:
             text = file.read(LARGEST)
-        found = msgspec.json.decode(text)
+        found = json.loads(text)
         if isinstance(found, dict) and "exit_code" in found and "ended" in found:
             return
     raise Problem(f"--summary {path} is there, and is not a summary", "it is not replaced", remedy="another name")

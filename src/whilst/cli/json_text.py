@@ -28,7 +28,7 @@ def json_of(answer: Response) -> bytes:
         if text.find(b"\n") >= 0 or text.find(b"\r") >= 0:  # `in` is five times slower, as in `io.text`
             text = msgspec.json.format(text, indent=-1)
     except (ValueError, RecursionError) as error:
-        raise answer.not_json(error) from None
+        raise answer._not_json(error) from None
     return text
 
 

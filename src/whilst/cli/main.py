@@ -214,7 +214,15 @@ def _no_such_option(error: click.NoSuchOption) -> Problem:
     if habit is not None:
         whole = f"{command} {habit}" if habit.startswith("-") else habit
         return Problem(f"{command} has no option {error.option_name}", remedy=whole)
+    other = next((f"whilst {name}" for name in COMMANDS if error.option_name in _options_of(name)), "")
+    if other:
+        return Problem(f"{command} has no option {error.option_name}, but {other} has", remedy=f"{other} --help")
     return _unknown("option", error.option_name, known, command, f"{command} --help")
+
+
+def _options_of(name: str) -> list[str]:
+    found = group.get_command(click.Context(group), name)
+    return [option for parameter in getattr(found, "params", ()) for option in parameter.opts if option[:1] == "-"]
 
 
 def _unknown(kind: str, given: str, known: list[str], command: str, else_try: str) -> Problem:

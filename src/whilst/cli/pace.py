@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 else:  # before click 8.4 it takes no type
     _ParamType = click.ParamType
 
-DURATION = r"(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]+)"  # patterns, which `re` compiles at their first use
-NUMBER = r"-?\d+(\.\d+)?|-?inf|nan"
-UNITS: dict[str, float] = {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+NUMBER = r"-?\d+(\.\d+)?|-?inf|nan"  # a pattern, which `re` compiles at its first use
 
 
 class Concurrency(_ParamType):
@@ -73,7 +71,9 @@ class Seconds(_ParamType):
         try:
             seconds = float(value)
         except ValueError:
-            _refuse(flag, "must be a number of seconds", value, f"{flag} {_in_seconds(value) or 30:g}")
+            from ..core.meant import in_seconds
+
+            _refuse(flag, "must be a number of seconds", value, f"{flag} {in_seconds(value) or 30:g}")
         if not 0 < seconds < float("inf"):
             _refuse(flag, "must be more than 0 seconds and finite", value, f"{flag} 30, or leave {flag} out")
         return seconds
@@ -108,9 +108,10 @@ class StopAfter(_ParamType):
         try:
             Policy.parse(value)
         except ValueError:
-            share = re.fullmatch(r"0?\.(\d+)", value)
-            percent = f"{float(value) * 100:g}%" if share and float(value) else "5%"
-            _refuse("--stop-after", "must be at least 1, or a share up to 100%", value, f"--stop-after {percent}")
+            from ..core.meant import percent
+
+            meant = f"--stop-after {percent(value)}"
+            _refuse("--stop-after", "must be at least 1, or a share up to 100%", value, meant)
         return str(value)
 
 
@@ -282,18 +283,12 @@ def _whole(value: object) -> int | None:
         return None
 
 
-def _in_seconds(text: str) -> float | None:
-    """Read `5s` or `2 min`, to say what it would be in seconds."""
-    found = re.fullmatch(DURATION, text.strip(), re.IGNORECASE)
-    seconds = float(found["count"]) * UNITS.get(found["unit"].lower(), 0) if found else 0
-    return seconds or None
-
-
 def _rate_like(given: tuple[str, ...]) -> str:
     """Return a rate, or rates, close to what was given, that can be read."""
+    from ..core.meant import rate
     from ..core.rates import parse_rates
 
-    guesses = (*(text.replace(",", " --rate ") for text in given), *(f"{text}/s" for text in given))
+    guesses = (*(text.replace(",", " --rate ") for text in given), *map(rate, given))
     for guess in guesses:
         parts = [part.strip() for part in guess.split("--rate")]
         try:

@@ -60,7 +60,7 @@ def command(recording: str, out: str | None, form: Form | None, journal: str | N
         write_report(found, path, wanted)
     except OSError as error:
         raise Problem(f"{path} cannot be written: {error.strerror or error}", code=DISK) from None
-    click.echo(clean(path))
+    click.echo(os.fsencode(clean(path)))  # which may be no text
     if wanted == "html":
         say(f"open it: {opener()} {shlex.quote(path)}")
     elif wanted == "chrome":

@@ -30,7 +30,7 @@ def command(journal: str, as_json: bool) -> int:
         status = read_status(journal)
     except JournalError as error:
         raise problem_of(error) from None
-    status = status.shown()
+    status = status._without_secrets()
     if as_json:
         click.echo(msgspec.json.encode(status))
         return 0

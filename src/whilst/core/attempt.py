@@ -102,7 +102,7 @@ class Attempts:
         """Return the failure that a call's value is, if the policy does not want it."""
         if self.retry is None or self.retry.on_value is None:
             return None
-        return self.retry.unwanted(value) if self._ask is None else self._ask(self.retry.unwanted, value)
+        return self.retry._unwanted(value) if self._ask is None else self._ask(self.retry._unwanted, value)
 
     def is_ill(self, error: Exception, pushback: Pushback | None) -> bool:
         """Whether a failure speaks of the other side's health to a breaker."""
@@ -132,7 +132,7 @@ class Attempts:
         told = self._gated and pushback is not None and bool(pushback.retry_after)
         try:
             given = error, attempt, 0.0 if told else self._draw(), pushback
-            wait = self.retry.wait(*given) if self._ask is None else self._ask(self.retry.wait, *given)
+            wait = self.retry._wait(*given) if self._ask is None else self._ask(self.retry._wait, *given)
         except Exception as broken:
             noted_retry(error, broken)
             return None

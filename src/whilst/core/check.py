@@ -22,7 +22,10 @@ def whole(parameter: str, value: Any, *, least: int) -> int:
             raise TypeError
         count = operator.index(value)
     except TypeError:
-        raise TypeError(f"{parameter} must be a whole number, got {value!r}") from None
+        from .meant import try_whole
+
+        better = try_whole(parameter, value)
+        raise TypeError(f"{parameter} must be a whole number, got {value!r}{better}") from None
     if count < least:
         raise ValueError(f"{parameter} must be at least {least}, got {count}")
     return count
@@ -34,7 +37,9 @@ def seconds(parameter: str, value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
-        raise TypeError(f"{parameter} must be a number of seconds, got {value!r}")
+        from .meant import try_seconds
+
+        raise TypeError(f"{parameter} must be a number of seconds, got {value!r}{try_seconds(parameter, value)}")
     duration = float(value)
     if not 0 < duration < float("inf"):
         raise ValueError(f"{parameter} must be more than 0 seconds and finite, got {value!r}")
@@ -78,6 +83,14 @@ def answered(function: F) -> F:
         return function(*given, **named)
 
     return cast("F", checked)
+
+
+def text(parameter: str, value: Any) -> str:
+    """Return a text that is one."""
+    __tracebackhide__ = True
+    if not isinstance(value, str):
+        raise TypeError(f"{parameter} must be a string, got {value!r}\n  try: {parameter}={str(value)!r}")
+    return value
 
 
 def not_callable(value: Any, *, of_run: bool = True, of: str = "map") -> str:

@@ -95,7 +95,7 @@ _OF_JOURNAL: tuple[tuple[str, str, str], ...] = (
     ("file filename name db database store url", "path", 'Journal("run.db")'),
     ("keys key_func identity id", "key", 'key=lambda row: row["id"]'),
     ("sync fsync durable durability strict mode", "commit", 'commit="strict"'),
-    ("serializer serialize pickle encoder", "codec", "codec=…, an object that has dumps() and loads()"),
+    ("serializer serialize pickle encoder", "codec", "codec=…, a class, or an object that has encode() and decode()"),
 )
 _OF_PAUSE = (("seconds duration timeout time delay until", "", "limit.pause(), and limit.resume() when it may go on"),)
 _OF_ONE = (("timeout seconds wait blocking block", "", "with limit.of(key, timeout={s}): …"),)
@@ -198,6 +198,9 @@ _NAMES = {
     "trange": "whilst.map(fn, range(20), progress=True)",
     "cache": 'whilst.map(fn, inputs, journal="run.db")',
     "Memory": 'whilst.map(fn, inputs, journal="run.db")',
+    **{name: f"whilst.http.{name}(…)" for name in ("get_json", "get_text", "get_bytes", "request")},
+    "get": "whilst.map(whilst.http.get_json, urls)",
+    "fetch": "whilst.map(whilst.http.get_json, urls)",
     "outcomes": "for outcome in whilst.map(fn, inputs).outcomes(): …",
     "stream": "for value in whilst.map(fn, inputs): …, or flow.stream(value)",
 }

@@ -325,7 +325,10 @@ def _parse(text: Any) -> Rate:
     found = re.fullmatch(PATTERN, text, re.IGNORECASE)
     seconds = _seconds(found["unit"].lower()) if found else None
     if found is None or seconds is None:
-        raise ValueError(f"rate must be a count per unit of time, got {text!r}\n  try: {EXAMPLES}")
+        from .meant import rate
+
+        better = f'rate="{meant}"' if (meant := rate(text)) else EXAMPLES
+        raise ValueError(f"rate must be a count per unit of time, got {text!r}\n  try: {better}")
     count, period = float(found["count"]), float(found["times"] or 1) * seconds
     if count <= 0:
         raise ValueError(f"rate must be more than 0, got {text!r}: no call could ever start")

@@ -13,7 +13,15 @@ Per = Literal["thread", "run", "process"]
 
 
 class Resource(NamedTuple):
-    """Something that `factory` opens once per thread or once per run; see `whilst.resource`."""
+    """Something that `factory` opens once per thread or once per run; see `whilst.resource`, which makes one.
+
+    Nothing in it is open, so one may be given to any number of runs, and read:
+
+    >>> import io, whilst
+    >>> log = whilst.resource(io.StringIO, per="thread")
+    >>> log.factory, log.per
+    (<class '_io.StringIO'>, 'thread')
+    """
 
     factory: Callable[[], Any]
     per: Per = "run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -30,7 +31,7 @@ Judge: TypeAlias = (
 class Retry:
     """When a failed call is called again: the decision, without the wait. Users have `retrying.Retry`, which is one.
 
-    >>> Retry(attempts=3).wait(ConnectionError(), attempt=2, draw=0.5, pushback=None)
+    >>> Retry(attempts=3)._wait(ConnectionError(), attempt=2, draw=0.5, pushback=None)
     0.1
     """
 
@@ -54,6 +55,7 @@ class Retry:
         if self.cap < self.base:
             raise ValueError(
                 f"cap must be at least base, or the longest wait would be shorter than the first, got {self.cap!r}"
+                f"\n  try: base={self.base!r}, cap={self.base * 10:g}"
             )
         if self.total is not None and not _number("total", self.total, "seconds"):
             raise ValueError("total must be more than 0 seconds, got 0")
@@ -67,10 +69,10 @@ class Retry:
             check_judge("on_retry", self.on_retry, of="event")
 
     @classmethod
-    def of(cls, given: object) -> Self | None:
+    def _of(cls, given: object) -> Self | None:
         """Read what `retry=` was given: a number of attempts, a Retry, or None.
 
-        >>> Retry.of(3).attempts, Retry.of(None)
+        >>> Retry._of(3).attempts, Retry._of(None)
         (3, None)
         """
         if given is None or isinstance(given, cls):
@@ -84,7 +86,7 @@ class Retry:
             raise ValueError(f"retry must be at least 1 attempt (the first call counts), got {given}")
         return cls(attempts=given)
 
-    def wait(self, error: BaseException, attempt: int, draw: float, pushback: Pushback | None) -> float | None:
+    def _wait(self, error: BaseException, attempt: int, draw: float, pushback: Pushback | None) -> float | None:
         """Return the seconds until the next attempt, or None if `error` on the `attempt`-th one is final.
 
         `draw` is a random number from 0 to 1. What the judge raises comes out.
@@ -102,7 +104,7 @@ class Retry:
         jitter = draw * min(self.cap, base * 2.0 ** min(attempt - 1, 60))
         return jitter if asked is None else asked + jitter
 
-    def unwanted(self, value: Any) -> UnwantedValue | None:
+    def _unwanted(self, value: Any) -> UnwantedValue | None:
         """Return the failure that a value is which `on_value` does not want; None for one that is as it should be.
 
         Never raises: a judge that does so itself makes a failure of the value, without another attempt.
@@ -167,14 +169,29 @@ def _check_judge(on: Any) -> None:
     if isinstance(on, (type, tuple)) or not callable(on):
         raise TypeError(
             f"on must be exception types or a function of the exception, got {short(cast('object', on))}\n"
-            "  try: on=ConnectionError, on=(ConnectionError, TimeoutError), or on=lambda error: …"
+            f"  try: {_meant(on)}"
         )
     check_judge("on", on, of="error")
 
 
+def _meant(on: Any) -> str:
+    """Return what works where it is known which exceptions were meant: many in a list, the name of one, a status."""
+    names = [getattr(one, "__name__", "") for one in cast("list[Any]", on)] if isinstance(on, (list, set)) else []
+    if names and all(names):
+        return f"on=({', '.join(names)},)" if len(names) == 1 else f"on=({', '.join(names)})"
+    if isinstance(on, str) and isinstance(found := getattr(builtins, on, None), type):
+        return f"on={found.__name__}"
+    if isinstance(on, int):
+        return f'on=lambda error: getattr(error, "status", 0) == {on}'
+    return "on=ConnectionError, on=(ConnectionError, TimeoutError), or on=lambda error: …"
+
+
 def _number(parameter: str, value: object, of: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{parameter} must be a number ({of}), got {value!r}")
+        from .meant import try_seconds, try_share
+
+        better = (try_seconds if of == "seconds" else try_share)(parameter, value)
+        raise TypeError(f"{parameter} must be a number ({of}), got {value!r}{better}")
     if not 0 <= value < inf:
         raise ValueError(f"{parameter} must be at least 0 and finite, got {value!r}")
     return value

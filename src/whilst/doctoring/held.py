@@ -135,6 +135,8 @@ def _in_process(place: Place, code: Source, call: ast.Call) -> _Remedy:
     """Write the call so that another process makes it: a thread would have to share this one's GIL."""
     if any(isinstance(it, ast.Lambda) for it in ast.walk(call)):
         return _Remedy(_without_call_in_process(), None)  # no process can be sent one
+    if _last_name(call).lstrip("_")[:1].isupper():  # of a client, say, which no process can send back
+        return _Remedy("make it once, before the loop runs: a thread would share the GIL", None)
     function, arguments = code.text(call.func), _arguments(code, call)
     if len(call.args) == 1 and not call.keywords:
         text = f'await whilst.step({function}, executor="process").aio({arguments})'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+import tokenize
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from .source import source
 MOST = 10  # findings
 _LITERAL = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 WIDTH = 80
+CODE = 5  # spaces before what is code
 WORTH = 2.0  # thresholds that running together must save
 
 
@@ -41,7 +43,9 @@ def report(seen: Seen, found: Sequence[Finding], *, width: int = WIDTH, notes: S
         first, *rest = described(finding)
         lines = _wrapped(f"{number}. {first}", width, "   ")
         for line in rest:
-            lines += _wrapped(line, width, line[: len(line) - len(line.lstrip())] + "  ")
+            indent = line[: len(line) - len(line.lstrip())]
+            is_code = len(indent) >= CODE
+            lines += wrapped_code(line, width, indent) if is_code else _wrapped(line, width, indent + "  ")
         paragraphs.append(lines)
     if len(found) > MOST:
         paragraphs.append([f"{len(found) - MOST} more are not shown; --json has them all"])
@@ -63,7 +67,7 @@ def described(finding: Finding) -> list[str]:
         lines.append(f"   {finding.condition}")
     if change is not None:
         where = "" if change["line"] == finding.line else f", line {change['line']}"
-        lines += [f"   try{where}:", f"     {public(change['new'])}"]
+        lines += [f"   try{where}:", *(f"     {public(line)}" for line in change["new"].split("\n"))]
     return lines
 
 
@@ -120,6 +124,38 @@ def _limits(seen: Seen) -> list[str]:
     if seen.children:
         told.append("it started processes; children are not followed")
     return told
+
+
+def wrapped_code(line: str, width: int, indent: str) -> list[str]:
+    """Break a line of code where it stays one statement: within brackets, and in no string."""
+    code, lines, start = line.strip(), list[str](), 0
+    places = _breaks(code)
+    while len(indent) + len(code) - start >= width:
+        later = [place for place in places if place > start]
+        if not later:
+            break
+        end = max([place for place in later if len(indent) + place - start < width], default=later[0])
+        lines.append(indent + code[start:end])
+        start, indent = end + 1, line[: len(line) - len(line.lstrip())] + "  "
+    return [*lines, indent + code[start:]]
+
+
+def _breaks(code: str) -> list[int]:
+    """Return the spaces of a line of code at which it may go on in the next one."""
+    found: list[int] = []
+    depth = strings = end = 0
+    try:
+        for token in tokenize.generate_tokens(iter([code]).__next__):
+            name = tokenize.tok_name[token.type]
+            if depth and not strings and code[end : token.start[1]] == " ":
+                found.append(end)
+            strings += (name == "FSTRING_START") - (name == "FSTRING_END")
+            if token.type == tokenize.OP:
+                depth += (token.string in "([{") - (token.string in ")]}")
+            end = token.end[1]
+    except (tokenize.TokenError, SyntaxError, StopIteration):  # the end of a block, or of what is only its beginning
+        pass
+    return found
 
 
 def _wrapped(line: str, width: int, indent: str) -> list[str]:

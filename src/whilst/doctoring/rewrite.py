@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import textwrap
 import tokenize
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ Change = dict[str, Any]
 
 _SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)
 _CONDITIONAL = (ast.IfExp, ast.BoolOp, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+MOST_SHOWN = 6  # lines of a body
 
 
 class Edit(NamedTuple):
@@ -207,7 +211,23 @@ def _loop_change(
         return None
     if first:
         edits.append(Edit(start.lineno, start.col_offset, start.lineno, start.col_offset, first))
-    return change(file, edits, head)
+    return change(file, edits, _loop_shown(source, loops, edits, node))
+
+
+def _loop_shown(source: Source, loops: Sequence[ast.For], edits: Sequence[Edit], node: ast.AST) -> str:
+    """Return a loop as it would read, down to the line that changes; what follows stays as it is."""
+    outer, loop, statement = loops[0], loops[-1], _statement(source, node)
+    after = edited(source.lines, edits).split("\n")
+    end, follow = loop.end_lineno or 0, (loop.end_lineno or 0) - (statement.end_lineno or 0)
+    first, *rows = after[outer.lineno - 1 : end + len(after) - len(source.lines) - follow]
+    body = textwrap.dedent("\n".join(rows)).split("\n") if rows else []
+    if body and body[-1].strip() == "pass" and node is statement and (follow or len(body) > 1):
+        body.pop()
+    if len(body) > MOST_SHOWN:
+        body[1 : 2 - MOST_SHOWN] = ["…"]
+    if follow:
+        body.append("…")
+    return "\n".join([without_comment(first.strip()), *(f"    {row}".rstrip() for row in body)])
 
 
 def with_map(file: str, source: Source, call: ast.Call) -> Change:

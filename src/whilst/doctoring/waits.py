@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
@@ -19,6 +19,11 @@ _INNER = (
     "asyncio/tasks.py:gather", "asyncio/tasks.py:wait", "asyncio/tasks.py:_wait", "asyncio/tasks.py:as_completed",
     "threading.py", "queue.py", "concurrent/futures/_base.py", "concurrent/futures/thread.py",
     "multiprocessing/pool.py", "multiprocessing/queues.py", "socketserver.py",
+)  # fmt: skip
+
+# who waits under these waits for the network, though by a lock or an event: httpx and the clients on it, psycopg
+_OUTER = (
+    "anyio/_backends/_asyncio.py:receive", "anyio/_backends/_asyncio.py:send", "psycopg/waiting.py",
 )  # fmt: skip
 
 
@@ -74,7 +79,7 @@ class Waits:
     def look(self, who: Hashable, frames: list[FrameType], leaf: Any, span: float, now: float, on_loop: bool) -> None:
         """Take in where somebody waits; `leaf` tells two calls apart where the last one has no frame."""
         user = [i for i, frame in enumerate(frames) if whose(frame.f_code) == Whose.USER]
-        if not user or any(_is_inner(frame.f_code) for frame in frames[user[-1] + 1 :]):
+        if not user or _is_inner([frame.f_code for frame in frames[user[-1] + 1 :]]):
             return
         path: list[_Node] = []
         node = self._root
@@ -175,16 +180,22 @@ def _mark(frame: FrameType, now: float) -> bool:
     return True
 
 
-def _is_inner(code: CodeType) -> bool:
-    kind = whose(code)
-    if kind == Whose.OURS:
-        return True  # whilst waits for calls that run together
-    if kind != Whose.PYTHON:
-        return False
-    file = code.co_filename
-    return any(file.endswith(each.partition(":")[0]) and _named(code, each) for each in _INNER)
+def _is_inner(called: Sequence[CodeType]) -> bool:
+    """Whether what a line of the user's has called waits for somebody in the same program."""
+    for code in called:
+        kind = whose(code)
+        if kind == Whose.OURS:
+            return True  # whilst waits for calls that run together
+        if kind != Whose.PYTHON and _is_one(code, _OUTER):
+            return False
+        if kind == Whose.PYTHON and _is_one(code, _INNER):
+            return True
+    return False
 
 
-def _named(code: CodeType, entry: str) -> bool:
-    name = entry.partition(":")[2]
-    return not name or code.co_name == name
+def _is_one(code: CodeType, entries: Sequence[str]) -> bool:
+    for entry in entries:
+        file, _, name = entry.partition(":")
+        if code.co_filename.endswith(file) and (not name or code.co_name == name):
+            return True
+    return False

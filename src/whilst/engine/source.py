@@ -410,6 +410,12 @@ class AsyncFeeder(Feeder):
         finally:
             try:
                 await self._close_generator(self._inputs)
+            except (
+                BaseException
+            ) as caught:  # such as of a generator that another run goes over: the consumer hears of it
+                if self._closed:
+                    raise
+                error = error or trimmed(caught, 2)
             finally:
                 self._task = None  # it keeps its cancellation, whose frames keep this
         if not self._closed:

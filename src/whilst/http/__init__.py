@@ -61,6 +61,12 @@ __all__ = [
     "request",
 ]
 
+_ELSEWHERE = {
+    **dict.fromkeys(("get", "fetch", "urlopen"), "whilst.http.get_json(url), get_text(url), get_bytes(url)"),
+    **{name: f'whilst.http.request("{name.upper()}", url, …)' for name in ("head", "post", "put", "patch", "delete")},
+    **dict.fromkeys(("Session", "Client", "ClientSession"), "whilst.http.get_json(url): all calls share one pool"),
+    **dict.fromkeys(("AsyncClient", "AsyncSession"), "await whilst.http.aio.get_json(url): all calls share one pool"),
+}
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of ours
 
@@ -68,6 +74,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of ours
         """Load what an answer is at its first use: it takes as long as all the rest."""
         if name != "Response":
             said = f"module {__name__!r} has no attribute {name!r}"
+            said = f"{said}\n  try: {_ELSEWHERE[name]}" if name in _ELSEWHERE else said
             raise AttributeError(said, name=name, obj=sys.modules[__name__])
         from .response import Response
 

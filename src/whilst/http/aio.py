@@ -10,6 +10,7 @@ from asyncio import timeout as asyncio_timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..core.meant import method_of
 from .body import Data, encoded
 from .clients import TIMEOUT, async_client, ended, made
 from .errors import RequestTimeout
@@ -39,7 +40,7 @@ async def request(
     """Send a request and return the whole answer. Arguments and errors are those of `whilst.http.request`."""
     body, headers = encoded(json, data, headers)
     client = made() or await _making()
-    return await completed(Exchange(client, method, url, headers, body, timeout, largest(max_size)))
+    return await completed(Exchange(client, method_of(method), url, headers, body, timeout, largest(max_size)))
 
 
 async def _making() -> Client:

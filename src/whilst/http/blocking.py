@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..core.meant import method_of
 from .body import Data, encoded
 from .clients import TIMEOUT, blocking_client
 from .exchange import FAILURES, Exchange
@@ -52,7 +53,7 @@ def request(
     (200, 25)
     """
     body, headers = encoded(json, data, headers)
-    return _completed(Exchange(blocking_client(), method, url, headers, body, timeout, largest(max_size)))
+    return _completed(Exchange(blocking_client(), method_of(method), url, headers, body, timeout, largest(max_size)))
 
 
 def get_json(

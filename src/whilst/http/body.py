@@ -18,6 +18,8 @@ def encoded(
     >>> encoded(None, {"q": "a b"}, {"Accept": "text/csv"})[0]
     b'q=a+b'
     """
+    if headers:
+        check_headers(headers)
     if json is None and data is None:
         return None, headers
     if json is not None and data is not None:
@@ -40,3 +42,14 @@ def encoded(
     if not any(name.lower() == "content-type" for name in given):
         given["content-type"] = kind
     return body, given
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse headers that are no texts by name; their values, which may be secrets, are not said."""
+    if not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        kind = type(headers).__name__
+        raise TypeError(f'headers must be a mapping of texts, got {kind}\n  try: headers={{"Accept": "text/csv"}}')
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            what = f"the header {name!r} must be text, got {type(value).__name__}"
+            raise TypeError(f"{what}\n  try: headers={{{name!r}: str(…)}}")

@@ -202,7 +202,9 @@ def _seconds(timeout: float | None) -> timedelta:
     if timeout is None:
         return _delta(NO_TIMEOUT)
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout must be seconds, got {timeout!r}")
+        from ..core.meant import try_seconds
+
+        raise TypeError(f"timeout must be seconds, got {timeout!r}{try_seconds('timeout', timeout)}")
     if not timeout > 0:
         raise ValueError(f"timeout must be more than 0 seconds, got {timeout!r}")
     return _delta(float(min(timeout, NO_TIMEOUT)))

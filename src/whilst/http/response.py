@@ -43,7 +43,7 @@ class Response(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(self.body)
         except (ValueError, RecursionError) as error:
-            raise self.not_json(error) from None
+            raise self._not_json(error) from None
 
     @property
     def text(self) -> str:
@@ -58,7 +58,7 @@ class Response(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"<Response {described_status(self.status)}: {self.asked}, {len(self.body):,} bytes>"
 
-    def not_json(self, error: Exception) -> NotJSON:
+    def _not_json(self, error: Exception) -> NotJSON:
         """Say what the body is instead of JSON."""
         kind = self.headers.get("content-type", "").partition(";")[0] or "no content type"
         fact = (

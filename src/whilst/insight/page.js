@@ -80,7 +80,7 @@ const lower = t => { let a = 0, b = N; while (a < b) { const m = (a + b) >> 1; S
 function draw() { if (!asked) { asked = true; requestAnimationFrame(() => { asked = false; redraw(); }); } }
 const unit = s => { const a = Math.abs(s); return a >= 100 ? `${Math.floor(s / 60)} min ${Math.round(s % 60)} s` : a >= 1 ? +s.toPrecision(3) + " s"
   : a >= 1e-3 ? +(s * 1e3).toPrecision(3) + " ms" : +(s * 1e6).toPrecision(3) + " µs"; };
-const big = n => n >= 1e4 ? Math.round(n).toLocaleString("en") : +n.toPrecision(3) + "";
+const big = n => n >= 1e3 ? Math.round(n).toLocaleString("en") : +n.toPrecision(3) + "";
 function palette() {
   const style = getComputedStyle(root);
   for (const name of ["ok", "bad", "again", "ink", "soft", "line", "card", "rule", "c7"]) {
@@ -228,7 +228,7 @@ function chart(id, good, bad, scale, which, mark) {
   c.fillStyle = colours.ok;
   for (let i = 0; i < n; i++) { const v = y(Math.max(0, good[i]) * scale); c.fillRect(i * w / n, v, w / n + .5, h - v); }
   if (bad) { c.fillStyle = colours.bad; for (let i = 0; i < n; i++) if (bad[i]) { const lost = y(bad[i] * scale); c.fillRect(i * w / n, lost - (h - y(good[i] * scale)), w / n + .5, h - lost); } }
-  c.fillStyle = colours.soft; label(c, r, `${big(mark ? most : Math.round(most))}${mark} at most`, 4 * r, 11 * r);
+  c.fillStyle = colours.soft; label(c, r, `${big(mark || most < 1 ? most : Math.round(most))}${mark} at most`, 4 * r, 11 * r);
   c.strokeStyle = c.fillStyle = colours.rule; c.lineWidth = 2 * r; c.setLineDash([6 * r, 4 * r]);
   let said = null;
   for (const [a, b, value] of limits) {

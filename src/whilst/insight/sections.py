@@ -13,7 +13,7 @@ from typing import Any, Final
 from .figures import Figures, figures_of
 from .recorded import Recorded, Session
 from .spans import Node
-from .words import counted, inert, seconds, share
+from .words import counted, inert, seconds, share, three
 
 SHARES: Final = 12  # reasons of the account that are listed
 WIDE: Final = 0.12  # a share from which on its name stands in the bar
@@ -41,7 +41,7 @@ def head(recorded: Recorded, figures: Figures) -> str:
     if spent:
         said.append(f"in {seconds(spent)}")
     if spent and ok + failed:
-        said.append(f"{(ok + failed) / spent:,.4g}/s")
+        said.append(f"{three((ok + failed) / spent)}/s")
     for name, words in (("retried", "retries"), ("abandoned", "left behind"), ("recalled", "from the journal")):
         if number := _count(last, name, 0):
             said.append(f"{number:,} {words}")

@@ -43,7 +43,7 @@ def seconds(number: float) -> str:
         return f"{number // 60:.0f} min {number % 60:.0f} s"
     for unit, one in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if number >= one or unit == "µs":
-            return f"{_three(number / one)} {unit}"
+            return f"{three(number / one)} {unit}"
     raise AssertionError
 
 
@@ -72,5 +72,10 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def _three(number: float) -> str:
+def three(number: float) -> str:
+    """Return a number with three digits, or all of them before the point.
+
+    >>> three(0.25), three(73.03), three(312_250.4)
+    ('0.25', '73', '312,250')
+    """
     return f"{number:.3g}" if number < 1000 else f"{number:,.0f}"

@@ -122,8 +122,10 @@ def shown(name: str) -> str:
 def reach(name: str, *, create: bool = False) -> Database:
     """Connect to what a URL names; Refused with the reason if it cannot be, FileNotFoundError for an SQLite file."""
     sa = _sqlalchemy()
+    scheme, slashes, rest = name.partition("://")
+    name = scheme.lower() + slashes + rest
     base, ours, others = _split(name)
-    if re.match(r"(?i)sqlite\b", base):  # where others go to no driver
+    if re.match(r"sqlite\b", base):  # where others go to no driver
         _refuse_others(name, base, ours, others)
     if not (ours["table"] or ours["query"]):
         raise Refused(f"{shown(name)} does not say which rows", remedy=f"{shown(base)}?table=NAME, or ?query=SELECT …")
@@ -204,13 +206,26 @@ def _sqlite(sa: Any, url: Any, name: str, create: bool) -> Any:
         raise FileNotFoundError(2, "No such file or directory", path)
 
     def connect() -> sqlite3.Connection:
-        mode = "rwc" if create else "ro"  # reading must neither make a file nor change one
+        tidies = not create and _is_logged(path)
+        mode = "rwc" if create else "rw" if tidies else "ro"  # reading must neither make a file nor change one
         file = f"file:{quote(os.path.abspath(path))}?mode={mode}"
         connection = sqlite3.connect(file, uri=True, timeout=PATIENCE, check_same_thread=False)
+        if tidies:
+            connection.execute("PRAGMA query_only = ON")
         connection.text_factory = text_of
         return connection
 
     return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.NullPool)
+
+
+def _is_logged(path: str) -> bool:
+    """Whether reading makes a log (WAL) and its index, which only who may write removes; and nobody has one there."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(20)
+    except OSError:  # SQLite says so
+        return False
+    return head[18:20] == b"\2\2" and not any(os.path.exists(path + more) for more in ("-wal", "-shm", "-journal"))
 
 
 def _server(sa: Any, url: Any, name: str) -> Any:

@@ -142,16 +142,17 @@ class Values:
         hint = given if given is not None else returned_by(fn)
         if hint is None or not (given is not None or has_classes(hint)):
             return
-        if not has_classes(hint):  # JSON with tags gives those back exactly
-            return
         try:
             decoder = msgspec.json.Decoder(hint)
         except TypeError as error:
             if given is not None:
                 raise TypeError(
-                    f"codec must be a type that msgspec can read, or have encode and decode: {error}"
+                    f"codec must be a type that msgspec can read, or have encode and decode: {error}\n"
+                    "  try: codec=Place, the class of the values; what JSON has needs none"
                 ) from None
             return  # an annotation that msgspec cannot read is no reason to fail before a value does
+        if not has_classes(hint):  # JSON with tags gives those back exactly
+            return
         self._read, self._text = decoder.decode, partial(_by_type, decoder.decode)
 
     def _refused(self, value: Any, error: Exception) -> Unstorable:

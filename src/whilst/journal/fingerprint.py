@@ -21,6 +21,7 @@ import msgspec
 
 from ..core.tree import Batched, Each, Flatten, Step, Together, children
 from .identity import canonical, digest_of
+from .names import in_text
 from .parts import Parts, is_ignored, is_node, words_of_stage
 from .sources import class_tree, source_tree
 from .tagged import NoTagError
@@ -76,7 +77,8 @@ def fingerprint(fn: Any, parts: Parts | None = None, *, as_0_1: bool = False) ->
         _Reader(code, bound, as_0_1).add(fn)
     if parts is None:
         return Fingerprint(_digest(code), _digest(bound))
-    return Fingerprint(_digest(code), _digest(bound), parts.digests, tuple(parts.unseen))
+    digests = {in_text(name): digest for name, digest in parts.digests.items()}
+    return Fingerprint(_digest(code), _digest(bound), digests, tuple(map(in_text, parts.unseen)))
 
 
 def _add_node(node: Any, code: list[Any], bound: list[Any], as_0_1: bool) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
 
 import msgspec
 
 from .fingerprint import Fingerprint
+from .names import in_text
+
+_BYTES = "\0"  # begins a word that is no text, before its bytes in hex: no argument and no path has one
 
 
 class Command(msgspec.Struct, frozen=True):
-    """The command line that started a run, and where."""
+    """The command line that started a run, and where; a name of a file that is no text stands as in `sys.argv`."""
 
     argv: tuple[str, ...]
     cwd: str
@@ -30,19 +33,40 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     broken: int = 0
     """Outcomes and rows that were damaged when the run began, as was reported then."""
 
-    def same_run(self, other: Header) -> bool:
+    def _same_run(self, other: Header) -> bool:
         """Whether nothing but the time differs."""
         return msgspec.structs.replace(self, created=0.0) == msgspec.structs.replace(other, created=0.0)
 
 
-def command_of(argv: Sequence[str], cwd: str) -> Command:
-    """Return a command that can be written down."""
-    return Command(tuple(map(_text, argv)), _text(cwd))
+def header_bytes(header: Header) -> bytes:
+    """Return how a header is written; `header_of` reads it.
+
+    >>> header = Header("f", "", Fingerprint("", ""), command=Command(("-o", "a\\udcff.csv"), "/tmp"))
+    >>> header_of(header_bytes(header)) == header
+    True
+    """
+    if (command := header.command) is not None:
+        command = Command(tuple(map(_written, command.argv)), _written(command.cwd))
+    return msgspec.json.encode(msgspec.structs.replace(header, command=command))
 
 
-def _text(text: str) -> str:
-    """Return text that can be written: an argument may be a file name that is none."""
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def header_of(written: bytes | str) -> Header:
+    """Read a header."""
+    header = _read(written)
+    command = header.command
+    if command is None or not any(word.startswith(_BYTES) for word in (*command.argv, command.cwd)):
+        return header
+    return msgspec.structs.replace(
+        header, command=Command(tuple(map(_as_it_was, command.argv)), _as_it_was(command.cwd))
+    )
 
 
-header_of: Callable[[bytes | str], Header] = msgspec.json.Decoder(Header).decode
+def _written(word: str) -> str:
+    return word if in_text(word) == word else f"{_BYTES}{os.fsencode(word).hex()}"
+
+
+def _as_it_was(word: str) -> str:
+    return os.fsdecode(bytes.fromhex(word[1:])) if word.startswith(_BYTES) else word
+
+
+_read = msgspec.json.Decoder(Header).decode

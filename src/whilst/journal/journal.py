@@ -106,20 +106,15 @@ class Journal:
 
             Values(codec, None, "fn")
 
-    @property
-    def strict(self) -> bool:
-        """Whether an outcome is given only once it is on the disk."""
-        return self.commit == "strict"
-
-    def open(self, fn: Any, *, name: str, loop: asyncio.AbstractEventLoop) -> Ledger:
+    def _ledger(self, fn: Any, *, name: str, loop: asyncio.AbstractEventLoop) -> Ledger:
         """Open the file for one run of `fn` on `loop`, from any thread; JournalError if that is not possible.
 
-        For the run itself. It loads what is done, which takes 1 s for a million outcomes; so async code uses `aopen`.
+        For the run itself. It loads what is done, which takes 1 s for a million outcomes; async code uses `_aledger`.
         """
         __tracebackhide__ = True
         return self._open(fn, name, loop, None)
 
-    async def aopen(self, fn: Any, *, name: str) -> Ledger:
+    async def _aledger(self, fn: Any, *, name: str) -> Ledger:
         """Do the same on a thread, for a run on the running loop. If it is cancelled, nothing is left open."""
         __tracebackhide__ = True
         loop = asyncio.get_running_loop()
@@ -136,7 +131,7 @@ class Journal:
             fn=fn,
             name=name,
             place="" if not callable(fn) or hasattr(fn, "node") else place_of(fn),
-            strict=self.strict,
+            strict=self.commit == "strict",
             key=self.key,
             view=self._view,
             command=self._command,

@@ -278,3 +278,8 @@ def _imports(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[
     base = ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
     for alias in node.names:
         yield alias.asname or alias.name, (base, alias.name)
+
+
+def in_text(text: str) -> str:
+    """Return what can be written of a text that may be the name of a file, and no text."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

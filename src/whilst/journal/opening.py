@@ -15,8 +15,6 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-import msgspec
-
 from ..errors import JournalError
 from .beside import GoingOn
 from .changes import changed, listed, same_function, unknown, unseen_notice
@@ -24,12 +22,13 @@ from .codec import Values
 from .counts import Counts
 from .fingerprint import fingerprint
 from .frame import HEADER, OUTCOMES, Batch, Last, checked, framed, packed
-from .header import Header, command_of
+from .header import Command, Header, header_bytes
 from .identity import Identity
 from .index import Index
 from .ledger import Ledger
 from .lock import Lock
 from .lookup import Blocks
+from .names import in_text
 from .overflow import Overflow
 from .parts import Parts
 from .place import checked_place
@@ -129,11 +128,11 @@ def _opened(terms: Terms, exists: bool, going_on: GoingOn) -> tuple[Store, Index
 def _header(terms: Terms, found: Found, parts: Parts, *, as_0_1: bool = False) -> Header:
     key = None if terms.key is None else fingerprint(terms.key, as_0_1=as_0_1)
     return Header(
-        name=terms.name,
-        place=terms.place,
+        name=in_text(terms.name),
+        place=in_text(terms.place),
         fingerprint=fingerprint(terms.fn, parts, as_0_1=as_0_1),
         key="" if key is None else f"{key.code}{key.bound}",
-        command=None if terms.command is None else command_of(*terms.command),
+        command=None if terms.command is None else Command(tuple(terms.command[0]), terms.command[1]),
         created=time.time(),
         lost=found.lost,
         broken=found.broken,
@@ -184,9 +183,9 @@ def _put_aside(path: str) -> str:
 
 def _begin(store: Store, tail: Tail, found: Found, header: Header) -> None:
     """Write the header, if this run differs from the one before."""
-    if found.header is not None and header.same_run(found.header):
+    if found.header is not None and header._same_run(found.header):
         return
-    _append(store, tail, found, HEADER, 0, [msgspec.json.encode(header)])
+    _append(store, tail, found, HEADER, 0, [header_bytes(header)])
     found.header = header
 
 

@@ -16,6 +16,7 @@ from ..lanes.clock import monotonic
 from .counts import Counts, Example, Kind
 from .header import Command, Header
 from .lock import holder_of, host_name, is_alive, is_moment, is_pid
+from .names import in_text
 
 EVERY = 1.0  # seconds between two snapshots
 MOST_BYTES = 1 << 22  # of a snapshot; 50 kinds with an example have a hundredth of that
@@ -59,7 +60,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     notices: tuple[str, ...] = ()
 
-    def makes_sense(self) -> bool:
+    def _makes_sense(self) -> bool:
         """Whether its numbers are such as a run has: the file may be damaged, or somebody else's."""
         counts = (self.done, self.failed, self.found, self.backlog, self.total or 0)
         return (
@@ -70,16 +71,20 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             and 0 <= self.rate < MOST_COUNT
         )
 
-    def shown(self) -> Status:
+    def _without_secrets(self) -> Status:
         """Return it without secrets, as it may be read by anybody who looks."""
         command = self.command
         return msgspec.structs.replace(
             self,
-            command=None if command is None else Command(without_secrets_in(command.argv), command.cwd),
+            command=None if command is None else _in_text(command),
             problem=without_secrets(self.problem),
             notices=tuple(map(without_secrets, self.notices)),
             kinds={name: _shown(kind) for name, kind in self.kinds.items()},
         )
+
+
+def _in_text(command: Command) -> Command:
+    return Command(tuple(map(in_text, without_secrets_in(command.argv))), in_text(command.cwd))
 
 
 def _shown(kind: Kind) -> Kind:
@@ -118,7 +123,7 @@ class Snapshots:
         self._history.append((now, self._counts.added))
         while len(self._history) > 2 and now - self._history[0][0] > RATE_OVER:
             self._history.popleft()
-        data = msgspec.json.encode(self._now(backlog, running, problem).shown())
+        data = msgspec.json.encode(self._now(backlog, running, problem)._without_secrets())
         with contextlib.suppress(OSError):
             replace_file(status_path(self._path), data)
 
@@ -162,7 +167,7 @@ def snapshot(path: str) -> Status | None:
             found = msgspec.json.decode(file.read(MOST_BYTES), type=Status)
     except (OSError, ValueError, RecursionError):  # none, or nonsense
         return None
-    if not found.makes_sense():
+    if not found._makes_sense():
         return None
     holder = holder_of(path)
     running = found.running and holder is not None and holder.pid == found.pid and is_alive(holder)

@@ -25,7 +25,7 @@ Error = TypeVar("Error", bound=BaseException)
 F = TypeVar("F", bound="asyncio.Future[Any]")
 T = TypeVar("T")
 
-TWO_MEANINGS = (StopIteration, asyncio.CancelledError)  # which would mean something else further up
+TWO_MEANINGS = (StopIteration, StopAsyncIteration, asyncio.CancelledError)  # which would mean something else further up
 
 
 def failure_of(caught: BaseException, name: str, *, frames: int = 1) -> BaseException:

@@ -62,7 +62,7 @@ def alone_later(
 def announce(worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
     """Have virtual time stand back while `worker.at_work()`."""
     if (clock := getattr(loop, "virtual_clock", None)) is not None:
-        clock.watch(worker)
+        clock._watch(worker)
 
 
 def used(tid: int) -> tuple[float, float, int] | None:

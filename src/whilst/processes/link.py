@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from ..errors import WorkerDied
 from ..remote.batch import ROUND
-from ..remote.codec import PLAIN, PROTOCOL, Encoded, decoded_failure, dumps, understood
+from ..remote.codec import PLAIN, PROTOCOL, Encoded, dumps, understood
+from ..remote.failures import decoded_failure
 from ..remote.transport import Answer, Client
 from . import frames
 from .frames import ANSWER, ANSWERED, BACK, FAILED, HEAD, ITEM, LOG, PLAINLY, READY, SAID, TEXT, UNREADY
@@ -32,8 +33,7 @@ LOOK: Final = 0.001  # seconds between looks for the end of a process, where the
 SETTLED: Final = 2.0  # seconds until a process that was killed is taken to be gone
 
 BOOT: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from whilst.processes.main import main; "
-    "main(int(sys.argv[2]), int(sys.argv[3]))"
+    "import sys; sys.path.insert(0, sys.argv[1]); from whilst.processes.main import main; main(*map(int, sys.argv[2:]))"
 )
 
 
@@ -423,7 +423,7 @@ class Link:
         if self._expected or self._closing:
             return
         self._expected = True
-        error = WorkerDied.of(self._name, code, self._process.pid, ready=self._ready)
+        error = WorkerDied._of(self._name, code, self._process.pid, ready=self._ready)
         if self._ready:
             self._client.lost(self, error)
         else:
@@ -474,7 +474,8 @@ def _started(work: socket.socket, line: socket.socket) -> subprocess.Popen[bytes
     """Start an interpreter that is a worker. Ctrl-C does not reach it before it has said what that means to it."""
     home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # pyright: ignore
-    command: list[str] = [sys.executable, *flags, "-P", "-c", BOOT, home, str(work.fileno()), str(line.fileno())]
+    told = (str(number) for number in (work.fileno(), line.fileno(), os.getpid()))
+    command: list[str] = [sys.executable, *flags, "-P", "-c", BOOT, home, *told]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(work.fileno(), line.fileno()))

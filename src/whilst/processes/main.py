@@ -24,7 +24,8 @@ from time import monotonic
 from typing import Any
 
 from ..lanes import here
-from ..remote.codec import PLAIN, Target, dumps, encoded_failure, unsendable_value
+from ..remote.codec import PLAIN, Target, dumps, unsendable_value
+from ..remote.failures import encoded_failure
 from ..remote.transport import LEFT
 from . import place
 from .calls import asks_to_wait, made, stepped
@@ -57,19 +58,28 @@ BUFFER = 1 << 16
 ANSWER_SIZE = WHOLE.size - HEAD.size
 LARGE = 1 << 16  # bytes of a value, above which head and value are not put together first
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C; a service or a job that is stopped; a closed terminal
+LOOK = 0.5  # seconds between looks for the parent, where the system does not tell
+
 Item = tuple[int, int, int, int, Any]
 Frame = tuple[int, memoryview, int]  # kind, content, of a batch its number
 
 
-def main(work: int, line: int) -> None:
-    """Be a worker; the arguments are the sockets for work and for what cannot wait."""
-    signal.signal(signal.SIGINT, _ignore)  # Ctrl-C is for the parent, which ends this process when it is time
+def main(work: int, line: int, parent: int) -> None:
+    """Be a worker; the arguments are the sockets for work and for what cannot wait, and the parent's process id."""
+    for (
+        number
+    ) in ENDING:  # whoever sends one to all processes of a program means the parent, which ends this one in time
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _ignore)
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_may_be_ended)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    _Worker(socket.socket(fileno=work), socket.socket(fileno=line)).run()
+    _Worker(socket.socket(fileno=work), socket.socket(fileno=line), parent).run()
 
 
 class _Worker:
-    def __init__(self, work: socket.socket, line: socket.socket) -> None:
+    def __init__(self, work: socket.socket, line: socket.socket, parent: int) -> None:
+        self.parent = parent
         self.sock = work
         self.sendall = work.sendall
         self.line = line
@@ -84,6 +94,7 @@ class _Worker:
         self.targets: dict[int, tuple[str, Callable[[Any], Any]]] = {}
         self.age = self.born = 0.0  # of the run when this process was told of it, and when that was
         self.run_id = b""
+        self.ends: list[Any] | None = None  # what tells that something is to be heard, or the parent gone
         self.item: tuple[int, int, float, Any] | None = None  # index, attempt, start, identity of the call that is made
         self.context = Context()
         self.at_end: list[Callable[[], None]] = []
@@ -323,7 +334,7 @@ class _Worker:
     def _hear(self) -> None:
         """Hear what cannot wait, on a thread of its own."""
         try:
-            while True:
+            while self._is_told():
                 told = self.line.recv(HEAD.size + 8, socket.MSG_WAITALL)
                 if len(told) < HEAD.size + 8:
                     break
@@ -335,6 +346,23 @@ class _Worker:
         except OSError:
             pass
         os._exit(0)
+
+    def _is_told(self) -> bool:
+        """Wait until there is something to hear; False: the parent is gone.
+
+        The end of the socket does not tell that where a process which the parent has forked holds it, too.
+        """
+        if self.ends is None:
+            self.ends = [self.line]
+            if hasattr(os, "pidfd_open"):
+                try:
+                    self.ends.append(os.pidfd_open(self.parent))
+                except OSError:  # it is gone, or the kernel is old
+                    pass
+        while not (ready := select.select(self.ends, [], [], LOOK if len(self.ends) == 1 else None)[0]):
+            if os.getppid() != self.parent:
+                return False
+        return self.line in ready
 
     def _leave(self) -> None:
         """Close what was opened here, and say what is to be said."""
@@ -355,6 +383,26 @@ def _failing(error: BaseException) -> Callable[[Any], Any]:
 
 def _ignore(number: int, frame: Any) -> None:
     pass
+
+
+def _hold() -> None:
+    """Hold back what may end a process that is about to be forked: it is not to be ignored there."""
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING[1:])
+
+
+def _let_go() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _may_be_ended() -> None:
+    """Leave to a process that a call has forked what ends it: whoever began it will."""
+    for number in ENDING[1:]:
+        if signal.getsignal(number) is _ignore:
+            signal.signal(number, signal.SIG_DFL)
+    _let_go()
+
+
+_forking = threading.local()
 
 
 def _seed_apart() -> None:

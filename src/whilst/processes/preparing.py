@@ -131,9 +131,11 @@ def _main() -> tuple[str, str]:
     if isinstance(main, _Main):
         origin: tuple[str, str] = main.__dict__["_origin"]
         return origin
+    file = getattr(main, "__file__", None)
+    if spec is not None and spec.name == "__main__" and isinstance(file, str):  # a folder or an archive that is run
+        return "path", os.path.dirname(os.path.abspath(file))
     if spec is not None and spec.name:
         return "module", spec.name
-    file = getattr(main, "__file__", None)
     if is_main_lost() or not isinstance(file, str):
         return "", ""
     return "path", os.path.abspath(file)

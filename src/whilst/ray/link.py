@@ -19,7 +19,8 @@ from math import inf
 from typing import Any, Final
 
 from ..errors import WhilstError, WorkerDied
-from ..remote.codec import PLAIN, PROTOCOL, Encoded, decoded_failure, loads, understood
+from ..remote.codec import PLAIN, PROTOCOL, Encoded, loads, understood
+from ..remote.failures import decoded_failure
 from ..remote.transport import ENDS, HOME, Answer, Client
 from . import cluster
 from .codec import dumps

@@ -33,7 +33,8 @@ from ..lanes.results import tell
 from ..lanes.threads import ThreadLanes
 from ..processes.calls import asks_to_wait, made
 from ..processes.preparing import Preparation, set_variables
-from ..remote.codec import PLAIN, PROTOCOL, Target, encoded_failure, loads, unsendable_value
+from ..remote.codec import PLAIN, PROTOCOL, Target, loads, unsendable_value
+from ..remote.failures import encoded_failure
 from ..remote.transport import ENDS, HOME, LEFT
 from .cluster import version
 from .codec import dumps

@@ -1,6 +1,7 @@
-"""How do functions, inputs, values and failures travel? Each by itself, so that one that cannot fails alone.
+"""How do functions, inputs and values travel? Each by itself, so that one that cannot fails alone.
 
-Only what this library's own processes send to each other is unpickled; no file ever is.
+Failures have a module of their own. Only what this library's own processes send to each other is unpickled; no file
+ever is.
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ import pickle
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from io import BytesIO
 from types import ModuleType
 from typing import Any, Final, NamedTuple, cast
 
 from ..core.colour import is_async
-from ..errors import Recorded
 from .transport import UNHEARD
 
 PROTOCOL: Final = 5
-DEPTH: Final = 8  # of what a failure was raised from
 INSTALL: Final = 'pip install "whilst[process]"'
 
 PLAIN: Final = frozenset({int, str, float, bool, type(None)})
@@ -50,6 +50,7 @@ def dumps(thing: Any, buffers: Buffers | None = None) -> bytes:
     What only cloudpickle can send is sent so, if it is there: lambdas, closures, and what a notebook defines.
     """
     callback = None if buffers is None else buffers.append
+    data = None
     try:
         data = pickle.dumps(thing, PROTOCOL, buffer_callback=callback)
         if not (b"__main__" in data and is_main_lost()):
@@ -62,6 +63,8 @@ def dumps(thing: Any, buffers: Buffers | None = None) -> bytes:
     by_value = _cloudpickle()
     try:
         if by_value is None:
+            if data is not None and not _is_of_main(thing):
+                return data
             raise error
         if buffers is not None:
             buffers.clear()
@@ -93,16 +96,6 @@ def encoded_target(target: Target, dump: Dump = dumps) -> Encoded:
     except Exception as error:
         culprit = _culprit(target)
         raise TypeError(_unsendable(*culprit, error)) from error
-
-
-def encoded_failure(error: BaseException, dump: Dump = dumps) -> bytes:
-    """Encode what a call raised: itself if it comes out as what it is, else its words; with what it was raised from."""
-    return dump(_failure(error, 0, dump))
-
-
-def decoded_failure(data: Any) -> BaseException:
-    """Return what a call elsewhere has raised; where it came from there is a note of it."""
-    return _error(loads(data))
 
 
 def understood(what: str, more: Any) -> tuple[str, tuple[Any, ...]]:
@@ -140,6 +133,16 @@ def unsendable_value(name: str, value: Any, error: Exception) -> TypeError:
     )
 
 
+def message_of(error: BaseException) -> str:
+    """Return the words of an exception, whatever its class does to make them, without secrets."""
+    from ..core.secrets import without_secrets
+
+    try:
+        return without_secrets(str(error))
+    except Exception:  # of a class of the user's
+        return ""
+
+
 def is_main_lost() -> bool:
     """Whether `__main__` cannot be imported again: it is a notebook, a prompt, `python -c` or a pipe."""
     main = sys.modules.get("__main__")
@@ -157,6 +160,22 @@ def _cloudpickle() -> ModuleType | None:
         return import_module("cloudpickle")
     except ImportError:
         return None
+
+
+class _Looking(pickle.Pickler):
+    of_main = False
+
+    def reducer_override(self, thing: Any, /) -> Any:
+        """Take note of classes and functions of `__main__`."""
+        self.of_main = self.of_main or getattr(thing, "__module__", None) == "__main__"
+        return NotImplemented
+
+
+def _is_of_main(thing: Any) -> bool:
+    """Whether there is more of `__main__` in a thing than its name: a row may hold the text of a program."""
+    looking = _Looking(BytesIO(), PROTOCOL)
+    looking.dump(thing)
+    return looking.of_main
 
 
 def _culprit(target: Target) -> tuple[str, Any]:
@@ -184,79 +203,6 @@ def _unsendable(role: str, fn: Any, error: Exception) -> str:
     )
 
 
-def _failure(error: BaseException, depth: int, dump: Dump) -> tuple[Any, ...]:
-    text = _users_lines(error) if depth == 0 else ""
-    cause = error.__cause__
-    context = None if cause is not None or error.__suppress_context__ else error.__context__
-    deeper = depth < DEPTH
-    return (
-        _itself(error, dump),
-        (_name(error), f"{type(error).__module__}.{type(error).__qualname__}", _message(error)),
-        text,
-        _failure(cause, depth + 1, dump) if cause is not None and deeper else None,
-        _failure(context, depth + 1, dump) if context is not None and deeper else None,
-        error.__suppress_context__,
-    )
-
-
-def _users_lines(error: BaseException) -> str:
-    """Return the lines that an exception came through, as a traceback shows them, without this library's own."""
-    from traceback import extract_tb, format_list, walk_tb
-
-    from ..core.secrets import without_secrets
-
-    trace = error.__traceback__
-    names = [str(frame.f_globals.get("__name__", "")).partition(".")[0] for frame, _ in walk_tb(trace)]
-    lines = [line for name, line in zip(names, extract_tb(trace), strict=True) if name not in ("whilst", "runpy")]
-    return without_secrets("".join(format_list(lines)))
-
-
-def _itself(error: BaseException, dump: Dump) -> bytes | None:
-    """Encode an exception, if what comes out is of its class; many take other arguments than they keep."""
-    try:
-        data = dump(error)
-        return data if type(loads(data)) is type(error) else None
-    except Exception:  # of a class of the user's
-        return None
-
-
-def _name(error: BaseException) -> str:
-    from ..core.failures import kind_of
-
-    try:
-        return kind_of(error)
-    except Exception:  # of a class of the user's
-        return type(error).__name__
-
-
-def _message(error: BaseException) -> str:
-    from ..core.secrets import without_secrets
-
-    try:
-        return without_secrets(str(error))
-    except Exception:  # as above
-        return ""
-
-
-def _error(failure: tuple[Any, ...]) -> BaseException:
-    data, (kind, class_name, message), text, cause, context, suppress = failure
-    error: BaseException = Recorded(kind, class_name, message, text)
-    if data is not None:
-        try:
-            error = loads(data)
-        except Exception:  # it is not the same program here, or the class looks at where it is
-            pass
-    try:
-        error.__cause__ = None if cause is None else _error(cause)
-        error.__context__ = error.__context__ if context is None else _error(context)
-        error.__suppress_context__ = suppress
-        if text:
-            error.add_note(f"whilst: raised in another process\n{text.rstrip()}")
-    except Exception:  # an exception class may forbid attributes
-        pass
-    return error
-
-
 def _kind(value: Any) -> str:
     from ..core.outcome import short
 
@@ -266,4 +212,4 @@ def _kind(value: Any) -> str:
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {_message(error)}"
+    return f"{type(error).__name__}: {message_of(error)}"
