@@ -6,27 +6,42 @@ runs dry, and a little after, when all lanes but a slow one stand idle.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..core.plan import Plan
+from ..lanes.port import Lanes
+from .book import Book
 from .deadlines import Deadlines
 from .handoff import Handoff, Window
 
 if TYPE_CHECKING:
-    from .driver import Driver
+    from .scope import Scope
 
 STARVING = 0.001  # seconds that lanes stand idle behind a slow call before the window grows for them
+
+
+class Host(Protocol):
+    """What this needs from the driver."""
+
+    clock: Callable[[], float]
+    book: Book
+    lanes: Lanes
+    scope: Scope | None
+
+    def turn(self) -> None:
+        """Look at what the lanes do now."""
 
 
 class ReadAhead:
     """The window of one run. On the loop, but for `nudge` and `ran_dry`, which are the consumer's."""
 
-    def __init__(self, host: Driver, plan: Plan, handoff: Handoff, deadlines: Deadlines) -> None:
+    def __init__(self, host: Host, plan: Plan, handoff: Handoff, deadlines: Deadlines) -> None:
         self.window: Window = Window(plan.concurrency, plan.run_ahead)
         self.nudge_at: float = inf
         """How many must be delivered for the consumer to call `nudge`."""
-        self._host: Driver | None = host  # until the run has ended; its consumer may take what is left for long
+        self._host: Host | None = host  # until the run has ended; its consumer may take what is left for long
         self._lanes_most = plan.concurrency
         self._handoff = handoff
         self._deadlines = deadlines

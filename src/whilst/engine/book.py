@@ -20,9 +20,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context
 from enum import IntEnum
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..core.batches import InBatches
 from ..core.headers import Left
@@ -32,14 +33,13 @@ from ..limit.holders import inside_of_run
 from ..limit.state import LimitState
 from .deadlines import Deadlines, Waiting
 from .gate import Gate
+from .gate import Host as GateHost
 from .handoff import Handoff
 from .keeping import Keeping
+from .sifting import Host as SiftingHost
 from .sifting import Sifting
 from .slots import Slots
-from .source import Ahead, Pair, Source, emptied, open_source, taken_from
-
-if TYPE_CHECKING:
-    from .driver import Driver
+from .source import Ahead, Pair, Reader, Source, emptied, open_source, taken_from
 
 COUNTS = frozenset(["phase", "horizon", "is_told", "done", "unwanted", "recalled", "uncalled"])  # of an ended run
 
@@ -59,6 +59,22 @@ class Phase(IntEnum):
     """This process was forked from the one that drives the run."""
 
 
+class Host(GateHost, SiftingHost, Reader, Protocol):
+    """What this needs from the driver, besides what gate, sifting and source need."""
+
+    context: Context
+    started: float
+    """When the run began."""
+    plain: bool
+    """Whether its consumer is plain code, on another thread."""
+
+    def failed_uncalled(self, record: Record) -> None:
+        """Count the failure of an input that was not called."""
+
+    def all_done(self) -> None:
+        """Go on: all that was admitted is done."""
+
+
 class Book:
     """The inputs of one run; methods are for the loop, counts for any thread.
 
@@ -74,7 +90,7 @@ class Book:
 
     def __init__(
         self,
-        host: Driver,
+        host: Host,
         plan: Plan,
         deadlines: Deadlines,
         attempts: Waiting | None,

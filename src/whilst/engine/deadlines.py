@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextvars import Context
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.attempt import Attempts, Patience
 from ..core.budget import Budget
@@ -29,10 +29,10 @@ from ..core.pushback import Pushback
 from ..lanes.awaiting import GRACE
 from ..lanes.chance import draw
 from ..lanes.clock import alone_later
+from ..lanes.port import Lanes
 
 if TYPE_CHECKING:
     from ..core.retry import Retry
-    from .driver import Driver
 
 
 class Waiting:
@@ -307,13 +307,28 @@ class Deadlines:
             bound.stubborn(bound.task)
 
 
+class Host(Protocol):
+    """What this needs from the driver."""
+
+    clock: Callable[[], float]
+    lanes: Lanes
+
+    @property
+    def still(self) -> Still:
+        """When everything stood still, which does not count for all attempts of an input."""
+        ...
+
+    def give_up_on(self, late: Container[int]) -> None:
+        """Settle the inputs of these indices that are not being called."""
+
+
 class Overdue:
     """The time that each call of a map has (`timeout`), and each input over all its attempts (`Retry(total=)`).
 
     It is one sweep over the lanes' start times, instead of a timer a call.
     """
 
-    def __init__(self, host: Driver, plan: Plan, waiting: Waiting | None, deadlines: Deadlines) -> None:
+    def __init__(self, host: Host, plan: Plan, waiting: Waiting | None, deadlines: Deadlines) -> None:
         self.patience: Patience = Patience.of(f"{plan.name}()", plan.timeout, plan.retry)
         self._host = host
         self._waiting = waiting

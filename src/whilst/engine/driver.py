@@ -391,7 +391,7 @@ class Driver:
         else:
             tell(self.loop, act)
 
-    # -- what source, gate and journal call: see `Reader`, and `Host` of a gate ---------------------------------
+    # -- what source, gate and journal call: see `Reader`, and `Host` in each -----------------------------------
 
     def arrived(self) -> None:
         """Put lanes to work on what came."""

@@ -12,16 +12,14 @@ from _blake2 import blake2b  # hashlib brings OpenSSL: a loop stood 4 ms longer 
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..core.call import Step
 from ..core.grown import Grown
 from ..core.outcome import Record
+from ..core.plan import Plan
 from ..lanes.results import tell
 from .source import Queue, Reader, Source
-
-if TYPE_CHECKING:
-    from .driver import Driver
 
 GUARD = threading.Lock()  # between those who add, on any thread, and the end of a run
 LONG = 40  # characters of a key from which on its digest is kept instead
@@ -97,6 +95,70 @@ class Growth:
         return keep_and_grow
 
 
+class Book(Protocol):
+    """The run's, as far as this asks."""
+
+    source: Source
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing more is admitted."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether there will be no more outcomes."""
+        ...
+
+    @property
+    def stopping(self) -> bool:
+        """Whether some inputs are not wanted any more."""
+        ...
+
+    def pushes_by(self, wrap: Callable[..., Callable[[Record], None]], *args: Any) -> None:
+        """Have each outcome pass by `wrap(push, …)`."""
+
+
+class Keeping(Protocol):
+    """The run's journal, as far as this asks."""
+
+    def keeps_what_grows(self, growth: Growth, grow: Callable[[list[Added]], None]) -> None:
+        """Keep with a value what its call has added."""
+
+    def knows_total(self, total: int) -> None:
+        """Have who looks at the status know how many inputs there are."""
+
+
+class Host(Reader, Protocol):
+    """What this needs from the driver."""
+
+    @property
+    def book(self) -> Book:
+        """The run's inputs."""
+        ...
+
+    @property
+    def keeping(self) -> Keeping | None:
+        """The run's journal."""
+        ...
+
+    plan: Plan
+    additions: Additions
+
+    def refill(self) -> None:
+        """Let the source fill the room."""
+
+    def goes_on(self) -> None:
+        """Take note that more comes although nothing more was to come."""
+
+    def is_late(self) -> bool:
+        """Whether the deadline has passed, which ends the run now if nothing did before."""
+        ...
+
+    def goes_by(self, plan: Plan) -> None:
+        """Go by another plan from here on."""
+
+
 class Additions:
     """What may be added to one run, and whether it still may.
 
@@ -104,7 +166,7 @@ class Additions:
     next outcome, or adds.
     """
 
-    def __init__(self, host: Driver, *, in_hand: bool) -> None:
+    def __init__(self, host: Host, *, in_hand: bool) -> None:
         self.quiet: bool = False
         """Whether all is done but what the consumer, which has an outcome in hand, may yet add."""
         self.over: bool = False
@@ -241,7 +303,7 @@ class Additions:
 class Growing:
     """The source of a run that grows: what was added, and before or after it what another source gives."""
 
-    def __init__(self, host: Driver, inner: Source, frontier: deque[Any]) -> None:
+    def __init__(self, host: Host, inner: Source, frontier: deque[Any]) -> None:
         self.loop: asyncio.AbstractEventLoop = host.loop
         self.source_context: Context = host.source_context
         self.inbox: Queue = inner.inbox

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from ..core.evidence import text_of
 from ..core.failures import MOST_QUOTED, SameFailure, kind_of
@@ -18,13 +18,12 @@ from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside, retries_of
 from ..core.secrets import bounded, without_secrets
 from ..errors import Stopped
-from .asking import told_of
+from .asking import Asking, told_of
+from .book import Book
 from .deadlines import Waiting
 from .keeping import Keeping
+from .observer import Watch
 from .source import Pair
-
-if TYPE_CHECKING:
-    from .driver import Driver
 
 MOST_NOTES = 20
 MOST_NAMED = 3  # keys that a note names
@@ -118,12 +117,41 @@ class Failures:
         )
 
 
+class Host(Protocol):
+    """What this needs from the driver."""
+
+    clock: Callable[[], float]
+    book: Book
+    watch: Watch
+    """Who sees the run."""
+
+    @property
+    def asking(self) -> Asking:
+        """Return what asks functions of the user's."""
+        ...
+
+    def give(self, record: Record) -> None:
+        """Give an outcome to the consumer."""
+
+    def stop(self, error: BaseException | None, horizon: int = 0) -> None:
+        """Admit nothing more, and forget inputs from `horizon` on that are not in flight."""
+
+    def emit(self, record: Record, /) -> None:
+        """Take what became of a call."""
+
+    def fatal(self, error: BaseException) -> None:
+        """End the run now."""
+
+    def drop(self, after: int) -> None:
+        """End the calls of inputs behind this index, without outcomes."""
+
+
 class Judging:
     """The judge of one run's calls; every method is called on the loop."""
 
     def __init__(
         self,
-        host: Driver,
+        host: Host,
         plan: Plan,
         attempts: Waiting | None,
         keeping: Keeping | None,

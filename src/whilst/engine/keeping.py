@@ -9,17 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ..core.grown import Grown
 from ..core.outcome import Record
 from ..errors import JournalError
 from ..lanes.awaiting import TWO_MEANINGS, without_our_frames
-from .growing import Added, Growth
+from .growing import Added, Additions, Growth
 from .source import Pair
-
-if TYPE_CHECKING:
-    from .driver import Driver
 
 
 class OpenJournal(Protocol):
@@ -89,10 +86,46 @@ class OpenJournal(Protocol):
 MOST_UNWRITTEN = 4096
 
 
+class Host(Protocol):
+    """What this needs from the driver."""
+
+    loop: asyncio.AbstractEventLoop
+    started: float
+    """When the run began, by its clock."""
+    additions: Additions
+    """What is added to it."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the consumer has been told that nothing more comes."""
+        ...
+
+    def give(self, record: Record) -> None:
+        """Give an outcome to the consumer."""
+
+    def count(self, record: Record) -> None:
+        """Count a failure that was a success when its call returned."""
+
+    def durable(self, slots: int) -> None:
+        """Go on: this many calls whose outcomes were held back have freed their lanes."""
+
+    def arrived(self) -> None:
+        """Go on: the journal has found what it was asked for, or the loop has had its turn."""
+
+    def give_up(self, error: BaseException) -> None:
+        """Start nothing new, let what is in flight finish, then raise `error`."""
+
+    def fatal(self, error: BaseException) -> None:
+        """End the run now."""
+
+    def all_kept(self, error: Exception | None) -> None:
+        """End the run: everything is durable, or that failed."""
+
+
 class Keeping:
     """The journal of one run, between its calls and its consumer."""
 
-    def __init__(self, journal: OpenJournal, host: Driver, concurrency: int) -> None:
+    def __init__(self, journal: OpenJournal, host: Host, concurrency: int) -> None:
         self.strict: bool = journal.strict
         """Whether outcomes are held back until they are durable."""
         self.notices: tuple[str, ...] = journal.notices
@@ -101,7 +134,7 @@ class Keeping:
         """What tells this journal from others."""
         self._journal: OpenJournal | None = journal
         self._add: Callable[[Record], None] = journal.add
-        self._host: Driver | None = host
+        self._host: Host | None = host
         self._most = MOST_UNWRITTEN + concurrency
         self._held: deque[tuple[Record, bool]] = deque()  # and whether a lane's slot is held with it
         self._flush: asyncio.Task[None] | None = None

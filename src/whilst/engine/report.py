@@ -16,6 +16,7 @@ The summary, at the end of this file, is read from any thread.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import weakref
@@ -23,23 +24,26 @@ from collections import deque
 from collections.abc import Callable
 from heapq import nsmallest
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..core import account as reasons
 from ..core.account import Account, Idle, added, split
+from ..core.held import Still
 from ..core.plan import Plan
 from ..core.retried import OFF
 from ..core.scaling import Levels
 from ..core.summary import Summary
-from ..core.timings import SLOWEST, Slow
+from ..core.timings import SLOWEST, Slow, Timings
 from ..lanes.clock import used
+from ..lanes.port import Lanes
 from .book import Book
 from .deadlines import Deadlines
+from .growing import Additions
 from .handoff import Handoff, Window
-from .source import Source
+from .judging import Failures
+from .source import Pair, Source
 
 if TYPE_CHECKING:
-    from .driver import Driver
     from .scope import Scope
 
 FIRST = 0.05  # seconds from the start to the first look, and between two looks at least
@@ -101,10 +105,39 @@ def _times(tid: int) -> tuple[float, float]:
 GETTING_UP = 0.001  # seconds between two looks at threads that are being started
 
 
+class Host(Protocol):
+    """The driver, as far as it is looked at and told of."""
+
+    plan: Plan
+    clock: Callable[[], float]
+    loop: asyncio.AbstractEventLoop
+    book: Book
+    lanes: Lanes
+    queue: deque[Pair]
+    concurrency: int
+    still: Still
+    scope: Scope | None
+    additions: Additions
+    timings: Timings
+    failures: Failures
+    accounting: Accounting
+    lateness: Lateness | None
+
+    @property
+    def total(self) -> int | None:
+        """How many inputs there will be, as far as is known."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether there will be no more outcomes."""
+        ...
+
+
 class Accounting:
     """The account of one run; on its loop, but for what summaries read."""
 
-    def __init__(self, host: Driver, plan: Plan, consumer: Handoff, window: Window, scope: Scope | None) -> None:
+    def __init__(self, host: Host, plan: Plan, consumer: Handoff, window: Window, scope: Scope | None) -> None:
         now = host.clock()
         self.account: Account = Account(now)
         self.levels: Levels | None = None
@@ -113,7 +146,7 @@ class Accounting:
         """The calls that took longest when they were looked at last."""
         self.hanging_until: float = -inf
         """Until when that is not done again."""
-        self._host: Driver | None = host
+        self._host: Host | None = host
         self._starting = plan.executor == "thread"  # whether threads may not be there yet
         self._consumer = consumer
         self._window = window
@@ -175,7 +208,7 @@ class Accounting:
 
     # -- private, in order of use -----------------------------------------------------------------------------
 
-    def _turn_by_the_gate(self, host: Driver, book: Book, busy: int, slots: int) -> None:
+    def _turn_by_the_gate(self, host: Host, book: Book, busy: int, slots: int) -> None:
         """Do it where something stands between the source and the lanes, and inputs wait there."""
         gate, keeping, held = book.gate, book.keeping, 0
         if gate is not None:
@@ -198,7 +231,7 @@ class Accounting:
         else:
             self.account.turn(now, *self._idle(max(0, busy), slots, held, now))
 
-    def _note_level(self, host: Driver, now: float, level: int, slots: int) -> None:
+    def _note_level(self, host: Host, now: float, level: int, slots: int) -> None:
         """Note how many calls are in flight, from the time on from which that number moves; 0: fewer than might be."""
         book, levels = host.book, self.levels
         if levels is None:
@@ -223,7 +256,7 @@ class Accounting:
             return busy, split(idle, (reasons.RETRIES, waiting), (reasons.TAIL, 0))
         return busy, ((self._why(host, host.book, now), idle),)
 
-    def _is_starting(self, host: Driver, busy: int, slots: int) -> bool:
+    def _is_starting(self, host: Host, busy: int, slots: int) -> bool:
         """Whether threads are still being started for inputs that are there; then that is noted, and looked at soon."""
         coming = min(len(host.queue), busy)
         if host.book.done or not coming or host.book.waylaid:
@@ -244,10 +277,10 @@ class Accounting:
         self.turn()
 
     @staticmethod
-    def _refused(host: Driver) -> bool:
+    def _refused(host: Host) -> bool:
         return host.book.gate is not None and host.book.gate.pending > 0
 
-    def _why(self, host: Driver, book: Book, now: float) -> str:
+    def _why(self, host: Host, book: Book, now: float) -> str:
         """Return what keeps lanes idle."""
         if host.still.now:
             return reasons.PAUSED
@@ -277,7 +310,7 @@ LOOK_EVERY = 0.25  # seconds
 HANGS = 1.0  # seconds; a call that takes longer is told of while it does
 
 
-def summary_of(run: Driver, elapsed: float) -> Summary:
+def summary_of(run: Host, elapsed: float) -> Summary:
     """Count."""
     plan, scope, book, failures, accounting = run.plan, run.scope, run.book, run.failures, run.accounting
     done, failed = book.done, failures.count  # while this is read, more may be done and begun: hence the bounds below
@@ -337,14 +370,14 @@ def _bounded(plan: Plan, lanes: int) -> str:
     return f"concurrency={min(bounds)}" if bounds and min(bounds) <= lanes else ""
 
 
-def _retry_waits(run: Driver) -> dict[str, float]:
+def _retry_waits(run: Host) -> dict[str, float]:
     """Return the seconds that inputs waited for another attempt, by what for."""
     attempts = run.book.attempts
     of_map = attempts.attempts.waits if attempts is not None else {}
     return added([of_map, run.scope.retry_waits if run.scope is not None else {}])
 
 
-def _hanging(run: Driver) -> tuple[Slow, ...]:
+def _hanging(run: Host) -> tuple[Slow, ...]:
     """Return the calls that have been in flight the longest, if that is long; to look at all takes its time."""
     now, accounting = run.clock(), run.accounting
     if now < accounting.hanging_until:
@@ -354,13 +387,13 @@ def _hanging(run: Driver) -> tuple[Slow, ...]:
     return found
 
 
-def _oldest(run: Driver, now: float) -> tuple[Slow, ...]:
+def _oldest(run: Host, now: float) -> tuple[Slow, ...]:
     begun = run.lanes.in_calls()
     oldest = nsmallest(SLOWEST, ((started, index) for index, started in begun if started <= now - HANGS))
     return tuple(Slow(index, now - started) for started, index in oldest)
 
 
-def _held(run: Driver) -> tuple[str, ...]:
+def _held(run: Host) -> tuple[str, ...]:
     """Say what holds calls up."""
     gate, attempts, now = run.book.gate, run.book.attempts, run.clock()
     at_the_gate = gate.held_up(now) if gate is not None else ()
@@ -370,20 +403,20 @@ def _held(run: Driver) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said))
 
 
-def _paused(run: Driver) -> float:
+def _paused(run: Host) -> float:
     """How many seconds nothing is started for."""
     gate, scope = run.book.gate, run.scope
     return max(gate.paused if gate is not None else 0.0, scope.paused if scope is not None else 0.0)
 
 
-def _all_refused(run: Driver) -> tuple[str, ...]:
+def _all_refused(run: Host) -> tuple[str, ...]:
     """Say that an adaptive limit sends single calls only."""
     limits = run.book.gate.limits if run.book.gate is not None else ()
     found = [limit.statistics().found for limit in limits if limit.adaptive]
     return tuple(text for text in found if text.startswith("everything is refused"))
 
 
-def _notes(run: Driver) -> tuple[str, ...]:
+def _notes(run: Host) -> tuple[str, ...]:
     gate, attempts = run.book.gate, run.book.attempts
     opened = sum(it.opened for it in (gate, run.scope) if it is not None)
     of_steps = run.scope.said() if run.scope is not None else ()
@@ -401,7 +434,7 @@ def _notes(run: Driver) -> tuple[str, ...]:
     return (*run.book.notices, *of_retries, *of_steps, *run.failures.notes(opened, broken))
 
 
-def _left_behind(run: Driver) -> tuple[str, ...]:
+def _left_behind(run: Host) -> tuple[str, ...]:
     source = run.book.source.waiting if run.book.stopping else ""
     calls = run.scope.left_behind() if run.scope is not None else ()
     return run.lanes.left_behind() + calls + ((source,) if source else ())

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.account import PAUSED, RETRIES, added
 from ..core.call import Step
 from ..core.colour import name_of
 from ..core.failures import kind_of
+from ..core.hedge import Hedge
 from ..core.held import Still
 from ..core.pushback import Pushback
 from ..core.summary import kinds_of
@@ -27,17 +28,74 @@ from ..lanes.results import tell
 from ..limit.holders import Inside, ask_around, inside_of
 from .asking import Asking
 from .deadlines import Deadlines
-from .growing import no_run_to_grow
+from .gate import Gate
+from .growing import Additions, no_run_to_grow
 from .observer import Observer, Watch
 from .resources import Resources
 from .slots import Slots
-from .stage import Behind, Ending, Stage
+from .stage import Behind, Ending, Spent, Stage
 from .step_calls import GivenUp, Held, held_by, place_and_identity
 
 if TYPE_CHECKING:
     from ..remote.calls import RemoteCalls
-    from .driver import Driver
-    from .leaf import Leaf
+
+
+class Leaf(Protocol):
+    """A step of the flow, as far as it is told of; see `leaf`."""
+
+    gate: Gate | None
+    hedge: Hedge | None
+    spent: Spent
+    begun: int
+
+    @property
+    def retry_waits(self) -> dict[str, float]:
+        """Return the seconds that its inputs waited for another attempt, by what for."""
+        ...
+
+    @property
+    def paused(self) -> float:
+        """How many seconds all its calls are held up."""
+        ...
+
+    @property
+    def blocks(self) -> bool:
+        """Whether inputs wait for permits here, and others could do nothing but wait for the same."""
+        ...
+
+    def held_up(self, now: float) -> tuple[str, ...]:
+        """Say what holds its calls up."""
+        ...
+
+    def close(self) -> None:
+        """Let nothing more through, and give every permit back but those of calls that were left behind."""
+
+    def let_go(self) -> None:
+        """Refer to itself no more."""
+
+
+class Run(Protocol):
+    """The run whose belongings these are, as far as its calls are told apart by it."""
+
+    is_told_apart: bool
+    """Whether there may be several attempts of an input, or a journal that knows inputs by what they are."""
+
+    def run_id(self) -> bytes:
+        """Return what tells it from all others."""
+        ...
+
+    def told_apart(self, index: int) -> tuple[int, tuple[Any, ...]]:
+        """Return the attempt of an input, and what it is known by."""
+        ...
+
+    def add_later(self, index: int, by: object, item: Any, key: Any) -> None:
+        """Take one more input when the call of an input has ended well."""
+
+    additions: Additions
+    """What is added to it."""
+
+    def follow(self) -> None:
+        """Have as many inputs in flight as its limits allow now."""
 
 
 class Scope:
@@ -57,7 +115,7 @@ class Scope:
         self.clock: Callable[[], float] = clock_of(loop)
         self.watch: Watch = Watch(observers, self.clock, name)
         """Who sees the run."""
-        self.run: Driver | None = None
+        self.run: Run | None = None
         """The run that it is of; None if it is one value's."""
         self.give_up: Callable[[Exception], None] | None = None
         """Settles that value with a failure, as one of its calls ignores that it was cancelled."""

@@ -8,24 +8,40 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..core.colour import name_of
 from ..core.equal import KeyOf, key_of, twin_of
 from ..core.judge import checked_key
 from ..core.outcome import Record
+from .asking import Asking
 from .source import Pair
 
-if TYPE_CHECKING:
-    from .driver import Driver
-
 Fault = Callable[[Any], Exception | None]
+
+
+class Host(Protocol):
+    """What this needs from the driver."""
+
+    @property
+    def asking(self) -> Asking:
+        """Return what asks functions of the user's."""
+        ...
+
+    def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
+        """Fail inputs that are not called."""
+
+    def shared(self, record: Record) -> None:
+        """Give the outcome of an input that shared the call of another."""
+
+    def arrived(self) -> None:
+        """Go on with what is left."""
 
 
 class Sifting:
     """What one run sifts out; every method is called on the loop."""
 
-    def __init__(self, host: Driver, share: KeyOf | None, fault: Fault | None) -> None:
+    def __init__(self, host: Host, share: KeyOf | None, fault: Fault | None) -> None:
         self.waiting: int = 0
         """How many inputs wait for the outcome of an equal one."""
         self.shared: int = 0

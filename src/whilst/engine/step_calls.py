@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Token
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..core.call import Call
 from ..core.headers import Left
@@ -28,11 +28,42 @@ from ..limit.state import LimitState
 from .slots import Slots
 from .source import Pair
 
-if TYPE_CHECKING:
-    from .leaf import Leaf
-    from .scope import Scope
-
 STEP = "whilst: step "  # with which notes begin that name one
+
+
+class Gate(Protocol):
+    """The gate of a step, as far as its calls need it."""
+
+    def leave(self, call: Any) -> None:
+        """Keep the permit of a call that is given up and goes on."""
+
+    def returned_late(self, index: Any) -> None:
+        """Give it back."""
+
+
+class Leaf(Protocol):
+    """A step, as far as its calls need it."""
+
+    limits: tuple[LimitState, ...]
+    name: str
+
+    @property
+    def gate(self) -> Gate | None:
+        """What lets its calls begin, if anything need."""
+        ...
+
+    def allow(self, call: LeafCall, left: Left) -> None:
+        """Slow down as an answer to a call says."""
+
+    def told_of(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> Call:
+        """Return what `current_call` says of a call."""
+        ...
+
+
+class Scope(Protocol):
+    """What the run of a flow owns, as far as it tells of its calls."""
+
+    run: Any
 
 
 class Tries:
