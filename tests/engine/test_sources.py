@@ -8,6 +8,7 @@ import threading
 import time
 import types
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -312,3 +313,48 @@ async def test_the_total_is_known_where_len_works() -> None:
     assert whilst.map(str, [1, 2], total=9).summary().total == 9
     assert whilst.map(str, Liar([1])).summary().total is None
     assert whilst.map(str, Unsized()).summary().total is None
+
+
+@virtually
+async def test_the_total_is_known_once_the_source_has_ended() -> None:
+    def count(to: int) -> Iterator[int]:
+        yield from range(to)
+
+    async def nap(item: int) -> int:
+        await asyncio.sleep(1.0)
+        return item
+
+    for source in (count(5), iter([1, 2, 3, 4, 5]), asynchronously(range(5))):
+        run = whilst.map(nap, source, concurrency=2)
+        async for _ in run:
+            if run.summary().finished == 3:
+                assert run.summary().total == 5  # all are read, and two are called still
+        assert run.summary().total == 5
+
+
+@virtually
+async def test_the_total_stays_unknown_where_the_source_did_not_come_to_its_end() -> None:
+    def fails() -> Iterator[int]:
+        yield 1
+        raise KeyError
+
+    failed, drained = whilst.map(str, fails()), whilst.map(str, iter(range(1000)), concurrency=1)
+    with pytest.raises(KeyError):
+        await failed
+    async for _ in drained:
+        drained.drain()
+    assert failed.summary().total is None
+    assert drained.summary().total is None
+
+
+@virtually
+async def test_what_is_added_to_a_source_without_a_length_counts_in_the_total() -> None:
+    def half(n: int) -> int:
+        call = whilst.current_call()
+        if n > 1 and call is not None:
+            call.add(n // 2)
+        return n
+
+    run = whilst.map(half, iter([5, 3]))
+    run.add(8)
+    assert len(await run) == run.summary().total == 9

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 from kit import virtually
 
 import whilst
+from whilst.core.throttle import Throttle
 from whilst.engine.stage import LONG, Spent
 
 
@@ -97,3 +99,52 @@ def test_of_short_calls_some_are_timed_and_stand_for_all() -> None:
     spent.called(LONG / 2)
     spent.called(2.0)
     assert spent.seconds(begun=11) == {"busy": pytest.approx(2.0 + 10 * LONG * 3 / 8)}
+
+
+RETRY = whilst.Retry(attempts=2, base=0.001)
+GIVEN_UP: dict[str, Any] = {
+    "map": lambda fn, limit: whilst.map(fn, [7], timeout=0.1, retry=RETRY, limit=limit),
+    "step": lambda fn, limit: whilst.map(whilst.step(fn, timeout=0.1, retry=RETRY, limit=limit), [7]),
+    "part": lambda fn, limit: whilst.map(
+        whilst.step(whilst.sequence(str, whilst.step(fn, limit=limit)), timeout=0.1, retry=RETRY), [7]
+    ),
+}
+
+
+@pytest.mark.parametrize("form", ["map", "map of async", "step", "part"])
+def test_what_a_call_that_was_given_up_has_spent_is_its_own(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said late, and again, it counts in the place of its own estimate, and never of the next attempt's."""
+    corrected, correct = list[tuple[object, float]](), Throttle.correct
+
+    def note(throttle: Throttle, cost: Any, real: float, *more: Any) -> None:
+        corrected.append((cost, real))
+        correct(throttle, cost, real, *more)
+
+    monkeypatch.setattr(Throttle, "correct", note)
+    limit, calls, over = whilst.Limit(rate="1000/s", weight=lambda item: 100), list[Any](), threading.Event()
+
+    def call(item: int) -> int:
+        calls.append(whilst.current_call())
+        if len(calls) == 1:
+            assert over.wait(20)
+        else:
+            for place, cost in ((1, 5), (0, 700), (0, 600), (1, 6)):
+                calls[place].spent(cost)
+            over.set()
+        return item
+
+    async def call_on_loop(item: int) -> int:
+        if calls:
+            return call(item)
+        calls.append(whilst.current_call())
+        while not over.is_set():
+            try:
+                await asyncio.sleep(0.1)
+            except asyncio.CancelledError:
+                pass
+        return item
+
+    run = GIVEN_UP[form.split()[0]](call_on_loop if "async" in form else call, limit)
+    assert len(run.list()) == 1
+    assert [cost for _, cost in corrected] == [5, 700, 600, 6]
+    assert corrected[0][0] is corrected[3][0] is not corrected[1][0] is corrected[2][0]

@@ -369,3 +369,199 @@ async def test_a_stubborn_call_of_a_run_that_is_left_keeps_its_permit_until_it_e
     await asyncio.sleep(30.0)
     assert run.summary().abandoned == 0
     assert limit.statistics().in_flight == 0
+
+
+LOSERS: dict[str, Any] = {
+    "first": lambda fn, limit: whilst.first(whilst.step(fn, limit=limit), _soon),
+    "part of first": lambda fn, limit: whilst.first(whilst.sequence(str, int, whilst.step(fn, limit=limit)), _soon),
+    "first in first": lambda fn, limit: whilst.first(whilst.first(whilst.step(fn, limit=limit), _never), _soon),
+    "first with a timeout": lambda fn, limit: whilst.step(
+        whilst.first(whilst.step(fn, limit=limit), _soon), timeout=50.0
+    ),
+    "awaitable of a thread": lambda fn, limit: whilst.first(whilst.step(lambda item: fn(item), limit=limit), _soon),
+    "retried": lambda fn, limit: whilst.first(whilst.step(fn, limit=limit, retry=3), _soon),
+}
+
+
+async def _soon(item: int) -> int:
+    await asyncio.sleep(0.1)
+    return item
+
+
+async def _never(item: int) -> int:
+    await asyncio.sleep(1000.0)
+    return item
+
+
+@virtually
+@pytest.mark.parametrize("form", LOSERS)
+async def test_a_branch_that_loses_and_does_not_end_is_left_behind(form: str) -> None:
+    fn, limit = Stubborn(*range(6), seconds=30.0), whilst.Limit(concurrency=10)
+    run = whilst.map(LOSERS[form](fn, limit), range(6), concurrency=2)  # 12 calls hold places, of which there are two
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await run == [*range(6)]
+    assert loop.time() - began < 9.0  # three rounds, each with a second to clean up
+    end = run.summary()
+    assert (end.ok, end.in_flight) == (6, 0)
+    assert end.abandoned == fn.inside == limit.statistics().in_flight > 0
+    assert end.left_behind == (f"{end.abandoned} x {_name(form)}, which ignored being cancelled",)
+    await asyncio.sleep(30.0)
+    assert (fn.inside, run.summary().abandoned, limit.statistics().in_flight) == (0, 0, 0)
+
+
+def _name(form: str) -> str:
+    return "<lambda>()" if form == "awaitable of a thread" else "Stubborn()"
+
+
+@virtually
+@pytest.mark.parametrize("form", LOSERS)
+async def test_one_value_does_not_wait_for_such_a_branch(form: str) -> None:
+    fn, limit = Stubborn(1, seconds=30.0), whilst.Limit(concurrency=3)
+    clock = asyncio.get_running_loop().time
+    assert await LOSERS[form](fn, limit).aio(1) == 1
+    assert clock() < 1.5
+    assert fn.inside == limit.statistics().in_flight == 1
+    await asyncio.sleep(30.0)
+    assert fn.inside == limit.statistics().in_flight == 0
+
+
+@virtually
+async def test_a_failure_does_not_wait_for_a_branch_that_does_not_end() -> None:
+    async def fails(item: int) -> int:
+        raise KeyError(item)
+
+    fn = Stubborn(1, seconds=30.0)
+    run = whilst.map(whilst.together(fn, fails), [1])
+    (outcome,) = await run.outcomes()
+    assert isinstance(outcome.error, KeyError)
+    assert outcome.took < 2.5
+    assert run.summary().abandoned == 1
+    await asyncio.sleep(30.0)
+    assert run.summary().abandoned == 0
+
+
+@virtually
+@pytest.mark.parametrize("limited", [False, True])
+async def test_a_late_call_whose_cancellation_is_ignored_does_not_hold_up_the_second_one(limited: bool) -> None:
+    limit = whilst.Limit(concurrency=4)
+    calls: list[int] = []
+
+    async def fn(item: int) -> int:
+        calls.append(item)
+        late = item == 60 and calls.count(60) == 1
+        until = asyncio.get_running_loop().time() + (100.0 if late else 1.0)
+        while (left := until - asyncio.get_running_loop().time()) > 0:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                if not late:
+                    raise
+        return item
+
+    flow = whilst.step(fn, hedge=True, limit=limit) if limited else whilst.step(fn, hedge=True)
+    run = whilst.map(flow, range(80), concurrency=2)
+    assert await run == [*range(80)]
+    end = run.summary()
+    assert (calls.count(60), end.hedged, end.abandoned) == (2, 1, 1)
+    assert end.elapsed < 90.0
+    assert limit.statistics().in_flight == limited
+    await asyncio.sleep(100.0)
+    assert run.summary().abandoned == limit.statistics().in_flight == 0
+
+
+BEHIND: dict[str, Any] = {
+    "step": lambda fn, then: whilst.sequence(fn, then),
+    "limited": lambda fn, then: whilst.sequence(fn, whilst.step(then, limit=whilst.Limit(concurrency=5))),
+    "together": lambda fn, then: whilst.sequence(fn, whilst.together(then, then)),
+    "first": lambda fn, then: whilst.sequence(fn, whilst.first(then, then)),
+    "stage": lambda fn, then: whilst.sequence(fn, range, whilst.each(then)),
+    "blocking": lambda fn, then: whilst.sequence(fn, then.blocking, then.blocking),
+    "after a thread": lambda fn, then: whilst.sequence(lambda item: fn(item), then.blocking),
+    "again": lambda fn, then: whilst.step(whilst.sequence(fn, then, then.fails), retry=5),
+}
+GIVES_UP: dict[str, Any] = {
+    "timeout": lambda flow: whilst.step(flow, timeout=1.0),
+    "loser": lambda flow: whilst.first(flow, _soon),
+}
+
+
+class Then:
+    """Counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __call__(self, item: int) -> int:
+        self.calls += 1
+        return item
+
+    def blocking(self, item: int) -> int:
+        self.calls += 1
+        return item
+
+    def fails(self, item: int) -> int:
+        raise ConnectionResetError
+
+
+@virtually
+@pytest.mark.parametrize("once", [False, True], ids=["map", "value"])
+@pytest.mark.parametrize("way", GIVES_UP)
+@pytest.mark.parametrize("form", BEHIND)
+async def test_behind_a_call_that_was_left_behind_nothing_else_is_called(form: str, way: str, once: bool) -> None:
+    fn, then = Stubborn(1, seconds=4.0), Then()
+    flow = GIVES_UP[way](BEHIND[form](fn, then))
+    run = whilst.map(flow, [1])
+    if once:
+        await asyncio.gather(flow.aio(1), return_exceptions=True)
+    else:
+        await run.outcomes()
+    assert fn.inside == 1
+    await asyncio.sleep(30.0)
+    assert (fn.inside, then.calls) == (0, 0)
+
+
+@virtually
+@pytest.mark.parametrize("staged", [False, True])
+async def test_the_places_of_calls_that_were_left_behind_are_free(staged: bool) -> None:
+    """Of a part with a timeout, where it is its step that holds one; of a stage, for its other runs."""
+    fn = Stubborn(0, seconds=500.0)
+    part = whilst.step(whilst.sequence(fn, str), timeout=1.0)
+    flow = whilst.sequence(lambda n: range(n, n + 1), whilst.each(part, concurrency=1)) if staged else part
+    run = whilst.map(flow, range(4), concurrency=1)
+    outcomes = await run.outcomes()
+    assert [o.ok for o in outcomes] == [False, True, True, True]
+    assert asyncio.get_running_loop().time() < 4.0
+    await asyncio.sleep(500.0)
+    assert fn.inside == 0
+
+
+@virtually
+@pytest.mark.parametrize("once", [False, True], ids=["map", "value"])
+@pytest.mark.parametrize("form", ["first", "again"])
+async def test_a_branch_whose_call_is_late_and_does_not_end_fails_alone(form: str, once: bool) -> None:
+    """The other one may still win, and a part that is tried again is: its first call is left behind."""
+    fn, then = Stubborn(1, seconds=30.0), Then()
+
+    async def late(item: int) -> int:
+        await asyncio.sleep(5.0)
+        return item
+
+    async def then_well(item: int) -> int:
+        return await (then(item) if fn.inside else fn(item))
+
+    flow = (
+        whilst.first(whilst.step(fn, timeout=1.0), late)
+        if form == "first"
+        else whilst.step(whilst.together(whilst.step(then_well, timeout=1.0), str), retry=whilst.Retry(base=0.1))
+    )
+    value = 1 if form == "first" else (1, "1")
+    if once:
+        assert await flow.aio(1) == value
+    else:
+        run = whilst.map(flow, [1])
+        assert await run == [value]
+        assert (run.summary().abandoned, run.summary().failed) == (1, 0)
+    assert fn.inside == 1
+    await asyncio.sleep(30.0)
+    assert fn.inside == 0

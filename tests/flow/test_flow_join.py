@@ -298,7 +298,7 @@ def test_cancelled_from_outside_while_a_blocking_step_runs_it_is_left_behind() -
     assert other == []
 
 
-def test_a_branch_that_ignores_its_cancellation_is_waited_for() -> None:
+def test_a_branch_that_ignores_its_cancellation_is_waited_for_as_long_as_a_clean_up_may_take() -> None:
     async def stubborn(_: Any) -> str:
         try:
             await asyncio.sleep(10)
@@ -314,7 +314,7 @@ def test_a_branch_that_ignores_its_cancellation_is_waited_for() -> None:
             await whilst.together(stubborn, fails).aio()
         return asyncio.get_running_loop().time()
 
-    assert testing.run(main()) == pytest.approx(5)
+    assert testing.run(main()) == pytest.approx(2)
 
 
 def test_what_is_cancelled_may_clean_up_in_peace() -> None:

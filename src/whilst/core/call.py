@@ -20,7 +20,10 @@ class Host(Protocol):
         ...
 
     def correct(self, call: Any, cost: float) -> bool | None:
-        """Count what a call cost indeed; False if no limit weighs it, None if it is over. From any thread."""
+        """Count what a call cost indeed; False if no limit weighs it, None if it is over. From any thread.
+
+        A call of an input is known by index and attempt: one that was given up may still run beside the next one.
+        """
         ...
 
     def add_later(self, index: int, by: object, item: Any, key: Any) -> None:
@@ -146,7 +149,7 @@ class Call:
         >>> whilst.map(ask, ["one", "two"], limit=tokens).list()
         ['ONE', 'TWO']
         """
-        counted = self._host.correct(self.index if self._of is None else self._of, cost)
+        counted = self._host.correct((self.index, self.attempt) if self._of is None else self._of, cost)
         if counted is False:
             raise RuntimeError(
                 "no limit of this call has a weight=, so nothing counts what it has spent\n"

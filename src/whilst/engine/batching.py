@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from ..lanes.awaiting import ended, trimmed
+from .consume import EndOf
 from .stages import Stream, items
 
 MOST_KEYS = 1024  # keys that have a batch begun at a time; of more the oldest is given as it is
@@ -73,21 +74,12 @@ async def _by_size_and_key(source: Any, n: int, key_of: KeyOf) -> Stream:
 
 async def _by_time(pump: _Pump, within: float) -> Stream:
     pump.start()
-    try:
+    with EndOf(pump):
         try:
             while batch := await pump.take(within):
                 yield batch
         finally:
             await pump.close()
-    except BaseException:
-        pump.error = None  # nobody hears of it, and its frames keep the pump
-        raise
-    error, pump.error = pump.error, None
-    if error is not None:
-        try:
-            raise error
-        finally:
-            del error
 
 
 class _Pump:

@@ -16,7 +16,7 @@ from ..core.concurrency import DEFAULT_CONCURRENCY
 from ..core.outcome import noted
 from ..core.plan import Plan
 from ..core.tree import Each, Node, Sequence, calls_at_once, flat_steps, kind_name
-from ..lanes.awaiting import OwnTask, ended, failure_of, insist, is_cancelled
+from ..lanes.awaiting import CLEAN_UP, OwnTask, ended, failure_of, insist, is_cancelled
 from .interpret import Runner, compile_items, compile_node, naming_item, open_stream, path_of_stage
 from .scope import Scope
 from .stage import Ending
@@ -75,9 +75,6 @@ async def _same(item: Any) -> Any:
     return item
 
 
-CLEAN_UP = 2.0  # seconds that a cancelled flow may take for its clean-up before it is left behind, as a run may
-
-
 async def once(plan: Plan, node: Node, value: Any) -> Any:
     """Return what the flow makes of `value`, or raise what it fails of."""
     __tracebackhide__ = True
@@ -85,7 +82,7 @@ async def once(plan: Plan, node: Node, value: Any) -> Any:
     plan, scope = compiled(plan, node, loop, once=True)
     ending: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
     task = OwnTask(_make(plan, value, ending), loop=loop, context=plan.context)
-    scope.give_up = partial(_settle, ending, task)
+    scope.give_up = partial(_settle, ending, scope, task)
     try:
         made, error = await ending
         if error is not None:
@@ -94,7 +91,7 @@ async def once(plan: Plan, node: Node, value: Any) -> Any:
     except asyncio.CancelledError:
         if not task.done():
             task.cancel()
-            await ended([asyncio.ensure_future(asyncio.wait([task], timeout=CLEAN_UP))])
+            await ended([task], CLEAN_UP, scope.leave)
         raise
     finally:
         error = scope.give_up = None  # or the error and its traceback would keep each other alive
@@ -121,11 +118,12 @@ async def _make(plan: Plan, value: Any, ending: asyncio.Future[tuple[Any, BaseEx
 
 
 def _settle(
-    ending: asyncio.Future[tuple[Any, BaseException | None]], task: asyncio.Task[None], error: Exception
+    ending: asyncio.Future[tuple[Any, BaseException | None]], scope: Scope, task: asyncio.Task[None], error: Exception
 ) -> None:
     """End with a failure although the flow goes on, as one of its calls ignores that it was cancelled."""
     if not ending.done():
         ending.set_result((None, error))
+    scope.leave(task)
     insist(task)
 
 

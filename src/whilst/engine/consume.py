@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.outcome import Record, noted, noted_loop
 
@@ -54,6 +54,36 @@ def beside_value_of(record: Record) -> Any:
         del record
 
 
+class Ending(Protocol):
+    """What may have ended with an error."""
+
+    error: BaseException | None
+
+
+class EndOf:
+    """Raises, behind a block that takes what comes, what that has ended with.
+
+    Who leaves the block in another way does not hear of it, nor is it kept: its frames keep what it is of.
+    """
+
+    def __init__(self, of: Ending) -> None:
+        self._of: Ending | None = of
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, caught: object, trace: object) -> None:
+        __tracebackhide__ = True
+        of, self._of = self._of, None
+        assert of is not None
+        error, of.error = of.error, None
+        if kind is None and error is not None:
+            try:
+                raise error
+            finally:
+                del error, of, self
+
+
 _VALUES = (
     value_of,
     noted_value_of,
@@ -71,7 +101,7 @@ async def consume(
     take, ahead, values = handoff.ready.popleft, driver.ahead, unpack in _VALUES
     window = ahead.window
     record: Record | None = None
-    try:
+    with EndOf(driver):
         try:
             while True:
                 try:
@@ -99,10 +129,6 @@ async def consume(
             driver.forget()
             if end is not None:
                 await end()
-    except BaseException:
-        driver.error = None  # who leaves early does not hear of it, and its frames keep the driver
-        raise
-    _raise_end(driver)
 
 
 def consume_plain(
@@ -119,7 +145,7 @@ def consume_plain(
     def over() -> bool:
         return driver.finished or (driver.additions.quiet and not asked)
 
-    try:
+    with EndOf(driver):
         try:
             while True:
                 try:
@@ -146,10 +172,6 @@ def consume_plain(
             record = None  # or the error and its traceback would keep each other alive
             end()
             driver.forget()
-    except BaseException:
-        driver.error = None  # as above
-        raise
-    _raise_end(driver)
 
 
 def consume_together(
@@ -164,7 +186,7 @@ def consume_together(
     driver, handoff, _ = begin()
     ready, ahead, window = handoff.ready, driver.ahead, driver.ahead.window
     taken = iter(ready.popleft, None)
-    try:
+    with EndOf(driver):
         try:
             while True:
                 count = min(len(ready), TOGETHER)
@@ -182,10 +204,6 @@ def consume_together(
             end()
             rest([*ready])
             driver.forget()
-    except BaseException:
-        driver.error = None  # as above
-        raise
-    _raise_end(driver)
 
 
 async def consume_together_aio(
@@ -196,7 +214,7 @@ async def consume_together_aio(
     """Do as `consume`, but give as many records at once as are ready; `rest` gets those that are left, as above."""
     driver, handoff, _ = await begin()
     ready, ahead, window = handoff.ready, driver.ahead, driver.ahead.window
-    try:
+    with EndOf(driver):
         try:
             while True:
                 count = min(len(ready), TOGETHER)
@@ -215,18 +233,3 @@ async def consume_together_aio(
             rest([*ready])
             driver.forget()
             await end()
-    except BaseException:
-        driver.error = None  # as above
-        raise
-    _raise_end(driver)
-
-
-def _raise_end(driver: Driver) -> None:
-    """Raise what ended the run, if that was not the end of the inputs."""
-    __tracebackhide__ = True
-    error, driver.error = driver.error, None
-    if error is not None:
-        try:
-            raise error
-        finally:
-            del error, driver

@@ -145,8 +145,8 @@ class Bound:
         self.later: Callable[[float], float] | None = later
         """Returns, when it is due, until when to wait instead; nothing later than now if it is."""
         self.due: float = due
-        self.stubborn: Callable[[], None] | None = None
-        """Called if it has not ended `GRACE` seconds after it was cancelled: it swallows that."""
+        self.stubborn: Callable[[asyncio.Task[Any]], None] | None = None
+        """Called with the task if it has not ended `GRACE` seconds after it was cancelled: it swallows that."""
         self.gone: bool = False
         """Whether that was called: nobody waits for it any more."""
         self.expired: bool = False
@@ -302,9 +302,9 @@ class Deadlines:
         self._bounds_due = max(due, now + COARSE) if late else due
 
     def _give_up(self, bound: Bound) -> None:
-        if bound in self._bounds and bound.stubborn is not None:
+        if bound in self._bounds and bound.stubborn is not None and bound.task is not None:
             bound.gone = True
-            bound.stubborn()
+            bound.stubborn(bound.task)
 
 
 class Host(Protocol):

@@ -35,7 +35,7 @@ from ..errors import DeadlineExceeded, RunCancelled
 from ..lanes.awaiting import ended
 from ..lanes.calling import wanted
 from ..lanes.clock import clock_of, is_virtual
-from ..lanes.loop import LOOP
+from ..lanes.loop import LOOP, LoopLanes
 from ..lanes.port import Executor, Lanes
 from ..lanes.results import tell
 from ..lanes.threads import THREADS
@@ -157,6 +157,8 @@ class Driver:
         if plan.observers and not plan.composed and isinstance(plan.executor, str):
             fn = self.watch.wrap(fn, "", is_async=plan.executor == "loop")
         self.lanes: Lanes = executor.lanes(self, fn, plan.concurrency, patience, name=plan.name)
+        if scope is not None and isinstance(self.lanes, LoopLanes):
+            self.lanes.left = scope.vacate
 
     # -- what the run calls -----------------------------------------------------------------------------------
 
@@ -300,11 +302,15 @@ class Driver:
         """Take one more input when a call has ended well; on the thread of the call."""
         self.additions.add_later(index, by, item, key)
 
-    def correct(self, call: int, cost: float) -> bool | None:
+    def correct(self, call: tuple[int, int], cost: float) -> bool | None:
         """Count what a call cost indeed; see `Gate.correct`. From any thread."""
         if self.finished:
             return None
-        return False if self.book.gate is None else self.book.gate.correct(call, cost)
+        if self.book.gate is None:
+            return False
+        index, attempt = call
+        is_last = self.book.attempts is None or self.book.attempts.number(index) == attempt
+        return self.book.gate.correct(index if is_last else None, cost, left=call)
 
     def dropped(self, index: int) -> None:
         """Count a call that will have no record."""
@@ -314,7 +320,8 @@ class Driver:
         """Keep the permit of a blocking call that is left behind."""
         self.watch.call_abandoned(index, f"{name_of(self.plan.fn)}()")
         if self.book.gate is not None:
-            self.book.gate.abandon(index)
+            attempts = self.book.attempts
+            self.book.gate.abandon(index, (index, 1 if attempts is None else attempts.number(index)))
 
     def returned_late(self, index: int) -> None:
         """Give that permit back; on any thread."""
@@ -402,6 +409,8 @@ class Driver:
         self.book.enter(Phase.DRAINING)
         if error is not None:
             self.error = error
+        else:
+            self.additions.has_read(self.book.source.admitted)
         if not self.book.watches:
             self.lanes.no_more()
         self.arrived()

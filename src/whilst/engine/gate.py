@@ -26,8 +26,7 @@ from ..limit.holders import Inside
 from ..limit.state import LimitState, unwatch, watch
 from .asking import Asking
 from .lines import Line, Lines
-from .observer import Host as PausesHost
-from .observer import Pauses
+from .observer import Pauses, PausesHost
 from .passing import Abandoned, Ended, Passing
 from .slots import ENDLESS, Slots
 from .source import Pair, emptied, taken_from
@@ -321,17 +320,22 @@ class Gate:
         more, self._concurrency = concurrency - self._concurrency, concurrency
         self._slots.resize(more)
 
-    def correct(self, index: Any, cost: float) -> bool | None:
+    def correct(self, index: Any, cost: float, *, left: Any) -> bool | None:
         """Count what a call in flight cost indeed, at those of its limits that weigh calls. From any thread.
 
-        Returns False where there is none, None if the call is over. Said again, the last word holds.
+        `left` is what it is known by if it was given up. Returns False where no limit weighs calls, None if the call is
+        over. Said again, the last word holds.
         """
         cost = check_cost(cost)
         if not self._weighted:
             return False
-        taken, keys = self.lines.taken.get(index), self.lines.keys_of_call(index)
-        if taken is None or keys is None or (line := self.lines.known(keys)) is None:
-            return None
+        if (counted := self._abandoned.costs.get(left)) is not None:
+            line, taken = counted
+        else:
+            found, keys = self.lines.taken.get(index), self.lines.keys_of_call(index)
+            if found is None or keys is None or (known := self.lines.known(keys)) is None:
+                return None
+            line, taken = known, found
         line.acquirer.correct(*taken, cost)
         return True
 
@@ -444,12 +448,24 @@ class Gate:
         """Free the slots of calls that have returned without doing so."""
         self._slots.release(count)
 
-    def abandon(self, index: Any) -> None:
-        """Take note that a blocking call is given up; what else is told of it next frees its slot, not its permit."""
+    def abandon(self, index: Any, call: Any) -> None:
+        """Take note that a call is given up; what else is told of it next frees its slot, not its permit.
+
+        `call` tells it from the next one of the same input.
+        """
         if not self._ended:
             line = self.lines.of_call(index)
             line.look_again()
             self._abandoned.add(index, line)
+            if (taken := self.lines.taken.get(index)) is not None:
+                self._abandoned.costs[call] = line, taken
+
+    def leave(self, call: Any) -> None:
+        """Do so with a call of which nothing is told until it ends: if it was a probe, another may go."""
+        if not self._ended:
+            self.abandon(call, call)
+            self.lines.of_call(call).withdrawn(call)
+            self.pump()
 
     def returned_late(self, index: Any) -> None:
         """Give back the permit of a call that was given up, now that it has returned; from any thread."""

@@ -125,6 +125,9 @@ class Keeping(Protocol):
     def keeps_what_grows(self, growth: Growth, grow: Callable[[list[Added]], None]) -> None:
         """Keep with a value what its call has added."""
 
+    def knows_total(self, total: int) -> None:
+        """Have who looks at the status know how many inputs there are."""
+
 
 class Host(Reader, Protocol):
     """What this needs from the driver."""
@@ -140,6 +143,7 @@ class Host(Reader, Protocol):
         ...
 
     plan: Plan
+    additions: Additions
 
     def refill(self) -> None:
         """Let the source fill the room."""
@@ -170,7 +174,7 @@ class Additions:
         self.in_hand: bool = in_hand
         """Whether the consumer is code of the user's, which may add inputs before it asks for the next outcome."""
         self._growth: Growth | None = None
-        self._total: int | None = None  # of the source, once the run grows
+        self._total: int | None = None  # of the source, once the run grows, or once it has told by its end
         self._name = host.plan.name
         self._host = host
 
@@ -182,7 +186,15 @@ class Additions:
     @property
     def total(self) -> int | None:
         """How many inputs there will be, as far as is known."""
-        return self._host.plan.total if self._total is None else self._total + self._made().count
+        added = self._growth.count if self._growth is not None else 0
+        return self._host.plan.total if self._total is None else self._total + added
+
+    def has_read(self, count: int) -> None:
+        """Take note that the source has ended, after so many inputs."""
+        if self.total is None:
+            self._total = count
+            if self._host.keeping is not None:
+                self._host.keeping.knows_total(count)
 
     def begin_with(self, growth: Growth) -> None:
         """Take what was added before the start."""
@@ -284,7 +296,7 @@ class Additions:
         if isinstance(host.book.source, Growing):
             return
         host.book.source = Growing(host, host.book.source, growth.frontier)
-        self._total = host.plan.total
+        self._total = host.plan.total if self._total is None else self._total
         host.goes_by(host.plan._replace(total=None))
 
 
@@ -360,6 +372,8 @@ class Growing:
     def ended(self, error: BaseException | None) -> None:
         """Take note that the other source has no more."""
         self._inner_over, self._error = True, error
+        if error is None:
+            self._host.additions.has_read(self._inner.admitted)
         self._move()
         self._look_for_the_end()
 

@@ -46,7 +46,7 @@ from .scope import Scope
 from .slots import Slots
 from .stage import NO_DETOUR, Behind, Ending, Spent, Stage
 from .stages import merged
-from .step_calls import GivenUp
+from .step_calls import HOLDS, GivenUp
 
 Runner = Callable[[Any], Awaitable[Any]]
 Opener = Callable[[Any, Ending | None], stages.Stream]
@@ -104,6 +104,7 @@ def each(node: Each, stage: Stage, scope: Scope, step: Runner) -> Opener:
             yields=given,
             stage=stage,
             look=scope.look,
+            left=scope.vacate,
         )
 
     return open_it
@@ -193,11 +194,11 @@ def compile_node(
         case Together(branches, names):
             at = names if names is not None else tuple(f"[{place}]" for place in range(len(branches)))
             each_at = [(one, _under(path, key)) for key, one in zip(at, branches, strict=True)]
-            return _together(scope.behind(path, at), _branches(each_at, scope, limits, stage), names)
+            return _together(scope, scope.behind(path, at), _branches(each_at, scope, limits, stage), names)
         case First(branches):
             each_at = [(one, f"{path}[{place}]") for place, one in enumerate(branches)]
             runners = _branches(each_at, scope, limits, stage)
-            return lambda value: join.first_of(runners, value, path)
+            return _first(scope, runners, path)
         case Fallback(branches):
             runners = [compile_node(one, scope, f"{path}[{i}]", limits, stage) for i, one in enumerate(branches)]
             return lambda value: join.fallback(runners, value, path)
@@ -282,10 +283,21 @@ def _branches(branches: list[At], scope: Scope, limits: tuple[LimitState, ...], 
     return runners
 
 
-def _together(behind: Behind, branches: list[Runner], names: tuple[str, ...] | None) -> Runner:
+def _together(scope: Scope, behind: Behind, branches: list[Runner], names: tuple[str, ...] | None) -> Runner:
     async def run(value: Any) -> Any:
-        found = await join.all_of(branches, value, behind)
+        if scope.left:
+            scope.check_left()
+        found = await join.all_of(branches, value, scope.leave, behind)
         return tuple(found) if names is None else dict(zip(names, found, strict=True))
+
+    return run
+
+
+def _first(scope: Scope, branches: list[Runner], path: str) -> Runner:
+    async def run(value: Any) -> Any:
+        if scope.left:
+            scope.check_left()
+        return await join.first_of(branches, value, scope.leave, path)
 
     return run
 
@@ -295,6 +307,8 @@ def _pipeline(steps: list[At], scope: Scope, limits: tuple[LimitState, ...], end
     where = path_of_stage(*steps[0])
 
     async def run(value: Any) -> list[Any]:
+        if scope.left:
+            scope.check_left()
         async with aclosing(_stream(None, steps, openers, value, where, ending)) as stream:
             return [item async for item in stream]
 
@@ -474,8 +488,6 @@ def _plain(leaf: Leaf, invoke: Runner, slots: Slots, *, retries: bool) -> Runner
                     leaf.failed(leaf.plain(clock()), value, error)
                 if tries is None:
                     raise
-            except GivenUp:  # what it held was given back then
-                raise
             except BaseException:  # a cancellation says nothing of the other side
                 leaf.dropped(leaf.plain(started))
                 raise
@@ -500,6 +512,8 @@ def _inner(code: CodeType) -> CodeType:
 
 SHORT_WAY: CodeType = _inner(_inner(_plain.__code__))
 """By which the frame of a call is known that went the short way."""
+HOLDS[SHORT_WAY] = lambda its: (its["slots"], its["leaf"], None)
+HOLDS[_inner(_shared.__code__)] = lambda its: (its["places"], None, None)
 
 
 def _policed(node: Policed, run: Runner, scope: Scope, path: str, first: bool) -> Runner:

@@ -6,7 +6,7 @@ Blocking steps in a row, without policies, are made in one visit to a thread: a 
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 from typing import Any
 
@@ -21,6 +21,7 @@ from .resources import with_own
 from .scope import Scope
 from .slots import Slots
 from .stage import Spent, Visits
+from .step_calls import HOLDS, Held
 
 Invoker = Callable[..., Awaitable[Any]]
 After = Callable[[], None] | None
@@ -147,6 +148,8 @@ class InRow:
 
     async def __call__(self, value: Any) -> Any:
         """Return what the last step returns."""
+        if self._scope.left:
+            self._scope.check_left()
         if wanted.is_asked or self._is_told_to_pause():
             for place in range(len(self._fns)):
                 value = await self._step(place)[1](value)
@@ -161,7 +164,7 @@ class InRow:
         try:
             value = await self._visits(row)
         except Exception as error:
-            leaf = self._step(row.at)[0]
+            leaf = self.leaf(row.at)
             leaf.begun += 1
             leaf.failed(leaf.plain(self._scope.clock()), row.value, error)  # which gives the slot back, too
             self._note_times(row, started)
@@ -181,6 +184,7 @@ class InRow:
                 row.at -= 1  # what fails is still that step
                 row.value = value = await value
                 row.at += 1
+                self._scope.check_left()
                 if row.ends and row.clock is not None:
                     row.ends[-1] = row.clock()
             if row.at == len(self._fns):
@@ -219,3 +223,11 @@ def _ignoring_value(fn: Callable[[], Any]) -> Callable[[Any], Any]:
         return fn()
 
     return call
+
+
+def _held_by(its: Mapping[str, Any]) -> Held | None:
+    """Return what a visit holds, by the local names of its frame; None if its steps are called one by one."""
+    return (its["slots"], its["self"].leaf(its["row"].at), None) if "row" in its else None
+
+
+HOLDS[InRow.__call__.__code__] = _held_by

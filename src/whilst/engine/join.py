@@ -1,4 +1,4 @@
-"""Branches: all of them or the first that succeeds, at the same time or in turn; none outlives the join.
+"""Branches: all of them or the first that succeeds, at once or in turn; none that can be ended outlives the join.
 
 The branches' own tasks are created and awaited here. A branch never raises out of its task, so nothing is "never
 retrieved", and a KeyboardInterrupt comes out of the join instead of tearing the loop down.
@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ..core.outcome import short
-from ..lanes.awaiting import ended, trimmed
+from ..lanes.awaiting import CLEAN_UP, GRACE, ended, trimmed
 from ..lanes.calling import seat
 from ..lanes.clock import clock_of
 from .stage import Behind
+from .step_calls import AWAITS, SETTLES
 
 Runner = Callable[[Any], Awaitable[Any]]
+Leave = Callable[[asyncio.Task[Any]], None]  # told of a branch that does not end although it was cancelled
+
+NONE: frozenset[int] = frozenset()
 
 
-async def all_of(branches: Sequence[Runner], value: Any, behind: Behind | None = None) -> list[Any]:
+async def all_of(branches: Sequence[Runner], value: Any, leave: Leave, behind: Behind | None = None) -> list[Any]:
     """Return every branch's value; at the first failure cancel the others, await them, and raise it.
 
     What else failed meanwhile stands in the notes of the raised exception.
     """
-    join = _Join(len(branches), until_success=False, behind=behind)
+    join = _Join(len(branches), leave, until_success=False, behind=behind)
     try:
         failed = await join.run(branches, value)
         if failed is None:
@@ -40,9 +45,9 @@ async def all_of(branches: Sequence[Runner], value: Any, behind: Behind | None =
         error = other = None
 
 
-async def first_of(branches: Sequence[Runner], value: Any, path: str) -> Any:
+async def first_of(branches: Sequence[Runner], value: Any, leave: Leave, path: str) -> Any:
     """Return the first success and cancel the other branches; raise an ExceptionGroup when all fail."""
-    join = _Join(len(branches), until_success=True)
+    join = _Join(len(branches), leave, until_success=True)
     failures: list[Exception] = []
     try:
         won = await join.run(branches, value)
@@ -73,17 +78,20 @@ class _Join:
     """Branches in flight. Each writes down its own end, which saves a callback and a turn of the loop a branch."""
 
     __slots__ = (
-        "_before", "_behind", "_counted", "_ending", "_left", "_place", "_settled", "_until_success",
-        "errors", "values",
+        "_before", "_behind", "_counted", "_ending", "_gone", "_leave", "_left", "_over",
+        "_place", "_settled", "_until_success", "errors", "values",
     )  # fmt: skip
 
-    def __init__(self, count: int, *, until_success: bool, behind: Behind | None = None) -> None:
+    def __init__(self, count: int, leave: Leave, *, until_success: bool, behind: Behind | None = None) -> None:
         self.values: list[Any] = [None] * count
         self.errors: list[BaseException | None] = [None] * count
+        self._leave = leave
         self._left = count
         self._place = seat.get()
         self._counted = count  # branches that the place of the input knows of
         self._ending = False  # only then is a cancellation ours
+        self._over = False  # what ends from then on was left behind
+        self._gone: frozenset[int] = NONE  # branches that have failed, and go on
         self._until_success = until_success
         self._behind = behind
         self._before = 0.0  # when the last branch but one ended
@@ -95,16 +103,23 @@ class _Join:
         if self._place is not None:
             self._place.fork(self._counted - 1)
         tasks = [loop.create_task(self._branch(place, branch, value)) for place, branch in enumerate(branches)]
+        patience = CLEAN_UP
         try:
             decisive = await self._settled
+            if self._until_success and decisive is not None:
+                patience = GRACE
         finally:
-            if self._left:
-                self._ending = True
-                for task in tasks:
-                    task.cancel()
-                await ended(tasks)
-            while self._counted > 1:
-                self._count_out()
+            try:
+                if self._left:
+                    self._ending = True
+                    going = [task for place, task in enumerate(tasks) if place not in self._gone]
+                    for task in going:
+                        task.cancel()
+                    await ended(going, patience, self._leave)
+            finally:
+                self._over = True
+                while self._counted > 1:
+                    self._count_out()
         for error in self.errors:  # KeyboardInterrupt and SystemExit are nobody's to lose, whatever was decided
             if error is not None and not isinstance(error, Exception):
                 try:
@@ -131,12 +146,23 @@ class _Join:
         try:
             self.values[place] = await branch(value)
         except asyncio.CancelledError as caught:
-            if self._ending:
+            if self._ending or place in self._gone:
                 raise
             error = RuntimeError("a step raised CancelledError of its own accord")
             error.__cause__ = trimmed(caught)
         except BaseException as caught:  # all of them: the join raises it in the task that waits
             error = trimmed(caught)
+        if not (self._over or place in self._gone):
+            self._end(place, error)
+        del error
+
+    def give_up(self, place: int, error: Exception) -> None:
+        """Have a branch failed although it goes on, as one of its calls ignores that it was cancelled."""
+        if not self._over:
+            self._gone |= {place}
+            self._end(place, error)
+
+    def _end(self, place: int, error: BaseException | None) -> None:
         self.errors[place] = error
         self._left -= 1
         if self._behind is not None and self._left < 2:
@@ -147,7 +173,10 @@ class _Join:
                 self._settled.set_result(place)
             elif not self._left:
                 self._settled.set_result(None)
-        del error
+
+
+AWAITS[_Join.run.__code__] = "tasks"
+SETTLES[_Join._branch.__code__] = lambda its: partial(its["self"].give_up, its["place"])
 
 
 def _note(error: BaseException, note: str) -> None:

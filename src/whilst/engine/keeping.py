@@ -28,6 +28,8 @@ class OpenJournal(Protocol):
     """Whether an outcome is given to the consumer only once it is durable."""
     notices: tuple[str, ...]
     """What was found wrong on opening and got over, each a sentence."""
+    total: int | None
+    """How many inputs there are, for who looks at the status; set when it is known."""
 
     @property
     def looking(self) -> int:
@@ -153,6 +155,11 @@ class Keeping:
     def identity(self, index: int) -> bytes | None:
         """Return what the journal knows an input by that is to be called; None if it has been stored. Any thread."""
         return self._journal.identity(index) if self._journal is not None else None
+
+    def knows_total(self, total: int) -> None:
+        """Have who looks at the status know how many inputs there are."""
+        if self._journal is not None:
+            self._journal.total = total
 
     @property
     def held_back(self) -> int:

@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,20 @@ from .observer import StepCall, Watch
 from .slots import Slots
 from .source import Pair
 from .stage import Spent
-from .step_calls import STEP, GivenUp, Hedging, LeafCall, LetThrough, Tries, note, place_and_identity, wake
+from .step_calls import (
+    HOLDS,
+    STEP,
+    GivenUp,
+    Hedging,
+    Held,
+    LeafCall,
+    LetThrough,
+    Tries,
+    note,
+    place_and_identity,
+    settled_by,
+    wake,
+)
 
 if TYPE_CHECKING:
     from ..core.retry import Retry
@@ -84,14 +97,16 @@ class Leaf:
         self.clock: Callable[[], float] = scope.clock
         self.queue: deque[Pair] = LetThrough()
         self.hedge: Hedge | None = Hedge() if hedge else None
-        self._once = self.call if self.hedge is None else Hedging(self.hedge, self.call, clock=self.clock)
+        self._once = self.call
+        if self.hedge is not None:
+            self._once = Hedging(self.hedge, self.call, clock=self.clock, leave=scope.leave)
         self.asking: Asking = scope.asking
         self.spent: Spent = Spent(where.removeprefix(STEP) or name)
         self.watch: Watch = scope.watch
         self._told: set[asyncio.Task[Any] | None] = set()  # whose calls need not be timed from outside
         self._scope = scope
         self._fn = fn
-        self._slots = slots
+        self.slots: Slots = slots
         self._where = where
         self._path = path
         self._alone = alone
@@ -100,6 +115,7 @@ class Leaf:
         self._attempts = Attempts(retry, self.clock(), draw, ask, scope.still, gated=True)
         self._wants = retry is not None and retry.on_value is not None
         self._tell = None if retry is None else told_of(retry, scope.asking)
+        self.name: str = name
         self._patience = Patience.of(name, timeout, retry)
         self._patient = self._patience.least == inf
         self._on_thread = on_thread
@@ -141,6 +157,8 @@ class Leaf:
 
     def __call__(self, value: Any) -> Awaitable[Any]:
         """Await what the step returns, after as many attempts as that takes; else the last failure is raised."""
+        if self._scope.left:
+            self._scope.check_left()
         self.begun += 1
         self.over += 1
         tries = Tries()
@@ -191,6 +209,8 @@ class Leaf:
         """Return what the step returns the long way, if it must go that; else time the short one."""
         if self.gate is not None:
             return await self(value)
+        if self._scope.left:
+            self._scope.check_left()
         started = self.clock()
         try:
             return await short_way(value)
@@ -258,8 +278,7 @@ class Leaf:
             raise
         except BaseException:  # a cancellation says nothing of the other side
             self._over(call)
-            if not call.gone:
-                self.dropped(call)
+            self.dropped(call)
             raise
         self._over(call)
         took = self.clock() - started
@@ -326,7 +345,7 @@ class Leaf:
     def bound(self, due: float, started: float) -> Bound:
         """Return the bound of a call that is made the short way, from this task."""
         bound = Bound(due)
-        bound.stubborn = self._giving_up(None, started)
+        bound.stubborn = self._giving_up(started)
         return bound
 
     def off_thread(self) -> None:
@@ -358,7 +377,7 @@ class Leaf:
 
     def correct(self, call: LeafCall, cost: float) -> bool | None:
         """Count what a call cost indeed; see `Gate.correct`. From any thread."""
-        return False if self.gate is None else self.gate.correct(call, cost)
+        return False if self.gate is None else self.gate.correct(call, cost, left=call)
 
     def close(self) -> None:
         """Let nothing more through, and give every permit back but those of calls that were left behind."""
@@ -438,18 +457,18 @@ class Leaf:
         if self.gate is not None and self.gate.lines.asked:
             await self.asking.turn()
         if self.gate is None:
-            if self._slots.room > 0:
-                self._slots.take()
+            if self.slots.room > 0:
+                self.slots.take()
             else:
                 by = self._by(tries)
                 wait = partial(self._scope.deadlines.expect, by=by) if by < inf else None
-                if not await self._slots.acquire(again=tries.number > 1, wait=wait):
+                if not await self.slots.acquire(again=tries.number > 1, wait=wait):
                     assert tries.failure is not None
                     raise tries.failure
             if self.gate is None:
                 self.over -= 1
                 return
-            self._slots.release()  # it has come meanwhile, and may have everybody wait
+            self.slots.release()  # it has come meanwhile, and may have everybody wait
         if (line := self.gate.enter((call, value), again=tries.number > 1)) is not None:
             await self._wait(call, (call, value), line, tries)
         else:
@@ -501,7 +520,7 @@ class Leaf:
             return await self._made(call, value)
         started = call.started
         bound = Bound(self._patience.due(first, started), self._later(first, started))
-        bound.stubborn = self._giving_up(call, started)
+        bound.stubborn = self._giving_up(started)
 
         def late() -> TimeoutError:
             return self._patience.error(started, self.clock())
@@ -510,33 +529,25 @@ class Leaf:
             return await self._scope.deadlines.within(bound, late, self._made, call, value)
         finally:
             if bound.gone:
-                self._come_home(call)
+                raise GivenUp
 
-    def _giving_up(self, call: LeafCall | None, started: float) -> Callable[[], None] | None:
+    def _giving_up(self, started: float) -> Callable[[asyncio.Task[Any]], None] | None:
         """Return what is to be done should a call ignore its cancellation; None: nothing can be."""
         place = seat.get()
         settles = place is not None or self._scope.give_up is not None
-        return partial(self._give_up, call, place, started) if settles else None
+        return partial(self._give_up, place, started) if settles else None
 
-    def _give_up(self, call: LeafCall | None, place: Seat | None, started: float) -> None:
-        """Settle the input of a call that ignores its cancellation; its slot is free, its permit stays out."""
-        settle = self._scope.give_up if place is None else place.give_up
-        if settle is None:
-            return  # it was given up already
+    def _give_up(self, place: Seat | None, started: float, task: asyncio.Task[Any]) -> None:
+        """Settle the branch or the input of a call that ignores its cancellation."""
         error = self._patience.error(started, self.clock())
         note(error, self._where)
-        if call is not None:
-            call.gone = True
-            if self.gate is not None:
-                self.gate.abandon(call)
-        self.dropped(call or self.plain(started))
-        settle(error)
-
-    def _come_home(self, call: LeafCall) -> None:
-        """Give the permit back of a call that was given up, and end what stands on it, whatever came of it."""
-        if self.gate is not None:
-            self.gate.returned_late(call)
-        raise GivenUp
+        if (settle := settled_by(task)) is not None:
+            self._scope.leave(task)
+        else:
+            settle = self._scope.give_up if place is None else place.give_up
+            self._scope.vacate(task)
+        if settle is not None:  # else it was given up already
+            settle(error)
 
     def _due(self, first: float, started: float) -> float:
         """Return when a call is past its time; while everything stands still that does not come nearer."""
@@ -557,7 +568,7 @@ class Leaf:
             with call.guard:
                 call.left = not call.over
             if call.left and self.gate is not None:
-                self.gate.abandon(call)
+                self.gate.abandon(call, call)
             raise
 
     def dropped(self, call: LeafCall) -> None:
@@ -570,7 +581,7 @@ class Leaf:
 
     def _free_slot(self) -> None:
         self.over += 1
-        self._slots.release()
+        self.slots.release()
 
     def _over(self, call: LeafCall) -> None:
         if call.token is not None:
@@ -603,16 +614,18 @@ class Leaf:
         """Wait until a failed input may be tried again; return whether it may at all."""
         if self._judge:
             await self.asking.turn()
-        place = seat.get()
+        place, scope = seat.get(), self._scope
+        if scope.left:
+            scope.check_left()
         if place is not None and place.is_given_back():
             return False
-        scope, now = self._scope, self.clock()
+        now = self.clock()
         first = now if tries.first is None else tries.first
         budget = self._attempts.budget
         called = self.begun - (self.gate.pending if self.gate is not None else 0)
         wait = self._attempts.wait(error, tries.pushback, attempt=tries.number, first=first, calls=called, now=now)
         if budget is not None and budget.note:
-            scope.notes.setdefault(f"{self._patience.name}: {budget.note}")
+            scope.notes.setdefault(f"{self.name}: {budget.note}")
         if wait is None:
             return False
         tries.failure = error
@@ -642,11 +655,11 @@ class Leaf:
     def _look_inside(self, error: Exception) -> None:
         by = self._inside or retried_inside(error)
         if by:
-            name = self._patience.name
+            name = self.name
             self._scope.notes.setdefault(f"{name} is retried at two levels: by {by} inside it and by retry= here")
 
     def _install(self, limits: tuple[LimitState, ...]) -> None:
-        self.gate = Gate(self, limits, self._slots, inside=self._scope.inside)
+        self.gate = Gate(self, limits, self.slots, inside=self._scope.inside)
         self._line = self.gate.lines.only if self.limits and not self.gate.lines.asked else None
         self.spent.pinned, self.spent.detours = not self.may_go_straight, True
         self.gate.begin()
@@ -655,3 +668,11 @@ class Leaf:
             self.gate.count_before(self.over, self._began)
             self.gate.adopt(self.begun - self.over)  # what is in flight
             self.over = self.begun
+
+
+def _held_by(its: Mapping[str, Any]) -> Held | None:
+    """Return what a call holds, by the local names of its frame; None if it goes the long way."""
+    return (its["self"].slots, its["self"], its["call"]) if "call" in its else None
+
+
+HOLDS[Leaf.call.__code__] = HOLDS[Leaf.straight.__code__] = _held_by

@@ -249,8 +249,8 @@ def _is_logged(level: int) -> bool:
 # -- what holds up calls: the run was paused, a limit is, or the other side asked for a pause or seems to be down ----
 
 
-class Host(Protocol):
-    """What this needs from the driver, or from a step."""
+class PausesHost(Protocol):
+    """What pauses need from the driver, or from a step."""
 
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
@@ -268,7 +268,7 @@ class Host(Protocol):
 class Pauses:
     """The pauses of one gate; what is `held` is read from any thread."""
 
-    def __init__(self, host: Host, limits: tuple[LimitState, ...]) -> None:
+    def __init__(self, host: PausesHost, limits: tuple[LimitState, ...]) -> None:
         self.held: Held = Held()
         """Which keys are paused, and why."""
         self.of_run: str = ""

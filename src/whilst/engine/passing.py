@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from ..core.costs import Cost
 from ..limit.queue import unrest
 from ..limit.state import LimitState
 from .lines import Line, Lines
@@ -27,6 +28,8 @@ class Abandoned:
         self.calls: Counter[Any] = Counter()
         """Those of which nothing else is known yet, by their input."""
         self._lines: dict[Any, list[Line]] = {}  # whose permits such calls hold
+        self.costs: dict[Any, tuple[Line, tuple[list[Cost], float]]] = {}
+        """What they were counted as, by call, where calls are weighed: they may still tell what they cost."""
 
     def add(self, index: Any, line: Line) -> None:
         """Take note that the call of an input is given up."""

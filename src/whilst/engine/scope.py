@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,8 +21,9 @@ from ..core.pushback import Pushback
 from ..core.summary import kinds_of
 from ..core.tree import Each
 from ..lanes.calling import seat, wanted
-from ..lanes.calls import Calls, calls_of_loop, nothing
+from ..lanes.calls import Calls, calls_of_loop
 from ..lanes.clock import clock_of
+from ..lanes.port import nothing
 from ..lanes.results import tell
 from ..limit.holders import Inside, ask_around, inside_of
 from .asking import Asking
@@ -31,7 +34,7 @@ from .observer import Observer, Watch
 from .resources import Resources
 from .slots import Slots
 from .stage import Behind, Ending, Spent, Stage
-from .step_calls import place_and_identity
+from .step_calls import GivenUp, Held, held_by, place_and_identity
 
 if TYPE_CHECKING:
     from ..remote.calls import RemoteCalls
@@ -144,6 +147,9 @@ class Scope:
         """While a flow is compiled: whether the next step is the first that an input comes to, by whatever way."""
         self.last_stage: str = ""
         """The path of the stage whose lanes are the run's, if it is one's."""
+        self.left: dict[asyncio.Task[Any], str] = {}
+        """Tasks that ignore that they were cancelled, by what they call: nothing more is called in them."""
+        self._counted: set[asyncio.Task[Any]] = set()  # those of them that are not counted as a lane's
         self._behind: list[Behind] = []
         self._stages: list[Stage] = []
         self._gone_on: dict[str, dict[str, int]] = {}  # failures that ended nothing, by what became of them
@@ -222,6 +228,46 @@ class Scope:
         place = seat.get()
         self.watch.call_abandoned(place.index if place is not None else 0, f"{name_of(fn)}()")
 
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """Go on without a task that was cancelled and does not end; the calls that are made in it are left behind."""
+        place = seat.get()
+        for each in self.vacate(task):
+            self._counted.add(each)
+            self.watch.call_abandoned(place.index if place is not None else 0, self.left[each])
+
+    def vacate(self, task: asyncio.Task[Any]) -> list[asyncio.Task[Any]]:
+        """Have others take the places that such a task holds, until it gives them back; its permits stay out till then.
+
+        Returns the task, and those that it waits for, as far as calls are made in them.
+        """
+        holds, awaits = held_by(task)
+        calling = [each for inner in awaits for each in self.vacate(inner)]
+        if task not in self.left:
+            self.left[task] = next((leaf.name for _, leaf, _ in reversed(holds) if leaf is not None), "")
+            for slots, leaf, call in holds:
+                if call is not None and leaf is not None and leaf.gate is not None:
+                    leaf.gate.leave(call)
+                slots.release()
+            for step in self.leaves:
+                step.spent.pinned = step.spent.detours = True
+            task.add_done_callback(partial(self._ended_late, holds))
+        return calling if awaits or not self.left[task] else [task]
+
+    def check_left(self) -> None:
+        """Raise if this task was left behind: it calls nothing more."""
+        if self.left and asyncio.current_task() in self.left:
+            raise GivenUp
+
+    def _ended_late(self, holds: list[Held], task: asyncio.Task[Any]) -> None:
+        del self.left[task]
+        self._counted.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not complain
+        for slots, leaf, call in holds:
+            slots.take()
+            if call is not None and leaf is not None and leaf.gate is not None:
+                leaf.gate.returned_late(call)
+
     def stage(self, node: Each, path: str) -> Stage:
         """Return what holds for all runs of a stage."""
         self._stages.append(stage := Stage(node, path, self.slots))
@@ -266,8 +312,8 @@ class Scope:
 
     @property
     def abandoned(self) -> int:
-        """How many blocking calls were given up and still run."""
-        return self._calls.abandoned if self._calls is not None else 0
+        """How many calls were given up and still run."""
+        return len(self._counted) + (self._calls.abandoned if self._calls is not None else 0)
 
     @property
     def opened(self) -> int:
@@ -358,7 +404,9 @@ class Scope:
 
     def left_behind(self) -> tuple[str, ...]:
         """Name those calls."""
-        return self._calls.left_behind() if self._calls is not None else ()
+        counts = Counter(name for task, name in tuple(self.left.items()) if task in self._counted)
+        ignoring = (f"{count} x {name}, which ignored being cancelled" for name, count in counts.items())
+        return (*(self._calls.left_behind() if self._calls is not None else ()), *ignoring)
 
     def drain(self) -> bool:
         """End what a pipeline reads, so that the run ends when that has flown through; False if there is none."""

@@ -23,7 +23,8 @@ from ..core.outcome import short
 from ..core.plan import Plan
 from ..lanes.awaiting import ended, trimmed
 from ..lanes.loop import LoopLanes
-from .consume import Unpack, consume, value_of
+from ..lanes.port import nothing
+from .consume import EndOf, Unpack, consume, value_of
 from .driver import Driver
 from .handoff import LoopHandoff
 from .source import is_container
@@ -61,11 +62,13 @@ def each(
     yields: Yields = RAISING,
     stage: Stage | None = None,
     look: Callable[[], None] | None = None,
+    left: Callable[[asyncio.Task[Any]], object] = nothing,
 ) -> Stream:
     """Give `call(item)` for every item of `source`, at most `concurrency` at once; the first failure raises.
 
     `ending` has it start nothing new, and give what is in flight. `yields` may have it give something else, and
-    failures as data. `stage` is what it is a run of, if that is one of the user's; `look` has its steps time a call.
+    failures as data. `stage` is what it is a run of, if that is one of the user's; `look` has its steps time a call,
+    and `left` is told of tasks that ignore their cancellation.
     """
     plan = Plan(
         fn=call,
@@ -89,8 +92,9 @@ def each(
         handoff = LoopHandoff(loop)
         driver = Driver(plan, loop, handoff, fail_fast=yields.fail_fast, looked=look)
         driver.failures.way_on = yields.way_on
+        assert isinstance(driver.lanes, LoopLanes)
+        driver.lanes.left = left
         if stage is not None:
-            assert isinstance(driver.lanes, LoopLanes)
             driver.lanes.places = stage.places
             stage.opened(driver, driver.accounting.account)
         if ending is None or ending.begins(driver.drain):
@@ -192,22 +196,13 @@ def check_stream(value: Any, path: str) -> None:
 async def merged(source: Any, concurrency: int, path: str) -> Stream:
     """Give the items of each item of `source`, of `concurrency` of those at a time."""
     reading = _Reading(source, concurrency, path)
-    try:
+    with EndOf(reading):
         try:
             while await reading.something():
                 yield reading.buffer.popleft()
                 reading.room.set()
         finally:
             await reading.close()
-    except BaseException:
-        reading.error = None  # nobody hears of it, and its frames keep the readers
-        raise
-    error, reading.error = reading.error, None
-    if error is not None:
-        try:
-            raise error
-        finally:
-            del error, reading
 
 
 class _Reading:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import Token
+from types import CodeType, FrameType
 from typing import Any, Protocol
 
 from ..core.call import Call
 from ..core.headers import Left
 from ..core.hedge import Hedge
 from ..core.pushback import Pushback
-from ..lanes.awaiting import ended
+from ..lanes.awaiting import CLEAN_UP, GRACE, ended
 from ..lanes.calling import Listener, Seat, seat
 from ..lanes.calls import after_of
 from ..lanes.worker import current_worker
@@ -24,6 +25,7 @@ from ..limit.acquirer import LimitSet
 from ..limit.holders import Holder, Link
 from ..limit.queue import WaitQueue
 from ..limit.state import LimitState
+from .slots import Slots
 from .source import Pair
 
 STEP = "whilst: step "  # with which notes begin that name one
@@ -32,14 +34,18 @@ STEP = "whilst: step "  # with which notes begin that name one
 class Gate(Protocol):
     """The gate of a step, as far as its calls need it."""
 
+    def leave(self, call: Any) -> None:
+        """Keep the permit of a call that is given up and goes on."""
+
     def returned_late(self, index: Any) -> None:
-        """Give back the permit of a call that was given up."""
+        """Give it back."""
 
 
 class Leaf(Protocol):
     """A step, as far as its calls need it."""
 
     limits: tuple[LimitState, ...]
+    name: str
 
     @property
     def gate(self) -> Gate | None:
@@ -87,7 +93,6 @@ class LeafCall(Holder):
     permits: LimitSet | None = None  # where they are counted
     waiter: asyncio.Future[bool] | None = None
     started: float = 0.0
-    gone: bool = False  # given up, as it ignores its cancellation
     unfit: Exception | None = None  # what a limit's `weight` raised for it
     heard: Token[Listener | None] | None = None
     left: bool = False  # behind on its thread
@@ -144,6 +149,44 @@ class GivenUp(asyncio.CancelledError):
     """Ends a task whose input was settled while one of its calls ignored that it was cancelled."""
 
 
+Held = tuple[Slots, "Leaf | None", LeafCall | None]
+"""What a coroutine holds: a place, for a call of a step if it is one's, with permits if the step has limits."""
+
+HOLDS: dict[CodeType, Callable[[Mapping[str, Any]], Held | None]] = {}
+"""By the code of a coroutine that holds a place while it awaits what is the user's: how its local names tell."""
+
+
+AWAITS: dict[CodeType, str] = {}
+"""By the code of a coroutine that awaits tasks of its own: how it calls them."""
+
+
+SETTLES: dict[CodeType, Callable[[Mapping[str, Any]], Callable[[Exception], None]]] = {}
+"""By the code of what a task runs that can be taken as failed while it goes on: how its local names tell what to do."""
+
+
+def settled_by(task: asyncio.Task[Any]) -> Callable[[Exception], None] | None:
+    """Return what takes a suspended task as failed although it goes on; None: that is for its input to decide."""
+    frame: FrameType | None = getattr(task.get_coro(), "cr_frame", None)
+    read = SETTLES.get(frame.f_code) if frame is not None else None
+    return read(frame.f_locals) if frame is not None and read is not None else None
+
+
+def held_by(task: asyncio.Task[Any]) -> tuple[list[Held], list[asyncio.Task[Any]]]:
+    """Return what a task holds that is suspended, and the tasks that it awaits; for nothing where nobody asks."""
+    found: list[Held] = []
+    one: Any = task.get_coro()
+    while one is not None:
+        frame: FrameType | None = getattr(one, "cr_frame", None)
+        if frame is not None and (read := HOLDS.get(frame.f_code)) is not None:
+            holds = read(frame.f_locals)
+            if holds is not None:
+                found.append(holds)
+        elif frame is not None and (name := AWAITS.get(frame.f_code)) is not None:
+            return found, [each for each in frame.f_locals[name] if not each.done()]
+        one = getattr(one, "cr_await", None)
+    return found, []
+
+
 class LetThrough(deque[Pair]):
     """Calls that may start: each is woken, and takes itself out, unless it has been called back before."""
 
@@ -187,11 +230,17 @@ class Hedging:
     """One step whose late calls get a second one, over a whole run; a call is late from when it has its permits."""
 
     def __init__(
-        self, hedge: Hedge, call: Callable[[Any, Tries], Awaitable[Any]], *, clock: Callable[[], float]
+        self,
+        hedge: Hedge,
+        call: Callable[[Any, Tries], Coroutine[Any, Any, Any]],
+        *,
+        clock: Callable[[], float],
+        leave: Callable[[asyncio.Task[Any]], None],
     ) -> None:
         self._hedge = hedge
         self._call = call
         self._clock = clock
+        self._leave = leave
 
     async def __call__(self, value: Any, tries: Tries) -> Any:
         """Return the first success; if all fail, raise what the first call raised."""
@@ -200,33 +249,36 @@ class Hedging:
             return await self._call(value, tries)
         place = seat.get()
         begun = tries.begun = asyncio.get_running_loop().create_future()
-        calls: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._call(value, tries))]
+        calls: list[asyncio.Task[Any]] = [asyncio.create_task(self._call(value, tries))]
+        patience = CLEAN_UP
         try:
             await asyncio.wait([begun, *calls], return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait(calls, timeout=delay)
             if not calls[0].done():
                 await asyncio.sleep(0)  # its answer may have come in the same moment
             if not calls[0].done() and self._hedge.take(self._clock()):
-                calls.append(asyncio.ensure_future(self._call(value, tries)))
+                calls.append(asyncio.create_task(self._call(value, tries)))
                 if place is not None:
                     place.fork(1)
-            return await self._first_success(calls)
+            result = await self._first_success(calls)
+            patience = GRACE
+            return result
         finally:
             late = [call for call in calls if not call.done()]
             for call in late:
                 call.cancel()
-            await ended(late)
+            await ended(late, patience, self._leave)
             if place is not None and len(calls) > 1:
                 place.ends()
             call = calls[0]
             for call in calls:
-                if not call.cancelled():
+                if call.done() and not call.cancelled():
                     call.exception()  # looked at, so that asyncio does not complain
             calls.clear()  # the frames of a failure keep this one
             late.clear()
             del call
 
-    async def _first_success(self, calls: list[asyncio.Future[Any]]) -> Any:
+    async def _first_success(self, calls: list[asyncio.Task[Any]]) -> Any:
         call, done, pending = calls[0], set(calls), set(calls)
         while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -237,6 +289,9 @@ class Hedging:
             return calls[0].result()
         finally:
             del calls, done, call
+
+
+AWAITS[Hedging.__call__.__code__] = "calls"
 
 
 def note(error: Exception, where: str) -> None:

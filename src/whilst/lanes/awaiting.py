@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import sys
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from math import inf
 from typing import Any, TypeVar
 
 from .calling import task_here
@@ -21,6 +22,7 @@ from .results import tell
 from .worker import Awaited, Ending, Worker
 
 Error = TypeVar("Error", bound=BaseException)
+F = TypeVar("F", bound="asyncio.Future[Any]")
 T = TypeVar("T")
 
 TWO_MEANINGS = (StopIteration, StopAsyncIteration, asyncio.CancelledError)  # which would mean something else further up
@@ -67,17 +69,28 @@ class _Nothing:
     """A class that no exception is of."""
 
 
-async def ended(futures: Iterable[asyncio.Future[Any]]) -> None:
-    """Return when all are done; a cancellation meanwhile goes on only then, and reaches none of them.
+async def ended(futures: Iterable[F], patience: float = inf, left: Callable[[F], object] | None = None) -> None:
+    """Return when all are done, or after `patience` seconds, and tell of those that are `left`.
 
-    They were told to end before. To cancel them again would cancel their clean-up.
+    A cancellation meanwhile goes on only then, and reaches none of them: they were told to end before, and to cancel
+    them again would cancel their clean-up.
     """
     cancelled: asyncio.CancelledError | None = None
-    while pending := [future for future in futures if not future.done()]:
+    clock = asyncio.get_running_loop().time
+    until, in_time = clock() + patience, True
+    while (pending := [future for future in futures if not future.done()]) and in_time:
+        wait = until - clock()
+        in_time = wait > 0.0
         try:
-            await asyncio.wait(pending)
+            if in_time:
+                await asyncio.wait(pending, timeout=wait if wait < inf else None)
+            else:
+                await asyncio.sleep(0)  # they may end in the same moment
         except asyncio.CancelledError as caught:
             cancelled = caught
+    if left is not None:
+        for future in pending:
+            left(future)
     if cancelled is not None:
         try:
             raise cancelled
@@ -86,6 +99,7 @@ async def ended(futures: Iterable[asyncio.Future[Any]]) -> None:
 
 
 GRACE = 1.0  # seconds that a cancelled call may take to clean up before it is left behind
+CLEAN_UP = 2.0  # that what is cancelled inside a flow may take, or all of it, where no value waits for that
 
 
 class OwnTask(asyncio.Task[T]):

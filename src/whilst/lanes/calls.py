@@ -20,6 +20,7 @@ from ..core.outcome import Record
 from ..core.plan import MOST_THREADS
 from .awaiting import discard, ended
 from .pool import ThreadPool
+from .port import nothing
 from .results import Pair
 from .worker import Worker, current_worker
 
@@ -212,10 +213,6 @@ class Calls:
         else:
             if job.after is not None:
                 job.after()
-
-
-def nothing(_: object) -> None:
-    """Be told of what does not matter."""
 
 
 def after_of(worker: Worker) -> Callable[[], None] | None:

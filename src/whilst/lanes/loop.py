@@ -24,7 +24,7 @@ from ..core.timings import LONG
 from ..errors import RunCancelled
 from .awaiting import GRACE, OwnTask, failure_of, insist, trimmed
 from .calling import NOT_CALLED, Back, Names, current, given_back, listening, maker, seat, task_here
-from .port import Lanes, Port
+from .port import Lanes, Port, nothing
 
 if TYPE_CHECKING:
     from ..core.headers import Left
@@ -214,6 +214,8 @@ class LoopLanes(Lanes):
         """How many lanes have inputs that only wait, and hold no place of the concurrency."""
         self.places: Places | None = None
         """Those of a stage, shared by all its lanes in a run: each input that does not only wait holds one."""
+        self.left: Callable[[asyncio.Task[Any]], object] = nothing
+        """Told of the task of a call that did not end when it was cancelled."""
         self._stubborn: set[asyncio.Task[None]] = set()
         self._back_from = inf  # the index from which on inputs are given back that only wait
         self._settles = False
@@ -367,6 +369,7 @@ class LoopLanes(Lanes):
         self._stubborn.add(task)
         task.add_done_callback(self._stubborn.discard)
         self._port.abandon(index)
+        self.left(task)
         task.add_done_callback(self._returned_late(index))
 
     def _returned_late(self, index: int) -> Callable[[object], None]:

@@ -184,3 +184,7 @@ class Executor(Protocol):
     def lanes(self, port: Port, fn: Callable[[Any], Any], concurrency: int, patience: float, *, name: str) -> Lanes:
         """Return the lanes of a run; `patience` is how many seconds a call may take, for messages."""
         ...
+
+
+def nothing(_: object) -> None:
+    """Be told of what does not matter."""

@@ -372,10 +372,11 @@ class _Made:
         """Return what tells the run from others."""
         return self._node.run
 
-    def correct(self, call: int, cost: float) -> bool | None:
+    def correct(self, call: tuple[int, int], cost: float) -> bool | None:
         """Have the run count what a call cost; it alone knows whether there is anything to count that."""
-        sent = self.out.get(call)
-        return None if sent is None else self._run_of(sent).correct(call, cost)
+        index, attempt = call
+        sent = self.out.get(index)
+        return None if sent is None or sent.attempt != attempt else self._run_of(sent).correct(call, cost)
 
     def add_later(self, index: int, by: object, item: Any, key: Any) -> None:
         """Have the run take one more input; an attempt that nobody waits for adds nothing."""
