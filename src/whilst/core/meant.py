@@ -32,7 +32,7 @@ def try_seconds(parameter: str, value: object) -> str:
     ('\\n  try: timeout=90', '\\n  try: deadline=3600')
     """
     told: Any = getattr(value, "total_seconds", None)  # of a timedelta
-    found: float | None = told() if callable(told) else in_seconds(str(value))
+    found = in_seconds(str(value)) if told is None else float(told())
     return _line(parameter, found) if found and found > 0 else ""
 
 
