@@ -184,7 +184,7 @@ def test_a_rejected_row_stays_rejected_and_is_no_outcome_of_the_journal(do: Whil
         assert code == 1
         assert "1 row rejected" in said
         assert '"line":2,' in printed
-    assert do("status", "run.db")[1].startswith("row: 2 done, 0 failed\n")
+    assert do("status", "run.db")[1].startswith("row: 2 done of 3, 0 failed\n")
 
 
 def test_a_journal_written_from_python_is_seen_and_not_resumed(do: Whilst) -> None:
@@ -494,7 +494,7 @@ def test_status_says_what_there_is_as_text_and_as_json(do: Whilst) -> None:
     do(*MAP, "-o", "out.jsonl")
     code, printed, _ = do("status", "run.db")
     assert code == 0
-    assert printed.splitlines()[0] == "double: 19 done, 1 failed"
+    assert printed.splitlines()[0] == "double: 19 done of 20, 1 failed"
     assert '  1 ValueError  e.g. unlucky for "13"' in printed
     assert "  whilst map jobs:double inputs.txt --journal run.db -o out.jsonl\n  go on: whilst resume run.db" in printed
     found = json.loads(do("status", "run.db", "--json")[1])

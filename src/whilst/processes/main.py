@@ -58,7 +58,9 @@ BUFFER = 1 << 16
 ANSWER_SIZE = WHOLE.size - HEAD.size
 LARGE = 1 << 16  # bytes of a value, above which head and value are not put together first
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C; a service or a job that is stopped; a closed terminal
+ENDING = tuple(  # Ctrl-C; a service or a job that is stopped; a closed terminal
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 LOOK = 0.5  # seconds between looks for the parent, where the system does not tell
 
 Item = tuple[int, int, int, int, Any]
@@ -67,9 +69,7 @@ Frame = tuple[int, memoryview, int]  # kind, content, of a batch its number
 
 def main(work: int, line: int, parent: int) -> None:
     """Be a worker; the arguments are the sockets for work and for what cannot wait, and the parent's process id."""
-    for (
-        number
-    ) in ENDING:  # whoever sends one to all processes of a program means the parent, which ends this one in time
+    for number in ENDING:  # who sends one to all processes of a program means the parent, which ends this one in time
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _ignore)
     os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_may_be_ended)
