@@ -45,7 +45,7 @@ def with_method(asked: Asked) -> Asked:
         return asked
     if not re.fullmatch(_METHOD, method) or method.upper() == "CONNECT":
         raise Problem(f"--method {short(method, 40)} is not an HTTP method", remedy="--method PROPFIND")
-    from ..core.meant import method_of
+    from ..http.body import method_of
 
     return msgspec.structs.replace(asked, method=method_of(method))
 

@@ -212,6 +212,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
     code: int
     text: str
+    broke: bool = False
+    """Whether what it calls, or cannot write, ended it."""
 
 
 def judge(
@@ -252,9 +254,8 @@ def judge(
     if ended_by is not None:
         text = f"error: the run ended with {short(described(ended_by), 200)}"
         where = "; ".join(filter(None, (row_of(ended_by), place(ended_by))))
-        return Verdict(
-            FAILED, "\n  ".join([text, *([where] if where else []), counts, *evidence, *_rest(feed, journal)])
-        )
+        lines = [text, *([where] if where else []), counts, *evidence, *_rest(feed, journal)]
+        return Verdict(FAILED, "\n  ".join(lines), broke=True)
     code = FAILED if tally.failed or tally.rejected else OK
     if tally.failed and now.rejected and not now.retried:
         evidence.append('a call that is told "slower" is made again with --retry 5')

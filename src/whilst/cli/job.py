@@ -257,7 +257,7 @@ def _drive(
     verdict = judge(broken or ended_by, signals, tally, now, feed, sinks, keeper.path)
     if verdict.code == FAILED and (hint := unmatched(options.retry_on, now)):
         verdict = msgspec.structs.replace(verdict, text=f"{verdict.text}\n  {hint}")
-    summary.tell(now, tally, verdict.text)
+    summary.tell(now, tally, verdict.text, broke=verdict.broke)
     if verdict.text and (verdict.code != OK or not options.quiet):
         say(verdict.text)
     say_where_the_time_went(now, options, work.lacks)

@@ -35,13 +35,15 @@ class JobSummary:
         self._options = options
         self._began = time.time()
         self._told: dict[str, Any] = {}
+        self._broke = False
         if self._path is not None:
             _check(self._path)
 
-    def tell(self, now: Summary, tally: Tally, text: str) -> None:
-        """Say what became of the run; `text` is what was said of it."""
+    def tell(self, now: Summary, tally: Tally, text: str, *, broke: bool = False) -> None:
+        """Say what became of the run; `text` is what was said of it. `broke` is as in `Verdict`."""
         if self._path is None:
             return
+        self._broke = broke
         failures = dict(now.failures)
         self._told = {
             **now.to_dict(),
@@ -67,7 +69,7 @@ class JobSummary:
         ended = time.time()
         found = {
             "exit_code": code,
-            "ended": _ending(code, self._told.get("message", "")),
+            "ended": _ending(code, self._broke),
             "started_at": utc(self._began),
             "ended_at": utc(ended),
             "out": without_secrets(self._options.out),
@@ -93,11 +95,9 @@ def _written(found: dict[str, Any]) -> bytes:
         return json.dumps(found, ensure_ascii=False, default=msgspec.to_builtins).encode("utf-8", "backslashreplace")
 
 
-def _ending(code: int, said: str) -> Ending:
-    if code == FAILED and said.startswith("error:"):  # the function ended the run
-        return "error"
+def _ending(code: int, broke: bool) -> Ending:
     if code in (OK, FAILED):
-        return "done"
+        return "error" if code == FAILED and broke else "done"
     if code == STOPPED:
         return "stopped"
     return "interrupted" if code > 128 else "error"

@@ -162,7 +162,7 @@ def _drive(
         progress.stop()
     problem = finish_outputs(Sinks(out, out))
     verdict = _judge(out.broken or ended_by, signals, now, out, written, items.of_batches)
-    summary.tell(now, Tally(ok=written, failed=now.failed, items=items.of_batches), verdict.text)
+    summary.tell(now, Tally(ok=written, failed=now.failed, items=items.of_batches), verdict.text, broke=verdict.broke)
     if verdict.text and (verdict.code != OK or not options.quiet):
         say(verdict.text)
     say_where_the_time_went(now, options)
@@ -219,9 +219,10 @@ def _judge(
     if isinstance(ended_by, _POLICY):
         return Verdict(STOPPED, _said(f"stopped: {str(ended_by).partition(chr(10))[0]}", tail))
     if isinstance(ended_by, Unwritable):
-        return Verdict(FAILED, _said(f"error: value {written + 1} cannot be written: {ended_by}", tail))
+        return Verdict(FAILED, _said(f"error: value {written + 1} cannot be written: {ended_by}", tail), broke=True)
     if ended_by is not None:
-        return Verdict(FAILED, _said(f"error: {short(described(ended_by), 300)}", [*_evidence(ended_by), *tail]))
+        text = _said(f"error: {short(described(ended_by), 300)}", [*_evidence(ended_by), *tail])
+        return Verdict(FAILED, text, broke=True)
     return Verdict(OK, f"done: {tail[0]}")
 
 

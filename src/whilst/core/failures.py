@@ -36,22 +36,16 @@ class StopAfter(Frozen):
         if given is None:
             return None
         if isinstance(given, bool) or not isinstance(given, (int, str)):
-            from .meant import percent
-
             raise TypeError(
-                f'stop_after must be a number such as 10 or a share such as "5%", got {given!r}\n'
-                f'  try: stop_after="{percent(given)}"'
+                f'stop_after must be a number such as 10 or a share such as "5%", got {given!r}{_try(given)}'
             )
         text = str(given).strip()
         if re.fullmatch(r"\d+", text) and int(text) >= 1:
             return cls(most=int(text))
         if re.fullmatch(r"\d+(\.\d+)?%", text) and 0 < float(text[:-1]) <= 100:
             return cls(share=float(text[:-1]) / 100)
-        from .meant import percent
-
         raise ValueError(
-            f'stop_after must be at least 1, or a share such as "5%" up to "100%", got {given!r}\n'
-            f'  try: stop_after="{percent(given)}"'
+            f'stop_after must be at least 1, or a share such as "5%" up to "100%", got {given!r}{_try(given)}'
         )
 
     def reached(self, failed: int, finished: int, total: int | None) -> bool:
@@ -66,6 +60,12 @@ class StopAfter(Frozen):
 
     def __str__(self) -> str:
         return str(self.most) if self.share is None else f"{self.share * 100:g}%"
+
+
+def _try(given: object) -> str:
+    from .meant import percent
+
+    return f'\n  try: stop_after="{percent(given)}"'
 
 
 class SameFailure:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 _NUMBER = r"\d+(?:\.\d+)?|\.\d+"
 
 
@@ -42,8 +41,8 @@ def try_share(parameter: str, value: object) -> str:
     >>> try_share("budget", "20%")
     '\\n  try: budget=0.2'
     """
-    found = re.fullmatch(rf"({_NUMBER})\s*(%?)", str(value).strip())
-    return _line(parameter, float(found[1]) / (100 if found[2] else 1)) if found else ""
+    share = _share(value)
+    return "" if share is None else _line(parameter, share)
 
 
 def percent(value: object) -> str:
@@ -52,9 +51,8 @@ def percent(value: object) -> str:
     >>> percent(0.1), percent("5 %"), percent("many")
     ('10%', '5%', '5%')
     """
-    found = re.fullmatch(rf"({_NUMBER})\s*(%?)", str(value).strip())
-    share = float(found[1]) * (1 if found[2] else 100) if found else 0.0
-    return f"{share:g}%" if 0 < share <= 100 and "." not in f"{share:g}" else "5%"
+    hundred = f"{(_share(value) or 0.0) * 100:g}"
+    return f"{hundred}%" if 0 < float(hundred) <= 100 and "." not in hundred else "5%"
 
 
 def rate(value: object) -> str:
@@ -86,15 +84,9 @@ def in_seconds(text: str) -> float | None:
     return float(found[1]) * SECONDS[unit] if unit and float(found[1]) else None
 
 
-def method_of(given: str) -> str:
-    """Return a method as it is sent: those that everybody knows in capitals, as servers know no others.
-
-    >>> method_of("get"), method_of("Purge")
-    ('GET', 'Purge')
-    """
-    if not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f'method must be a string, got {type(given).__name__}\n  try: request("GET", url)')
-    return upper if (upper := given.upper()) in METHODS else given
+def _share(value: object) -> float | None:
+    found = re.fullmatch(rf"({_NUMBER})\s*(%?)", str(value).strip())
+    return float(found[1]) / (100 if found[2] else 1) if found else None
 
 
 def _unit(word: str) -> str:

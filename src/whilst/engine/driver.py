@@ -276,8 +276,7 @@ class Driver:
     def told_apart(self, index: int) -> tuple[int, tuple[Any, ...]]:
         """Return which attempt of an input its next call is, and what the input is known by."""
         known = self.keeping.identity(index) if self.keeping is not None else None
-        attempts = self.book.attempts
-        return 1 if attempts is None else attempts.number(index), (index if known is None else known,)
+        return self._attempt(index), (index if known is None else known,)
 
     def call_of(self, index: int) -> Call:
         """Return the call of an input that is made elsewhere, and says something here."""
@@ -309,8 +308,7 @@ class Driver:
         if self.book.gate is None:
             return False
         index, attempt = call
-        is_last = self.book.attempts is None or self.book.attempts.number(index) == attempt
-        return self.book.gate.correct(index if is_last else None, cost, left=call)
+        return self.book.gate.correct(index if attempt == self._attempt(index) else None, cost, left=call)
 
     def dropped(self, index: int) -> None:
         """Count a call that will have no record."""
@@ -320,8 +318,7 @@ class Driver:
         """Keep the permit of a blocking call that is left behind."""
         self.watch.call_abandoned(index, f"{name_of(self.plan.fn)}()")
         if self.book.gate is not None:
-            attempts = self.book.attempts
-            self.book.gate.abandon(index, (index, 1 if attempts is None else attempts.number(index)))
+            self.book.gate.abandon(index, (index, self._attempt(index)))
 
     def returned_late(self, index: int) -> None:
         """Give that permit back; on any thread."""
@@ -524,6 +521,10 @@ class Driver:
             for record in failures:
                 self._judging.settle(record)
         self.book.forget(untried)
+
+    def _attempt(self, index: int) -> int:
+        """Return which attempt of an input its last call is, or the one that is next."""
+        return 1 if self.book.attempts is None else self.book.attempts.number(index)
 
     def _hold(self, why: str) -> None:
         if self.scope is not None:

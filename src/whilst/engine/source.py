@@ -410,9 +410,7 @@ class AsyncFeeder(Feeder):
         finally:
             try:
                 await self._close_generator(self._inputs)
-            except (
-                BaseException
-            ) as caught:  # such as of a generator that another run goes over: the consumer hears of it
+            except BaseException as caught:  # such as of a generator that another run goes over, as above
                 if self._closed:
                     raise
                 error = error or trimmed(caught, 2)

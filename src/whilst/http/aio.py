@@ -10,8 +10,7 @@ from asyncio import timeout as asyncio_timeout
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..core.meant import method_of
-from .body import Data, encoded
+from .body import Data, encoded, method_of
 from .clients import TIMEOUT, async_client, ended, made
 from .errors import RequestTimeout
 from .exchange import FAILURES, Exchange

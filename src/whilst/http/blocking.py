@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..core.meant import method_of
-from .body import Data, encoded
+from .body import Data, encoded, method_of
 from .clients import TIMEOUT, blocking_client
 from .exchange import FAILURES, Exchange
 from .reading import FIRST, MAX_SIZE, NEXT, largest

@@ -1,4 +1,4 @@
-"""How do the arguments of a request become its bytes and headers?"""
+"""How do the arguments of a request become its method, bytes and headers?"""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 Data = bytes | str | Mapping[str, Any]
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+
+
+def method_of(given: str) -> str:
+    """Return a method as it is sent: those that everybody knows in capitals, as servers know no others.
+
+    >>> method_of("get"), method_of("Purge")
+    ('GET', 'Purge')
+    """
+    if not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f'method must be a string, got {type(given).__name__}\n  try: request("GET", url)')
+    return upper if (upper := given.upper()) in METHODS else given
 
 
 def encoded(
