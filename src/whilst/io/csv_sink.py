@@ -160,13 +160,13 @@ def cell_of(value: object) -> Any:
     >>> cell_of("=1+1"), cell_of(7), cell_of(None), cell_of(float("nan")), cell_of(True), cell_of({"a": None})
     ('=1+1', 7, None, None, 'true', '{"a":null}')
     """
-    if value is None or type(value) is str:
+    if value is None or (type(value) is str and value.isascii()):
         return value
     if type(value) is int:
         return value if value.bit_length() <= 64 else str(value)
     if type(value) is float:
         return value if isfinite(value) else None
-    text = json_text(value)
+    text = json_text(value)  # which refuses half of a character; no other text is changed by going through it
     return msgspec.json.decode(text) if text[:1] == b'"' else text.decode()
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
-from .postgres import forgive
+from .postgres import forgive, refusals_untold
 from .refusal import Refused, closest, listed, load_extra
 
 PATIENCE = 10  # seconds for a connection to PostgreSQL, unless the URL has a connect_timeout
@@ -48,6 +48,14 @@ class Database:
     def is_sqlite(self) -> bool:
         """Whether types are a suggestion only, and a connection a file."""
         return bool(self.engine.dialect.name == "sqlite")
+
+    @contextmanager
+    def writing(self, connection: Any) -> Generator[None]:
+        """Have all that is written in the block be there, or nothing: SQLite's driver begins none for a new table."""
+        with refusals_untold(), connection.begin():
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield
 
     def columns(self) -> dict[str, str]:
         """Return the table's columns with their types; none if it does not exist."""

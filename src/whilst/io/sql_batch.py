@@ -51,7 +51,7 @@ class BatchWriter:
         """Make what the table still lacks at the end."""
 
         def work(connection: Any) -> None:
-            with connection.begin():
+            with self._database.writing(connection):
                 self._table.settle(connection)
 
         persist(self._database.engine, work, lambda: 0)
@@ -62,7 +62,7 @@ class BatchWriter:
         """Write a piece; return the pieces to try in its place, if a row of it was refused."""
         before = dict(self._table.columns), self._table.exists
         try:
-            with connection.begin():
+            with self._database.writing(connection):
                 records = self._last_of_each_key(piece)
                 self._table.make_room(connection, records, with_inputs=with_inputs)
                 self._table.upsert(connection, records)

@@ -7,6 +7,7 @@ digest. Which columns the table has is the business of `sql_table.py`, how they 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import threading
 from collections import deque
@@ -289,7 +290,11 @@ def _storable(text: Any) -> Any:
 
 def _shown(record: dict[str, Any], key: str) -> str:
     """Return the value in a record as JSON, for a message: it may be nowhere else."""
-    return json_text({name: it for name, it in record.items() if name not in (key, *OURS)}).decode()
+    value = {name: it for name, it in record.items() if name not in (key, *OURS)}
+    try:
+        return json_text(value).decode()
+    except ValueError:  # half of a character, which stands there as `\\ud83d`
+        return json.dumps(value, default=str)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -92,7 +92,7 @@ class Table:
 
     def _column_of(self, field: str, taken: set[str]) -> str:
         """Return the column of a field as the database will call it, which is not among those taken, and take it."""
-        whole, more = field.replace("\0", "") or "_", ""
+        whole, more = field.replace("\0", "").encode("utf-8", "replace").decode() or "_", ""
         name = self._cut(whole)
         while self._folded(name) in taken:
             more += "_"

@@ -114,7 +114,7 @@ def cannot(path: str, error: OSError) -> NoReturn:
 
 def cannot_beside(path: str, beside: str, error: OSError) -> NoReturn:
     """Raise what an OSError means for a file that a journal needs beside it, where somebody may have put something."""
-    if error.errno not in (errno.ELOOP, errno.EMLINK, errno.EINVAL, errno.EISDIR):
+    if beside == path or error.errno not in (errno.ELOOP, errno.EMLINK, errno.EINVAL, errno.EISDIR):
         cannot(path, error)
     raise JournalError(
         f"{path} cannot be a journal: {beside} is needed beside it, and cannot be used",
@@ -138,6 +138,8 @@ def _holds_something(path: str) -> bool:
             head = file.read(100)
             if not head:
                 return False
+            if os.fstat(file.fileno()).st_nlink > 1:
+                raise _of_two_names(path)
             if head.startswith(SQLITE_HEAD):
                 return True
             ours = MAGIC in head or MAGIC in file.read(1 << 20)
@@ -147,6 +149,17 @@ def _holds_something(path: str) -> bool:
         raise damaged(path, "its first bytes are not those of an SQLite database any more")
     raise JournalError(
         f"{path} is not a journal, and is not changed", f"it starts with {head[:24]!r}", remedy="another path"
+    )
+
+
+def _of_two_names(path: str) -> JournalError:
+    """Refuse a hard link: what a run under the other name has in its log would be missed, and then written over."""
+    copy = f"{os.path.splitext(path)[0]}-copy.db"
+    return JournalError(
+        f"{path} cannot be a journal: it is a file with a second name (a hard link)",
+        "its log and its lock are beside one of them only, so two runs could write to it at the same time",
+        remedy=f"find . -samefile {shlex.quote(path)} shows both; remove one, or cp {shlex.quote(path)} "
+        f"{shlex.quote(copy)} once no run uses it",
     )
 
 

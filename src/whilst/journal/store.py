@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import JournalError
 from ..files import open_regular
 from .frame import FORMAT, LARGE
-from .place import cannot, damaged
+from .place import cannot_beside, damaged
 
 PAGE = 4096  # fixed, so that `scan` need not ask a damaged file
 APPLICATION = int.from_bytes(b"whil", "big")
@@ -109,6 +109,7 @@ class Store:
 
     def _prepare(self) -> None:
         run = self._connection.execute
+        run("PRAGMA locking_mode = EXCLUSIVE")  # before anything is read, or that would make and map a file `-shm`
         made_by, version, tables = (
             run(question).fetchone()[0]
             for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
@@ -132,7 +133,6 @@ class Store:
             raise damaged(self.path, "the table with its outcomes cannot be found")
         if run("PRAGMA freelist_count").fetchone()[0] or run("PRAGMA auto_vacuum").fetchone()[0]:
             raise damaged(self.path, "its head tells of free pages, and a journal never has one")
-        run("PRAGMA locking_mode = EXCLUSIVE")
         if run("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise damaged(self.path, "SQLite cannot open its write-ahead log")
         run("PRAGMA synchronous = FULL")
@@ -174,7 +174,7 @@ def told(error: Exception, path: str) -> JournalError:
     """Return the journal's error for what SQLite or the system said."""
     if isinstance(error, OSError):
         try:
-            cannot(path, error)
+            cannot_beside(path, error.filename if isinstance(error.filename, str) else path, error)
         except JournalError as made:
             return made
     text = str(error)
@@ -186,6 +186,16 @@ def told(error: Exception, path: str) -> JournalError:
 
 
 def _unwritable(path: str, text: str) -> JournalError:
+    for beside in (f"{path}-wal", f"{path}-journal"):  # of which SQLite says no more than that it cannot open it
+        try:
+            os.close(open_regular(beside))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            try:
+                cannot_beside(path, beside, error)
+            except JournalError as made:
+                return made
     return JournalError(
         f"{path} cannot be written", f"SQLite says: {text}", remedy="free some space, or use another path"
     )
