@@ -171,6 +171,54 @@ def test_a_change_of_the_source_is_noticed_and_named(
     assert differ(*both(load, get, old, new)) == names
 
 
+GIVEN = """
+import enum, functools, json
+from typing import NamedTuple
+
+class Kind(enum.Enum):
+    JSON = "json"
+
+class Level(enum.IntEnum):
+    LOW = 1
+    def next(self):
+        return self + 1
+
+class Row(NamedTuple):
+    width: int = 80
+
+class Borrowed:
+    load = json.loads
+    key = "id"
+
+@functools.total_ordering
+class Ordered:
+    first = "a"
+    def __lt__(self, other):
+        return True
+
+def any_of_them(text):
+    return Kind.JSON.value, Level.LOW.next(), Row().width, Borrowed.key, Ordered.first
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ('"json"', '"yaml"', "Kind"),
+        ("self + 1", "self + 2", "Level"),
+        ("= 80", "= 100", "Row"),
+        ('"id"', '"name"', "Borrowed"),
+        ('"a"', '"b"', "Ordered"),
+    ],
+)
+def test_a_class_that_was_given_functions_of_another_module_is_looked_into(
+    load: Load, old: str, new: str, name: str
+) -> None:
+    before = Parts(load(GIVEN).any_of_them)
+    after = Parts(load(GIVEN.replace(old, new)).any_of_them)
+    assert f"class jobs_.{name}" in differ(before, after)
+
+
 def test_a_constant_or_class_of_another_module_of_the_user_is_looked_into(load: Load) -> None:
     before, after = both(load, lambda m: m.three, "'small'", "'large'", "config_")
     assert differ(before, after) == ["config_.MODEL"]

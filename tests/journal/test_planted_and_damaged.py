@@ -52,6 +52,15 @@ def plant_folder(path: Path) -> None:
     path.mkdir()
 
 
+def said_by(way: Callable[[], Any]) -> str:
+    """Return what is refused, if it is."""
+    try:
+        way()
+    except whilst.JournalError as error:
+        return str(error)
+    return ""
+
+
 PLANTS = [plant_link, plant_hard_link, plant_fifo, plant_folder]
 
 
@@ -97,6 +106,48 @@ def test_a_link_in_place_of_the_log_is_not_followed(tmp_path: Path, ending: str)
     except whilst.JournalError:
         pass
     assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal", *BESIDE])
+def test_what_was_planted_beside_a_journal_that_is_there_is_neither_followed_nor_written_to(
+    tmp_path: Path, ending: str, plant: Callable[[Path], None]
+) -> None:
+    path, planted = tmp_path / "run.db", tmp_path / f"run.db{ending}"
+    (tmp_path / "precious").write_bytes(b"precious" * 9000)
+    drive(path, range(3))
+    planted.unlink(missing_ok=True)
+    plant(planted)
+    ways: list[Callable[[], Any]] = [
+        lambda: read_status(path),
+        lambda: read_header(path),
+        lambda: list(read_outcomes(path)),
+        lambda: drive(path, range(6)),
+    ]
+    for way in ways:
+        said = said_by(way)
+        assert not said or str(planted) in said  # which file is in the way
+    assert (tmp_path / "precious").read_bytes() == b"precious" * 9000
+    if planted.is_dir():
+        planted.rmdir()
+    else:
+        planted.unlink(missing_ok=True)
+    assert sum(1 for _ in read_outcomes(path)) >= 3
+
+
+@pytest.mark.parametrize("name", ["run.db", "other.db"])
+def test_a_journal_with_a_second_name_is_refused_under_both(tmp_path: Path, name: str) -> None:
+    drive(tmp_path / "run.db", range(3))
+    os.link(tmp_path / "run.db", tmp_path / "other.db")
+    ways: list[Callable[[], Any]] = [
+        lambda: drive(tmp_path / name, range(6)),
+        lambda: list(read_outcomes(tmp_path / name)),
+    ]
+    for way in ways:
+        with pytest.raises(whilst.JournalError, match=r"second name \(a hard link\)[\s\S]*try: find .* -samefile"):
+            way()
+    (tmp_path / "other.db").unlink()
+    assert len([*read_outcomes(tmp_path / "run.db")]) == 3
 
 
 def test_a_journal_that_is_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -246,6 +247,68 @@ def test_processes_of_a_function_have_signals_of_their_own(target: str, folder: 
     assert "SIGTERM" not in err
 
 
+# What is often done to standard error around a call, to silence a library or its own words.
+SILENCED = {
+    "redirected": "with contextlib.redirect_stderr(io.StringIO()): time.sleep(0.1); return odd(x)",
+    "replaced": "sys.stdout = sys.stderr = open(os.devnull, 'w'); return odd(x)",
+    "bytes": "sys.stderr = io.BytesIO(); return odd(x)",
+    "none": "sys.stderr = None; return odd(x)",
+    "shut": "sys.stderr.close(); return odd(x)",
+    "led_elsewhere": "os.dup2(os.open(os.devnull, os.O_WRONLY), 2); return odd(x)",
+    "closed": "x == '1' and os.close(2); return odd(x)",
+}
+
+
+@pytest.mark.parametrize("how", SILENCED)
+def test_what_a_function_does_to_standard_error_swallows_nothing_of_ours(how: str, folder: Path) -> None:
+    (folder / "jobs.py").write_text(
+        "import contextlib, io, os, sys, time\ndef odd(x):\n    assert x == '2', 'not two'\n    return x\n"
+        f"def silent(x):\n    {SILENCED[how]}\n"
+    )
+    code, out, err = shell("map jobs.py:silent in.txt --values -j 1")
+    lines = err.splitlines()
+    assert (code, out, [json.loads(it)["input"] for it in lines[:2]]) == (1, '"2"\n', ["1", "3"])
+    assert "done: 1 ok, 2 failed (2 AssertionError)" in lines[2]
+    code, _, err = shell("map jobs.py:silent in.txt -o out.jsonl --stop-after 1 -j 1 --log text")
+    assert code == 3
+    assert "stopped: 1 of the first 1 calls of silent failed" in err
+    assert "warning silent: ended early" in err  # the log, too
+
+
+def test_failures_that_could_only_vanish_are_known_before_the_first_call(folder: Path) -> None:
+    code, out, _ = shell("map jobs.py:marks in.txt --values 2>&-")
+    assert (code, out, (folder / "called").exists()) == (4, "", False)
+    assert shell("map jobs.py:marks in.txt --values --failed failed.jsonl 2>&-")[0] == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has none")
+def test_a_process_of_a_function_ends_by_a_signal_that_asks_the_command_for_its_status(folder: Path) -> None:
+    with (folder / "jobs.py").open("a") as file:
+        file.write(
+            "\nimport signal\ndef asked(x):\n    child = os.fork()\n"
+            "    if not child:\n        time.sleep(20)\n        os._exit(0)\n"
+            "    os.kill(child, signal.SIGUSR1)\n    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
+        )
+    code, out, _ = shell("map jobs.py:asked in.txt")
+    assert (code, values(out)) == (0, [-signal.SIGUSR1] * 3)
+
+
+def test_a_summary_for_a_fifo_that_nobody_reads_can_be_left(folder: Path) -> None:
+    os.mkfifo(folder / "fifo")
+    process = begun("map jobs.py:quiet in.txt -o out.jsonl --summary fifo")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stderr.readline()  # done
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert values((folder / "out.jsonl").read_text()) == ["1", "2", "3"]
+    code, out, _ = shell("map jobs.py:quiet in.txt -o again.jsonl --summary fifo > /dev/null & cat fifo; wait $!")
+    assert (code, json.loads(out)["ok"]) == (0, 3)
+
+
 @pytest.mark.parametrize("target", ["exits", "exits_async", "flow"])
 def test_a_function_that_exits_is_the_failure_of_its_row(target: str, folder: Path) -> None:
     with (folder / "jobs.py").open("a") as file:
@@ -258,10 +321,20 @@ def test_a_function_that_exits_is_the_failure_of_its_row(target: str, folder: Pa
     assert "row 2 of in.txt" in err
 
 
-def test_what_ends_a_run_is_said_with_its_row_and_the_last_line_that_was_written(folder: Path) -> None:
-    code, out, err = shell("map jobs.py:interrupts in.txt -j 1")
+@pytest.mark.parametrize("call", ["plain", "coroutine", "batch"])
+@pytest.mark.parametrize("name", ["KeyboardInterrupt", "GeneratorExit", "Panic", "BaseExceptionGroup"])
+def test_what_ends_a_run_is_said_with_its_row_and_the_last_line_that_was_written(
+    name: str, call: str, folder: Path
+) -> None:
+    made = "BaseExceptionGroup('g', [Panic()])" if name == "BaseExceptionGroup" else name
+    (folder / "jobs.py").write_text(
+        "class Panic(BaseException):\n    'As of a Rust library.'\n"
+        f"def plain(x):\n    if '2' in x:\n        raise {made}\n"
+        "    return x\nasync def coroutine(x):\n    return plain(x)\nbatch = plain\n"
+    )
+    code, out, err = shell(f"map jobs.py:{call} in.txt -j 1{' --batch 1' if call == 'batch' else ''}")
     assert (code, values(out)) == (1, ["1"])
-    assert "error: the run ended with KeyboardInterrupt\n  row 2; jobs.py line " in err
+    assert re.search(rf"error: the run ended with {name}.*\n  row 2; jobs\.py line 5", err)
     assert "nothing after line 1 of in.txt was written" in err
 
 

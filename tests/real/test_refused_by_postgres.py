@@ -132,6 +132,22 @@ def test_a_text_with_nul_is_a_failure_in_our_own_table(here: Path, url: str, sql
     assert "nul \\u0000 inside" in found[1][2]
 
 
+def test_half_of_a_character_costs_its_row_alone_and_refusals_are_said_once(here: Path, url: str, sql: Sql) -> None:
+    Path("halves.py").write_text(
+        "def f(row):\n    return {'a': {1: 'x\\ud83d', 2: ['\\ud83d'], 3: 2**70}.get(row['id'], 'x'), 'n': row['id']}\n"
+    )
+    sql("CREATE TABLE theirs (id INT PRIMARY KEY, a TEXT CHECK (length(a) < 9), n INT)")
+    Path("in.jsonl").write_text("".join(json.dumps({"id": number}) + "\n" for number in range(6)))
+    for table in ("t", "theirs"):
+        given = ["-o", f"{url}?table={table}&key=id", "--failed", "failed.jsonl", "--overwrite", "--values"]
+        code, _, err = run("map", "halves.py:f", "in.jsonl", *given)
+        refused = 2 if table == "t" else 3
+        assert (code, f"done: {6 - refused} ok, {refused} failed" in err.decode()) == (1, True), err
+        assert b"Pipeline" not in err  # which the driver logs of each refused row
+        assert len(Path("failed.jsonl").read_text().splitlines()) == refused
+        assert sql(f"SELECT count(*) FROM {table}") == [(6 - refused,)]
+
+
 # -- what passes ----------------------------------------------------------------------------------------------
 
 

@@ -273,6 +273,53 @@ def test_no_message_of_a_refusal_breaks_the_failures_file(here: Path, sql: Table
     assert again["input"]["id"] == 0
 
 
+HALVES = {  # of a character that UTF-16 has in two, as JavaScript cuts it: no database has them, nor UTF-8
+    "text": {"a": "x\ud83d"},
+    "list": {"a": ["x", "\ud83d"]},
+    "alone": "\ud83d",
+    "error": RuntimeError("x\ud83d"),
+}
+
+
+@pytest.mark.parametrize("values", ["", "--values"])
+@pytest.mark.parametrize("half", HALVES)
+def test_half_of_a_character_costs_its_row_alone_and_a_new_table_nothing(
+    here: Path, sql: Table, half: str, values: str
+) -> None:
+    Path("halves.py").write_text(
+        f"def f(row):\n    bad = {HALVES[half]!r}\n"
+        "    if row['id'] == 1 and isinstance(bad, Exception):\n        raise bad\n"
+        f"    return bad if row['id'] == 1 else {'x' if half == 'alone' else {'a': 'x'}!r}\n"
+    )
+    Path("in.jsonl").write_text("".join(json.dumps({"id": number}) + "\n" for number in range(4)))
+    given = ["-o", "sqlite:///f.db?table=t&key=id", "--failed", "failed.jsonl", *values.split()]
+    code, _, err = run("map", "halves.py:f", "in.jsonl", *given)
+    assert (code, b"done: 3 ok, 1 failed" in err) == (1, True), err
+    (failed,) = [json.loads(line) for line in Path("failed.jsonl").read_text().splitlines()]
+    assert (failed["input"], "ud83d" in failed["error"] or "?" in failed["error"]) == ({"id": 1}, True)
+    assert sql("SELECT id FROM t WHERE error IS NULL ORDER BY id") == [(0,), (2,), (3,)]
+
+
+def test_half_of_a_character_in_a_name_is_none_of_the_column(here: Path, sql: Table) -> None:
+    Path("halves.py").write_text("def f(row):\n    return {'a\\ud83d': row['id'], 'b': 1}\n")
+    Path("in.jsonl").write_text('{"id": 1}\n')
+    assert run("map", "halves.py:f", "in.jsonl", "-o", "sqlite:///f.db?table=t&key=id")[0] == 0
+    assert sql('SELECT id, "a?", b FROM t') == [(1, 1, 1)]
+
+
+def test_a_table_or_column_that_a_refused_batch_made_is_made_again(here: Path, sql: Table) -> None:
+    sink = open_output("sqlite:///f.db?table=t")
+    sink.begin(Shape())
+    for number, value in enumerate([{"a": "\ud83d"}, {"b": 1}]):
+        sink.write(Row(number, number, b"%d" % number), sink.prepare(value))
+        sink.flush()
+    for number, value in enumerate([{"c": "\ud83d"}, {"c": 2}, {"c": 3}], 2):
+        sink.write(Row(number, number, b"%d" % number), sink.prepare(value))
+    sink.finish()
+    assert [it.row.line for it in sink.refusals] == [0, 2]
+    assert sql("SELECT b, c FROM t ORDER BY input") == [(1, None), (None, 2), (None, 3)]
+
+
 @pytest.mark.parametrize("key", ["&key=id", ""])
 def test_the_items_of_an_answer_are_rows_of_their_own(here: Path, sql: Table, key: str) -> None:
     sink = Spread(open_output(f"sqlite:///f.db?table=t{key}"))

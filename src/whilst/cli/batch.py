@@ -62,7 +62,7 @@ class Batches:
 def batch_worker(target: Target, prepare: Callable[[object], Any]) -> Callable[[Batch], Any]:
     """Return a function of a batch, of the user's colour; it gives what to write for each of its rows."""
     from ..flow import Flow  # who hands over one row a call need not load it
-    from .exits import LEAVING, left
+    from .exits import OF_A_CALL, left
 
     fn: Any = target.fn
 
@@ -83,14 +83,18 @@ def batch_worker(target: Target, prepare: Callable[[object], Any]) -> Callable[[
         values = batch.values
         try:
             return finished(batch, values, await fn(values) if values else [])
-        except LEAVING as error:
+        except OF_A_CALL:
+            raise
+        except BaseException as error:  # a panic of a Rust library, too: its row is named
             raise left(error, batch.line) from None
 
     def call_plain(batch: Batch) -> Any:
         values = batch.values
         try:
             return finished(batch, values, fn(values) if values else [])
-        except LEAVING as error:
+        except OF_A_CALL:
+            raise
+        except BaseException as error:  # a panic of a Rust library, too: its row is named
             raise left(error, batch.line) from None
 
     chosen: Callable[[Batch], Any] = call_async if is_async(fn) else call_plain

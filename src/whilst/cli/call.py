@@ -19,7 +19,7 @@ from ..core.colour import is_async
 from ..core.signature import Handing
 from ..flow import Flow
 from ..io.rows import Rejected, Row
-from .exits import LEAVING, guarded, left
+from .exits import OF_A_CALL, guarded, left
 from .feed import RowRejected
 from .items import Items
 from .messages import Problem, short
@@ -143,7 +143,9 @@ def worker(call: Call, prepare: Callable[[object], Any], items: Items | None = N
             raise RowRejected(row.reason)
         try:
             value = await fn(row.value)
-        except LEAVING as error:
+        except OF_A_CALL:
+            raise
+        except BaseException as error:  # a panic of a Rust library, too: its row is named
             raise left(error, row.line) from None
         return prepare(value)
 
@@ -152,14 +154,18 @@ def worker(call: Call, prepare: Callable[[object], Any], items: Items | None = N
             raise RowRejected(row.reason)
         try:
             value = fn(row.value)
-        except LEAVING as error:
+        except OF_A_CALL:
+            raise
+        except BaseException as error:  # a panic of a Rust library, too: its row is named
             raise left(error, row.line) from None
         return finish(value, row.line) if hasattr(value, "__await__") else prepare(value)
 
     async def finish(value: Awaitable[object], line: int) -> Any:
         try:
             found = await value
-        except LEAVING as error:
+        except OF_A_CALL:
+            raise
+        except BaseException as error:  # a panic of a Rust library, too: its row is named
             raise left(error, line) from None
         return prepare(found)
 

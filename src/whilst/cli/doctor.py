@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -125,7 +124,6 @@ def _tell(ending: Ending, as_json: bool, fail: bool) -> int:
     else:
         width = min(columns(), 100) if is_terminal() else report.WIDTH
         emit(("\n" if is_terminal() else "") + report.report(ending.seen, found, width=width, notes=_notes(ending)))
-    sys.stderr.flush()
     return 1 if fail and found and not ending.code else ending.code
 
 

@@ -6,6 +6,7 @@ argparse calls it for a bad argument, and so do functions that were programs onc
 from __future__ import annotations
 
 import functools
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ..core.tree import Node
 
 NOTE = "whilst: the row that did it is "
-LEAVING = (SystemExit, KeyboardInterrupt, GeneratorExit)  # what a function raises to end more than itself
+OF_A_CALL = (Exception, CancelledError)  # all else ends more than its call, and the row is named
 
 
 class Exited(Exception):
@@ -27,7 +28,10 @@ Exited.__module__ = "builtins"
 
 
 def left(error: BaseException, line: int | None = None) -> BaseException:
-    """Return what to raise for one of `LEAVING`: the failure of a row, or the error with the row in a note."""
+    """Return what to raise for what ends more than a call: the failure of a row, or the error with the row in a note.
+
+    Not only Ctrl-C does that: so does a panic in Rust (`PanicException` of pyo3), or pytest's `fail`.
+    """
     if isinstance(error, SystemExit):
         return Exited(*error.args).with_traceback(error.__traceback__)
     if line is not None:

@@ -15,6 +15,7 @@ import msgspec
 
 from ..core.secrets import without_secrets
 from ..files import create_beside
+from ..io.device import open_device
 from .beside import utc
 from .messages import DISK, FAILED, OK, STOPPED, Problem, say
 from .options import RunOptions
@@ -126,7 +127,7 @@ def _check(path: str) -> None:
 def _put(path: str, line: bytes) -> None:
     """Write a line: to a file as a whole, to anything else as it is."""
     if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as device:
+        with os.fdopen(open_device(path), "wb") as device:
             device.write(line)
         return
     path = os.path.realpath(path)

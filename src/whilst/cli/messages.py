@@ -1,4 +1,8 @@
-"""How does the command line speak? One fact, the evidence, the line that fixes it; all of it on stderr."""
+"""How does the command line speak? One fact, the evidence, the line that fixes it; all of it on stderr.
+
+That is the stderr which the command was given: what a function puts in its place, for itself or to silence another
+library, is not for us, and would swallow the end of the run.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import textwrap
 import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..core.secrets import bounded, without_secrets
 
@@ -20,6 +24,9 @@ LOOKED_AT = 4000  # characters of a text that is cut: a secret that the cut woul
 NARROWEST = 20  # columns that a message is wrapped to; what is narrower breaks it by itself
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+_own: Any = None
 
 
 class Become(BaseException):
@@ -56,17 +63,38 @@ def say(text: str) -> None:
 
 def emit(text: str) -> None:
     """Write to stderr as it is; a stderr that is closed harms nothing."""
+    stream = words()
     try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        stream.write(text)
+        stream.flush()
     except (OSError, ValueError, AttributeError):
         pass
+
+
+def speak_to(stream: Any) -> None:
+    """Speak to this stream from now on, whatever becomes of `sys.stderr`; to that for None."""
+    global _own
+    _own = stream
+
+
+def words() -> Any:
+    """Return the stream that the command speaks to."""
+    return sys.stderr if _own is None else _own
+
+
+def descriptor() -> int:
+    """Return the descriptor of that."""
+    try:
+        number: int = words().fileno()
+    except (OSError, ValueError, AttributeError):  # a stream of somebody who calls the command line from Python
+        return 2
+    return number
 
 
 def is_terminal() -> bool:
     """Whether stderr is looked at by a person now."""
     try:
-        return sys.stderr.isatty()
+        return bool(words().isatty())
     except (ValueError, AttributeError):
         return False
 
@@ -74,7 +102,7 @@ def is_terminal() -> bool:
 def columns() -> int:
     """Return the width of the terminal on stderr."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        return os.get_terminal_size(words().fileno()).columns or 80
     except (OSError, ValueError, AttributeError):
         return 80
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ..io.open import is_local, local_path
 from ..io.output import Descriptor
-from .streams import STDERR, plain_name, streams
+from .streams import plain_name, streams
 
 GLANCE = 0.05  # seconds between two looks for a reader
 
@@ -53,7 +53,7 @@ def place_of(name: str, check: Callable[[], None]) -> Descriptor | None:
 
 def place_of_failures() -> Descriptor:
     """Return standard error, for failures that are lines of JSON."""
-    return Aside(STDERR)
+    return Aside(streams.errors())
 
 
 def _is_fifo(path: str) -> bool:

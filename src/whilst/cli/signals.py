@@ -24,7 +24,7 @@ from math import inf
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from .messages import emit, is_terminal, say
+from .messages import descriptor, emit, is_terminal, say
 
 if TYPE_CHECKING:
     from typing import Self
@@ -42,6 +42,7 @@ T = TypeVar("T")
 STATUS = getattr(signal, "SIGUSR1", None)
 STOP = getattr(signal, "SIGTSTP", None)
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+HANDLED: tuple[int, ...] = (*ENDING, *(it for it in (STATUS, STOP) if it is not None))
 
 
 class Controlled(Protocol):
@@ -96,7 +97,7 @@ class Signals:
 
     def __enter__(self) -> Self:
         """Install the handlers; what the parent had us ignore (nohup, a background job) stays ignored."""
-        for number in (*ENDING, *(it for it in (STATUS, STOP) if it is not None)):
+        for number in HANDLED:
             if number == STATUS or signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
         self._wakeup.setblocking(False)
@@ -259,7 +260,7 @@ class _Forks:
     def _hold_back(self) -> None:
         """Have no signal arrive in a child that is not yet rid of our handlers."""
         if self.signals is not None:
-            self._masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+            self._masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
 
     def _let_through(self) -> None:
         before = self._masks.__dict__.pop("before", None)
@@ -269,6 +270,8 @@ class _Forks:
     def _begin_in_child(self) -> None:
         if self.signals is not None:
             self.signals.put_back()
+            if STATUS is not None and signal.getsignal(STATUS) is signal.SIG_IGN:  # by us, see `entry`
+                signal.signal(STATUS, signal.SIG_DFL)
             self.signals = None
         self._let_through()
 
@@ -315,13 +318,13 @@ def _tell(run: Controlled, number: int, patience: float) -> None:
     else:
         text = f"{signal.Signals(number).name}: nothing new is started, {waiting} for at most {patience:g} s"
     try:
-        if not select.select([], [2], [], 0)[1]:
+        if not select.select([], [descriptor()], [], 0)[1]:
             return
         if is_terminal():  # where progress may be shown, of which the stream knows
             teller = threading.Thread(target=emit, args=(f"{text}\n",), name="whilst-signals", daemon=True)
             teller.start()
             teller.join(HEARD)
         else:
-            os.write(2, f"{text}\n".encode())
+            os.write(descriptor(), f"{text}\n".encode())
     except (OSError, ValueError):
         pass

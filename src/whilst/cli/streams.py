@@ -2,8 +2,9 @@
 
 What a function, an import or a child process prints must not land between the JSON lines, and what it reads must not
 be rows. So where OUT is standard output, the command keeps that under a descriptor of its own, and what is printed goes
-to standard error; where INPUT is standard input, the function finds an empty one. Both happen before any code of the
-user is imported, and only in the command line: the library never touches a descriptor.
+to standard error; where INPUT is standard input, the function finds an empty one. Standard error is kept, too: who
+silences a library redirects it for all threads, and how a run ended must not vanish there. All of it happens before any
+code of the user is imported, and only in the command line: the library never touches a descriptor.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from contextlib import suppress
 from typing import Any, NoReturn, cast
 
-from .messages import DISK, Problem, say
+from .messages import DISK, Problem, descriptor, say, speak_to
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 NAMES = {
@@ -30,6 +31,7 @@ class Streams:
     def __init__(self) -> None:
         self._closed: set[int] = set()
         self._kept: dict[int, int] = {}
+        self._words = -1  # the descriptor that the command speaks to
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._let_go)
 
@@ -44,6 +46,8 @@ class Streams:
                     os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if STDOUT in self._closed and sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
             sys.stdout = _Closed()
+        if STDERR not in self._closed:
+            self._keep_words()
 
     def close_again(self) -> None:
         """Close what `open_closed` opened, for a program that is to find its streams as they came."""
@@ -58,6 +62,12 @@ class Streams:
             sys.stdout = cast("Any", None)
         else:
             _reconfigure(errors="backslashreplace")
+
+    def errors(self) -> int:
+        """Return the descriptor that failures are written to where they go to standard error."""
+        if STDERR in self._closed:
+            raise Problem("standard error is closed, and failures go there", remedy="--failed FILE", code=DISK)
+        return descriptor()
 
     def leave(self) -> None:
         """Write what was printed and is not written yet, so that the interpreter does not fail over it at its end."""
@@ -106,18 +116,27 @@ class Streams:
 
     def put_back(self) -> None:
         """Make the standard streams what they were, in a process that goes on; threads that were left print to them."""
-        for number, descriptor in self._kept.items():
+        for number, ours in self._kept.items():
             with suppress(OSError):
-                os.dup2(descriptor, number)
-                os.close(descriptor)
+                os.dup2(ours, number)
+                os.close(ours)
         self._kept.clear()
 
     def _let_go(self) -> None:
         """Leave a forked child without ours: a reader of our output waits until all who hold it have ended."""
-        for descriptor in self._kept.values():
+        for ours in (*self._kept.values(), self._words):
             with suppress(OSError):
-                os.close(descriptor)
+                os.close(ours)
         self._kept.clear()
+        self._words = -1
+        speak_to(None)
+
+    def _keep_words(self) -> None:
+        """Speak to the standard error of now, whatever the function makes of the stream and its descriptor."""
+        self._words = os.dup(STDERR)
+        encoding: str = getattr(sys.stderr, "encoding", None) or "utf-8"
+        file = io.FileIO(self._words, "w", closefd=False)
+        speak_to(io.TextIOWrapper(io.BufferedWriter(file), encoding=encoding, errors="backslashreplace"))
 
 
 def _reconfigure(**manner: Any) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..core.summary import Summary
 from ..sinks.extent import Extent
 from .feed import Feed
+from .messages import words
 
 if TYPE_CHECKING:
     from ..sinks.progress import Progress
@@ -79,8 +80,9 @@ def show_progress(
     """Show how far a command is; None if nothing is to be shown."""
     if wanted is False:
         return None
-    from ..sinks.progress import Progress
+    from ..sinks.progress import Progress, display
 
+    display.stream = words
     return Progress(summary, at_once=True, leave=False, extent=extent)
 
 

@@ -492,8 +492,8 @@ def _functions_in(value: Any) -> Iterator[types.FunctionType]:
 
 
 def _space_of(kind: type) -> Space:
-    """Return the module of a class, as its functions have it."""
-    found = next(_functions_of(kind), None)
+    """Return the module of a class, as its functions have it: its own ones, not those that it was given (enum)."""
+    found = next((it for it in _functions_of(kind) if it.__globals__.get("__name__") == kind.__module__), None)
     if found is not None:
         return found.__globals__
     module = sys.modules.get(kind.__module__)

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from ..core.summary import Summary
 from ..lanes.clock import monotonic
@@ -33,7 +34,7 @@ MOST_LINES = 4  # runs that are shown at the same time; the others are counted
 
 def is_watched() -> bool:
     """Whether somebody is likely to look: a notebook, or a terminal on which a line can be wiped."""
-    return is_notebook() or is_terminal(sys.stderr)
+    return is_notebook() or is_terminal(display.stream())
 
 
 class Progress:
@@ -109,6 +110,8 @@ class Display:
         self._changed = threading.Event()
         self._thread: threading.Thread | None = None
         self._place: Terminal | Notebook | None = None
+        self.stream: Callable[[], Any] = lambda: sys.stderr
+        """Returns where lines are drawn now; a program may replace its stderr, and the command line keeps its own."""
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
         atexit.register(self._end)
@@ -195,13 +198,13 @@ class Display:
             _say(run.text(PLAIN_WIDTH))
 
     def _take_place(self) -> Terminal | Notebook | None:
-        """Return where lines can be drawn: of the stderr of this moment, for a program may replace it."""
-        place = self._place
-        if isinstance(place, Notebook) or (isinstance(place, Terminal) and place.stream is sys.stderr):
+        """Return where lines can be drawn: on the stream of this moment."""
+        place, stream = self._place, self.stream()
+        if isinstance(place, Notebook) or (isinstance(place, Terminal) and place.stream is stream):
             return place
         if isinstance(place, Terminal):
             place.close()
-        self._place = Notebook() if is_notebook() else Terminal(sys.stderr) if is_terminal(sys.stderr) else None
+        self._place = Notebook() if is_notebook() else Terminal(stream) if is_terminal(stream) else None
         return self._place
 
     def _leave(self, run: Progress, last: str, is_last: bool) -> None:
@@ -231,8 +234,9 @@ class Display:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    stream = display.stream()
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
 def _harmless(action: Callable[[], None]) -> bool:

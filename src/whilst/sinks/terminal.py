@@ -33,7 +33,7 @@ class Terminal:
         self._next = 0.0
         self._at_start: bool | None = None  # whether the cursor is at the start of a line; None: nobody has said
         self._write: Callable[[str], object] = stream.write
-        self._watched = [it for it in (stream, sys.stdout) if _leads_to(it, stream)]
+        self._watched = [it for it in (stream, *_others(stream)) if _leads_to(it, stream)]
         for it in self._watched:
             self._watch(it)
 
@@ -165,6 +165,11 @@ def _is_a_tty(stream: Any) -> bool:
         return bool(stream.isatty())
     except Exception:  # none at all, one that is closed, or of a class that has no such method
         return False
+
+
+def _others(stream: Any) -> list[Any]:
+    """Return the standard streams that are not this one."""
+    return [it for it in (sys.stdout, sys.stderr) if it is not stream]
 
 
 def _leads_to(stream: Any, terminal: Any) -> bool:
