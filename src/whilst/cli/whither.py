@@ -23,7 +23,10 @@ _FLAGS: tuple[
     (re.compile(r'\brate="([^"]+)"'), r"--rate \1"),
     (re.compile(r"\bordered=False"), "--unordered"),
     (re.compile(r'\bcommit="buffered"'), "--commit buffered"),
-    (re.compile(r"\bRetry\(budget=([\d.]+|None)\)"), lambda found: f"--retry-budget {found[1].lower()}"),
+    (
+        re.compile(r"\bRetry\((?:[^;]*, )?budget=([\d.]+|None)(?:, [^;]*)?\)"),
+        lambda found: f"--retry-budget {found[1].lower()}",
+    ),
 )
 
 
