@@ -277,6 +277,10 @@ def map(
     [1024, 9]
     """
     __tracebackhide__ = True
+    if hasattr(fn, "cr_frame") and hasattr(inputs, "cr_frame"):
+        from .core.habits import calls_already
+
+        raise calls_already((fn, inputs, *more)) or TypeError
     check_inputs(inputs)
     subject, known = fn, length_of(inputs)
     if more:

@@ -102,7 +102,7 @@ def _members(kind: type) -> Iterator[tuple[str, str]]:
 
 def _is_refusal(name: str, thing: Any) -> bool:
     """Whether it only says what would work, to who takes the object for another library's (see core/habits)."""
-    return name == "__call__" and inspect.signature(thing).return_annotation == "None"
+    return name in SHOWN and inspect.signature(thing).return_annotation == "NoReturn"
 
 
 def _kind(thing: Any) -> str:

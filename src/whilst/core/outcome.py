@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import nan
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from .secrets import bounded
 
@@ -123,6 +123,13 @@ class Outcome(Generic[I_co, T_co]):
             from .habits import unknown_attribute
 
             raise unknown_attribute("Outcome", name)
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("an outcome is one thing, not a pair\n  try: outcome.ok, outcome.value, outcome.error")
+
+        def __getitem__(self, name: Any) -> NoReturn:
+            said = f"outcome.{name}" if isinstance(name, str) and name.isidentifier() else "outcome.value"
+            raise TypeError(f"an outcome has attributes, not items\n  try: {said}, or outcome.to_dict()")
 
     def __repr__(self) -> str:
         what = f"value={short(self._value)}" if self.ok else f"error={short(self.error)}"
