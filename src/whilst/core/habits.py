@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from .outcome import short
 from .users_line import levels_to_user
@@ -539,7 +539,7 @@ def rows_of(given: Any) -> str:
     >>> rows_of("hosts.csv"), rows_of("hosts")
     ("whilst.map(fn, whilst.rows('hosts.csv')) for the rows of the file", '')
     """
-    name: Any = os.fspath(given)
+    name = cast("str | bytes", os.fspath(given))
     ours = r"^[^\n]+\.(csv|tsv|jsonl|json|txt|parquet)(\.gz|\.zst)?$|^(sqlite|postgresql|s3):"
     known = isinstance(name, str) and re.search(ours, name)
     if not known and not hasattr(given, "__fspath__"):
