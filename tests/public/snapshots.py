@@ -16,8 +16,11 @@ from typing import Any, Generic
 
 import click
 
+import whilst
+
 HERE = Path(__file__).parent
-MODULES = ("whilst", "whilst.http", "whilst.http.aio", "whilst.journal", "whilst.testing", "whilst.demo.pokeapi")
+INSIDE = ("http.aio", "journal", "demo.pokeapi")  # public modules that are imported by their own names
+MODULES = ("whilst", *(f"whilst.{name}" for name in sorted((*whilst._MODULES, *INSIDE))))
 WIDE = 90  # characters of parameters on one line
 FORWARD = re.compile(r"ForwardRef\(['\"](.*?)['\"](?:, .*?)?\)")
 SHOWN = {"__iter__", "__aiter__", "__await__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__call__"}
