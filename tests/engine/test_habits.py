@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import pandas
 import pytest
 import tenacity
 
@@ -26,6 +27,10 @@ def double(x: int) -> int:
 
 def add(a: int, b: int) -> int:
     return a + b
+
+
+def row(x: int) -> dict[str, int]:
+    return {"x": x, "double": 2 * x}
 
 
 async def fetch(x: int) -> int:
@@ -217,6 +222,7 @@ ANSWERED: list[tuple[str, Callable[[], Any], str]] = [
     ("run.to_df()", lambda: run().to_df(), "pandas.DataFrame(o.to_dict() for o in run.outcomes())"),
     ("run.to_csv()", lambda: run().to_csv("out.csv"), 'run.write("out.csv")'),
     ("numpy.array(run)", lambda: numpy.array(run()), "numpy.array(run.list())"),
+    ("pandas.DataFrame(outcomes)", lambda: pandas.DataFrame(run().outcomes()), "outcome.to_dict() for a row"),
     ("run + run", lambda: run() + run(), "whilst.merge(run, other)"),
     ("run | f", lambda: run() | double, "whilst.sequence(f, double)"),
     ("step | step", lambda: step(double) | step(double), "whilst.sequence(f, g)"),
@@ -263,6 +269,8 @@ WORKS: list[tuple[str, Callable[[], Any], Any]] = [
     ("map(f, xs, ys)", lambda: map_(add, [1], [2]).list(), [3]),
     ("starmap", lambda: map_(whilst.spread(add), [(1, 2)]).list(), [3]),
     ("map of a map", lambda: map_(double, run()).list(), [4, 8]),
+    ("pandas.DataFrame(run of rows)", lambda: pandas.DataFrame(map_(row, [1, 2])).shape, (2, 2)),
+    ("numpy.fromiter(run)", lambda: numpy.fromiter(run(), int).tolist(), [2, 4]),
     ("a run of a run's length", lambda: run().summary().total, 2),
     (
         "each of an async generator",

@@ -125,7 +125,10 @@ class Outcome(Generic[I_co, T_co]):
             raise unknown_attribute("Outcome", name)
 
         def __iter__(self) -> NoReturn:
-            raise TypeError("an outcome is one thing, not a pair\n  try: outcome.ok, outcome.value, outcome.error")
+            raise TypeError(
+                "an outcome is one thing, not a pair and not a row\n"
+                "  try: outcome.ok, outcome.value, outcome.error, or outcome.to_dict() for a row of a table"
+            )
 
         def __getitem__(self, name: Any) -> NoReturn:
             said = f"outcome.{name}" if isinstance(name, str) and name.isidentifier() else "outcome.value"

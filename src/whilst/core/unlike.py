@@ -36,7 +36,8 @@ class Unlike:
 
             raise unknown_attribute(type(self).__name__, name)
 
-        def __array__(self, *_: Any, **__: Any) -> None:
+        @property
+        def __array_interface__(self) -> None:  # numpy would make an array of one run; pandas knows what to do with it
             raise TypeError(f"a run is a stream, not an array\n  try: numpy.array({self._as}.list())")
 
         def __add__(self, other: Any) -> None:
