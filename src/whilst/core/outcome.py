@@ -207,6 +207,15 @@ def noted_retry(error: BaseException, broken: Exception) -> None:
         pass
 
 
+def an(word: str) -> str:
+    """Return a word with its article.
+
+    >>> an("ndarray"), an("int"), an("Place"), an("NoneType")
+    ('an ndarray', 'an int', 'a Place', 'a NoneType')
+    """
+    return f"an {word}" if word[:1].lower() in "aeio" or word[:2] in ("nd", "un", "Un") else f"a {word}"
+
+
 def short(thing: object, limit: int = 120) -> str:
     """Return a one-line repr of at most `limit` characters, without secrets, whatever `thing.__repr__` does."""
     try:
