@@ -58,8 +58,8 @@ def command(count: int, seed: int | None, latency: float | None, base_url: str |
         page = _report(trace)
     show.line()
     show.line("Next:", "bold")
-    if (folder := _not_on_path()) is not None:
-        show.line(f"   . {shlex.quote(os.path.join(folder, 'activate'))}", "cyan")
+    if (environment := _not_on_path()) is not None:
+        show.line(f"   . {shlex.quote(os.path.join(environment, 'activate'))}", "cyan")
         show.line("      so that your shell finds `whilst`")
     show.line(f"   whilst demo --names {count} --seed {seed}", "cyan")
     show.line("      once more, with the same names")
