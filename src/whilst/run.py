@@ -214,6 +214,9 @@ class Run(Written, Unlike, Generic[I, T]):
             return Summary(plan.name, plan.total, 0, 0, 0, 0, 0.0, plan.concurrency, stopping=stopping)
         return self._driver.summary()
 
+    if not TYPE_CHECKING:
+        summary = Called(summary)
+
     def report(self, path: str | os.PathLike[str]) -> None:
         """Write a report of the run so far to a file; an old file is replaced.
 

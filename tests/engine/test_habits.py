@@ -248,6 +248,27 @@ ANSWERED: list[tuple[str, Callable[[], Any], str]] = [
     ("resource(scope=)", lambda: w.resource(dict, scope="session"), 'per="thread"'),
     ("Journal(resume=)", lambda: w.Journal("run.db", resume=True), "leave it out"),
     ("Journal(overwrite=)", lambda: w.Journal("run.db", overwrite=True), 'accept="fresh"'),
+    ("Limit(5, 60)", lambda: Limit(5, 60), 'whilst.Limit(rate="5/60s")'),
+    ("Limit(concurrency='5')", lambda: Limit(concurrency="5"), "try: concurrency=5"),
+    ("limit.remaining", lambda: Limit(rate="5/s").remaining, "limit.statistics()"),
+    ("limit.hit()", lambda: Limit(rate="5/s").hit("key"), "limit.try_acquire()"),
+    ("each(f, xs)", lambda: each(double, [1]), "whilst.map(fn, inputs)"),
+    ("filter(f, xs)", lambda: w.filter(double, [1]), "whilst.sequence(whilst.filter(fn)).stream(inputs)"),
+    ("batched(xs, 5)", lambda: w.batched([1], [2]), "whilst.sequence(whilst.batched(100), fn)"),
+    ("batched()", lambda: w.batched(), "whilst.batched(100)"),
+    ("unblock(f, 1)", lambda: w.unblock(double, 1), "await whilst.unblock(fn)(x)"),
+    ("block(f, 1)", lambda: w.block(fetch, 1), "whilst.block(fn)(x)"),
+    ("fallback(f, default=0)", lambda: w.fallback(double, default=0), "whilst.fallback(fn, lambda value: 0)"),
+    ("run.summary.ok", lambda: run().summary.ok, "try: .summary().ok"),
+    ("run.outcomes.failed", lambda: run().outcomes.failed, "try: .outcomes().failed"),
+    ("run.summary().errors", lambda: run().summary().errors, "summary.failures"),
+    ("run.summary().duration", lambda: run().summary().duration, "summary.elapsed"),
+    ("outcome.unwrap_or(0)", lambda: next(iter(run().outcomes())).unwrap_or(0), "if outcome.ok else default"),
+    ("journal='sqlite:///run.db'", lambda: map_(double, [1], journal="sqlite:///no/run.db").list(), "journal='run.db'"),
+    ("Throttled(retry_after='30')", lambda: w.Throttled(retry_after="30"), "retry_after=30"),
+    ("whilst.TimeoutError", lambda: w.TimeoutError, "except TimeoutError"),
+    ("whilst.RateLimitError", lambda: w.RateLimitError, "whilst.Throttled"),
+    ("whilst.read_csv", lambda: w.read_csv("in.csv"), 'whilst.rows("in.csv")'),
     ("map(f, xs, 20)", lambda: map_(double, [1], 20), "concurrency=20"),
     ("inputs a LazyFrame", lambda: map_(double, LazyFrame()), "lazy.collect().iter_rows(named=True)"),
     ("inputs a coroutine", lambda: map_(double, closing(fetch(1))), "await it first"),
@@ -294,7 +315,7 @@ async def gathered() -> Any:
 
 @pytest.mark.parametrize(("typed", "call", "line"), ANSWERED, ids=[typed for typed, _, _ in ANSWERED])
 def test_a_habit_is_answered_with_the_line_that_works(typed: str, call: Callable[[], Any], line: str) -> None:
-    with pytest.raises((TypeError, ValueError, AttributeError)) as caught:
+    with pytest.raises((TypeError, ValueError, AttributeError, whilst.JournalError)) as caught:
         call()
     while CLOSED:
         CLOSED.pop().close()
@@ -390,12 +411,13 @@ def lines_shown() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("words", "line"), [pytest.param(*it, id=it[0].split()[0]) for it in lines_shown()])
 def test_a_line_that_is_proposed_names_only_what_there_is(words: str, line: str) -> None:
-    kinds = {"run": whilst.Run, "flow": whilst.Flow, "outcome": whilst.Outcome, "limit": whilst.Limit}
+    kinds = {kind.__name__.lower(): kind for kind in (whilst.Run, whilst.Flow, whilst.Outcome, whilst.Limit)}
+    kinds["summary"] = whilst.Summary
     for name in re.findall(r"\bwhilst((?:\.[A-Za-z_]+)+)", line):
         found: Any = whilst
         for part in name.removeprefix(".").split("."):
             found = getattr(found, part)
-    for owner, name in re.findall(r"(?<![\w.\"])(run|flow|outcome|limit)\.([a-z_]+)", line):
+    for owner, name in re.findall(r"(?<![\w.\"])(run|flow|outcome|limit|summary)\.([a-z_]+)", line):
         assert name in {*dir(kinds[owner]), *getattr(kinds[owner], "__slots__", ())}, line
 
 

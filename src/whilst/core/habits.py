@@ -183,6 +183,7 @@ _OF_STEPS = (  # what puts steps together has no policies of its own
     ("retry retries attempts", "", "whilst.step({function}(…), retry={n})"),
     ("concurrency max_workers rate limit", "", "whilst.step({function}(…), limit=whilst.Limit(concurrency={n}))"),
 )
+_OF_FALLBACK = (("default default_value value", "", "whilst.fallback(fn, lambda value: 0)"), *_OF_STEPS)
 _OF = {
     "Retry": _OF_RETRY,
     "Limit": _OF_LIMIT,
@@ -194,7 +195,7 @@ _OF = {
     "resource": _OF_RESOURCE,
     "rows": _OF_FILE,
     "first": _OF_STEPS,
-    "fallback": _OF_STEPS,
+    "fallback": _OF_FALLBACK,
     "sequence": _OF_STEPS,
     "together": _OF_STEPS,
 }
@@ -286,6 +287,14 @@ _LINES = {
     "trange": "whilst.map(fn, range(20), progress=True)",
     "cache Memory": 'whilst.map(fn, inputs, journal="run.db")',
     "get fetch": "whilst.map(whilst.http.get_json, urls)",
+    "Timeout TimeoutError": "except TimeoutError, the builtin one: a late call raises it",
+    "RateLimitError TooManyRequests RateLimited": "whilst.Throttled: raise it in a function that is told to wait",
+    "Error WhilstException": "whilst.WhilstError",
+    "CancelledError Cancelled": "whilst.RunCancelled",
+    "version VERSION": "whilst.__version__",
+    "csv read_csv read_jsonl open": 'whilst.rows("in.csv")',
+    "logger log": 'logging.getLogger("whilst")',
+    "config configure settings set_concurrency defaults": "whilst.map(fn, inputs, concurrency=8): none is global",
     "outcomes": "for outcome in whilst.map(fn, inputs).outcomes(): …",
     "stream": "for value in whilst.map(fn, inputs): …, or flow.stream(value)",
 }
@@ -381,6 +390,16 @@ _ATTRIBUTES = {
         "tree show draw describe visualize graph explain": "flow.plan()",
         "retry with_retry timeout limit": "whilst.step(flow, retry=3), which has timeout= and limit=, too",
     },
+    "Summary": {
+        "errors error_counts exceptions": "summary.failures: how many of each kind",
+        "success successes succeeded completed": "summary.ok",
+        "failure failure_count failed_count error_count": "summary.failed",
+        "duration time seconds took runtime": "summary.elapsed",
+        "retries": "summary.retried",
+        "running active": "summary.in_flight",
+        "remaining pending left": "summary.total, and summary.finished",
+        "throughput speed": "summary.rate",
+    },
     "Outcomes": {
         "results result get collect to_list tolist all gather wait": "run.outcomes().list(), or await run.outcomes()",
         "values": "[o.value for o in run.outcomes() if o.ok]",
@@ -395,6 +414,9 @@ _ATTRIBUTES = {
         "success succeeded successful is_ok": "outcome.ok",
         "failed is_err": "not outcome.ok",
         "status state": "outcome.ok, and outcome.error",
+        "unwrap_or get_or default value_or": "outcome.value if outcome.ok else default",
+        "raise_for_error raise_for_status raise_if_failed": "outcome.unwrap()",
+        "is_error is_failure has_error": "not outcome.ok",
         "traceback tb exc_info": "outcome.error.__traceback__, or outcome.unwrap(), which raises it",
         "item arg args key": "outcome.input",
         "duration elapsed time seconds": "outcome.took",
@@ -403,7 +425,10 @@ _ATTRIBUTES = {
     "Limit": {
         "acquire release locked wait acquire_on_behalf_of": "with limit: …, or async with limit: …",
         "ratelimit delay limit wrap decorate": "whilst.step(fn, limit=limit), or `with limit:` inside the function",
-        "available value available_tokens borrowed_tokens stats": "limit.statistics()",
+        "available value available_tokens borrowed_tokens stats remaining has_capacity rate": "limit.statistics()",
+        "hit consume take try_consume test": "with limit: …, or limit.try_acquire()",
+        "reset clear": "a new whilst.Limit(…), or limit.set(…)",
+        "map run call": "whilst.map(fn, inputs, limit=limit)",
     },
 }
 
@@ -463,6 +488,22 @@ def policy_of_steps(function: str, given: Mapping[str, Any]) -> TypeError | None
     return unknown_keyword(function, given, given.keys() - policies) if policies else None
 
 
+_FIRST = {
+    "batched": ("how many first", "100"),
+    "Journal": ("a path first", '"run.db"'),
+    "rows": ("a name first", '"in.csv"'),
+}
+_MEANT = {  # by function, what is meant by one value too many that is no number
+    "each": "whilst.map(fn, inputs), or in a flow whilst.sequence(whilst.each(fn)).stream(inputs)",
+    "filter": "whilst.sequence(whilst.filter(fn)).stream(inputs)",
+    "step": "whilst.step(fn)(value), or whilst.map(fn, inputs)",
+    "batched": "whilst.batched(100) in a flow: whilst.sequence(whilst.batched(100), fn)",
+    "watch": "whilst.watch() before the run: it shows every run of the program",
+    "block": "whilst.block(fn)(x): it returns a function",
+    "unblock": "await whilst.unblock(fn)(x): it returns a function",
+}
+
+
 def unknown_position(
     function: str, given: tuple[Any, ...], known: Collection[str], most: int, named: Mapping[str, Any]
 ) -> TypeError | None:
@@ -470,6 +511,11 @@ def unknown_position(
     if function == "map":
         return _map_without_inputs(given[0] if given else None)
     last = given[-1] if given else None
+    by_word = isinstance(last, (int, float, str)) and function not in ("block", "unblock")
+    if (line := _MEANT.get(function, "")) and len(given) > most and not by_word:
+        return TypeError(f"{function}() takes {_counted(most)} without a name, got {len(given)}\n  try: {line}")
+    if function == "Limit" and len(given) == 2 and all(type(one) is int for one in given):
+        return TypeError(f'Limit() takes its rate by its name\n  try: whilst.Limit(rate="{given[0]}/{given[1]}s")')
     if isinstance(last, int) and not isinstance(last, bool) and "concurrency" in known:
         line = f"concurrency={last}"
     elif isinstance(last, str) and "/" in last and "rate" in known:
@@ -479,6 +525,8 @@ def unknown_position(
     elif not given and next(iter(known), "") == "fn":
         also = "".join(f", {name}={short(value, 40)}" for name, value in named.items())
         return TypeError(f"{function}() takes a function first\n  try: whilst.{function}(fn{also})")
+    elif not given and function in _FIRST:
+        return TypeError(f"{function}() takes {_FIRST[function][0]}\n  try: whilst.{function}({_FIRST[function][1]})")
     else:
         by_name = [f"{name}=…" for name in [*known][most:]]
         too_many = len(given) > most and by_name

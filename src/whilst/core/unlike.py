@@ -87,6 +87,10 @@ class Called:
     Traceback (most recent call last):
     TypeError: items is a method
       try: .items()
+    >>> Box().items.first
+    Traceback (most recent call last):
+    AttributeError: items is a method
+      try: .items().first
     """
 
     def __init__(self, method: Callable[..., Any]) -> None:
@@ -109,6 +113,11 @@ class _Bound(functools.partial[Any]):
 
     def __getitem__(self, place: object) -> Any:
         raise self._uncalled()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(f"{self._uncalled()}.{name}")
 
     def __repr__(self) -> str:
         return f"<bound method {self.func.__qualname__} of {self.args[0]!r}>"
