@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 import dis
-import os
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from .outcome import short
 from .users_line import levels_to_user
@@ -587,10 +586,11 @@ def rows_of(given: Any) -> str:
     >>> rows_of("hosts.csv"), rows_of("hosts")
     ("whilst.map(fn, whilst.rows('hosts.csv')) for the rows of the file", '')
     """
-    name = cast("str | bytes", os.fspath(given))
+    path = hasattr(given, "__fspath__")
+    name: Any = given.__fspath__() if path else given
     ours = r"^[^\n]+\.(csv|tsv|jsonl|json|txt|parquet)(\.gz|\.zst)?$|^(sqlite|postgresql|s3):"
     known = isinstance(name, str) and re.search(ours, name)
-    if not known and not hasattr(given, "__fspath__"):
+    if not known and not path:
         return ""
     return f"whilst.map(fn, whilst.rows({short(name, 40)})) for the rows of the file"
 
