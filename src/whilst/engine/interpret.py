@@ -58,12 +58,13 @@ ALL_OF_THEM = StopAfter(share=1.0)
 
 def opener(node: Node, path: str, scope: Scope) -> Opener:
     """Return what opens a stage that makes no calls. What it shares holds over the whole run."""
+    left = partial(scope.leave_source, path)
     match node:
         case Batched(n, within, by):
             key_of = None if by is None else _key_of(by, scope, path)
-            return lambda source, _: batched(source, n, within, key_of)
+            return lambda source, _: batched(source, n, within, key_of, left)
         case Flatten(concurrency) if concurrency > 1:
-            return lambda source, _: merged(source, concurrency, path)
+            return lambda source, _: merged(source, concurrency, path, left)
         case _:
             return lambda source, _: stages.flatten(source, path)
 

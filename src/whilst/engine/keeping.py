@@ -15,7 +15,6 @@ from ..core.grown import Grown
 from ..core.outcome import Record
 from ..errors import JournalError
 from ..lanes.awaiting import TWO_MEANINGS, without_our_frames
-from .growing import Added, Additions, Growth
 from .source import Pair
 
 
@@ -92,8 +91,6 @@ class Host(Protocol):
     loop: asyncio.AbstractEventLoop
     started: float
     """When the run began, by its clock."""
-    additions: Additions
-    """What is added to it."""
 
     @property
     def finished(self) -> bool:
@@ -120,6 +117,9 @@ class Host(Protocol):
 
     def all_kept(self, error: Exception | None) -> None:
         """End the run: everything is durable, or that failed."""
+
+    def grow(self, added: list[Any]) -> None:
+        """Take what a call of an earlier run has added."""
 
 
 class Keeping:
@@ -185,9 +185,9 @@ class Keeping:
         records.clear()  # the frames of failures among them keep this one, and the journal's
         return pairs, given
 
-    def keeps_what_grows(self, growth: Growth, grow: Callable[[list[Added]], None]) -> None:
-        """Keep with a value from here on what its call has added, and have that `grow` then."""
-        self._add = growth.keeping(self._add, grow)
+    def adds_by(self, wrap: Callable[..., Callable[[Record], None]], *args: Any) -> None:
+        """Have each outcome written down by `wrap(add, …)` from here on."""
+        self._add = wrap(self._add, *args)
 
     def write(self, record: Record, *, slot: bool = True) -> Record | None:
         """Write an outcome down, which holds a lane's slot or not; return what may be given now, if anything."""
@@ -219,7 +219,7 @@ class Keeping:
         """Have the run grow by what a call of an earlier run has added, and return the record without it."""
         grown: Grown = record[2]
         if self._host is not None:
-            self._host.additions.add_all(grown.added)
+            self._host.grow(grown.added)
         return (*record[:2], grown.value, *record[3:])
 
     def _go_on_soon(self) -> None:

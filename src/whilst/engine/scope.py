@@ -20,6 +20,7 @@ from ..core.held import Still
 from ..core.pushback import Pushback
 from ..core.summary import kinds_of
 from ..core.tree import Each
+from ..lanes.awaiting import insist
 from ..lanes.calling import seat, wanted
 from ..lanes.calls import Calls, calls_of_loop
 from ..lanes.clock import clock_of
@@ -252,6 +253,13 @@ class Scope:
                 step.spent.pinned = step.spent.detours = True
             task.add_done_callback(partial(self._ended_late, holds))
         return calling if awaits or not self.left[task] else [task]
+
+    def leave_source(self, path: str, task: asyncio.Task[Any]) -> None:
+        """Go on without what reads for a stage, as that ignores its cancellation."""
+        self.left[task] = f"the source of {path}"
+        self._counted.add(task)
+        task.add_done_callback(partial(self._ended_late, []))
+        insist(task)
 
     def check_left(self) -> None:
         """Raise if this task was left behind: it calls nothing more."""
