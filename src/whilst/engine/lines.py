@@ -450,17 +450,6 @@ class Lines:
         self.slots.take(count)
         self.queue.extend(pairs)
 
-    def start_first(self, line: Line) -> None:
-        """Let the first input through, where no breaker is open."""
-        pair = line.pending.popleft()
-        if self.keyed:
-            line.pending = line.pending or NOBODY_YET
-            self.calls[pair[0]] = line
-        self._pending -= 1
-        line.in_flight += 1
-        self.slots.take()
-        self.queue.append(pair)
-
     def begin(self, line: Line, index: Any) -> None:
         """Let a call through that did not wait."""
         if self.keyed:

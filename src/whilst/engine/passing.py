@@ -206,7 +206,7 @@ class Passing:
         self.back(line, record)
         self._slots.release()
         if line.pending and self._slots.room > 0 and self.has_permit(line):
-            self._lines.start_first(line)
+            self._lines.start(line, 1)
         return True
 
     def _in_turn(self, record: Ended) -> bool:
@@ -235,7 +235,7 @@ class Passing:
         else:
             looks = head is not None  # more may have been taken for its line than begins now
             if head is not None and head.pending and not head.broken and self.has_permit(head):
-                lines.start_first(head)
+                lines.start(head, 1)
                 if ready:
                     ready.rotate(-1)
         if looks and not self._settling:

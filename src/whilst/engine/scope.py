@@ -15,7 +15,6 @@ from ..core.account import PAUSED, RETRIES, added
 from ..core.call import Step
 from ..core.colour import name_of
 from ..core.failures import kind_of
-from ..core.hedge import Hedge
 from ..core.held import Still
 from ..core.pushback import Pushback
 from ..core.summary import kinds_of
@@ -29,50 +28,16 @@ from ..lanes.results import tell
 from ..limit.holders import Inside, ask_around, inside_of
 from .asking import Asking
 from .deadlines import Deadlines
-from .gate import Gate
 from .growing import Additions, no_run_to_grow
 from .observer import Observer, Watch
 from .resources import Resources
 from .slots import Slots
-from .stage import Behind, Ending, Spent, Stage
-from .step_calls import GivenUp, Held, held_by, place_and_identity
+from .stage import Behind, Ending, Stage
+from .step_calls import StepRun, place_and_identity
+from .suspended import GivenUp, Held, held_by
 
 if TYPE_CHECKING:
     from ..remote.calls import RemoteCalls
-
-
-class Leaf(Protocol):
-    """A step of the flow, as far as it is told of; see `leaf`."""
-
-    gate: Gate | None
-    hedge: Hedge | None
-    spent: Spent
-    begun: int
-
-    @property
-    def retry_waits(self) -> dict[str, float]:
-        """Return the seconds that its inputs waited for another attempt, by what for."""
-        ...
-
-    @property
-    def paused(self) -> float:
-        """How many seconds all its calls are held up."""
-        ...
-
-    @property
-    def blocks(self) -> bool:
-        """Whether inputs wait for permits here, and others could do nothing but wait for the same."""
-        ...
-
-    def held_up(self, now: float) -> tuple[str, ...]:
-        """Say what holds its calls up."""
-        ...
-
-    def close(self) -> None:
-        """Let nothing more through, and give every permit back but those of calls that were left behind."""
-
-    def let_go(self) -> None:
-        """Refer to itself no more."""
 
 
 class Run(Protocol):
@@ -127,7 +92,7 @@ class Scope:
         self.deadlines: Deadlines = Deadlines(loop, self.clock, context)
         self.inside: Inside = inside_of(context.run(ask_around, (), for_run=True))
         """Who holds permits around the run."""
-        self.leaves: list[Leaf] = []
+        self.leaves: list[StepRun] = []
         """The steps that have been called, or have policies."""
         self.retried: int = 0
         """Attempts of steps beyond their first ones."""
