@@ -483,7 +483,6 @@ class Driver:
     def goes_by(self, plan: Plan) -> None:
         """Go by another plan from here on."""
         self.plan = plan
-        self._judging.goes_by(plan)
 
     def goes_on(self) -> None:
         """Take note that more comes although nothing more was to come."""

@@ -68,14 +68,15 @@ def opener(node: Node, path: str, scope: Scope) -> Opener:
             return lambda source, _: stages.flatten(source, path)
 
 
-def naming_item(run: Runner, where: str) -> Runner:
-    """Have what fails in a stage name the item, and the stage by its path."""
+def noting(run: Runner, where: str, value: Any) -> Runner:
+    """Have what fails in a stage name the item, the stage by its path, and the value that is streamed."""
 
     async def call(item: Any) -> Any:
         try:
             return await run(item)
         except Exception as error:
             noted_item(error, item, where)
+            noted(error, 0, value, 1)
             raise
 
     return call

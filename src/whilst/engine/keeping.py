@@ -15,6 +15,7 @@ from ..core.grown import Grown
 from ..core.outcome import Record
 from ..errors import JournalError
 from ..lanes.awaiting import TWO_MEANINGS, without_our_frames
+from ..lanes.port import nothing
 from .source import Pair
 
 
@@ -210,7 +211,7 @@ class Keeping:
         """Close the journal, and let go of it and of the run, which may be kept for its summary."""
         if self._journal is not None:
             await self._journal.close()
-        self._journal, self._host, self._flush, self._add = None, None, None, _closed
+        self._journal, self._host, self._flush, self._add = None, None, None, nothing
         self._held.clear()
 
     # -- private, in order of use -----------------------------------------------------------------------------
@@ -280,10 +281,6 @@ def _of_the_users(caught: BaseException) -> BaseException:
     made = RuntimeError(f"key= or codec= of the journal raised {type(error).__name__} of its own accord")
     made.__cause__ = error
     return made
-
-
-def _closed(record: Record) -> None:
-    """Drop the outcome of a call that came back when the run was over."""
 
 
 def _failed(record: Record, error: BaseException) -> Record:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.costs import Cost
+from ..lanes.port import nothing
 from ..limit.queue import unrest
 from ..limit.state import LimitState
 from .lines import Line, Lines
@@ -93,7 +94,7 @@ class Passing:
         self._settling = False  # whether the end of this round of the loop settles
         self.passed_on: Callable[[Ended], bool] = self._in_turn
         if any(limit.weighted for limit in limits):
-            self.passed_on = _never  # permits are not alike
+            self.passed_on = never  # permits are not alike
         elif not lines.keyed:
             self._line = lines.of(None)
             self._unsettled[self._line] = None
@@ -125,7 +126,7 @@ class Passing:
 
     def let_go(self) -> None:
         """Pass nothing on any more, and tell nobody."""
-        self._settled, self.passed_on = _nothing, _never
+        self._settled, self.passed_on = nothing, never
 
     def has_permit(self, line: Line) -> bool:
         """Whether a line has, or gets, a permit for its first input: one that came back, or one at hand."""
@@ -260,9 +261,6 @@ class Passing:
         self._loop.call_soon(self._settled)
 
 
-def _never(record: Ended) -> bool:
+def never(record: Ended) -> bool:
+    """Pass nothing on: whatever comes back is judged."""
     return False
-
-
-def _nothing() -> None:
-    pass

@@ -121,7 +121,8 @@ class Scope:
         self._gone_on: dict[str, dict[str, int]] = {}  # failures that ended nothing, by what became of them
         self._name = name
         self._paused_by = ""
-        self._once = once
+        self.once: bool = once
+        """Whether it is of one value through a flow, without a run around it."""
         self._calls_at_once = calls_at_once
         self._calls: Calls | None = None
         self._elsewhere: dict[Any, RemoteCalls] = {}
@@ -153,14 +154,9 @@ class Scope:
         return (*gone_on, *tuple(self.notes))
 
     @property
-    def once(self) -> bool:
-        """Whether it is of one value through a flow, without a run around it."""
-        return self._once
-
-    @property
     def calls(self) -> Calls:
         """The threads for calls: those of the run, or for one value those of the loop, which need not be started."""
-        return calls_of_loop() if self._once and self._calls is None else self.own_calls
+        return calls_of_loop() if self.once and self._calls is None else self.own_calls
 
     @property
     def own_calls(self) -> Calls:
@@ -271,7 +267,7 @@ class Scope:
 
     def calls_at(self, place: Any) -> RemoteCalls:
         """Return what makes calls elsewhere: for one value the loop's own, as with threads."""
-        if self._once:
+        if self.once:
             found: RemoteCalls = place.calls_of_loop()
             return found
         if place not in self._elsewhere:

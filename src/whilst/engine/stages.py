@@ -142,7 +142,7 @@ async def items(source: Any) -> Stream:
         for item in source:
             yield item
     else:
-        async with aclosing(each(_same, source, concurrency=1, ordered=True, name="items")) as stream:
+        async with aclosing(each(same, source, concurrency=1, ordered=True, name="items")) as stream:
             async for item in stream:
                 yield item
 
@@ -150,7 +150,7 @@ async def items(source: Any) -> Stream:
 async def until(source: Any, ending: Ending) -> Stream:
     """Give the items of anything iterable until the end is asked for, even if it comes to nothing while that waits."""
     if not (is_container(source) or has_method(source, "__aiter__")):
-        async with aclosing(each(_same, source, concurrency=1, ordered=True, name="items", ending=ending)) as stream:
+        async with aclosing(each(same, source, concurrency=1, ordered=True, name="items", ending=ending)) as stream:
             async for item in stream:
                 yield item
         return
@@ -182,7 +182,8 @@ async def until(source: Any, ending: Ending) -> Stream:
             yield item
 
 
-async def _same(item: Any) -> Any:
+async def same(item: Any) -> Any:
+    """Return what is given."""
     return item
 
 

@@ -186,5 +186,16 @@ class Executor(Protocol):
         ...
 
 
-def nothing(_: object) -> None:
+def nothing(*_: object) -> None:
     """Be told of what does not matter."""
+
+
+class Here:
+    """Such a place in this process: the run's own loop, or threads.
+
+    Calls on a loop can be cancelled, though one may ignore that; those on threads cannot be stopped.
+    """
+
+    def __init__(self, name: str, lanes: Callable[..., Lanes]) -> None:
+        self.name: str = name
+        self.lanes: Callable[..., Lanes] = lanes
