@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from ..core.evidence import text_of
@@ -18,11 +18,11 @@ from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside, retries_of
 from ..core.secrets import bounded, without_secrets
 from ..errors import Stopped
-from .asking import Asking, told_of
+from .asking import told_of
 from .book import Book
 from .deadlines import Waiting
+from .gate import Host as GateHost
 from .keeping import Keeping
-from .observer import Watch
 from .source import Pair
 
 MOST_NOTES = 20
@@ -116,19 +116,11 @@ class Failures:
         )
 
 
-class Host(Protocol):
-    """What this needs from the driver."""
+class Host(GateHost, Protocol):
+    """What this needs from the driver, besides what a gate needs."""
 
-    clock: Callable[[], float]
     plan: Plan
     book: Book
-    watch: Watch
-    """Who sees the run."""
-
-    @property
-    def asking(self) -> Asking:
-        """Return what asks functions of the user's."""
-        ...
 
     def give(self, record: Record) -> None:
         """Give an outcome to the consumer."""
@@ -138,9 +130,6 @@ class Host(Protocol):
 
     def emit(self, record: Record, /) -> None:
         """Take what became of a call."""
-
-    def fatal(self, error: BaseException) -> None:
-        """End the run now."""
 
     def drop(self, after: int) -> None:
         """End the calls of inputs behind this index, without outcomes."""

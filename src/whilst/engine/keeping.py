@@ -16,7 +16,7 @@ from ..core.outcome import Record
 from ..errors import JournalError
 from ..lanes.awaiting import TWO_MEANINGS, without_our_frames
 from ..lanes.port import nothing
-from .source import Pair
+from .source import Pair, Reader
 
 
 class OpenJournal(Protocol):
@@ -86,10 +86,9 @@ class OpenJournal(Protocol):
 MOST_UNWRITTEN = 4096
 
 
-class Host(Protocol):
-    """What this needs from the driver."""
+class Host(Reader, Protocol):
+    """What this needs from the driver, besides what a source needs."""
 
-    loop: asyncio.AbstractEventLoop
     started: float
     """When the run began, by its clock."""
 
@@ -106,9 +105,6 @@ class Host(Protocol):
 
     def durable(self, slots: int) -> None:
         """Go on: this many calls whose outcomes were held back have freed their lanes."""
-
-    def arrived(self) -> None:
-        """Go on: the journal has found what it was asked for, or the loop has had its turn."""
 
     def give_up(self, error: BaseException) -> None:
         """Start nothing new, let what is in flight finish, then raise `error`."""

@@ -52,13 +52,11 @@ class Leaf(StepRun):
 
     Args:
         scope: what the run owns.
+        name, limits, hedge, alone: see `StepRun`.
         fn: one call, of (value) or, if it runs on a thread, of (value, after).
-        name: what timeouts call it.
         where: what its failures are told to have come from.
         path: of the step in its flow.
         slots: places that a call holds.
-        limits: what a call holds a permit of.
-        alone: whether it is the whole flow, so that an input has taken what its last call took.
         on_thread: whether `fn` takes a second argument, to be called when it is off its thread.
         inside: what retries inside the function.
         first: whether no call was made for an input that comes here for the first time.
@@ -290,7 +288,7 @@ class Leaf(StepRun):
     def told_of(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> Call:
         """Return what `current_call` says of a call that began at that time."""
         scope = self._scope
-        index, identity, root = place_and_identity(scope, at)
+        index, identity, root = place_and_identity(scope.run, at)
         return Call(scope, index, self._path, attempt, started - scope.watch.started, identity, root, call)
 
     def naming(self, invoke: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:

@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.account import PAUSED, RETRIES, added
+from ..core.call import Host as CallHost
 from ..core.call import Step
 from ..core.colour import name_of
 from ..core.failures import kind_of
@@ -40,22 +41,15 @@ if TYPE_CHECKING:
     from ..remote.calls import RemoteCalls
 
 
-class Run(Protocol):
+class Run(CallHost, Protocol):
     """The run whose belongings these are, as far as its calls are told apart by it."""
 
     is_told_apart: bool
     """Whether there may be several attempts of an input, or a journal that knows inputs by what they are."""
 
-    def run_id(self) -> bytes:
-        """Return what tells it from all others."""
-        ...
-
     def told_apart(self, index: int) -> tuple[int, tuple[Any, ...]]:
         """Return the attempt of an input, and what it is known by."""
         ...
-
-    def add_later(self, index: int, by: object, item: Any, key: Any) -> None:
-        """Take one more input when the call of an input has ended well."""
 
     additions: Additions
     """What is added to it."""
@@ -183,7 +177,7 @@ class Scope:
     def add_nothing(self, call: object, path: str) -> None:
         """Forget what the call of a step has added: it failed."""
         if self.run is not None and self.run.additions.aside:
-            place, identity, root = place_and_identity(self, seat.get())
+            place, identity, root = place_and_identity(self.run, seat.get())
             self.run.additions.forget(root, Step(call, path, place, identity))
 
     def _call_left(self, fn: Callable[..., Any]) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import Token
-from typing import Any, Protocol
+from typing import Any
 
 from ..core.attempt import Attempts
 from ..core.call import Call
@@ -108,12 +108,6 @@ class StepRun:
         """Refer to itself no more, so that it is freed with the run; calls that were left behind still come home."""
         if self.gate is not None:
             self.gate.let_go()
-
-
-class Scope(Protocol):
-    """What the run of a flow owns, as far as it tells of its calls."""
-
-    run: Any
 
 
 class Tries:
@@ -218,9 +212,8 @@ def wake(pair: Pair) -> None:
         waiter.set_result(True)
 
 
-def place_and_identity(scope: Scope, place: Seat | None) -> tuple[int, tuple[Any, ...] | None, int]:
+def place_and_identity(run: Any, place: Seat | None) -> tuple[int, tuple[Any, ...] | None, int]:
     """Return the index of the input, or of the item inside a stage; what it is known by; and the input's own index."""
-    run = scope.run
     if place is None or run is None:
         return 0, None, 0
     index = place.index

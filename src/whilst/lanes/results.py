@@ -39,11 +39,11 @@ class Client(Protocol):
         return
 
     def refill(self) -> None:
-        """Put more into the queue, if there is more; called after some records."""
+        """Put more into the queue, if there is room and more; called after some records."""
         return
 
     def dropped(self, index: int) -> None:
-        """Take note that an input which was taken from the queue will have no record."""
+        """Take note that an input which was taken from the queue will have no record: nobody wants one any more."""
         return
 
     def returned_late(self, index: int) -> None:
@@ -51,7 +51,7 @@ class Client(Protocol):
         return
 
     def fatal(self, error: BaseException) -> None:
-        """End: calls cannot be made any more."""
+        """End now, with an error that is not one input's: KeyboardInterrupt, SystemExit, a lost loop, no threads."""
         return
 
 
