@@ -34,7 +34,6 @@ from ..limit.holders import inside_of_run
 from ..limit.state import LimitState
 from .deadlines import Deadlines, Waiting
 from .gate import Gate
-from .gate import Host as GateHost
 from .handoff import Handoff
 from .keeping import Keeping
 from .passing import never
@@ -61,7 +60,7 @@ class Phase(IntEnum):
     """This process was forked from the one that drives the run."""
 
 
-class Host(GateHost, SiftingHost, Reader, Protocol):
+class Host(SiftingHost, Reader, Protocol):
     """What this needs from the driver, besides what gate, sifting and source need."""
 
     context: Context

@@ -24,7 +24,7 @@ from ..lanes.awaiting import insist
 from ..lanes.calling import seat, wanted
 from ..lanes.calls import Calls, calls_of_loop
 from ..lanes.clock import clock_of
-from ..lanes.port import nothing
+from ..lanes.port import Port, nothing
 from ..lanes.results import tell
 from ..limit.holders import Inside, ask_around, inside_of
 from .asking import Asking
@@ -41,15 +41,8 @@ if TYPE_CHECKING:
     from ..remote.calls import RemoteCalls
 
 
-class Run(CallHost, Protocol):
+class Run(CallHost, Port, Protocol):
     """The run whose belongings these are, as far as its calls are told apart by it."""
-
-    is_told_apart: bool
-    """Whether there may be several attempts of an input, or a journal that knows inputs by what they are."""
-
-    def told_apart(self, index: int) -> tuple[int, tuple[Any, ...]]:
-        """Return the attempt of an input, and what it is known by."""
-        ...
 
     additions: Additions
     """What is added to it."""

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Port(Client, Protocol):
-    """The driver as its lanes see it; every method is called on the loop unless it says otherwise."""
+    """The driver as its lanes see it; every method is called on the loop unless it says otherwise.
+
+    Who derives from it does nothing where it only takes note.
+    """
 
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
@@ -49,6 +52,7 @@ class Port(Client, Protocol):
 
     def abandon(self, index: int) -> None:
         """Take note that a call is left behind; called before its outcome is emitted or dropped."""
+        return
 
     def unmade(self, pairs: Sequence[tuple[int, Any]]) -> None:
         """Take back inputs that were taken from the queue and not called: no attempt, and before the others."""
@@ -63,12 +67,15 @@ class Port(Client, Protocol):
 
     def turn(self) -> None:
         """Take note that fewer or more lanes hold a place of the concurrency than before."""
+        return
 
     def give_up(self, error: Exception) -> None:
         """Start nothing new, let what is in flight finish, then raise `error`."""
+        return
 
     def past_deadline(self, took: float) -> None:
         """Act on the deadline, which is over, at once: a call that `took` so long may have kept its timer from it."""
+        return
 
 
 class Lanes(Protocol):
