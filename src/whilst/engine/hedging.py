@@ -11,7 +11,7 @@ from ..core.hedge import Hedge
 from ..lanes.awaiting import CLEAN_UP, GRACE, ended
 from ..lanes.calling import seat
 from .step_calls import Tries
-from .suspended import Tells, tells
+from .suspended import tells
 
 
 class Hedging:
@@ -30,7 +30,7 @@ class Hedging:
         self._clock = clock
         self._leave = leave
 
-    @tells(Tells(awaits="tasks"))
+    @tells(awaits="tasks")
     async def __call__(self, value: Any, tries: Tries) -> Any:
         """Return the first success; if all fail, raise what the first call raised."""
         delay = self._hedge.delay()
@@ -68,7 +68,7 @@ class Hedging:
             tasks.clear()
             late.clear()
 
-    @tells(Tells(settles=lambda its: partial(_settle, its["end"])))
+    @tells(settles=lambda its: partial(_settle, its["end"]))
     async def _made(self, value: Any, tries: Tries, end: asyncio.Future[Any]) -> None:
         """Make one call, and tell its end, unless it was given up before."""
         try:

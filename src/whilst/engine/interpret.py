@@ -45,7 +45,7 @@ from .scope import Scope
 from .slots import Slots
 from .stage import NO_DETOUR, Behind, Ending, Spent, Stage
 from .stages import merged
-from .suspended import GivenUp, Tells, tells
+from .suspended import GivenUp, tells
 
 Runner = Callable[[Any], Awaitable[Any]]
 Opener = Callable[[Any, Ending | None], stages.Stream]
@@ -114,7 +114,7 @@ def each(node: Each, stage: Stage, scope: Scope, step: Runner) -> Opener:
 def _shared(run: Runner, places: Slots, where: str) -> Runner:
     """Hold the stage's concurrency over all inputs that are in it at the same time."""
 
-    @tells(Tells(holds=lambda its: (its["places"], None, None)))
+    @tells(holds=lambda its: (its["places"], None, None))
     async def call(item: Any) -> Any:
         if places.free > 0:
             places.free -= 1
@@ -468,7 +468,7 @@ def _plain(leaf: Leaf, invoke: Runner, slots: Slots, *, retries: bool) -> Runner
     named = leaf.naming(invoke)
 
     def way(flags: Spent, short: Runner) -> Runner:  # given, as what refers to itself is never freed
-        @tells(Tells(holds=lambda its: (its["slots"], its["leaf"], None)))
+        @tells(holds=lambda its: (its["slots"], its["leaf"], None))
         async def run(value: Any) -> Any:
             if flags.detours:
                 return await leaf.detour(value, short)

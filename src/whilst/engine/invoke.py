@@ -21,7 +21,7 @@ from .resources import with_own
 from .scope import Scope
 from .slots import Slots
 from .stage import Spent, Visits
-from .suspended import Held, Tells, tells
+from .suspended import Held, tells
 
 Invoker = Callable[..., Awaitable[Any]]
 After = Callable[[], None] | None
@@ -151,7 +151,7 @@ class InRow:
                 self._spent.append(self._step(place)[0].spent)
                 self._spent[place].others = self._visited
 
-    @tells(Tells(holds=_held_by))
+    @tells(holds=_held_by)
     async def __call__(self, value: Any) -> Any:
         """Return what the last step returns."""
         if self._scope.left:

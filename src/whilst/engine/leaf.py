@@ -37,14 +37,14 @@ from .slots import Slots
 from .source import Pair
 from .stage import Spent
 from .step_calls import STEP, LeafCall, LetThrough, StepRun, Tries, note, place_and_identity, wake
-from .suspended import GivenUp, Tells, settled_by, tells
+from .suspended import GivenUp, settled_by, tells
 
 if TYPE_CHECKING:
     from ..core.retry import Retry
     from .scope import Scope
 
 
-HOLDS_CALL = Tells(holds=lambda its: (its["self"].slots, its["self"], its["call"]) if "call" in its else None)
+HOLDS_CALL = tells(holds=lambda its: (its["self"].slots, its["self"], its["call"]) if "call" in its else None)
 
 
 class Leaf(StepRun):
@@ -133,7 +133,7 @@ class Leaf(StepRun):
         careful = retry is not None and (retry.total is not None or self._wants)
         return self._line is not None and self._simple and self.hedge is None and not careful
 
-    @tells(HOLDS_CALL)
+    @HOLDS_CALL
     async def straight(self, value: Any) -> Any:
         """Do the same where a call begins at once, because its permits are at hand."""
         gate, line = self.gate, self._line
@@ -200,7 +200,7 @@ class Leaf(StepRun):
                 given_back.reset(token)
             tries.failure = None  # whose frames keep this one
 
-    @tells(HOLDS_CALL)
+    @HOLDS_CALL
     async def call(self, value: Any, tries: Tries) -> Any:
         """Make one call, with its slot and its permits."""
         call = LeafCall(self, tries)

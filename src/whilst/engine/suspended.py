@@ -17,33 +17,38 @@ from .slots import Slots
 from .step_calls import LeafCall, StepRun
 
 F = TypeVar("F", bound=Callable[..., Any])
+Names = Mapping[str, Any]
+Settle = Callable[[Exception], None]
 Held = tuple[Slots, StepRun | None, LeafCall | None]
 """What a coroutine holds: a place, for a call of a step if it is one's, with permits if the step has limits."""
 
 
-class Tells(NamedTuple):
-    """How the local names of a coroutine tell what it does while it awaits.
+class _Tells(NamedTuple):
+    holds: Callable[[Names], Held | None] | None = None
+    awaits: str = ""
+    settles: Callable[[Names], Settle] | None = None
 
-    Attributes:
+
+_known: dict[CodeType, _Tells] = {}
+_NOTHING = _Tells()
+
+
+def tells(
+    *,
+    holds: Callable[[Names], Held | None] | None = None,
+    awaits: str = "",
+    settles: Callable[[Names], Settle] | None = None,
+) -> Callable[[F], F]:
+    """Return a decorator that says how the local names of a coroutine tell what it does while it awaits.
+
+    Args:
         holds: returns the place that it holds; None: none now.
         awaits: the name of the tasks of its own that it waits for.
         settles: returns what takes it as failed although it goes on, where its task is one among several.
     """
 
-    holds: Callable[[Mapping[str, Any]], Held | None] | None = None
-    awaits: str = ""
-    settles: Callable[[Mapping[str, Any]], Callable[[Exception], None]] | None = None
-
-
-_known: dict[CodeType, Tells] = {}
-_NOTHING = Tells()
-
-
-def tells(how: Tells) -> Callable[[F], F]:
-    """Decorate the function of such a coroutine."""
-
     def note(fn: F) -> F:
-        _known[fn.__code__] = how
+        _known[fn.__code__] = _Tells(holds, awaits, settles)
         return fn
 
     return note
@@ -70,7 +75,7 @@ def held_by(task: asyncio.Task[Any]) -> tuple[list[Held], list[asyncio.Task[Any]
     return found, []
 
 
-def settled_by(task: asyncio.Task[Any]) -> Callable[[Exception], None] | None:
+def settled_by(task: asyncio.Task[Any]) -> Settle | None:
     """Return what takes a suspended task as failed although it goes on; None: that is for its input to decide."""
     frame: FrameType | None = getattr(task.get_coro(), "cr_frame", None)
     settles = _known.get(frame.f_code, _NOTHING).settles if frame is not None else None
