@@ -127,8 +127,9 @@ def limits_of(*given: object) -> tuple[LimitState, ...]:
 
 def callers_context() -> Context:
     """Return a copy of this context for a run that this code waits for, and in which it may hold permits."""
-    holders = sys.modules.get(f"{__package__}.limit.holders")  # without it nobody holds any
-    return copy_context() if holders is None else cast("Context", holders.callers_context())
+    holders = sys.modules.get(f"{__package__}.limit.holders")
+    copied = getattr(holders, "callers_context", None)  # nobody holds any without it, nor while a thread loads it
+    return copy_context() if copied is None else cast("Context", copied())
 
 
 def at_once(concurrency: int | str | None, limits: tuple[LimitState, ...], place: Any) -> AtOnce:

@@ -122,8 +122,8 @@ def _check(fn: Any) -> None:
         )
     if not callable(fn):
         raise TypeError(f"Retry: fn {not_callable(fn, of_run=False)}")
-    flows = sys.modules.get(f"{__package__}.flow")
-    if flows is not None and isinstance(fn, flows.Flow):
+    flow = getattr(sys.modules.get(f"{__package__}.flow"), "Flow", None)  # None, too, while another thread loads it
+    if flow is not None and isinstance(fn, flow):
         raise TypeError(
             "Retry decorates functions, and this is a flow\n  try: whilst.step(flow, retry=whilst.Retry(…))"
         )
