@@ -21,7 +21,7 @@ from .kinds import simplified
 from .output import Output
 from .refusal import closest, listed
 from .rows import Rejected, Row
-from .sink import LineSink, Shape, Unfit
+from .sink import LineSink, Misfit, Shape, Unfit, beside
 
 DECIDE = 1000  # rows whose values decide which columns there are
 DECIDE_BYTES = 4 * 1024 * 1024
@@ -45,6 +45,7 @@ class CsvSink(LineSink):
         self._held: list[dict[str, Any]] = []
         self._size = 0
         self._columns: list[str] | None = None
+        self._is_tried = False  # whether a value fitted the columns
         self._guard = threading.Lock()  # a signal's rescue may finish while the main thread writes
         super().__init__(output, lambda shape: CsvWriter(shape, delimiter=delimiter))
 
@@ -57,6 +58,8 @@ class CsvSink(LineSink):
         self.write: Callable[[Row, Any], None] = self._write_value
         self.write_all: Callable[[Sequence[Row], Sequence[Any]], None] | None = None  # one of them may be Unfit
         self.finish: Callable[[], str | None] = self._finish
+        if shape.header is not None:
+            self._begin_columns(shape.header)
 
     def _write_value(self, row: Row, cells: dict[str, Any]) -> None:
         with self._guard:
@@ -68,21 +71,29 @@ class CsvSink(LineSink):
                 return
             if not cells.keys() <= self._known:
                 raise self._unfit(cells)
+            self._is_tried = True
             self._output.write(self._line([cells.get(name) for name in self._columns]))
 
     def _decide(self) -> None:
-        self._columns = [*dict.fromkeys(name for cells in self._held for name in cells)] or ["value"]
-        self._known = set(self._columns)
+        columns = [*dict.fromkeys(name for cells in self._held for name in cells)] or ["value"]
         held, self._held = self._held, []
-        self._output.write(self._line(self._columns))
+        self._is_tried = bool(held)
+        self._begin_columns(columns)
         for cells in held:
-            self._output.write(self._line([cells.get(name) for name in self._columns]))
+            self._output.write(self._line([cells.get(name) for name in columns]))
+
+    def _begin_columns(self, columns: list[str]) -> None:
+        self._columns, self._known = columns, set(columns)
+        self._output.write(self._line(columns))
 
     def _unfit(self, cells: dict[str, Any]) -> Unfit:
+        """Say what is no column; where the very first value has it, most likely each one has."""
         name = next(it for it in cells if it not in self._known)
         likely = closest(name, self._known)
         more = f"{likely!r} is" if likely else f"which are {listed(self._columns or [])}"
-        return Unfit(f"{name!r} is not a column of the first {DECIDE:,} rows, {more}; {json_text(cells).decode()}")
+        whose = f"the first {DECIDE:,} rows" if self._is_tried else "the file"
+        kind = Unfit if self._is_tried else Misfit
+        return kind(f"{name!r} is not a column of {whose}, {more}; {json_text(cells).decode()}")
 
     def _finish(self) -> str | None:
         with self._guard, suppress(OSError):  # it is `broken`; what could be written keeps its own name
@@ -106,7 +117,7 @@ class CsvWriter:
         self._columns = shape.columns
         inputs = shape.columns or ["input"]
         ours = ["value", "error", "attempts"] if shape.failures_here else ["value"]
-        self._names = inputs + [unused(name, inputs) for name in ours]
+        self._names = beside(inputs, ours)
         self._blank = [""] * (len(ours) - 1)
 
     def head(self) -> bytes:
@@ -167,6 +178,8 @@ def cell_of(value: object) -> Any:
     if type(value) is float:
         return value if isfinite(value) else None
     text = json_text(value)
+    if text == b"null":  # of NumPy and pandas there are more that are no value
+        return None
     return msgspec.json.decode(text) if text[:1] == b'"' else text.decode()
 
 
@@ -189,10 +202,3 @@ class _Lines:
         if "\r" in self._text:  # before Python 3.13 it would stand there without quotes, and end a line
             self._careful.writerow(cells)
         return self._text.encode("utf-8", "replace")
-
-
-def unused(name: str, names: Sequence[str]) -> str:
-    """Return `name`, with underscores behind it while it is one of `names`."""
-    while name in names:
-        name += "_"
-    return name

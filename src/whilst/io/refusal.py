@@ -59,10 +59,17 @@ def load_extra(module: str, extra: str, wanted_for: str) -> Any:
 
 
 def closest(name: str, names: Iterable[str]) -> str:
-    """Return which of `names` was likely meant, or nothing."""
+    """Return which of `names` was likely meant, or nothing; one that differs in case alone before all others.
+
+    >>> closest("ID", ["id", "IP"]), closest("nmae", ["name", "age"]), closest("x", ["name"])
+    ('id', 'name', '')
+    """
     import difflib
     from itertools import takewhile
 
+    names = [*names]
+    if same := next((it for it in names if it != name and it.casefold() == name.casefold()), ""):
+        return same
     close = difflib.get_close_matches(name, [it for it in names if it != name], n=3)  # the likest first
 
     def alike(other: str) -> int:
