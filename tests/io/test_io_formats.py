@@ -302,7 +302,8 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_only(following: int) ->
         (b"a,b,a", "its header names 'a' twice"),
         (
             b"a\xff",
-            "its first line cannot be a header: not CSV: not UTF-8: byte 0xff at position 1 (--encoding latin-1 reads it, if it is that)",
+            "its first line cannot be a header: not CSV: not UTF-8: byte 0xff at position 1 "
+            "(--encoding latin-1 reads it, if it is that)",
         ),
     ],
 )
