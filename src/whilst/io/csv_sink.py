@@ -18,7 +18,7 @@ import msgspec
 
 from .jsonl import json_text
 from .kinds import simplified
-from .output import Output
+from .output import LARGE, Output
 from .refusal import closest, listed
 from .rows import Rejected, Row
 from .sink import LineSink, Misfit, Shape, Unfit, beside
@@ -113,7 +113,9 @@ class CsvWriter:
     """
 
     def __init__(self, shape: Shape, *, delimiter: str = ",") -> None:
-        self._line: Callable[[Sequence[Any]], bytes] = _Lines(delimiter).line
+        lines = _Lines(delimiter)
+        self._line: Callable[[Sequence[Any]], bytes] = lines.line
+        self._line_of_any_size: Callable[[Sequence[Any]], bytes] = lines.line_of_any_size
         self._columns = shape.columns
         inputs = shape.columns or ["input"]
         ours = ["value", "error", "attempts"] if shape.failures_here else ["value"]
@@ -130,7 +132,9 @@ class CsvWriter:
 
     def value(self, row: Row, prepared: Any) -> bytes:
         """Return the line of a success."""
-        return self._line([*self._input(row), prepared, *self._blank])
+        is_large = len(row.raw) > LARGE or (type(prepared) is str and len(prepared) > LARGE)
+        line = self._line_of_any_size if is_large else self._line
+        return line([*self._input(row), prepared, *self._blank])
 
     def values(self, rows: Sequence[Row], prepared: Sequence[Any]) -> bytes:
         """Return the lines of successes."""
@@ -188,6 +192,7 @@ class _Lines:
 
     def __init__(self, delimiter: str) -> None:
         self._text = ""
+        self._delimiter = delimiter.encode()
         self._writer: Any = csv.writer(cast("Any", self), lineterminator="\n", delimiter=delimiter)
         self._careful: Any = csv.writer(
             cast("Any", self), lineterminator="\n", delimiter=delimiter, quoting=csv.QUOTE_ALL
@@ -202,3 +207,16 @@ class _Lines:
         if "\r" in self._text:  # before Python 3.13 it would stand there without quotes, and end a line
             self._careful.writerow(cells)
         return self._text.encode("utf-8", "replace")
+
+    def line_of_any_size(self, cells: Sequence[Any]) -> bytes:
+        """Do so without the csv module for texts of megabytes: it needs five bytes for each character of them."""
+        if not any(type(it) is str and len(it) > LARGE for it in cells):
+            return self.line(cells)
+        return self._delimiter.join(map(self._cell, cells)) + b"\n"
+
+    def _cell(self, cell: Any) -> bytes:
+        if type(cell) is not str or len(cell) <= LARGE:
+            return self.line([cell]).removesuffix(b"\n")
+        if '"' in cell:
+            cell = cell.replace('"', '""')
+        return b"".join((b'"', cell.encode("utf-8", "replace"), b'"'))
