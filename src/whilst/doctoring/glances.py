@@ -31,12 +31,7 @@ class Glance(NamedTuple):
     number: int
     began: float
     step: Hashable
-    sight: Sight | None  # None where a module is being imported
-
-    def of_thread(self, here: Stacked) -> Glance:
-        """Return the same moment, seen as that of another thread, for which the loop had to stand still."""
-        found = _sight(here.spots)
-        return self._replace(sight=found._replace(elsewhere=True) if found is not None else None)
+    spots: list[Spot]
 
 
 def stacked(frame: FrameType | None) -> Stacked:
@@ -52,22 +47,18 @@ def stacked(frame: FrameType | None) -> Stacked:
     return Stacked(spots, step)
 
 
-def glanced(pulse: Pulse, number: int, began: float, here: Stacked) -> Glance:
-    """Say what a loop is at."""
-    step = here.step if here.step is not None else _task(pulse.loop)  # it is no loop of asyncio's own
-    return Glance(pulse, number, began, step, _sight(here.spots))
-
-
-def _sight(spots: list[Spot]) -> Sight | None:
+def sight(spots: list[Spot], *, locked: bool = False, elsewhere: bool = False) -> Sight | None:
+    """Say what a stack shows, which was looked at when one call had kept the GIL, if it is so; None for an import."""
     codes = [code for code, _ in spots]
     if imports(codes):
         return None
     while len(codes) > 1 and is_collector(codes[-1]):
         codes.pop()
-    begins = len(codes) > 1 and _begins(*spots[len(codes) - 1])
+    user = of_user(codes)
+    begins = locked and max(1, len(codes) - 2) <= user[-1] and _begins(*spots[len(codes) - 1])
     if begins:
         codes.pop()
-    user = of_user(codes)
+        user = of_user(codes)
     below = codes[user[-1] + 1 :]
     return Sight(
         tuple(_position(spots[i]) for i in user),
@@ -76,7 +67,7 @@ def _sight(spots: list[Spot]) -> Sight | None:
         mapped=any(whose(code) == Whose.OURS for code in codes[: user[0]]),
         ours=any(whose(code) == Whose.OURS for code in below),
         begins=begins,
-        elsewhere=False,
+        elsewhere=elsewhere,
     )
 
 
@@ -90,7 +81,8 @@ def _position(spot: Spot) -> Position:
     return code, lasti, line_of(code, lasti)
 
 
-def _task(loop: asyncio.AbstractEventLoop) -> Hashable:
+def task_of(loop: asyncio.AbstractEventLoop) -> Hashable:
+    """Return what tells the task that a loop is at from others."""
     try:
         return id(asyncio.current_task(loop))
     except RuntimeError:

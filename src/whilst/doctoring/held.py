@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,9 @@ _LEAVES = {
 }  # fmt: skip
 
 
+_LOOPS_OWN = re.compile(
+    r"\b(get_running_loop|get_event_loop|run_in_executor|create_task|ensure_future|call_soon|call_later|call_at|gather)\b"
+)
 _IN_PROCESS = 'await whilst.step(fn, executor="process").aio(…)'
 _IMPLIED = frozenset({"__enter__", "__exit__", "__next__", "__iter__"})
 _TAKE_ALL = frozenset(
@@ -125,6 +129,8 @@ def _remedy(held: Held, place: Place | None, blamed_call: ast.Call | None) -> _R
     entered = _called_by(held, place)
     if code is None or call is None or _is_implied(entered, call):
         return _Remedy(_without_code(held), None)
+    if _LOOPS_OWN.search(code.text(call)):
+        return _Remedy("", None)  # a thread has no loop
     direct = place == held.path[-1]
     if direct and (_last_name(call) == "sleep") and not _computed(held):
         return _Remedy("", instead(place.file, code, call, f"await asyncio.sleep({_arguments(code, call)})"))
@@ -180,7 +186,8 @@ def _in_process(place: Place, code: Source, call: ast.Call) -> _Remedy:
     if len(call.args) == 1 and not call.keywords:
         text = f'await whilst.step({function}, executor="process").aio({arguments})'
         return _Remedy(
-            "in a process of its own, as a thread would share the GIL", instead(place.file, code, call, text)
+            "in a process of its own, as a thread would share the GIL; what it takes and gives is copied",
+            instead(place.file, code, call, text),
         )
     if call.keywords or any(isinstance(it, ast.Starred) for it in call.args):
         function, arguments = f"functools.partial({function}, {arguments})", ""

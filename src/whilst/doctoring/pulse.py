@@ -46,11 +46,8 @@ class Pulse:
         self.long: deque[Round] = deque(maxlen=KEPT)
         self.left: float = clock()  # the last return from `select`
         self.entered: float = self.left  # the last call of it
-        ran, queued, _ = used(self.tid) or (busy(self.tid, self.ident), 0.0, 0)
-        self.computed: tuple[float, float] = (
-            ran,
-            queued,
-        )  # seconds that its thread had run, and queued, at the last look
+        self.computed: tuple[float, float, int] = used(self.tid) or (busy(self.tid, self.ident), 0.0, 0)
+        """Seconds that its thread had run, and queued, at the last look; and how often it was put on a processor."""
         self.beats: bool = False
         """Whether a timer is the heartbeat, as there is no selector to be had."""
         self.base: CodeType | None = None  # where the thread is while such a loop does nothing

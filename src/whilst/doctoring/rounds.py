@@ -112,7 +112,8 @@ class _Open:
         self.steps: dict[Hashable, _Step] = {}
         self.last: Hashable = None
         self.others: Others | None = None
-        self.imported: float = 0.0  # seconds in which modules were imported
+        self.left_out: float = 0.0  # seconds for which nobody is blamed
+        self.unknown = False  # whether that is because nobody knows who it was
 
 
 class Rounds:
@@ -134,9 +135,11 @@ class Rounds:
         here.last = look.step
         return here
 
-    def leave_out(self, number: int, seconds: float) -> None:
-        """Know of a round in which a module was imported, without blaming anybody for that time."""
-        self._round(number).imported += seconds
+    def leave_out(self, number: int, seconds: float, *, imported: bool) -> None:
+        """Know of a round without blaming anybody for that time: a module was imported, or nobody knows who it was."""
+        here = self._round(number)
+        here.left_out += seconds
+        here.unknown = here.unknown or not imported
 
     def _round(self, number: int) -> _Open:
         here = self._open.get(number)
@@ -146,12 +149,18 @@ class Rounds:
                 del self._open[min(self._open)]
         return here
 
-    def ended(self, ended: Round) -> None:
-        """Settle a round that was long."""
+    def ended(self, ended: Round, kept: Sight | None = None) -> None:
+        """Settle a round that was long; in which nobody looked, perhaps as another thread kept the GIL."""
+        if ended.number not in self._open and kept is not None:
+            took = ended.ended - ended.began
+            self.look(Look(ended.number, None, False, kept, took, took, locked=True, asked=True))
         if ended.number not in self._open:
             self.unplaced += 1
         else:
-            for found in self._verdicts(ended, self._open.pop(ended.number)):
+            here = self._open.pop(ended.number)
+            verdicts = self._verdicts(ended, here)
+            self.unplaced += here.unknown and not verdicts
+            for found in verdicts:
                 merge(self._places, found)
 
     def going_on(self, now: Round) -> list[Held]:
@@ -160,7 +169,7 @@ class Rounds:
         return self._verdicts(now, here) if here is not None else []
 
     def _verdicts(self, ended: Round, here: _Open) -> list[Held]:
-        took = ended.ended - ended.began - here.imported
+        took = ended.ended - ended.began - here.left_out
         seen = sum(each.seen for each in here.steps.values())
         found: list[Held] = []
         for step in here.steps.values():

@@ -14,11 +14,11 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from ..lanes.clock import Threads, busy, used
-from .glances import Driver, Glance, Stacked, driver, glanced, others, reference, stacked, tasks_of
+from .glances import Driver, Glance, Stacked, driver, others, reference, sight, stacked, task_of, tasks_of
 from .places import chain, imports, stack
 from .pulse import Pulse, Pulses, Round, clock
 from .records import Held, Seen
-from .rounds import ASKED, LOCKED, Look, Rounds, merge
+from .rounds import ASKED, LOCKED, Look, Rounds, Sight, merge
 from .waits import Waits
 
 TICK = 0.005  # seconds between two looks
@@ -27,6 +27,7 @@ REST = 0.25  # seconds between two looks at what waits, at most
 GAP = 0.05  # seconds between two looks, all of which what is seen then may have waited
 TASKS = 500  # of a loop, above which they are not looked at one by one: much runs together there
 THREADS = 100  # at most, of which the stacks are read when somebody has kept the GIL
+STARVED = 0.025  # seconds: a thread that waits for the GIL asks for it every 5 ms, one that waits otherwise does not
 AGAIN = 3  # looks right behind one that took long, at most
 PATIENCE = 2.0  # seconds until a thread that was told to end has ended; it takes 5 ms, or a call that keeps the GIL
 TRIES = 2  # more, for a stack in one piece: where a frame ends while it is read, what is below it cannot be found
@@ -54,9 +55,10 @@ class Watch:
         self._began = clock()
         self._woke = self._began
         self._slept = self._began
-        self._queued = self._worked = 0.0
+        self._queued = self._worked = self._cpu = 0.0
         self._looks = 0
         self._unplaced = 0
+        self._kept = _Kept(0.0, 0.0, None)
         self._rest = TICK
         self._due = self._told = self._looked = self._began
 
@@ -127,17 +129,24 @@ class Watch:
         before, self._woke, self._worked = self._woke, clock(), time.thread_time()
         frames = sys._current_frames()
         glances = [it for pulse in self._pulses.living if (it := self._glance(pulse, frames)) is not None]
-        stacks = self._elsewhere(frames) if late >= LOCKED and glances else {}
+        stacks = self._elsewhere(frames) if late >= LOCKED else {}
         del frames  # first of all, the stacks: whatever reads a file lets the threads go on
         late = self._lateness(late)
         gap = self._woke - before
+        cpu, self._cpu = self._cpu, time.process_time()
+        somebody = late >= LOCKED and self._cpu - cpu >= late / 2  # has computed, and kept the GIL
+        if somebody:
+            self._kept = _Kept(before, self._woke, self._culprit(stacks, late))
         for glance in glances:
-            ran, queued = self._computed_since(glance.pulse, gap)
-            found = self._culprit(stacks, late) if stacks and late >= LOCKED and ran < late / 5 else None
-            if found is None:
-                self._take_in(glance, before, _Ran(ran + queued, late, _kept_gil(ran, queued, late, gap)))
+            ran, queued, asked = self._computed_since(glance.pulse, gap)
+            if somebody and ran < late / 5 and asked * STARVED > late:  # another thread, which may have ended
+                seen = sight(self._kept.by.spots, elsewhere=True) if self._kept.by is not None else None
+                self._take_in(glance, seen, before, _Ran(gap, late, locked=True), imported=False)
             else:
-                self._take_in(glance.of_thread(found), before, _Ran(gap, late, locked=True))
+                locked = _kept_gil(ran, queued, late, gap)
+                self._take_in(
+                    glance, sight(glance.spots, locked=locked), before, _Ran(ran + queued, late, locked), imported=True
+                )
         for pulse in self._pulses.living:
             if not any(glance.pulse is pulse for glance in glances):
                 self._computed_since(pulse, gap)
@@ -147,22 +156,26 @@ class Watch:
         """Return by how much a look came too late although there was a processor: somebody kept the GIL."""
         if late < TICK / 5:
             return 0.0
-        seconds = used(self._tid)
-        queued, self._queued = self._queued, seconds[1] if seconds is not None else self._queued
-        return max(0.0, late - (self._queued - queued))
+        return max(0.0, late - self._waited_in_queue())
 
-    def _computed_since(self, pulse: Pulse, gap: float) -> tuple[float, float]:
-        """Return for how long a loop's thread has run since the last look, and queued for a processor.
+    def _waited_in_queue(self) -> float:
+        """Return for how long this thread has queued for a processor since this was asked last."""
+        seconds = used(self._tid)
+        before, self._queued = self._queued, seconds[1] if seconds is not None else self._queued
+        return self._queued - before
+
+    def _computed_since(self, pulse: Pulse, gap: float) -> tuple[float, float, int]:
+        """Return for how long a loop's thread has run since the last look, and queued for a processor, and how often.
 
         What is more than the time between the looks, it has done while its times were read: that counts for the next.
         """
-        ran, queued, _ = used(pulse.tid) or (busy(pulse.tid, pulse.ident), 0.0, 0)
+        ran, queued, turns = used(pulse.tid) or (busy(pulse.tid, pulse.ident), 0.0, 0)
         before = pulse.computed
         ran, queued = ran - before[0], queued - before[1]
         more = max(0.0, ran + queued - gap)
         ran, queued = ran - min(ran, more), queued - max(0.0, more - ran)
-        pulse.computed = before[0] + ran, before[1] + queued
-        return ran, queued
+        pulse.computed = before[0] + ran, before[1] + queued, turns
+        return ran, queued, turns - before[2]
 
     def _elsewhere(self, frames: dict[int, FrameType]) -> dict[int, Stacked]:
         """Read the stacks of threads that run no loop."""
@@ -207,18 +220,20 @@ class Watch:
                 break
             here = stacked(sys._current_frames().get(pulse.ident))
         if here.spots and (pulse.beats or (pulse.left == began and pulse.in_round)):
-            return glanced(pulse, number, began, here)
+            step = here.step if here.step is not None else task_of(pulse.loop)  # it is no loop of asyncio's own
+            return Glance(pulse, number, began, step, here.spots)
         return None
 
-    def _take_in(self, glance: Glance, before: float, ran: _Ran) -> None:
+    def _take_in(self, glance: Glance, seen: Sight | None, before: float, ran: _Ran, *, imported: bool) -> None:
+        """Give a round what was seen of it; nothing, where a module was imported, or nobody knows who kept the GIL."""
         pulse, rounds = glance.pulse, self._rounds_of(glance.pulse)
         span = self._woke - max(before, glance.began)
-        if glance.sight is None:
-            rounds.leave_out(glance.number, span)
+        if seen is None:
+            rounds.leave_out(glance.number, span, imported=imported)
             return
         computed = min(ran.computed, span)
         asked, counted = ran.late >= ASKED, not pulse.beats
-        look = Look(glance.number, glance.step, counted, glance.sight, span, computed, ran.locked, asked)
+        look = Look(glance.number, glance.step, counted, seen, span, computed, ran.locked, asked)
         here = rounds.look(look)
         if self._woke - glance.began >= self.threshold and here.others is None:
             here.others = others(pulse.loop)
@@ -229,7 +244,7 @@ class Watch:
             while pulse.long:
                 ended = pulse.long.popleft()
                 if ended.ended - ended.began >= self.threshold:
-                    self._rounds_of(pulse).ended(ended)
+                    self._rounds_of(pulse).ended(ended, self._kept.of(ended))
         while self._pulses.ended:
             if (rounds := self._rounds.pop(self._pulses.ended.popleft(), None)) is not None:
                 self._unplaced += rounds.unplaced
@@ -238,6 +253,7 @@ class Watch:
 
     def _look_at_waits(self) -> None:
         began, before = clock(), time.thread_time()
+        self._waited_in_queue()
         span = min(began - self._looked, max(GAP, 4 * self._rest))
         self._looked = began
         computed = time.process_time()
@@ -327,6 +343,21 @@ class Watch:
             held=list(places.values()),
             waited=self._waits.tree(),
         )
+
+
+class _Kept(NamedTuple):
+    """Between which looks another thread than a loop's kept the GIL, and what it was at."""
+
+    since: float
+    until: float
+    by: Stacked | None
+
+    def of(self, ended: Round) -> Sight | None:
+        """Return what that thread was at, if most of a round went by meanwhile."""
+        both = min(self.until, ended.ended) - max(self.since, ended.began)
+        if self.by is None or both < (ended.ended - ended.began) / 2:
+            return None
+        return sight(self.by.spots, elsewhere=True)
 
 
 class _Ran(NamedTuple):
