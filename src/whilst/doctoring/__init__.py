@@ -12,7 +12,9 @@ heartbeat; a round began after the last beat and before the next one was due, wh
 round gets its stack read. Which callback of the round it is in is told by the counter in `_run_once` (uvloop: by the
 task), so a round of a thousand short callbacks is not taken for a long one (`rounds`). A call that keeps the GIL stops
 the looks as well; it lets go of it where it returns, still on the same line, so the late look finds the culprit, and
-that the look was late, though the processor was free, is the evidence that it was the GIL.
+that the look was late, though the processor was free, is the evidence that it was the GIL. If the loop's own thread has not
+run meanwhile and kept asking, it was another thread: then what counts is that one's stack. Each look that read files, for
+which it lets others have the GIL, has a look right behind it if that took long.
 
 **Waiting or computing.** `/proc/self/task/<tid>/schedstat` counts nanoseconds on a processor and in the queue for one
 (`lanes/clock`). A thread that waits has neither, however busy other processes keep the machine.
@@ -24,7 +26,7 @@ known, though nothing is traced. Looks take at most 2 % of the time: what makes 
 
 **Reading.** Everything else happens when the program is over. `source` finds the expression that was running
 (`co_positions`), `loops` goes out to the `for` or comprehension around it and asks whether an argument comes from the
-loop's variable and none from the turn before, `held` and `overlap` say what was found, `rewrite` writes the line that
+loop's variable and none from the turn before, `effects` whether what it calls leaves something for the next turn, `held` and `overlap` say what was found, `rewrite` writes the line that
 does better, `report` prints it.
 
 **The command** (`program`, `supervise`, `blackbox`) forks before it runs the program. The child is the program; the
