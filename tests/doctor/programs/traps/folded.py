@@ -3,7 +3,7 @@ import asyncio
 
 async def step(state, event):
     await asyncio.sleep(0.04)
-    return state + [event]
+    return [*state, event]
 
 
 async def main():

@@ -1,7 +1,7 @@
+import os
 import sys
 import threading
 import time
-import os
 
 read, write = os.pipe()
 sys.stdin = os.fdopen(read)
