@@ -64,7 +64,7 @@ def sight(spots: list[Spot], *, locked: bool = False, elsewhere: bool = False) -
         tuple(_position(spots[i]) for i in user),
         below[0] if below else None,
         _position(spots[len(codes) - 1]) if below else None,
-        mapped=any(whose(code) == Whose.OURS for code in codes[: user[0]]),
+        mapped=user[0] > 0 and whose(codes[user[0] - 1]) == Whose.OURS,  # not the command that runs the program
         ours=any(whose(code) == Whose.OURS for code in below),
         begins=begins,
         elsewhere=elsewhere,
