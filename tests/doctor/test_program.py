@@ -219,9 +219,8 @@ def test_a_handler_that_an_installed_server_calls_is_not_taken_for_one_that_whil
     """The command that runs the program is whilst's, too, and stands above all."""
     installed = tmp_path / "site-packages"
     installed.mkdir()
-    written(
-        installed, "import asyncio, sys\nsys.path.insert(0, '..')\nimport app\nasyncio.run(app.handle())\n", "server.py"
-    )
+    server = f"import asyncio, sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport app\nasyncio.run(app.handle())\n"
+    written(installed, server, "server.py")
     app = "import time\ndef price():\n    time.sleep(0.2)\nasync def handle():\n    price()\n"
     written(tmp_path, app, "app.py")
     (found,) = doctor("--json", "-m", "server", cwd=installed).findings
