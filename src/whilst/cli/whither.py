@@ -32,7 +32,7 @@ _FLAGS: tuple[
 
 def say_where_the_time_went(now: Summary, options: RunOptions, lacks: str = "") -> None:
     """Say it, and what is not installed and would make it faster, unless nobody wants to hear it."""
-    if options.quiet or options.log == "json" or (options.advice is None and now.elapsed < LONG):
+    if options.quiet or options.log == "json" or (options.advice != "on" and now.elapsed < LONG):
         return
     from ..core.telling import advised, details, wrapped
 
