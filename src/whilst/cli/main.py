@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -153,7 +154,7 @@ def perform(arguments: Sequence[str]) -> int:
         say(str(_no_such_option(error)))
         return USAGE
     except click.UsageError as error:
-        remedy = _mended(error) or f"{_command(error, arguments)} --help"
+        remedy = _mended(error) or _with_a_value(error, arguments) or f"{_command(error, arguments)} --help"
         say(str(Problem(_as_fact(error.format_message()), remedy=remedy)))
         return USAGE
     except click.ClickException as error:
@@ -171,6 +172,9 @@ def perform(arguments: Sequence[str]) -> int:
         say(f"error: this machine, or a limit of it, gives no more {what}\n  nothing was called")
         return DISK
     except OSError as error:
+        if _is_nowhere():
+            say(str(Problem("the directory you are in was removed", remedy="cd")))
+            return USAGE
         if error.filename is not None or error.errno not in OF_A_STREAM:
             raise
         say(f"error: standard output cannot be written: {error.strerror or error}")
@@ -178,9 +182,20 @@ def perform(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _is_nowhere() -> bool:
+    """Whether the working directory was removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _mended(error: click.UsageError) -> str:
     """Return the option with a value that it takes, where it is known which was meant."""
     parameter = error.param if isinstance(error, click.BadParameter) else None
+    if isinstance(parameter, click.Argument) and isinstance(parameter.type, click.Choice) and error.ctx is not None:
+        return f"{error.ctx.command_path} {parameter.type.choices[0]}"
     if not isinstance(parameter, click.Option):
         return ""
     from ..io.refusal import closest
@@ -193,6 +208,17 @@ def _mended(error: click.UsageError) -> str:
             return f"{parameter.opts[-1]} {least}"
         case _:
             return ""
+
+
+def _with_a_value(error: click.UsageError, arguments: Sequence[str]) -> str:
+    """Return an option as it is written in the help: it came without the value that it takes, or with one too many."""
+    if not isinstance(error, click.BadOptionUsage):
+        return ""
+    ctx = click.Context(group)
+    command = group.get_command(ctx, next(iter(arguments), ""))
+    found = (one for one in getattr(command, "params", ()) if error.option_name in one.opts)
+    value = next((f" {one.make_metavar(ctx)}" if not one.is_flag else "" for one in found), None)
+    return "" if value is None else f"{error.option_name}{value}"
 
 
 def _command(error: click.UsageError, arguments: Sequence[str]) -> str:
@@ -229,7 +255,7 @@ def _unknown(kind: str, given: str, known: list[str], command: str, else_try: st
     """Say what was likely meant by a name that is not known."""
     from ..io.refusal import closest
 
-    close = closest(given, known)
+    close = closest(given, known, alike=0.75 if kind == "option" else 0.6)  # many options are a little alike
     return Problem(f"{command} has no {kind} {given}", remedy=f"{command} {close}" if close else else_try)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
@@ -83,8 +83,24 @@ class Retry:
                 "  try: retry=3, or retry=whilst.Retry(attempts=3, on=ConnectionError)"
             )
         if given < 1:
-            raise ValueError(f"retry must be at least 1 attempt (the first call counts), got {given}")
+            raise ValueError(
+                f"retry must be at least 1 attempt (the first call counts), got {given}\n"
+                "  try: leave retry out, or retry=1: one call, and no other"
+            )
         return cls(attempts=given)
+
+    def _with_budget(self, budget: float | None) -> str:
+        """Return how this would be written with another budget, and all else that was given as it was.
+
+        >>> Retry(attempts=3, on=(OSError, KeyError))._with_budget(None)
+        'Retry(attempts=3, on=(OSError, KeyError), budget=None)'
+        """
+        given: dict[str, object] = {
+            field.name: budget if field.name == "budget" else getattr(self, field.name)
+            for field in fields(self)
+            if field.name == "budget" or getattr(self, field.name) != field.default
+        }
+        return f"Retry({', '.join(f'{name}={_as_code(value)}' for name, value in given.items())})"
 
     def _wait(self, error: BaseException, attempt: int, draw: float, pushback: Pushback | None) -> float | None:
         """Return the seconds until the next attempt, or None if `error` on the `attempt`-th one is final.
@@ -166,7 +182,7 @@ def _check_judge(on: Any) -> None:
     types: tuple[object, ...] = cast("tuple[object, ...]", on) if isinstance(on, tuple) else (on,)
     if all(isinstance(one, type) and issubclass(one, BaseException) for one in types) and types:
         return
-    if isinstance(on, (type, tuple)) or not callable(on):
+    if isinstance(on, (type, tuple)) or not callable(on) or type(on).__module__.startswith("tenacity."):
         raise TypeError(
             f"on must be exception types or a function of the exception, got {short(cast('object', on))}\n"
             f"  try: {_meant(on)}"
@@ -176,7 +192,10 @@ def _check_judge(on: Any) -> None:
 
 def _meant(on: Any) -> str:
     """Return what works where it is known which exceptions were meant: many in a list, the name of one, a status."""
-    names = [getattr(one, "__name__", "") for one in cast("list[Any]", on)] if isinstance(on, (list, set)) else []
+    kinds = getattr(on, "exception_types", on)  # of tenacity's retry_if_exception_type
+    kinds = (kinds,) if isinstance(kinds, type) else kinds
+    several = isinstance(kinds, (list, set, tuple))
+    names = [getattr(one, "__name__", "") for one in cast("list[Any]", kinds)] if several else []
     if names and all(names):
         return f"on=({', '.join(names)},)" if len(names) == 1 else f"on=({', '.join(names)})"
     if isinstance(on, str) and isinstance(found := getattr(builtins, on, None), type):
@@ -195,3 +214,14 @@ def _number(parameter: str, value: object, of: str) -> float:
     if not 0 <= value < inf:
         raise ValueError(f"{parameter} must be at least 0 and finite, got {value!r}")
     return value
+
+
+def _as_code(value: object) -> str:
+    """Return how an argument is written; what has no name is left to its reader."""
+    if isinstance(value, tuple):
+        members = [_as_code(it) for it in cast("tuple[object, ...]", value)]
+        return f"({', '.join(members)}{',' if len(members) == 1 else ''})"
+    if not callable(value):
+        return repr(value)
+    name = name_of(value)
+    return name if all(part.isidentifier() for part in name.split(".")) else "…"

@@ -16,7 +16,6 @@ The summary, at the end of this file, is read from any thread.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 import weakref
@@ -28,7 +27,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..core import account as reasons
 from ..core.account import Account, Idle, added, split
-from ..core.held import Still
 from ..core.plan import Plan
 from ..core.retried import OFF
 from ..core.scaling import Levels
@@ -37,11 +35,12 @@ from ..core.timings import SLOWEST, Slow, Timings
 from ..lanes.clock import used
 from ..lanes.port import Lanes
 from .book import Book
+from .book import Host as BookHost
 from .deadlines import Deadlines
 from .growing import Additions
 from .handoff import Handoff, Window
 from .judging import Failures
-from .source import Pair, Source
+from .source import Source
 
 if TYPE_CHECKING:
     from .scope import Scope
@@ -105,17 +104,13 @@ def _times(tid: int) -> tuple[float, float]:
 GETTING_UP = 0.001  # seconds between two looks at threads that are being started
 
 
-class Host(Protocol):
+class Host(BookHost, Protocol):
     """The driver, as far as it is looked at and told of."""
 
     plan: Plan
-    clock: Callable[[], float]
-    loop: asyncio.AbstractEventLoop
     book: Book
     lanes: Lanes
-    queue: deque[Pair]
     concurrency: int
-    still: Still
     scope: Scope | None
     additions: Additions
     timings: Timings

@@ -162,7 +162,9 @@ class Exchange:
         if isinstance(error, raw.PyreqwestError):
             return self._named(self._translated(error))
         if not Url.is_valid(self._url):
-            return self._named(InvalidURL(f"not a URL: {error} ({shown_url(self._url) or 'it is empty'})"))
+            shown = shown_url(self._url)
+            better = f"\n  try: https://{shown}" if shown and "://" not in shown else ""
+            return self._named(InvalidURL(f"not a URL: {error} ({shown or 'it is empty'}){better}"))
         return _unsendable(error)
 
     def _translated(self, error: raw.PyreqwestError) -> HTTPError:
@@ -233,7 +235,11 @@ def _unconnected(host: str, causes: list[str], cause: str, asked: str, proxy: st
 def _plain(cause: str) -> str:
     """Return a cause without the number the system has for it, and without a URL (it has secrets)."""
     plain = cause.partition(" for url (")[0].partition(" (os error")[0]
-    return "it does not speak TLS (try http://)" if plain.endswith("type InvalidContentType") else plain
+    if plain.endswith("type InvalidContentType"):
+        return "it does not speak TLS (try http://)"
+    if plain.endswith("Too many open files"):
+        return f"{plain} in this process (fewer calls at once need fewer, or a higher limit: ulimit -n)"
+    return plain
 
 
 def _certificate(cause: str) -> str:
@@ -243,6 +249,11 @@ def _certificate(cause: str) -> str:
         return (
             "it is that of an authority, which must not be a server's own, even where it is trusted "
             "(make the server's with: openssl req -x509 … -addext basicConstraints=critical,CA:FALSE)"
+        )
+    if "UnsupportedCertVersion" in fact:
+        return (
+            "it is of version 1 of X.509, which names no hosts "
+            "(sign it again with: openssl x509 -req … -extfile FILE, where FILE has subjectAltName=DNS:HOST)"
         )
     if fact == "UnknownIssuer":
         return "nobody known here signed it (if you trust who did: SSL_CERT_FILE=their-ca.pem)"
