@@ -85,8 +85,10 @@ def own_limit(
     if concurrency != "adaptive" and not counts:
         limit = Limit(rate=rate)
         state_of(limit).lanes = concurrency
-        return limit
-    return Limit(concurrency=concurrency, rate=rate)
+    else:
+        limit = Limit(concurrency=concurrency, rate=rate)
+    state_of(limit).of_run = True
+    return limit
 
 
 def retry_of(given: object) -> Retry | None:

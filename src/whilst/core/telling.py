@@ -22,6 +22,7 @@ MOST_REASONS = 4
 NO_BREAK = "\u00a0"
 WIDTH = 79  # columns of a line below the first one: a terminal has 80
 MOST_PARTS = 8  # steps and stages
+MOST_NOTES = 5
 LISTS = ("left_behind", "notes", "held")
 COUNTS = (
     "name", "total", "ok", "failed", "finished", "rate", "in_flight", "abandoned", "elapsed", "concurrency", "done",
@@ -56,7 +57,8 @@ def told(now: Summary) -> str:
     fetch: 100 ok in 2.00 s (50/s)
       lanes   85 % busy, 15 % waiting for the next input (source)
     """
-    return "\n".join([now.line, *wrapped([*details(now), *advised(now.advice)])])
+    notes = [f"  note    {without_secrets(note)}" for note in now.notes[:MOST_NOTES]]
+    return "\n".join([now.line, *wrapped([*details(now), *notes, *advised(now.advice)])])
 
 
 def wrapped(lines: Iterable[str], width: int = WIDTH) -> list[str]:
@@ -75,7 +77,7 @@ def details(now: Summary) -> list[str]:
     if now.speedup is not None and now.times.calls:
         lines.append(f"  time    {_replaced(now)}")
     if now.times.p50:
-        lines.append(f"  calls   {times_in_words(now.times)}")
+        lines.append(f"  {'inputs' if now.step_time else 'calls ':6}  {times_in_words(now.times)}")
     if now.hanging:
         lines.append("  hanging " + ", ".join(f"input {it.index} for {brief(it.took)}" for it in now.hanging[:3]))
     if now.retry_waits:
@@ -83,8 +85,7 @@ def details(now: Summary) -> list[str]:
         lines.append(f"  retries waited {waits}")
     if now.workers:
         lines.append(f"  workers {_workers(now.workers)}")
-    lines += _parts("stage", now.stages) + _steps(now.steps)
-    return lines
+    return lines + _parts("stage", now.stages) + _steps(now.steps) + _joins(now)
 
 
 def advised(advice: Iterable[Advice]) -> list[str]:
@@ -230,6 +231,13 @@ def _steps(steps: Mapping[str, Mapping[str, float]]) -> list[str]:
         for path, spent in heavy
         if sum(spent.values()) >= LEAST_TOLD
     ]
+
+
+def _joins(now: Summary) -> list[str]:
+    """Say for which branch of a `together` the others waited."""
+    found = [(path, *max(waits.items(), key=lambda it: it[1])) for path, waits in now.join_time.items() if waits]
+    heavy = sorted((it for it in found if it[2] >= LEAST_TOLD * now.elapsed), key=lambda it: -it[2])[:MOST_PARTS]
+    return [f"  join    {path}: the other branches waited {brief(took)} for {branch}" for path, branch, took in heavy]
 
 
 def _whole(spent: Mapping[str, float]) -> dict[str, float]:
