@@ -100,6 +100,15 @@ def retry_of(given: object) -> Retry | None:
     return Retry._of(given)
 
 
+def trace_of(given: object) -> str | None:
+    """Return the file to record to, which only its users load."""
+    if given is None:
+        return None
+    from .insight.tracefile import check_trace
+
+    return check_trace(given)
+
+
 def limits_of(*given: object) -> tuple[LimitState, ...]:
     """Return what runs need of the limits that are given, one by one or many together; refuse what is no limit."""
     if all(one is None for one in given):

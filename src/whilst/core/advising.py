@@ -40,12 +40,12 @@ def advice_on(now: Summary) -> tuple[Advice, ...]:
     account = now.account
     failing = FAILING, account.get(BUSY, 0.0) * _failed_share(now)
     causes = sorted([*account.items(), failing], key=lambda cause: -cause[1])
-    found = [
-        advice
+    said = {
+        advice.text: advice
         for reason, share in causes
         if share >= LEAST_SHARE and (advice := _on(reason)(now, reason, share)) is not None
-    ]
-    return tuple({advice.text: advice for advice in found}.values())[:MOST]
+    }
+    return tuple(said.values())[:MOST]
 
 
 def _on(reason: str) -> Callable[[Summary, str, float], Advice | None]:
@@ -224,11 +224,13 @@ def _on_limit(now: Summary, reason: str, share: float) -> Advice | None:
 def _on_pushback(now: Summary, reason: str, share: float) -> Advice | None:
     if not now.rejected:
         return _on_breaker(now, share)
-    evidence = f'{_counted(now.rejected, "call was", "calls were")} told "slower"; {_lanes(now, share, "waited for that")}'
+    evidence = (
+        f'{_counted(now.rejected, "call was", "calls were")} told "slower"; {_lanes(now, share, "waited for that")}'
+    )
     if now.rejected < SEVERAL:
         return Advice(
-            text=f"The other side had this run wait for {_time(share * now.elapsed)}: a rate= below what it permits, or "
-            "fewer calls at once, gets as much done without its refusals",
+            text=f"The other side had this run wait for {_time(share * now.elapsed)}: a rate= below what it permits, "
+            "or fewer calls at once, gets as much done without its refusals",
             evidence=evidence,
             condition="it refuses because the calls are too many",
         )
@@ -269,7 +271,9 @@ def _on_failing(now: Summary, reason: str, share: float) -> Advice | None:
         )
     return Advice(
         text=f"{_percent(failed)} of the time in calls was spent on calls that failed: without them this is at most "
-        f"{1.0 / (1.0 - share):.1f}x as fast" if share < 1.0 else "All of the time was spent on calls that failed",
+        f"{1.0 / (1.0 - share):.1f}x as fast"
+        if share < 1.0
+        else "All of the time was spent on calls that failed",
         evidence=evidence,
         condition="what makes them fail can be mended",
     )
@@ -307,15 +311,15 @@ def _on_workers(now: Summary, computed: float) -> Advice | None:
         )
     if now.concurrency < now.processors:
         return Advice(
-            text=f"The calls compute, and there are {now.processors} processors: concurrency={now.processors} makes this "
-            f"at most {now.processors / now.concurrency:.1f}x as fast",
+            text=f"The calls compute, and there are {now.processors} processors: concurrency={now.processors} makes "
+            f"this at most {now.processors / now.concurrency:.1f}x as fast",
             evidence=evidence,
             condition="other programs leave them free",
             change={"concurrency": now.processors},
         )
     return Advice(
-        text=f"The calls compute, and there is a worker for each of the {now.processors} processors: more of them get no "
-        "more done here; other machines would (whilst.ray)",
+        text=f"The calls compute, and there is a worker for each of the {now.processors} processors: more of them get "
+        "no more done here; other machines would (whilst.ray)",
         evidence=evidence,
     )
 
@@ -323,10 +327,10 @@ def _on_workers(now: Summary, computed: float) -> Advice | None:
 def _computed_share(now: Summary) -> float | None:
     """Return for which share of their time the calls of worker processes computed; None where that is not known."""
     known = [it for it in now.workers.values() if it.get("computed") is not None]
-    seconds = sum(it["seconds"] for it in known)
+    seconds = float(sum(it["seconds"] for it in known))
     if not now.processors or seconds <= 0 or len(known) < len(now.workers):
         return None
-    return min(1.0, sum(it["computed"] for it in known) / seconds)
+    return min(1.0, float(sum(it["computed"] for it in known)) / seconds)
 
 
 def _on_retries(now: Summary, reason: str, share: float) -> Advice | None:
@@ -450,7 +454,8 @@ def _most(now: Summary) -> float:
 def _raised(now: Summary, limit: str, number: int | None = None) -> dict[str, Any] | None:
     """Return the argument that doubles a limit of this name, or sets it to a number; None if that changes more.
 
-    >>> now = Summary("f", None, 0, 0, 0, 0, 1.0, 4, given_by={"rate=9/s": ("rate", ""), "concurrency=4": ("limit", "")})
+    >>> given = {"rate=9/s": ("rate", ""), "concurrency=4": ("limit", "")}
+    >>> now = Summary("f", None, 0, 0, 0, 0, 1.0, 4, given_by=given)
     >>> _raised(now, "rate=9/s"), _raised(now, "concurrency=4"), _raised(now, "rate=9/s per key")
     ({'rate': '18/s'}, {'limit': 'Limit(concurrency=8)'}, None)
     """
@@ -461,7 +466,9 @@ def _raised(now: Summary, limit: str, number: int | None = None) -> dict[str, An
         return None
     twice = f"{2 * float(amount) if number is None else number:g}"
     new = f"{twice}/{period}" if name == "rate" else int(float(twice))
-    change = {name: new} if argument == name else {"limit": f'Limit({name}="{new}")' if period else f"Limit({name}={new})"}
+    change = (
+        {name: new} if argument == name else {"limit": f'Limit({name}="{new}")' if period else f"Limit({name}={new})"}
+    )
     return {"step": step, **change} if step else change
 
 

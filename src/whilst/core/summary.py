@@ -59,8 +59,8 @@ class Summary(NamedTuple):
         step_time: for a flow, seconds that inputs spent at each step, by its path and by the reason; see `steps`.
         join_time: for each `together` of a flow, by its path: how many seconds the other branches waited for which one.
         stage_time: for a flow with stages, the `lane_time` of each stage, by its path; see `stages`.
-        workers: for each worker process or node, by its name: "calls", how many it made; "seconds", how long these took;
-            "computed", for how many seconds it had or wanted a processor, where that is known. Else empty.
+        workers: for each worker process or node, by its name: "calls", how many it made; "seconds", how long they
+            took; "computed", for how many seconds it had or wanted a processor, where that is known. Else empty.
         levels: what calls took by how many were in flight when they began, if that moved with a limit: how many to
             (calls, mean, median), in seconds.
         bounded: the name of the limit that allows no more calls at once than there are lanes; else "".

@@ -81,7 +81,7 @@ def details(now: Summary) -> list[str]:
     if now.hanging:
         lines.append("  hanging " + ", ".join(f"input {it.index} for {brief(it.took)}" for it in now.hanging[:3]))
     if now.retry_waits:
-        waits = ", ".join(f"{brief(took)} {_WAITS.get(why, why)}" for why, took in now.retry_waits.items())
+        waits = ", ".join(f"{brief(took)} {retry_wait(why)}" for why, took in now.retry_waits.items())
         lines.append(f"  retries waited {waits}")
     if now.workers:
         lines.append(f"  workers {_workers(now.workers)}")
@@ -123,6 +123,15 @@ def times_in_words(times: Times) -> str:
     if len(times.slowest) < 2 or times.longest < 2 * times.p50:
         return text
     return f"{text}; slowest: inputs {', '.join(f'{it.index}' for it in times.slowest[:3])}"
+
+
+def retry_wait(why: str) -> str:
+    """Say for what an input waited before another attempt.
+
+    >>> retry_wait("budget")
+    'for the retry budget'
+    """
+    return _WAITS.get(why, why)
 
 
 def brief(seconds: float) -> str:

@@ -36,10 +36,11 @@ from ..core.summary import Summary
 from ..core.timings import SLOWEST, Slow, Timings
 from ..lanes.clock import processors, used
 from ..lanes.port import Lanes
+from .ahead import ReadAhead
 from .book import Book
 from .deadlines import Deadlines
 from .growing import Additions
-from .handoff import Handoff, Window
+from .handoff import Handoff
 from .judging import Failures
 from .source import Pair, Source
 
@@ -138,7 +139,7 @@ class Host(Protocol):
 class Accounting:
     """The account of one run; on its loop, but for what summaries read."""
 
-    def __init__(self, host: Host, plan: Plan, consumer: Handoff, window: Window, scope: Scope | None) -> None:
+    def __init__(self, host: Host, plan: Plan, consumer: Handoff, ahead: ReadAhead, scope: Scope | None) -> None:
         self.account: Account = Account(host.started)
         self.account.turn(host.started, 0, ((reasons.START, host.concurrency),))
         self.levels: Levels | None = None
@@ -151,7 +152,7 @@ class Accounting:
         self._elsewhere = not isinstance(plan.executor, str)  # where workers or nodes are started at any time
         self._starting = self._elsewhere or plan.executor == "thread"  # whether lanes may not be there yet
         self._consumer = consumer
-        self._window = window
+        self._ahead = ahead
         self._scope = scope
         self._cpu = time.process_time()
         self._full = False
@@ -289,7 +290,7 @@ class Accounting:
         if book.waylaid and (held := self._held(book, now)):
             return held
         reading = not book.exhausted
-        if reading and book.source.admitted < self._window.limit:
+        if reading and book.source.admitted < self._ahead.asked:
             return reasons.SOURCE
         if self._scope is not None and host.lanes.resting:
             return self._scope.why(now)

@@ -340,7 +340,12 @@ class Scope:
 
     def limits(self) -> list[tuple[LimitState, str]]:
         """Return the limits of its steps, and the path of each step. From any thread."""
-        return [(limit, leaf.spent.path) for leaf in tuple(self.leaves) if leaf.gate is not None for limit in leaf.gate.limits]
+        return [
+            (limit, leaf.spent.path)
+            for leaf in tuple(self.leaves)
+            if leaf.gate is not None
+            for limit in leaf.gate.limits
+        ]
 
     @property
     def broken(self) -> list[str]:

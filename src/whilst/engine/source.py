@@ -88,6 +88,9 @@ class Reader(Protocol):
     def arrived(self) -> None:
         """Take note, on the loop, that the inbox has something after it was empty."""
 
+    def turn(self) -> None:
+        """Take note that more has come, or that the source has all that there is room for."""
+
     def ended(self, error: BaseException | None) -> None:
         """Take note, on the loop, that nothing more will come, because of `error` or because it is all."""
 
@@ -433,6 +436,8 @@ class AsyncFeeder(Feeder):
             self.admitted += 1
             if len(self.inbox) == 1:
                 self._reader.arrived()
+            if self.admitted >= self._limit:
+                self._reader.turn()  # it has given all that it was asked for: lanes that stand idle wait for another
             while self.admitted >= self._limit:
                 self.full = True
                 self._room = self._reader.loop.create_future()

@@ -38,8 +38,8 @@ class _Station:
     """One worker, and what is out there."""
 
     __slots__ = (
-        "behind", "called_back", "computed", "heard", "knows", "last", "looked", "made", "name", "out", "pace", "ready", "refused", "sent",
-        "stalled", "worker",
+        "behind", "called_back", "computed", "heard", "knows", "last", "looked", "made", "name", "out", "pace", "ready",
+        "refused", "sent", "stalled", "worker",
     )  # fmt: skip
 
     def __init__(self) -> None:
