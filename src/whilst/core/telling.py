@@ -27,10 +27,10 @@ LISTS = ("left_behind", "notes", "held")
 COUNTS = (
     "name", "total", "ok", "failed", "finished", "rate", "in_flight", "abandoned", "elapsed", "concurrency", "done",
     "recalled", "retried", "hedged", "shared", "waiting", "rejected", "paused", "stopping", "peak", "called", "cpu",
-    "wanted", "queued", "late", "keeps_up",
+    "wanted", "queued", "late", "keeps_up", "processors",
     "sequential", "waited", "worked", "speedup", "best_speedup",
 )  # fmt: skip
-MAPPINGS = ("failures", "account", "lane_time", "retry_waits", "join_time", "steps", "stages", "workers")
+MAPPINGS = ("failures", "account", "lane_time", "retry_waits", "failed_time", "join_time", "steps", "stages", "workers")
 
 
 def as_dict(now: Summary) -> dict[str, Any]:

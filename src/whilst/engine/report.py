@@ -223,6 +223,8 @@ class Accounting:
         if keeping is not None:
             held = keeping.held_back
             busy -= held + len(book.source.inbox) + keeping.looking
+        if book.sifting is not None:
+            busy -= book.sifting.waiting + (len(book.source.inbox) if keeping is None else 0)
         if coming:
             coming = max(0, min(coming, busy, slots))
             busy = min(busy, slots) - coming

@@ -354,6 +354,8 @@ class ThreadFeeder(Feeder):
         self._hungry = True  # first: what is appended from here on rings again
         if self.inbox:
             self._reader.arrived()
+        else:
+            self._reader.turn()  # lanes may have taken what came meanwhile
 
     def _wait_for_room(self, index: int) -> bool:
         self.full = True
@@ -383,6 +385,7 @@ class AsyncFeeder(Feeder):
         self._inputs = inputs
         self._limit = 0
         self._closed = False
+        self._several = False  # whether more has come than the reader was told of
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -399,6 +402,11 @@ class AsyncFeeder(Feeder):
         if self._task is not None and not self._closed:  # once: the generator's own clean-up may take a while
             self._task.cancel()
         self._closed = True
+
+    def _were_several(self) -> None:
+        self._several = False
+        if not self._closed:
+            self._reader.turn()
 
     async def _feed(self) -> None:
         error: BaseException | None = None
@@ -436,8 +444,9 @@ class AsyncFeeder(Feeder):
             self.admitted += 1
             if len(self.inbox) == 1:
                 self._reader.arrived()
-            if self.admitted >= self._limit:
-                self._reader.turn()  # it has given all that it was asked for: lanes that stand idle wait for another
+            elif not self._several:
+                self._several = True
+                self._reader.loop.call_soon(self._were_several)
             while self.admitted >= self._limit:
                 self.full = True
                 self._room = self._reader.loop.create_future()
