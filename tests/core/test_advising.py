@@ -185,6 +185,13 @@ def test_nothing_is_said_where_nothing_is_known(now: Summary) -> None:
     assert now.advice == ()
 
 
+def test_of_one_input_that_is_a_stream_the_stage_is_named_that_its_items_wait_for() -> None:
+    stages = {"[0].each": {"busy": 4.0, "consumer": 36.0}, "[1].each": {"busy": 19.0, "source": 1.0}}
+    now = summary({"busy": 0.03, "tail": 0.97}, called=1, ok=1, stage_time=stages)
+    assert texts(now) == ["The other stages wait for [1].each: concurrency=4 there makes the flow at most 2.0x as fast"]
+    assert now._replace(elapsed=1.0).advice == ()
+
+
 def test_of_one_level_no_gain_is_announced() -> None:
     (advice,) = summary({"busy": 1.0}).advice
     assert advice.gain is None

@@ -147,6 +147,13 @@ def test_inputs_of_a_flow_are_not_shown_as_calls(chromium: Browser, tmp_path: Pa
     assert "How long calls took" in plain.run(headings)
 
 
+def test_of_one_input_it_is_its_steps_that_are_shown(chromium: Browser, tmp_path: Path) -> None:
+    shown = opened(chromium, tmp_path, page(flow_recording(1)))
+    assert shown.run("document.querySelector('#of').value") == "steps"
+    shown.run("const of = document.querySelector('#of'); of.value = ''; of.dispatchEvent(new Event('change'))")
+    assert shown.run("document.querySelector('#of').value") == ""
+
+
 def test_without_steps_there_is_nothing_to_choose(chromium: Browser, tmp_path: Path) -> None:
     shown = opened(chromium, tmp_path, page(recording(100)))
     assert shown.run("document.getElementById('which').checkVisibility()") is False

@@ -20,6 +20,7 @@ from .summary import BUSY_CPU, LATE, MANY_QUEUED, Summary, kinds_of
 MOST = 3
 LEAST_CALLS = 20
 LEAST_TIME = 0.2  # seconds; of what is over sooner nothing need be said
+LEAST_OF_STREAMS = 2.0  # seconds; a few inputs may be streams of many items
 LEAST_SHARE = 0.2  # of the lane-time
 FAILING = "failing"  # a cause beside the reasons of the account: a part of what is busy
 COMPUTES = 0.5  # of the time of a call; from then on it is the processors that count
@@ -33,10 +34,13 @@ SENT = "the function and its inputs can be sent to other processes"
 
 def advice_on(now: Summary) -> tuple[Advice, ...]:
     """Return what would help most, the most important first."""
-    if now.called < LEAST_CALLS or now.elapsed < LEAST_TIME or not now.lane_time:
+    several = now.called >= LEAST_CALLS
+    if not now.lane_time or now.elapsed < (LEAST_TIME if several else LEAST_OF_STREAMS):
         return ()
     if found := _on_stages(now):
         return found[:MOST]
+    if not several:
+        return ()
     account = now.account
     failing = FAILING, account.get(BUSY, 0.0) * _failed_share(now)
     causes = sorted([*account.items(), failing], key=lambda cause: -cause[1])

@@ -341,7 +341,7 @@ function listen() {
   });
   $("tools").addEventListener("submit", e => { e.preventDefault(); next(); });
   $("find").addEventListener("input", search); $("show").addEventListener("change", () => { search(); next(); });
-  $("of").addEventListener("change", () => { take(); search(); zoom(0); });
+  $("of").addEventListener("change", () => { $("of").dataset.chosen = 1; take(); search(); zoom(0); });
   document.addEventListener("keydown", e => { if (e.key === "/" && !/INPUT|SELECT/.test(e.target.tagName)) { e.preventDefault(); $("find").focus(); } });
   addEventListener("resize", () => { draw(); histogram(); });
   matchMedia("(prefers-color-scheme:dark)").addEventListener("change", () => { palette(); draw(); histogram(); });
@@ -371,6 +371,7 @@ function choices() {
 async function fill(said, calls, steps, stepCalls) {
   sets = { "": await columns(said, calls) };
   if (steps) sets.steps = await columns(steps, stepCalls);
+  if (steps && sets[""].list[0].length < 2 && !$("of").dataset.chosen) $("of").value = "steps";
   $("which").hidden = !steps;
   $("took").previousElementSibling.textContent = steps ? "How long inputs took" : "How long calls took";
   take();

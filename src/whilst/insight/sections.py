@@ -156,7 +156,10 @@ def latencies(recorded: Recorded, figures: Figures) -> str:
 def compared(recorded: Recorded, figures: Figures) -> str:
     """Draw what the calls would take one by one against what they took, to one scale."""
     spent = sum(session.seconds for session in recorded.sessions)
-    if not recorded.timed or recorded.live or not spent or figures.calls < 2 or figures.worked < 1.2 * spent:
+    steps = any(session.nodes for session in recorded.sessions)
+    if not recorded.timed or recorded.live or not spent or (figures.calls < 2 and not steps):
+        return ""
+    if figures.worked < 1.2 * spent:
         return ""
     width = max(0.5, BAR * spent / figures.worked)
     return (
@@ -256,7 +259,7 @@ def _more(last: Mapping[str, Any]) -> str:
     if waited:
         rows.append(("retries", ", ".join(f"waited {seconds(took)} {retry_wait(why)}" for why, took in waited.items())))
     shown = "".join(
-        f'<tr><th scope="row">{inert(name, 160)}</th><td>{inert(said, 400)}</td></tr>'
+        f'<tr><th scope="row">{inert(name, 160)}</th><td class=words>{inert(said, 400)}</td></tr>'
         for name, said in rows[:MOST_ROWS]
     )
     return f"<div class=wide><table><tbody>{shown}</tbody></table></div>" if shown else ""
