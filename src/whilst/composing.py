@@ -8,7 +8,7 @@ as `sum`: a last step that takes any iterable is given up on, and what comes out
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, overload
 
 from .core.check import answered
@@ -16,299 +16,171 @@ from .core.tree import Fallback, First, Sequence, Together
 from .flow import AnyStep, Flow, node_of
 
 if TYPE_CHECKING:
-    from .typevars import A, B, C, D, E, F, G, H, I
+    from .typevars import A, AsyncStart, AsyncStep, B, C, D, E, F, G, H, I, PlainStart, PlainStep, Start, Step
 
 
 @overload
-def sequence(a: Callable[[A], Awaitable[B]], /) -> Flow[A, B]: ...
+def sequence(a: AsyncStep[A, B], /) -> Flow[A, B]: ...
 @overload
-def sequence(a: Callable[[A], B], /) -> Flow[A, B]: ...
+def sequence(a: PlainStep[A, B], /) -> Flow[A, B]: ...
 @overload
-def sequence(a: Callable[[A], B | Awaitable[B]], b: Callable[[B], Awaitable[C]], /) -> Flow[A, C]: ...
+def sequence(a: Step[A, B], b: AsyncStep[B, C], /) -> Flow[A, C]: ...
 @overload
-def sequence(a: Callable[[A], B | Awaitable[B]], b: Callable[[B], C], /) -> Flow[A, C]: ...
+def sequence(a: Step[A, B], b: PlainStep[B, C], /) -> Flow[A, C]: ...
 @overload
-def sequence(
-    a: Callable[[A], B | Awaitable[B]], b: Callable[[B], C | Awaitable[C]], c: Callable[[C], Awaitable[D]], /
-) -> Flow[A, D]: ...
+def sequence(a: Step[A, B], b: Step[B, C], c: AsyncStep[C, D], /) -> Flow[A, D]: ...
 @overload
-def sequence(
-    a: Callable[[A], B | Awaitable[B]], b: Callable[[B], C | Awaitable[C]], c: Callable[[C], D], /
-) -> Flow[A, D]: ...
+def sequence(a: Step[A, B], b: Step[B, C], c: PlainStep[C, D], /) -> Flow[A, D]: ...
 @overload
-def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], Awaitable[E]],
-    /,
-) -> Flow[A, E]: ...
+def sequence(a: Step[A, B], b: Step[B, C], c: Step[C, D], d: AsyncStep[D, E], /) -> Flow[A, E]: ...
+@overload
+def sequence(a: Step[A, B], b: Step[B, C], c: Step[C, D], d: PlainStep[D, E], /) -> Flow[A, E]: ...
+@overload
+def sequence(a: Step[A, B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: AsyncStep[E, F], /) -> Flow[A, F]: ...
+@overload
+def sequence(a: Step[A, B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: PlainStep[E, F], /) -> Flow[A, F]: ...
 @overload
 def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E],
-    /,
-) -> Flow[A, E]: ...
-@overload
-def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], Awaitable[F]],
-    /,
-) -> Flow[A, F]: ...
-@overload
-def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F],
-    /,
-) -> Flow[A, F]: ...
-@overload
-def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], Awaitable[G]],
-    /,
+    a: Step[A, B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: Step[E, F], f: AsyncStep[F, G], /
 ) -> Flow[A, G]: ...
 @overload
 def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G],
-    /,
+    a: Step[A, B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: Step[E, F], f: PlainStep[F, G], /
 ) -> Flow[A, G]: ...
 @overload
 def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G | Awaitable[G]],
-    g: Callable[[G], Awaitable[H]],
-    /,
+    a: Step[A, B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: Step[E, F], f: Step[F, G], g: AsyncStep[G, H], /
 ) -> Flow[A, H]: ...
 @overload
 def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G | Awaitable[G]],
-    g: Callable[[G], H],
-    /,
+    a: Step[A, B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: Step[E, F], f: Step[F, G], g: PlainStep[G, H], /
 ) -> Flow[A, H]: ...
 @overload
 def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G | Awaitable[G]],
-    g: Callable[[G], H | Awaitable[H]],
-    h: Callable[[H], Awaitable[I]],
+    a: Step[A, B],
+    b: Step[B, C],
+    c: Step[C, D],
+    d: Step[D, E],
+    e: Step[E, F],
+    f: Step[F, G],
+    g: Step[G, H],
+    h: AsyncStep[H, I],
     /,
 ) -> Flow[A, I]: ...
 @overload
 def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G | Awaitable[G]],
-    g: Callable[[G], H | Awaitable[H]],
-    h: Callable[[H], I],
+    a: Step[A, B],
+    b: Step[B, C],
+    c: Step[C, D],
+    d: Step[D, E],
+    e: Step[E, F],
+    f: Step[F, G],
+    g: Step[G, H],
+    h: PlainStep[H, I],
     /,
 ) -> Flow[A, I]: ...
 @overload
-def sequence(a: Callable[[], Awaitable[B]], /) -> Flow[Any, B]: ...
+def sequence(a: AsyncStart[B], /) -> Flow[Any, B]: ...
 @overload
-def sequence(a: Callable[[], B], /) -> Flow[Any, B]: ...
+def sequence(a: PlainStart[B], /) -> Flow[Any, B]: ...
 @overload
-def sequence(a: Callable[[], B | Awaitable[B]], b: Callable[[B], Awaitable[C]], /) -> Flow[Any, C]: ...
+def sequence(a: Start[B], b: AsyncStep[B, C], /) -> Flow[Any, C]: ...
 @overload
-def sequence(a: Callable[[], B | Awaitable[B]], b: Callable[[B], C], /) -> Flow[Any, C]: ...
+def sequence(a: Start[B], b: PlainStep[B, C], /) -> Flow[Any, C]: ...
 @overload
-def sequence(
-    a: Callable[[], B | Awaitable[B]], b: Callable[[B], C | Awaitable[C]], c: Callable[[C], Awaitable[D]], /
-) -> Flow[Any, D]: ...
+def sequence(a: Start[B], b: Step[B, C], c: AsyncStep[C, D], /) -> Flow[Any, D]: ...
 @overload
-def sequence(
-    a: Callable[[], B | Awaitable[B]], b: Callable[[B], C | Awaitable[C]], c: Callable[[C], D], /
-) -> Flow[Any, D]: ...
+def sequence(a: Start[B], b: Step[B, C], c: PlainStep[C, D], /) -> Flow[Any, D]: ...
 @overload
-def sequence(
-    a: Callable[[], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], Awaitable[E]],
-    /,
-) -> Flow[Any, E]: ...
+def sequence(a: Start[B], b: Step[B, C], c: Step[C, D], d: AsyncStep[D, E], /) -> Flow[Any, E]: ...
+@overload
+def sequence(a: Start[B], b: Step[B, C], c: Step[C, D], d: PlainStep[D, E], /) -> Flow[Any, E]: ...
+@overload
+def sequence(a: Start[B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: AsyncStep[E, F], /) -> Flow[Any, F]: ...
+@overload
+def sequence(a: Start[B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: PlainStep[E, F], /) -> Flow[Any, F]: ...
 @overload
 def sequence(
-    a: Callable[[], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E],
-    /,
-) -> Flow[Any, E]: ...
-@overload
-def sequence(
-    a: Callable[[], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], Awaitable[F]],
-    /,
-) -> Flow[Any, F]: ...
-@overload
-def sequence(
-    a: Callable[[], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F],
-    /,
-) -> Flow[Any, F]: ...
-@overload
-def sequence(
-    a: Callable[[], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], Awaitable[G]],
-    /,
+    a: Start[B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: Step[E, F], f: AsyncStep[F, G], /
 ) -> Flow[Any, G]: ...
 @overload
 def sequence(
-    a: Callable[[], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G],
-    /,
+    a: Start[B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: Step[E, F], f: PlainStep[F, G], /
 ) -> Flow[Any, G]: ...
 @overload
 def sequence(
-    a: Callable[[], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G | Awaitable[G]],
-    g: Callable[[G], Awaitable[H]],
-    /,
+    a: Start[B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: Step[E, F], f: Step[F, G], g: AsyncStep[G, H], /
 ) -> Flow[Any, H]: ...
 @overload
 def sequence(
-    a: Callable[[], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G | Awaitable[G]],
-    g: Callable[[G], H],
-    /,
+    a: Start[B], b: Step[B, C], c: Step[C, D], d: Step[D, E], e: Step[E, F], f: Step[F, G], g: PlainStep[G, H], /
 ) -> Flow[Any, H]: ...
 @overload
 def sequence(
-    a: Callable[[], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G | Awaitable[G]],
-    g: Callable[[G], H | Awaitable[H]],
-    h: Callable[[H], Awaitable[I]],
+    a: Start[B],
+    b: Step[B, C],
+    c: Step[C, D],
+    d: Step[D, E],
+    e: Step[E, F],
+    f: Step[F, G],
+    g: Step[G, H],
+    h: AsyncStep[H, I],
     /,
 ) -> Flow[Any, I]: ...
 @overload
 def sequence(
-    a: Callable[[], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G | Awaitable[G]],
-    g: Callable[[G], H | Awaitable[H]],
-    h: Callable[[H], I],
+    a: Start[B],
+    b: Step[B, C],
+    c: Step[C, D],
+    d: Step[D, E],
+    e: Step[E, F],
+    f: Step[F, G],
+    g: Step[G, H],
+    h: PlainStep[H, I],
     /,
 ) -> Flow[Any, I]: ...
 @overload
+def sequence(a: Step[A, Iterable[Any]], b: Callable[[Iterable[bool]], Any], /) -> Flow[A, Any]: ...
+@overload
+def sequence(a: Step[A, B], b: Step[B, Iterable[Any]], c: Callable[[Iterable[bool]], Any], /) -> Flow[A, Any]: ...
+@overload
 def sequence(
-    a: Callable[[A], Iterable[Any] | Awaitable[Iterable[Any]]], b: Callable[[Iterable[bool]], Any], /
+    a: Step[A, B], b: Step[B, C], c: Step[C, Iterable[Any]], d: Callable[[Iterable[bool]], Any], /
 ) -> Flow[A, Any]: ...
 @overload
 def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], Iterable[Any] | Awaitable[Iterable[Any]]],
-    c: Callable[[Iterable[bool]], Any],
-    /,
+    a: Step[A, B], b: Step[B, C], c: Step[C, D], d: Step[D, Iterable[Any]], e: Callable[[Iterable[bool]], Any], /
 ) -> Flow[A, Any]: ...
 @overload
 def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], Iterable[Any] | Awaitable[Iterable[Any]]],
-    d: Callable[[Iterable[bool]], Any],
-    /,
-) -> Flow[A, Any]: ...
-@overload
-def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], Iterable[Any] | Awaitable[Iterable[Any]]],
-    e: Callable[[Iterable[bool]], Any],
-    /,
-) -> Flow[A, Any]: ...
-@overload
-def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], Iterable[Any] | Awaitable[Iterable[Any]]],
+    a: Step[A, B],
+    b: Step[B, C],
+    c: Step[C, D],
+    d: Step[D, E],
+    e: Step[E, Iterable[Any]],
     f: Callable[[Iterable[bool]], Any],
     /,
 ) -> Flow[A, Any]: ...
 @overload
 def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], Iterable[Any] | Awaitable[Iterable[Any]]],
+    a: Step[A, B],
+    b: Step[B, C],
+    c: Step[C, D],
+    d: Step[D, E],
+    e: Step[E, F],
+    f: Step[F, Iterable[Any]],
     g: Callable[[Iterable[bool]], Any],
     /,
 ) -> Flow[A, Any]: ...
 @overload
 def sequence(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[B], C | Awaitable[C]],
-    c: Callable[[C], D | Awaitable[D]],
-    d: Callable[[D], E | Awaitable[E]],
-    e: Callable[[E], F | Awaitable[F]],
-    f: Callable[[F], G | Awaitable[G]],
-    g: Callable[[G], Iterable[Any] | Awaitable[Iterable[Any]]],
+    a: Step[A, B],
+    b: Step[B, C],
+    c: Step[C, D],
+    d: Step[D, E],
+    e: Step[E, F],
+    f: Step[F, G],
+    g: Step[G, Iterable[Any]],
     h: Callable[[Iterable[bool]], Any],
     /,
 ) -> Flow[A, Any]: ...
@@ -343,95 +215,57 @@ def sequence(*steps: AnyStep) -> Flow[Any, Any]:
 
 
 @overload
-def together(a: Callable[[A], Awaitable[B]], /) -> Flow[A, tuple[B]]: ...
+def together(a: AsyncStep[A, B], /) -> Flow[A, tuple[B]]: ...
 @overload
-def together(a: Callable[[A], B], /) -> Flow[A, tuple[B]]: ...
+def together(a: PlainStep[A, B], /) -> Flow[A, tuple[B]]: ...
 @overload
-def together(a: Callable[[A], Awaitable[B]], b: Callable[[A], Awaitable[C]], /) -> Flow[A, tuple[B, C]]: ...
+def together(a: AsyncStep[A, B], b: AsyncStep[A, C], /) -> Flow[A, tuple[B, C]]: ...
 @overload
-def together(a: Callable[[A], Awaitable[B]], b: Callable[[A], C], /) -> Flow[A, tuple[B, C]]: ...
+def together(a: AsyncStep[A, B], b: PlainStep[A, C], /) -> Flow[A, tuple[B, C]]: ...
 @overload
-def together(a: Callable[[A], B], b: Callable[[A], Awaitable[C]], /) -> Flow[A, tuple[B, C]]: ...
+def together(a: PlainStep[A, B], b: AsyncStep[A, C], /) -> Flow[A, tuple[B, C]]: ...
 @overload
-def together(a: Callable[[A], B], b: Callable[[A], C], /) -> Flow[A, tuple[B, C]]: ...
+def together(a: PlainStep[A, B], b: PlainStep[A, C], /) -> Flow[A, tuple[B, C]]: ...
 @overload
-def together(
-    a: Callable[[A], Awaitable[B]], b: Callable[[A], Awaitable[C]], c: Callable[[A], Awaitable[D]], /
-) -> Flow[A, tuple[B, C, D]]: ...
+def together(a: AsyncStep[A, B], b: AsyncStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, tuple[B, C, D]]: ...
 @overload
-def together(
-    a: Callable[[A], Awaitable[B]], b: Callable[[A], Awaitable[C]], c: Callable[[A], D], /
-) -> Flow[A, tuple[B, C, D]]: ...
+def together(a: AsyncStep[A, B], b: AsyncStep[A, C], c: PlainStep[A, D], /) -> Flow[A, tuple[B, C, D]]: ...
 @overload
-def together(
-    a: Callable[[A], Awaitable[B]], b: Callable[[A], C], c: Callable[[A], Awaitable[D]], /
-) -> Flow[A, tuple[B, C, D]]: ...
+def together(a: AsyncStep[A, B], b: PlainStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, tuple[B, C, D]]: ...
 @overload
-def together(
-    a: Callable[[A], Awaitable[B]], b: Callable[[A], C], c: Callable[[A], D], /
-) -> Flow[A, tuple[B, C, D]]: ...
+def together(a: AsyncStep[A, B], b: PlainStep[A, C], c: PlainStep[A, D], /) -> Flow[A, tuple[B, C, D]]: ...
 @overload
-def together(
-    a: Callable[[A], B], b: Callable[[A], Awaitable[C]], c: Callable[[A], Awaitable[D]], /
-) -> Flow[A, tuple[B, C, D]]: ...
+def together(a: PlainStep[A, B], b: AsyncStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, tuple[B, C, D]]: ...
+@overload
+def together(a: PlainStep[A, B], b: AsyncStep[A, C], c: PlainStep[A, D], /) -> Flow[A, tuple[B, C, D]]: ...
+@overload
+def together(a: PlainStep[A, B], b: PlainStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, tuple[B, C, D]]: ...
+@overload
+def together(a: PlainStep[A, B], b: PlainStep[A, C], c: PlainStep[A, D], /) -> Flow[A, tuple[B, C, D]]: ...
+@overload
+def together(a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], /) -> Flow[A, tuple[B, C, D, E]]: ...
 @overload
 def together(
-    a: Callable[[A], B], b: Callable[[A], Awaitable[C]], c: Callable[[A], D], /
-) -> Flow[A, tuple[B, C, D]]: ...
-@overload
-def together(
-    a: Callable[[A], B], b: Callable[[A], C], c: Callable[[A], Awaitable[D]], /
-) -> Flow[A, tuple[B, C, D]]: ...
-@overload
-def together(a: Callable[[A], B], b: Callable[[A], C], c: Callable[[A], D], /) -> Flow[A, tuple[B, C, D]]: ...
-@overload
-def together(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    /,
-) -> Flow[A, tuple[B, C, D, E]]: ...
-@overload
-def together(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    /,
+    a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], e: Step[A, F], /
 ) -> Flow[A, tuple[B, C, D, E, F]]: ...
 @overload
 def together(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    f: Callable[[A], G | Awaitable[G]],
-    /,
+    a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], e: Step[A, F], f: Step[A, G], /
 ) -> Flow[A, tuple[B, C, D, E, F, G]]: ...
 @overload
 def together(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    f: Callable[[A], G | Awaitable[G]],
-    g: Callable[[A], H | Awaitable[H]],
-    /,
+    a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], e: Step[A, F], f: Step[A, G], g: Step[A, H], /
 ) -> Flow[A, tuple[B, C, D, E, F, G, H]]: ...
 @overload
 def together(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    f: Callable[[A], G | Awaitable[G]],
-    g: Callable[[A], H | Awaitable[H]],
-    h: Callable[[A], I | Awaitable[I]],
+    a: Step[A, B],
+    b: Step[A, C],
+    c: Step[A, D],
+    d: Step[A, E],
+    e: Step[A, F],
+    f: Step[A, G],
+    g: Step[A, H],
+    h: Step[A, I],
     /,
 ) -> Flow[A, tuple[B, C, D, E, F, G, H, I]]: ...
 @overload
@@ -463,89 +297,57 @@ def together(*branches: AnyStep, **named: AnyStep) -> Flow[Any, Any]:
 
 
 @overload
-def first(a: Callable[[A], Awaitable[B]], /) -> Flow[A, B]: ...
+def first(a: AsyncStep[A, B], /) -> Flow[A, B]: ...
 @overload
-def first(a: Callable[[A], B], /) -> Flow[A, B]: ...
+def first(a: PlainStep[A, B], /) -> Flow[A, B]: ...
 @overload
-def first(a: Callable[[A], Awaitable[B]], b: Callable[[A], Awaitable[C]], /) -> Flow[A, B | C]: ...
+def first(a: AsyncStep[A, B], b: AsyncStep[A, C], /) -> Flow[A, B | C]: ...
 @overload
-def first(a: Callable[[A], Awaitable[B]], b: Callable[[A], C], /) -> Flow[A, B | C]: ...
+def first(a: AsyncStep[A, B], b: PlainStep[A, C], /) -> Flow[A, B | C]: ...
 @overload
-def first(a: Callable[[A], B], b: Callable[[A], Awaitable[C]], /) -> Flow[A, B | C]: ...
+def first(a: PlainStep[A, B], b: AsyncStep[A, C], /) -> Flow[A, B | C]: ...
 @overload
-def first(a: Callable[[A], B], b: Callable[[A], C], /) -> Flow[A, B | C]: ...
+def first(a: PlainStep[A, B], b: PlainStep[A, C], /) -> Flow[A, B | C]: ...
 @overload
-def first(
-    a: Callable[[A], Awaitable[B]], b: Callable[[A], Awaitable[C]], c: Callable[[A], Awaitable[D]], /
-) -> Flow[A, B | C | D]: ...
+def first(a: AsyncStep[A, B], b: AsyncStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def first(
-    a: Callable[[A], Awaitable[B]], b: Callable[[A], Awaitable[C]], c: Callable[[A], D], /
-) -> Flow[A, B | C | D]: ...
+def first(a: AsyncStep[A, B], b: AsyncStep[A, C], c: PlainStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def first(
-    a: Callable[[A], Awaitable[B]], b: Callable[[A], C], c: Callable[[A], Awaitable[D]], /
-) -> Flow[A, B | C | D]: ...
+def first(a: AsyncStep[A, B], b: PlainStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def first(a: Callable[[A], Awaitable[B]], b: Callable[[A], C], c: Callable[[A], D], /) -> Flow[A, B | C | D]: ...
+def first(a: AsyncStep[A, B], b: PlainStep[A, C], c: PlainStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def first(
-    a: Callable[[A], B], b: Callable[[A], Awaitable[C]], c: Callable[[A], Awaitable[D]], /
-) -> Flow[A, B | C | D]: ...
+def first(a: PlainStep[A, B], b: AsyncStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def first(a: Callable[[A], B], b: Callable[[A], Awaitable[C]], c: Callable[[A], D], /) -> Flow[A, B | C | D]: ...
+def first(a: PlainStep[A, B], b: AsyncStep[A, C], c: PlainStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def first(a: Callable[[A], B], b: Callable[[A], C], c: Callable[[A], Awaitable[D]], /) -> Flow[A, B | C | D]: ...
+def first(a: PlainStep[A, B], b: PlainStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def first(a: Callable[[A], B], b: Callable[[A], C], c: Callable[[A], D], /) -> Flow[A, B | C | D]: ...
+def first(a: PlainStep[A, B], b: PlainStep[A, C], c: PlainStep[A, D], /) -> Flow[A, B | C | D]: ...
+@overload
+def first(a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], /) -> Flow[A, B | C | D | E]: ...
 @overload
 def first(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    /,
-) -> Flow[A, B | C | D | E]: ...
-@overload
-def first(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    /,
+    a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], e: Step[A, F], /
 ) -> Flow[A, B | C | D | E | F]: ...
 @overload
 def first(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    f: Callable[[A], G | Awaitable[G]],
-    /,
+    a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], e: Step[A, F], f: Step[A, G], /
 ) -> Flow[A, B | C | D | E | F | G]: ...
 @overload
 def first(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    f: Callable[[A], G | Awaitable[G]],
-    g: Callable[[A], H | Awaitable[H]],
-    /,
+    a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], e: Step[A, F], f: Step[A, G], g: Step[A, H], /
 ) -> Flow[A, B | C | D | E | F | G | H]: ...
 @overload
 def first(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    f: Callable[[A], G | Awaitable[G]],
-    g: Callable[[A], H | Awaitable[H]],
-    h: Callable[[A], I | Awaitable[I]],
+    a: Step[A, B],
+    b: Step[A, C],
+    c: Step[A, D],
+    d: Step[A, E],
+    e: Step[A, F],
+    f: Step[A, G],
+    g: Step[A, H],
+    h: Step[A, I],
     /,
 ) -> Flow[A, B | C | D | E | F | G | H | I]: ...
 @overload
@@ -566,89 +368,57 @@ def first(*branches: AnyStep) -> Flow[Any, Any]:
 
 
 @overload
-def fallback(a: Callable[[A], Awaitable[B]], /) -> Flow[A, B]: ...
+def fallback(a: AsyncStep[A, B], /) -> Flow[A, B]: ...
 @overload
-def fallback(a: Callable[[A], B], /) -> Flow[A, B]: ...
+def fallback(a: PlainStep[A, B], /) -> Flow[A, B]: ...
 @overload
-def fallback(a: Callable[[A], Awaitable[B]], b: Callable[[A], Awaitable[C]], /) -> Flow[A, B | C]: ...
+def fallback(a: AsyncStep[A, B], b: AsyncStep[A, C], /) -> Flow[A, B | C]: ...
 @overload
-def fallback(a: Callable[[A], Awaitable[B]], b: Callable[[A], C], /) -> Flow[A, B | C]: ...
+def fallback(a: AsyncStep[A, B], b: PlainStep[A, C], /) -> Flow[A, B | C]: ...
 @overload
-def fallback(a: Callable[[A], B], b: Callable[[A], Awaitable[C]], /) -> Flow[A, B | C]: ...
+def fallback(a: PlainStep[A, B], b: AsyncStep[A, C], /) -> Flow[A, B | C]: ...
 @overload
-def fallback(a: Callable[[A], B], b: Callable[[A], C], /) -> Flow[A, B | C]: ...
+def fallback(a: PlainStep[A, B], b: PlainStep[A, C], /) -> Flow[A, B | C]: ...
 @overload
-def fallback(
-    a: Callable[[A], Awaitable[B]], b: Callable[[A], Awaitable[C]], c: Callable[[A], Awaitable[D]], /
-) -> Flow[A, B | C | D]: ...
+def fallback(a: AsyncStep[A, B], b: AsyncStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def fallback(
-    a: Callable[[A], Awaitable[B]], b: Callable[[A], Awaitable[C]], c: Callable[[A], D], /
-) -> Flow[A, B | C | D]: ...
+def fallback(a: AsyncStep[A, B], b: AsyncStep[A, C], c: PlainStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def fallback(
-    a: Callable[[A], Awaitable[B]], b: Callable[[A], C], c: Callable[[A], Awaitable[D]], /
-) -> Flow[A, B | C | D]: ...
+def fallback(a: AsyncStep[A, B], b: PlainStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def fallback(a: Callable[[A], Awaitable[B]], b: Callable[[A], C], c: Callable[[A], D], /) -> Flow[A, B | C | D]: ...
+def fallback(a: AsyncStep[A, B], b: PlainStep[A, C], c: PlainStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def fallback(
-    a: Callable[[A], B], b: Callable[[A], Awaitable[C]], c: Callable[[A], Awaitable[D]], /
-) -> Flow[A, B | C | D]: ...
+def fallback(a: PlainStep[A, B], b: AsyncStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def fallback(a: Callable[[A], B], b: Callable[[A], Awaitable[C]], c: Callable[[A], D], /) -> Flow[A, B | C | D]: ...
+def fallback(a: PlainStep[A, B], b: AsyncStep[A, C], c: PlainStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def fallback(a: Callable[[A], B], b: Callable[[A], C], c: Callable[[A], Awaitable[D]], /) -> Flow[A, B | C | D]: ...
+def fallback(a: PlainStep[A, B], b: PlainStep[A, C], c: AsyncStep[A, D], /) -> Flow[A, B | C | D]: ...
 @overload
-def fallback(a: Callable[[A], B], b: Callable[[A], C], c: Callable[[A], D], /) -> Flow[A, B | C | D]: ...
+def fallback(a: PlainStep[A, B], b: PlainStep[A, C], c: PlainStep[A, D], /) -> Flow[A, B | C | D]: ...
+@overload
+def fallback(a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], /) -> Flow[A, B | C | D | E]: ...
 @overload
 def fallback(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    /,
-) -> Flow[A, B | C | D | E]: ...
-@overload
-def fallback(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    /,
+    a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], e: Step[A, F], /
 ) -> Flow[A, B | C | D | E | F]: ...
 @overload
 def fallback(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    f: Callable[[A], G | Awaitable[G]],
-    /,
+    a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], e: Step[A, F], f: Step[A, G], /
 ) -> Flow[A, B | C | D | E | F | G]: ...
 @overload
 def fallback(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    f: Callable[[A], G | Awaitable[G]],
-    g: Callable[[A], H | Awaitable[H]],
-    /,
+    a: Step[A, B], b: Step[A, C], c: Step[A, D], d: Step[A, E], e: Step[A, F], f: Step[A, G], g: Step[A, H], /
 ) -> Flow[A, B | C | D | E | F | G | H]: ...
 @overload
 def fallback(
-    a: Callable[[A], B | Awaitable[B]],
-    b: Callable[[A], C | Awaitable[C]],
-    c: Callable[[A], D | Awaitable[D]],
-    d: Callable[[A], E | Awaitable[E]],
-    e: Callable[[A], F | Awaitable[F]],
-    f: Callable[[A], G | Awaitable[G]],
-    g: Callable[[A], H | Awaitable[H]],
-    h: Callable[[A], I | Awaitable[I]],
+    a: Step[A, B],
+    b: Step[A, C],
+    c: Step[A, D],
+    d: Step[A, E],
+    e: Step[A, F],
+    f: Step[A, G],
+    g: Step[A, H],
+    h: Step[A, I],
     /,
 ) -> Flow[A, B | C | D | E | F | G | H | I]: ...
 @overload

@@ -5,7 +5,7 @@ Nothing imports this at runtime, where only Python 3.13 knows the default of a t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, TypeAlias
 
 from typing_extensions import TypeVar
@@ -22,3 +22,9 @@ I = TypeVar("I", bound=Any, default=Any)  # noqa: E741
 T = TypeVar("T", bound=Any, default=Any)
 
 Items: TypeAlias = Iterable[A] | AsyncIterable[A]  # what a stage consumes
+Step: TypeAlias = Callable[[A], B | Awaitable[B]]  # of either colour
+AsyncStep: TypeAlias = Callable[[A], Awaitable[B]]
+PlainStep: TypeAlias = Callable[[A], B]
+Start: TypeAlias = Callable[[], B | Awaitable[B]]  # the same, where no value is taken
+AsyncStart: TypeAlias = Callable[[], Awaitable[B]]
+PlainStart: TypeAlias = Callable[[], B]

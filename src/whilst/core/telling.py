@@ -49,7 +49,7 @@ def as_dict(now: Summary) -> dict[str, Any]:
 
 
 def told(now: Summary) -> str:
-    """Return the counts in a line, and below it where the time went and what would help, as far as there is any.
+    """Return the counts in a line, and below it what else there was, where the time went and what would help.
 
     >>> from whilst import Summary
     >>> now = Summary("fetch", None, 100, 0, 0, 0, 2.0, 4, lane_time={"busy": 6.8, "source": 1.2}, called=100)
@@ -57,14 +57,26 @@ def told(now: Summary) -> str:
     fetch: 100 ok in 2.00 s (50/s)
       lanes   85 % busy, 15 % waiting for the next input (source)
     """
-    notes = [f"  note    {without_secrets(note)}" for note in now.notes[:MOST_NOTES]]
-    return "\n".join([now.line, *wrapped([*details(now), *notes, *advised(now.advice)])])
+    return "\n".join([now.line, *wrapped([*noted(now), *details(now), *advised(now.advice)])])
 
 
 def wrapped(lines: Iterable[str], width: int = WIDTH) -> list[str]:
     """Return lines of at most this width, what is cut off below its beginning."""
     paper = textwrap.TextWrapper(width, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False)
     return [row.replace(NO_BREAK, " ") for line in lines for row in paper.wrap(_NUMBER.sub(NO_BREAK, line))]
+
+
+def noted(now: Summary) -> list[str]:
+    """Return the lines that say what else there was: what a stage skipped, what waited, what was set aside.
+
+    >>> from whilst import Summary
+    >>> noted(Summary("fetch", 2, 2, 0, 0, 0, 2.0, 4, notes=("each skipped 1 item that failed (1 KeyError)",)))
+    ['  note    each skipped 1 item that failed (1 KeyError)']
+    """
+    lines = [f"  note    {without_secrets(note)}" for note in now.notes[:MOST_NOTES]]
+    if len(now.notes) > MOST_NOTES:
+        lines.append(f"  note    and {len(now.notes) - MOST_NOTES:,} more, in .notes")
+    return lines
 
 
 def details(now: Summary) -> list[str]:
