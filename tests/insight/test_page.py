@@ -126,6 +126,12 @@ def test_each_reason_is_explained_and_has_one_colour_in_every_report() -> None:
     by_reason = [{reason: colour for colour, reason in colours.items()} for colours in found]
     assert set(by_reason[0]) == {"busy", "limit: rate=100/s", "source", "retries", "tail"}
     assert all(by_reason[0][reason] == colour for reason, colour in by_reason[1].items())
+    assert other.sessions[0].ending is not None
+    other.sessions[0].ending["account"] = dict.fromkeys(
+        ("busy", "start", "tail", "order", "consumer", "source", "journal", "limit: a", "limit: b", "paused"), 0.1
+    )
+    many = re.findall(r'<rect class="c(\d)" width="10" height="10"/></svg> ([^<]+)', page(other))
+    assert {("2", "consumer"), ("4", "source"), ("6", "journal"), ("7", "tail"), ("1", "limit: a")} <= set(many)
     text = Read(page(first)).text
     assert all(meaning(reason) in text for reason in by_reason[0])
 

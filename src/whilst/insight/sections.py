@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from ..core.account import meaning
@@ -24,8 +24,7 @@ SHOWN_EXAMPLES: Final = 3
 MOST_LINES: Final = 500  # of the picture of a flow
 MOST_ROWS: Final = 40  # of what is said of stages, branches and workers
 COLOURS: Final[Mapping[str, int]] = {
-    "busy": 0, "limit": 1, "consumer": 2, "order": 2, "retries": 3, "source": 4, "pushback": 5, "paused": 5,
-    "journal": 6,
+    "busy": 0, "limit": 1, "consumer": 2, "retries": 3, "source": 4, "pushback": 5, "journal": 6, "tail": 7,
 }  # fmt: skip
 
 
@@ -116,7 +115,7 @@ def account(recorded: Recorded, figures: Figures) -> str:
         return ""
     shares.sort(key=lambda each: (each[0] != "busy", -each[1]))
     at, bars, rows = 0.0, list[str](), list[str]()
-    for (name, part), colour in zip(shares[:SHARES], _colours(name for name, _ in shares[:SHARES]), strict=True):
+    for (name, part), colour in zip(shares[:SHARES], _colours([name for name, _ in shares[:SHARES]]), strict=True):
         width = part * BAR
         bars.append(f'<rect class="c{colour}" x="{at:.1f}" width="{max(0.5, width - 2):.1f}" height="30" rx="2"/>')
         if part >= WIDE:
@@ -233,14 +232,17 @@ def _of_last(recorded: Recorded) -> str:
     return "<p class=soft>Of the last run.</p>" if len(recorded.sessions) > 1 else ""
 
 
-def _colours(reasons: Iterable[str]) -> list[int]:
-    """Return the number of a colour for each reason: the same one in every report, if no other reason has it there."""
-    taken: list[int] = []
+def _colours(reasons: Sequence[str]) -> list[int]:
+    """Return the number of a colour for each reason: its own, which it has in every report, or one that is left."""
+    found: dict[str, int] = {}
     for reason in reasons:
-        wanted = COLOURS.get(reason.partition(":")[0], 7)
-        free = [each for each in (wanted, *range(1, 8)) if each not in taken]
-        taken.append(free[0] if free else wanted)
-    return taken
+        own = COLOURS.get(reason.partition(":")[0])
+        if own is not None and own not in found.values():
+            found[reason] = own
+    for reason in reasons:
+        left = [each for each in range(7, 0, -1) if each not in found.values()]
+        found.setdefault(reason, left[0] if left else 7)
+    return [found[reason] for reason in reasons]
 
 
 def _more(last: Mapping[str, Any]) -> str:
