@@ -17,7 +17,7 @@ PEERS = $(INSTALL) "Installing what it is measured against" '.[dev,bench]' || $(
 .PHONY: cluster demo fast test check docs pictures dist bench bench-quick bench-cluster bench-sweep soak mutants format clean
 
 $(VENV)/.demo: pyproject.toml
-	$(INSTALL) "Installing for the demo in $(VENV), once: 26 packages, 55 MB; uv 10 s, pip 30 s" '.[demo]'
+	$(INSTALL) "Installing for the demo in $(VENV), once: 25 packages, 50 MB; uv 10 s, pip 30 s" '.[demo]'
 	@touch $@
 
 $(VENV)/.ready: pyproject.toml

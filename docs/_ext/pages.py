@@ -50,15 +50,18 @@ def in_both_modes(text: str) -> str:
     :class: only-dark
     :alt: A wall
     ```
+    >>> in_both_modes("![A report](a/report-light.png)").count("report-dark.png")
+    1
     """
 
     def replace(found: re.Match[str]) -> str:
         kinds = (
-            f"```{{image}} {found[2]}-{it}.svg\n:class: only-{it}\n:alt: {found[1]}\n```" for it in ("light", "dark")
+            f"```{{image}} {found[2]}-{it}.{found[3]}\n:class: only-{it}\n:alt: {found[1]}\n```"
+            for it in ("light", "dark")
         )
         return "\n\n".join(kinds)
 
-    return re.sub(r"^!\[([^\]]*)\]\(([^)]+)-light\.svg\)$", replace, text, flags=re.MULTILINE)
+    return re.sub(r"^!\[([^\]]*)\]\(([^)]+)-light\.(svg|png)\)$", replace, text, flags=re.MULTILINE)
 
 
 def shown(text: str, folder: str) -> str:

@@ -47,7 +47,13 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "doctor": ("The doctor", ("doctoring.session", "doctoring.finding")),
 }
 # Public modules: `whilst.http.get_json` and so on. Those that `whilst` loads by itself come too.
-KNOWN = ("whilst.http", "whilst.http.aio", "whilst.journal", "whilst.testing", "whilst.demo.pokeapi")
+KNOWN = (
+    "whilst.http",
+    "whilst.http.aio",
+    "whilst.journal",
+    "whilst.testing",
+    "whilst.demo.pokeapi",
+)  # as in tests/public
 MODULES = tuple(dict.fromkeys((*KNOWN, *(f"whilst.{name}" for name in whilst._MODULES))))
 
 

@@ -33,10 +33,13 @@ def check_inputs(inputs: Any, which: str = "inputs", hint: str = "") -> None:
         from .core.habits import columns
 
         raise TypeError(columns(inputs))
-    if isinstance(inputs, (str, bytes)):
+    if isinstance(inputs, (str, bytes)) or hasattr(inputs, "__fspath__"):
+        from .core.habits import rows_of
+
+        shown = short(inputs, 40)
         raise TypeError(
-            f"{which} must be many things, got one {type(inputs).__name__}: {short(inputs, 40)}\n"
-            f"  try: [{short(inputs, 40)}] for one input, or list({short(inputs, 40)}) for each character"
+            f"{which} must be many things, got one {type(inputs).__name__}: {shown}\n"
+            f"  try: {rows_of(inputs) or f'[{shown}] for one input, or list({shown}) for each character'}"
         )
     if not isinstance(inputs, (Iterable, AsyncIterable)) and not hasattr(inputs.__class__, "__getitem__"):
         from .core.habits import not_inputs
@@ -68,7 +71,8 @@ def check_concurrency(given: object) -> int | Literal["adaptive"] | None:
         raise TypeError(
             f'concurrency must be a whole number or "adaptive", got {given!r}\n  try: concurrency="adaptive"'
         )
-    return whole("concurrency", given, least=1)
+    others = 'concurrency=32, concurrency="adaptive", or limit=… for a whilst.Limit'
+    return whole("concurrency", given, least=1, otherwise=others)
 
 
 def own_limit(
@@ -134,8 +138,9 @@ def limits_of(*given: object) -> tuple[LimitState, ...]:
 
 def callers_context() -> Context:
     """Return a copy of this context for a run that this code waits for, and in which it may hold permits."""
-    holders = sys.modules.get(f"{__package__}.limit.holders")  # without it nobody holds any
-    return copy_context() if holders is None else cast("Context", holders.callers_context())
+    holders = sys.modules.get(f"{__package__}.limit.holders")
+    copied = getattr(holders, "callers_context", None)  # nobody holds any without it, nor while a thread loads it
+    return copy_context() if copied is None else cast("Context", copied())
 
 
 def at_once(concurrency: int | str | None, limits: tuple[LimitState, ...], place: Any) -> AtOnce:

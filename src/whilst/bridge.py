@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from .core.check import not_callable
+from .core.check import answered, not_callable
 from .core.colour import is_async, is_async_generator_function, is_generator_function, name_of
 from .engine.background import background, is_engine_thread
 from .lanes.awaiting import trimmed
@@ -35,6 +35,7 @@ def unblock(fn: Callable[P, Generator[T, Any, Any]]) -> Callable[P, AsyncIterato
 def unblock(fn: Callable[P, Iterator[T]]) -> Callable[P, AsyncIterator[T]]: ...  # type: ignore[overload-overlap]
 @overload
 def unblock(fn: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]: ...
+@answered
 def unblock(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Return an async function that calls the blocking `fn` on a thread.
 
@@ -79,6 +80,7 @@ def block(fn: Callable[P, AsyncGenerator[T, Any]]) -> Callable[P, Iterator[T]]: 
 def block(fn: Callable[P, AsyncIterator[T]]) -> Callable[P, Iterator[T]]: ...
 @overload
 def block(fn: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]: ...
+@answered
 def block(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Return a blocking function that runs the async `fn` on the engine's loop, even if a loop is already running.
 

@@ -237,6 +237,7 @@ def _seconds(value: Any) -> float | None:
         return None
     if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
         hint = "\n  try: retry_after=….total_seconds()" if hasattr(value, "total_seconds") else ""
+        hint = f"\n  try: retry_after={value.strip()}" if isinstance(value, str) and value.strip().isdigit() else hint
         raise TypeError(f"retry_after must be a number of seconds, got {value!r}{hint}")
     seconds = float(value)
     if not 0 <= seconds < float("inf"):

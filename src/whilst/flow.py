@@ -38,6 +38,7 @@ from .core.tree import (
     kind_name,
     takes_value,
 )
+from .core.unlike import Piped
 from .engine.background import loaded
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ V = TypeVar("V", contravariant=True)
 R = TypeVar("R", covariant=True)
 
 
-class Flow(Frozen, Generic[V, R]):
+class Flow(Piped, Frozen, Generic[V, R]):
     """A tree of steps: call it, await it, stream it, map it, print its plan, or put it into another flow.
 
     Flows are immutable; two are equal when they have the same shape, functions and policies. Make one with

@@ -278,6 +278,10 @@ def map(
     [1024, 9]
     """
     __tracebackhide__ = True
+    if hasattr(fn, "cr_frame") and hasattr(inputs, "cr_frame"):
+        from .core.habits import calls_already
+
+        raise calls_already((fn, inputs, *more)) or TypeError
     check_inputs(inputs)
     subject, known = fn, length_of(inputs)
     if more:
@@ -362,8 +366,8 @@ def _place_of_flow(flow: Flow[Any, Any]) -> Any:
 
 def _is_flow(fn: object) -> bool:
     """Whether it is a flow; their half of the library is loaded by whoever made one, and by nobody else."""
-    flows = sys.modules.get(f"{__package__}.flow")
-    return flows is not None and isinstance(fn, flows.Flow)
+    flow = getattr(sys.modules.get(f"{__package__}.flow"), "Flow", None)  # None, too, while another thread loads it
+    return flow is not None and isinstance(fn, flow)
 
 
 def _check_function(fn: Any, executor: Executor) -> None:

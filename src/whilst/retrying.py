@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from .core import retry as core
 from .core.check import not_callable
@@ -88,6 +88,17 @@ class Retry(core.Retry):
 
         return decorated(self, fn)
 
+    if not TYPE_CHECKING:  # for people without a type checker: the line that works
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError(
+                "a Retry is no loop over attempts: it calls the function itself\n"
+                "  try: @whilst.Retry(attempts=3) above the function, or whilst.Retry(attempts=3).call(fn, x)"
+            )
+
+        __aiter__ = __enter__ = __aenter__ = __iter__
+        __exit__ = __aexit__ = None
+
     def call(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `fn` with these arguments, with retries; if `fn` is async, await the result.
 
@@ -111,8 +122,8 @@ def _check(fn: Any) -> None:
         )
     if not callable(fn):
         raise TypeError(f"Retry: fn {not_callable(fn, of_run=False)}")
-    flows = sys.modules.get(f"{__package__}.flow")
-    if flows is not None and isinstance(fn, flows.Flow):
+    flow = getattr(sys.modules.get(f"{__package__}.flow"), "Flow", None)  # None, too, while another thread loads it
+    if flow is not None and isinstance(fn, flow):
         raise TypeError(
             "Retry decorates functions, and this is a flow\n  try: whilst.step(flow, retry=whilst.Retry(…))"
         )

@@ -15,6 +15,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from .core.check import answered
 from .core.colour import name_of
 from .core.outcome import Outcome, Record, is_recalled, noted_loop
 from .core.plan import Plan
@@ -115,7 +116,8 @@ class Run(Written, Unlike, Generic[I, T]):
         return Outcomes(self)
 
     if not TYPE_CHECKING:
-        outcomes = Called(outcomes)
+        list = answered(list)
+        outcomes = Called(answered(outcomes))
 
     # -- control ----------------------------------------------------------------------------------------------
 
@@ -211,6 +213,9 @@ class Run(Written, Unlike, Generic[I, T]):
 
             return Summary(plan.name, plan.total, 0, 0, 0, 0, 0.0, plan.concurrency, stopping=stopping)
         return self._driver.summary()
+
+    if not TYPE_CHECKING:
+        summary = Called(summary)
 
     def report(self, path: str | os.PathLike[str]) -> None:
         """Write a report of the run so far to a file; an old file is replaced.
@@ -434,8 +439,10 @@ class Run(Written, Unlike, Generic[I, T]):
                 driver.loop.call_soon_threadsafe(getattr(driver, word), *args)
 
 
-class Outcomes(Generic[I, T]):
+class Outcomes(Unlike, Generic[I, T]):
     """The outcomes of a run: iterate over them once with `for` or `async for`, or take all."""
+
+    _as = "run.outcomes()"
 
     def __init__(self, run: Run[I, T]) -> None:
         self._run = run

@@ -40,6 +40,12 @@ def test_a_public_module_has_all_of_its_names(path: str) -> None:
     assert {f"{path}.{it}" for it in names} <= HEADINGS
 
 
+@pytest.mark.parametrize("page", ["policies.md", "reference/index.md"])
+def test_a_page_that_lists_the_public_modules_lists_all_of_them(page: str) -> None:
+    text = (EXTENSIONS.parent / page).read_text("utf-8")
+    assert [path for path in reference.MODULES if f"`{path}`" not in text] == []
+
+
 def test_a_class_has_its_methods_and_properties() -> None:
     for name in whilst.__all__:
         thing = getattr(whilst, name)

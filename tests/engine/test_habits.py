@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import numpy
+import pandas
 import pytest
+import tenacity
 
 import whilst
 from whilst.core import habits
@@ -22,6 +27,10 @@ def double(x: int) -> int:
 
 def add(a: int, b: int) -> int:
     return a + b
+
+
+def row(x: int) -> dict[str, int]:
+    return {"x": x, "double": 2 * x}
 
 
 async def fetch(x: int) -> int:
@@ -161,6 +170,105 @@ ANSWERED: list[tuple[str, Callable[[], Any], str]] = [
     ("generator function", lambda: map_(lines, [1]), "whilst.each(lines)"),
     ("async generator function", lambda: map_(pages, [1]), "whilst.each(pages)"),
     ("a tuple for a function of two", lambda: map_(add, [(1, 2)]), "whilst.spread(add)"),
+    # celery, dask, ray
+    ("flow.delay(1)", lambda: step(double).delay(1), "try: flow(value)"),
+    ("flow.apply_async(1)", lambda: step(double).apply_async(1), "try: flow(value)"),
+    ("flow.remote(1)", lambda: step(double).remote(1), "try: flow(value)"),
+    ("flow.visualize()", lambda: step(double).visualize(), "try: flow.plan()"),
+    ("run.compute()", lambda: run().compute(), "run.list()"),
+    ("whilst.group", lambda: w.group([double]), "whilst.map(fn, inputs).list()"),
+    ("whilst.shared_task", lambda: w.shared_task(double), 'journal="run.db"'),
+    ("whilst.Client", lambda: w.Client(), "whilst.ray.Ray()"),
+    ("whilst.init", lambda: w.init(), "executor=whilst.ray.Ray()"),
+    ("npartitions=", lambda: map_(double, [1], npartitions=4), "concurrency=4"),
+    ("scheduler=", lambda: map_(double, [1], scheduler="threads"), 'executor="thread"'),
+    ("autoretry_for=", lambda: map_(double, [1], autoretry_for=(OSError,)), "on=ConnectionError"),
+    ("rate_limit='10/m'", lambda: map_(double, [1], rate_limit="10/m"), 'rate="10/min"'),
+    ("max_rate=0.5", lambda: map_(double, [1], max_rate=0.5), 'rate="0.5/s"'),
+    ("delay=0.5", lambda: map_(double, [1], delay=0.5), 'rate="1/0.5s"'),
+    ("maxtasksperchild=", lambda: map_(double, [1], maxtasksperchild=9), "Processes(recycle=9)"),
+    ("num_gpus=", lambda: map_(double, [1], num_gpus=1), 'whilst.ray.Ray(options={"num_gpus": 1})'),
+    # tqdm, joblib
+    ("unit=", lambda: map_(double, [1], unit="it"), "progress=True"),
+    ("run.set_description", lambda: run().set_description("x"), 'name="…"'),
+    ("progress=tqdm", lambda: map_(double, [1], progress=print), "progress=True"),
+    ("ordered='no'", lambda: map_(double, [1], ordered="no"), "ordered=False"),
+    ("return_as=", lambda: map_(double, [1], return_as="generator"), "for value in whilst.map"),
+    ("temp_folder=", lambda: map_(double, [1], temp_folder="/tmp"), "leave it out"),
+    ("parallel_config", lambda: w.parallel_config(n_jobs=2), 'executor="process"'),
+    ("concurrency=-1", lambda: map_(double, [1], concurrency=-1), "concurrency=32"),
+    ("concurrency=inf", lambda: map_(double, [1], concurrency=float("inf")), 'concurrency="adaptive"'),
+    ("concurrency=semaphore", lambda: map_(double, [1], concurrency=asyncio.Semaphore(5)), "limit=…"),
+    ("timeout=0", lambda: map_(double, [1], timeout=0), "timeout=None"),
+    # tenacity, stamina, backoff
+    ("for attempt in Retry(3)", lambda: [*Retry(3)], "@whilst.Retry(attempts=3)"),
+    ("with Retry(3)", lambda: Retry(3).__enter__(), "whilst.Retry(attempts=3).call(fn, x)"),
+    ("Retry(on=retry_if_exception_type)", lambda: Retry(on=tenacity.retry_if_exception_type(OSError)), "on=(OSError,)"),
+    ("Retry(status_forcelist=)", lambda: Retry(status_forcelist=[503]), 'getattr(error, "status", 0) == 503'),
+    ("Retry(giveup=)", lambda: Retry(giveup=callable), "on=lambda error: …"),
+    ("Retry(wait_fixed=)", lambda: Retry(wait_fixed=2), "base=2"),
+    ("retry=0", lambda: map_(double, [1], retry=0), "retry=1"),
+    ("whilst.on_exception", lambda: w.on_exception, "@whilst.Retry("),
+    ("whilst.stop_after_delay", lambda: w.stop_after_delay(3), "whilst.Retry(total=30)"),
+    # asyncio, anyio, trio, aiometer
+    ("map(*coroutines)", lambda: map_(*coroutines()), "whilst.map(fetch, inputs)"),
+    ("map(f(x) for x in xs)", lambda: map_(double(x) for x in [1]), "whilst.map(fn, inputs), with the function"),
+    ("asyncio.wait([run])", lambda: run().add_done_callback(print), "asyncio.ensure_future(run)"),
+    ("whilst.Queue", lambda: w.Queue(), "run.add(x)"),
+    ("whilst.open_nursery", lambda: w.nursery(), "whilst.together(f, g)(x)"),
+    ("whilst.run_on_each", lambda: w.run_on_each(double, [1]), "for value in whilst.map(fn, inputs)"),
+    ("whilst.run_coroutine_threadsafe", lambda: w.run_coroutine_threadsafe(fetch), "whilst.block(fn)(x)"),
+    # lists, frames, pipes
+    ("run.to_df()", lambda: run().to_df(), "pandas.DataFrame(o.to_dict() for o in run.outcomes())"),
+    ("run.to_csv()", lambda: run().to_csv("out.csv"), 'run.write("out.csv")'),
+    ("numpy.array(run)", lambda: numpy.array(run()), "numpy.array(run.list())"),
+    ("pandas.DataFrame(outcomes)", lambda: pandas.DataFrame(run().outcomes()), "outcome.to_dict() for a row"),
+    ("run + run", lambda: run() + run(), "whilst.merge(run, other)"),
+    ("run | f", lambda: run() | double, "whilst.sequence(f, double)"),
+    ("step | step", lambda: step(double) | step(double), "whilst.sequence(f, g)"),
+    ("f | step", lambda: double | step(double), "whilst.sequence(f, g)"),
+    ("step >> f", lambda: step(double) >> double, "whilst.sequence(f, double)"),
+    ("for ok, value in outcomes", lambda: [value for _, value in map_(double, [1]).outcomes()], "outcome.ok"),
+    ("outcome['value']", lambda: next(iter(run().outcomes()))["value"], "outcome.value"),
+    ("outcome.traceback", lambda: next(iter(run().outcomes())).traceback, "outcome.error.__traceback__"),
+    ("len(run.outcomes())", lambda: len(run().outcomes()), "run.outcomes().list()"),
+    ("run.outcomes()[0]", lambda: run().outcomes()[0], "run.outcomes().list()[0]"),
+    ("run.outcomes().failed", lambda: run().outcomes().failed, "not o.ok"),
+    ("run.outcomes(ordered=)", lambda: run().outcomes(ordered=False), "inputs, ordered=False).outcomes()"),
+    ("run.list(progress=)", lambda: run().list(progress=True), "whilst.map(fn, inputs, progress=True).list()"),
+    ("run.list(n_jobs=)", lambda: run().list(n_jobs=4), "whilst.map(fn, inputs, concurrency=4).list()"),
+    ("@whilst.step(retry=3)", lambda: step(retry=3), "whilst.step(fn, retry=3)"),
+    ("map()", lambda: map_(), "whilst.map(fn, inputs)"),
+    ("map(f, None)", lambda: map_(double, None), "a `return` in the function"),
+    ("map(f, 'hosts.csv')", lambda: map_(double, "hosts.csv"), "whilst.rows('hosts.csv')"),
+    ("map(f, Path('hosts.csv'))", lambda: map_(double, Path("hosts.csv")), "whilst.rows('hosts.csv')"),
+    ("batched(size=)", lambda: w.batched(size=50), "whilst.batched(50)"),
+    ("batched(timeout=)", lambda: w.batched(5, timeout=2), "within=2"),
+    ("each(on_error=)", lambda: each(double, on_error="skip"), 'failures="skip"'),
+    ("resource(scope=)", lambda: w.resource(dict, scope="session"), 'per="thread"'),
+    ("Journal(resume=)", lambda: w.Journal("run.db", resume=True), "leave it out"),
+    ("Journal(overwrite=)", lambda: w.Journal("run.db", overwrite=True), 'accept="fresh"'),
+    ("Limit(5, 60)", lambda: Limit(5, 60), 'whilst.Limit(rate="5/60s")'),
+    ("Limit(concurrency='5')", lambda: Limit(concurrency="5"), "try: concurrency=5"),
+    ("limit.remaining", lambda: Limit(rate="5/s").remaining, "limit.statistics()"),
+    ("limit.hit()", lambda: Limit(rate="5/s").hit("key"), "limit.try_acquire()"),
+    ("each(f, xs)", lambda: each(double, [1]), "whilst.map(fn, inputs)"),
+    ("filter(f, xs)", lambda: w.filter(double, [1]), "whilst.sequence(whilst.filter(fn)).stream(inputs)"),
+    ("batched(xs, 5)", lambda: w.batched([1], [2]), "whilst.sequence(whilst.batched(100), fn)"),
+    ("batched()", lambda: w.batched(), "whilst.batched(100)"),
+    ("unblock(f, 1)", lambda: w.unblock(double, 1), "await whilst.unblock(fn)(x)"),
+    ("block(f, 1)", lambda: w.block(fetch, 1), "whilst.block(fn)(x)"),
+    ("fallback(f, default=0)", lambda: w.fallback(double, default=0), "whilst.fallback(fn, lambda value: 0)"),
+    ("run.summary.ok", lambda: run().summary.ok, "try: .summary().ok"),
+    ("run.outcomes.failed", lambda: run().outcomes.failed, "try: .outcomes().failed"),
+    ("run.summary().errors", lambda: run().summary().errors, "summary.failures"),
+    ("run.summary().duration", lambda: run().summary().duration, "summary.elapsed"),
+    ("outcome.unwrap_or(0)", lambda: next(iter(run().outcomes())).unwrap_or(0), "if outcome.ok else default"),
+    ("journal='sqlite:///run.db'", lambda: map_(double, [1], journal="sqlite:///no/run.db").list(), "journal='run.db'"),
+    ("Throttled(retry_after='30')", lambda: w.Throttled(retry_after="30"), "retry_after=30"),
+    ("whilst.TimeoutError", lambda: w.TimeoutError, "except TimeoutError"),
+    ("whilst.RateLimitError", lambda: w.RateLimitError, "whilst.Throttled"),
+    ("whilst.read_csv", lambda: w.read_csv("in.csv"), 'whilst.rows("in.csv")'),
     ("map(f, xs, 20)", lambda: map_(double, [1], 20), "concurrency=20"),
     ("inputs a LazyFrame", lambda: map_(double, LazyFrame()), "lazy.collect().iter_rows(named=True)"),
     ("inputs a coroutine", lambda: map_(double, closing(fetch(1))), "await it first"),
@@ -182,6 +290,8 @@ WORKS: list[tuple[str, Callable[[], Any], Any]] = [
     ("map(f, xs, ys)", lambda: map_(add, [1], [2]).list(), [3]),
     ("starmap", lambda: map_(whilst.spread(add), [(1, 2)]).list(), [3]),
     ("map of a map", lambda: map_(double, run()).list(), [4, 8]),
+    ("pandas.DataFrame(run of rows)", lambda: pandas.DataFrame(map_(row, [1, 2])).shape, (2, 2)),
+    ("numpy.fromiter(run)", lambda: numpy.fromiter(run(), int).tolist(), [2, 4]),
     ("a run of a run's length", lambda: run().summary().total, 2),
     (
         "each of an async generator",
@@ -205,7 +315,7 @@ async def gathered() -> Any:
 
 @pytest.mark.parametrize(("typed", "call", "line"), ANSWERED, ids=[typed for typed, _, _ in ANSWERED])
 def test_a_habit_is_answered_with_the_line_that_works(typed: str, call: Callable[[], Any], line: str) -> None:
-    with pytest.raises((TypeError, ValueError, AttributeError)) as caught:
+    with pytest.raises((TypeError, ValueError, AttributeError, whilst.JournalError)) as caught:
         call()
     while CLOSED:
         CLOSED.pop().close()
@@ -275,6 +385,40 @@ def test_no_answer_hides_a_public_name() -> None:
     for kind, names in habits._ATTRIBUTES.items():
         public = set(dir(getattr(whilst, kind)))
         assert not public & {word for these in names for word in these.split()}, kind
+
+
+class Foreign:
+    """What another library puts on the right of its own steps."""
+
+    def __ror__(self, other: object) -> str:
+        return "theirs"
+
+
+def test_another_librarys_operand_decides_what_a_pipe_means() -> None:
+    assert step(double) | Foreign() == "theirs"
+
+
+def lines_shown() -> Iterator[tuple[str, str]]:
+    """Give each line that the tables propose, as it is shown, with the words that it answers."""
+    tables = [habits._KEYWORDS, *habits._OF.values()]
+    for words, _, line in (row for table in tables for row in table):
+        yield words, line.format(n="8", s="1.0", r="10/s", function="whilst.step")
+    for words, line in habits._LINES.items():
+        yield words, line
+    for kind in habits._ATTRIBUTES.values():
+        yield from kind.items()
+
+
+@pytest.mark.parametrize(("words", "line"), [pytest.param(*it, id=it[0].split()[0]) for it in lines_shown()])
+def test_a_line_that_is_proposed_names_only_what_there_is(words: str, line: str) -> None:
+    kinds = {kind.__name__.lower(): kind for kind in (whilst.Run, whilst.Flow, whilst.Outcome, whilst.Limit)}
+    kinds["summary"] = whilst.Summary
+    for name in re.findall(r"\bwhilst((?:\.[A-Za-z_]+)+)", line):
+        found: Any = whilst
+        for part in name.removeprefix(".").split("."):
+            found = getattr(found, part)
+    for owner, name in re.findall(r"(?<![\w.\"])(run|flow|outcome|limit|summary)\.([a-z_]+)", line):
+        assert name in {*dir(kinds[owner]), *getattr(kinds[owner], "__slots__", ())}, line
 
 
 def test_signatures_are_as_written() -> None:

@@ -140,3 +140,31 @@ def test_what_hedge_may_not_be_given() -> None:
         whilst.step(str, hedge=1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="hedge= belongs to a function; give it to the steps inside the flow"):
         whilst.step(whilst.sequence(str, len), hedge=True)
+
+
+@virtually
+async def test_a_hedged_call_that_ignores_its_cancellation_fails_alone() -> None:
+    begun: list[Any] = []
+
+    async def call(item: Any) -> Any:
+        begun.append(item)
+        if item != 100 or begun.count(item) > 2:
+            await asyncio.sleep(1.0)
+            return item
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 30.0
+        while (left := end - loop.time()) > 0:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                pass
+        return item
+
+    run = whilst.map(whilst.step(call, hedge=True, timeout=5.0, retry=2), range(120), concurrency=4)
+    outcomes, end = await run.outcomes(), run.summary()
+    assert [one.value for one in outcomes] == [*range(120)]  # the third call, the second attempt, went well
+    assert begun.count(100) == 3
+    assert outcomes[100].attempts == 2
+    assert end.left_behind == ("2 x call(), which ignored being cancelled",)
+    await asyncio.sleep(40.0)
+    assert run.summary().abandoned == 0

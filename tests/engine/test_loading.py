@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+from contextvars import copy_context
+from types import ModuleType
 
 import pytest
 
+import whilst
 from whilst import testing
+from whilst.arguments import callers_context
 from whilst.engine import background
 
 
@@ -43,3 +48,13 @@ def test_on_virtual_time_it_is_loaded_here(imported: list[tuple[str, bool]]) -> 
 def test_what_cannot_be_loaded_is_told_by_whoever_imports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "_loaded", set())
     asyncio.run(asyncio.wait_for(background.loaded(".not_there"), 20))
+
+
+def test_a_run_can_be_made_while_another_thread_loads_what_knows_who_holds_permits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("whilst.limit.holders", "whilst.flow"):  # begun, and not at its end
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    assert len(callers_context()) == len(copy_context())
+    assert whilst.Retry(2)(abs)(-1) == 1
+    assert whilst.map(abs, [-1]).list() == [1]

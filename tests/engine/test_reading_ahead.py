@@ -24,7 +24,8 @@ class Parts:
         )
         self.book.held, self.book.pump = lambda: 0, lambda: None
         self.lanes = SimpleNamespace(idle=True, resting=0)
-        self.host: Any = SimpleNamespace(book=self.book, lanes=self.lanes, scope=None, clock=float, turn=lambda: None)
+        self.host: Any = SimpleNamespace(book=self.book, lanes=self.lanes, scope=None, clock=float)
+        self.host.accounting = SimpleNamespace(turn=lambda: None)
         self.handoff: Any = SimpleNamespace(waiting=True, ready=deque[Any](), call=self.asked.append)
         alarms: Any = SimpleNamespace(not_after=lambda *_: None)
         self.ahead = ReadAhead(self.host, SimpleNamespace(concurrency=2, run_ahead=None), self.handoff, alarms)  # type: ignore[arg-type]

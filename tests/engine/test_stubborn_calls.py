@@ -1,9 +1,11 @@
 """Calls that do what nobody expects of a call: swallow their cancellation, cancel themselves, share one coroutine."""
 
 import asyncio
+import contextlib
 import functools
 import time
 import traceback
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -565,3 +567,45 @@ async def test_a_branch_whose_call_is_late_and_does_not_end_fails_alone(form: st
     assert fn.inside == 1
     await asyncio.sleep(30.0)
     assert fn.inside == 0
+
+
+class StubbornSource:
+    """Gives an item, then goes on for thirty seconds whatever happens."""
+
+    async def items(self) -> AsyncIterator[int]:
+        yield 1
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 30.0
+        while (left := end - loop.time()) > 0:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(left)
+
+
+STAGES: dict[str, Any] = {
+    "batched by time": lambda read: whilst.sequence(read, whilst.batched(1, within=0.5)),
+    "batched by key": lambda read: whilst.sequence(read, whilst.batched(1, within=0.5, by=str)),
+    "flatten": lambda read: whilst.sequence(
+        lambda x: [read(x), read(x)], whilst.flatten(), whilst.flatten(concurrency=2)
+    ),
+    "flatten of a stubborn one": lambda read: whilst.sequence(read, whilst.batched(1), whilst.flatten(concurrency=2)),
+}
+
+
+@pytest.mark.parametrize("form", STAGES)
+@virtually
+async def test_a_stage_does_not_wait_for_a_source_that_swallows_its_cancellation(form: str) -> None:
+    async def read(_: int) -> AsyncIterator[int]:
+        async for item in StubbornSource().items():
+            yield item
+
+    loop = asyncio.get_running_loop()
+    flow, began = STAGES[form](read), loop.time()
+    async with flow.stream(0) as run:
+        stream = aiter(run)
+        assert await anext(stream) in ([1], 1)
+        await asyncio.sleep(1.0)  # by then the source is asked for the next one
+    assert loop.time() - began <= 5.0
+    path = "[1].batched" if form.startswith("batched") else "[2].flatten"
+    assert f"x the source of sequence{path}, which ignored being cancelled" in str(run.summary().left_behind)
+    await asyncio.sleep(30.0)
+    assert run.summary().abandoned == 0

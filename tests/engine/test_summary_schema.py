@@ -74,7 +74,7 @@ def test_the_names_are_those_of_the_attributes() -> None:
     assert all(hasattr(now, name) for name in now.to_dict())
     assert now.to_dict()["account"] == now.account
     assert now.to_dict()["times"]["p50"] == now.times.p50
-    assert now.to_dict()["advice"][0]["text"] == now.advice[0].text
+    assert [one["text"] for one in now.to_dict()["advice"]] == [one.text for one in now.advice]
 
 
 def test_no_secret_is_in_it() -> None:

@@ -16,8 +16,12 @@ from typing import Any, Generic
 
 import click
 
+import whilst
+
 HERE = Path(__file__).parent
-MODULES = ("whilst", "whilst.http", "whilst.http.aio", "whilst.journal", "whilst.testing", "whilst.demo.pokeapi")
+INSIDE = ("http.aio", "journal", "demo.pokeapi")  # public modules that are imported by their own names
+MODULES = ("whilst", *(f"whilst.{name}" for name in sorted((*whilst._MODULES, *INSIDE))))
+OF_AN_EXECUTOR = {"calls", "calls_of_loop", "check", "default", "lanes"}  # what a run asks of one: no promise to users
 WIDE = 90  # characters of parameters on one line
 FORWARD = re.compile(r"ForwardRef\(['\"](.*?)['\"](?:, .*?)?\)")
 SHOWN = {"__iter__", "__aiter__", "__await__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__call__"}
@@ -87,6 +91,8 @@ def _members(kind: type) -> Iterator[tuple[str, str]]:
         for name, thing in vars(owner).items():
             if name in seen or (name.startswith("_") and name not in SHOWN) or name in fields:
                 continue
+            if name in OF_AN_EXECUTOR and hasattr(kind, "lanes"):
+                continue
             seen.add(name)
             if isinstance(thing, property):
                 yield name, "{}: " + _plain(inspect.signature(thing.fget).return_annotation)  # type: ignore[arg-type]
@@ -102,7 +108,7 @@ def _members(kind: type) -> Iterator[tuple[str, str]]:
 
 def _is_refusal(name: str, thing: Any) -> bool:
     """Whether it only says what would work, to who takes the object for another library's (see core/habits)."""
-    return name == "__call__" and inspect.signature(thing).return_annotation == "None"
+    return name in SHOWN and inspect.signature(thing).return_annotation == "NoReturn"
 
 
 def _kind(thing: Any) -> str:

@@ -20,6 +20,7 @@ CALLED = {
     "Limit": "api|polite|found|database|tenants|limit",
     "Outcomes": r"outcomes\(\)",
     "Outcome": "outcome|bad",
+    "Ray": "cluster",
     "Permit": "permit|place|seat",
     "Response": "response|answer",
     "Retry": r"Retry\([^\n]*\)",

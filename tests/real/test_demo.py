@@ -79,6 +79,15 @@ def test_each_part_fits_a_screen_of_24_lines_and_the_last_says_what_to_try_next(
     assert "   whilst demo --names 20 --seed 7\n" in parts[-1]
 
 
+def test_it_says_how_the_shell_finds_the_command_unless_it_does() -> None:
+    folder = Path(sys.executable).parent
+    if not (folder / "activate").exists():
+        pytest.skip("this Python is in no environment")
+    how = f"\n   . {os.path.join(os.path.relpath(folder), 'activate')}\n"
+    assert how in demo("--names", "2", "--latency", "0.02", PATH=os.defpath).stdout
+    assert how not in demo("--names", "2", "--latency", "0.02", PATH=f"{folder}{os.pathsep}{os.defpath}").stdout
+
+
 def test_it_ends_with_the_line_that_opens_the_picture_of_its_calls(shown: str) -> None:
     command, path = shown.splitlines()[-1].split()
     assert command == opener()

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import random
 import shlex
+import shutil
 import sys
 import tempfile
 from typing import TYPE_CHECKING
@@ -57,6 +58,9 @@ def command(count: int, seed: int | None, latency: float | None, base_url: str |
         page = _report(trace)
     show.line()
     show.line("Next:", "bold")
+    if (environment := _not_on_path()) is not None:
+        show.line(f"   . {shlex.quote(os.path.join(environment, 'activate'))}", "cyan")
+        show.line("      so that your shell finds `whilst`")
     show.line(f"   whilst demo --names {count} --seed {seed}", "cyan")
     show.line("      once more, with the same names")
     show.line("   whilst map jobs.py:check hosts.txt -o out.jsonl", "cyan")
@@ -70,6 +74,14 @@ def _check_installed() -> None:
     for name in EXTRA:
         if importlib.util.find_spec(name) is None:
             raise Problem(f"the demo needs {name}, which is not installed", remedy="pip install 'whilst[demo]'")
+
+
+def _not_on_path() -> str | None:
+    """Return the folder of this command in an environment that the shell does not use: as after `make demo`."""
+    folder = os.path.relpath(os.path.dirname(sys.executable))
+    found = shutil.which("whilst")
+    is_ours = found is not None and os.path.samefile(os.path.dirname(found), folder)
+    return None if is_ours or not os.path.exists(os.path.join(folder, "activate")) else folder
 
 
 def _report(trace: str) -> str:

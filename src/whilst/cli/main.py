@@ -153,7 +153,7 @@ def perform(arguments: Sequence[str]) -> int:
         say(str(_no_such_option(error)))
         return USAGE
     except click.UsageError as error:
-        remedy = _mended(error) or f"{_command(error, arguments)} --help"
+        remedy = _mended(error) or _with_a_value(error, arguments) or f"{_command(error, arguments)} --help"
         say(str(Problem(_as_fact(error.format_message()), remedy=remedy)))
         return USAGE
     except click.ClickException as error:
@@ -195,6 +195,17 @@ def _mended(error: click.UsageError) -> str:
             return ""
 
 
+def _with_a_value(error: click.UsageError, arguments: Sequence[str]) -> str:
+    """Return an option as it is written in the help: it came without the value that it takes, or with one too many."""
+    if not isinstance(error, click.BadOptionUsage):
+        return ""
+    ctx = click.Context(group)
+    command = group.get_command(ctx, next(iter(arguments), ""))
+    found = (one for one in getattr(command, "params", ()) if error.option_name in one.opts)
+    value = next((f" {one.make_metavar(ctx)}" if not one.is_flag else "" for one in found), None)
+    return "" if value is None else f"{error.option_name}{value}"
+
+
 def _command(error: click.UsageError, arguments: Sequence[str]) -> str:
     """Return the command that was called wrongly; click's parser does not always say."""
     if error.ctx is not None:
@@ -229,7 +240,7 @@ def _unknown(kind: str, given: str, known: list[str], command: str, else_try: st
     """Say what was likely meant by a name that is not known."""
     from ..io.refusal import closest
 
-    close = closest(given, known)
+    close = closest(given, known, alike=0.75 if kind == "option" else 0.6)  # many options are a little alike
     return Problem(f"{command} has no {kind} {given}", remedy=f"{command} {close}" if close else else_try)
 
 

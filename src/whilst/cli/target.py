@@ -16,6 +16,7 @@ import msgspec
 
 from ..core.colour import is_generator_function, name_of, place_of
 from ..core.described import described
+from ..core.outcome import an
 from ..flow import Flow
 from ..io.refusal import closest
 from . import collector
@@ -53,7 +54,7 @@ def load_target(given: str) -> Target:
     if not callable(fn):
         raise Problem(
             f"{given} is not a function",
-            f"it is a {type(fn).__name__}: {short(repr(fn), 60)}",
+            f"it is {an(type(fn).__name__)}: {short(repr(fn), 60)}",
             remedy=_suggest(where, name, _functions(module)),
         )
     if is_generator_function(fn):

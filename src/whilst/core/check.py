@@ -14,8 +14,8 @@ from .outcome import short
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def whole(parameter: str, value: Any, *, least: int) -> int:
-    """Return a whole number of at least `least`."""
+def whole(parameter: str, value: Any, *, least: int, otherwise: str = "") -> int:
+    """Return a whole number of at least `least`; `otherwise` would work where it is not known which one was meant."""
     __tracebackhide__ = True
     try:
         if isinstance(value, bool):
@@ -24,10 +24,11 @@ def whole(parameter: str, value: Any, *, least: int) -> int:
     except TypeError:
         from .meant import try_whole
 
-        better = try_whole(parameter, value)
+        better = try_whole(parameter, value) or (otherwise and f"\n  try: {otherwise}")
         raise TypeError(f"{parameter} must be a whole number, got {value!r}{better}") from None
     if count < least:
-        raise ValueError(f"{parameter} must be at least {least}, got {count}")
+        better = otherwise and f"\n  try: {otherwise}"
+        raise ValueError(f"{parameter} must be at least {least}, got {count}{better}")
     return count
 
 
@@ -42,7 +43,10 @@ def seconds(parameter: str, value: Any) -> float | None:
         raise TypeError(f"{parameter} must be a number of seconds, got {value!r}{try_seconds(parameter, value)}")
     duration = float(value)
     if not 0 < duration < float("inf"):
-        raise ValueError(f"{parameter} must be more than 0 seconds and finite, got {value!r}")
+        raise ValueError(
+            f"{parameter} must be more than 0 seconds and finite, got {value!r}\n"
+            f"  try: {parameter}=None, the default, for as long as it takes"
+        )
     return duration
 
 
@@ -50,7 +54,9 @@ def flag(parameter: str, value: Any) -> bool:
     """Return a bool that is one."""
     __tracebackhide__ = True
     if not isinstance(value, bool):
-        raise TypeError(f"{parameter} must be True or False, got {value!r}")
+        from .meant import try_flag
+
+        raise TypeError(f"{parameter} must be True or False, got {short(value)}{try_flag(parameter, value)}")
     return value
 
 
@@ -65,7 +71,7 @@ def answered(function: F) -> F:
     known = code.co_varnames[own : code.co_argcount + code.co_kwonlyargcount]
     most = sys.maxsize if code.co_flags & inspect.CO_VARARGS else code.co_argcount
     least = code.co_argcount - len(function.__defaults__ or ())
-    keywords = frozenset(known)
+    keywords, needed = frozenset(known), frozenset(known[: least - own])
 
     @functools.wraps(function)
     def checked(*given: Any, **named: Any) -> Any:
@@ -74,10 +80,10 @@ def answered(function: F) -> F:
             from .habits import unknown_keyword
 
             raise unknown_keyword(said, named, known)
-        if not least <= len(given) + len(named) or len(given) > most:
+        if len(given) > most or (len(given) < least and not needed.issubset(named)):
             from .habits import unknown_position
 
-            error = unknown_position(said, given[own:], known, most - own)
+            error = unknown_position(said, given[own:], known, most - own, named)
             if error is not None:
                 raise error
         return function(*given, **named)

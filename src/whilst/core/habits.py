@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import difflib
 import dis
+import re
 import sys
-from collections.abc import Collection, Mapping
-from typing import Any, cast
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from .outcome import short
+from .users_line import levels_to_user
 
-# Keywords: what others call it, the parameter it is here ("" if none), the line that works. `{n}` is the number given.
+# Keywords: what others call it, the parameter it is here ("" if none), the line that works. `{n}` is the number given,
+# `{s}` the seconds, `{r}` the rate.
 _KEYWORDS: tuple[tuple[str, str, str], ...] = (
     (
         "max_workers n_jobs workers num_workers nworkers jobs threads n_threads num_threads max_threads processes "
         "n_workers nthreads max_concurrency max_concurrent max_concurrent_tasks max_at_once max_parallel parallelism "
-        "pool_size semaphore sem task_limit limiter_size max_tasks simultaneous concurrent",
+        "pool_size semaphore sem task_limit limiter_size max_tasks simultaneous concurrent max_concurrent_calls "
+        "thread_count process_count worker_count npartitions num_partitions cores num_cpus autoscale",
         "concurrency",
         "concurrency={n}",
     ),
     ("retries max_retries max_attempts attempts tries max_tries num_retries retry_count stop", "retry", "retry={n}"),
+    ("max_per_second max_rate rps qps per_second calls_per_second rate_limit ratelimit throttle", "rate", 'rate="{r}"'),
+    ("delay interval min_interval", "rate", 'rate="1/{s}s": one call in that time'),
+    ("limiter rate_limiter throttler capacity_limiter", "limit", 'limit=whilst.Limit(concurrency=8, rate="10/s")'),
     (
-        "max_per_second max_rate rps qps per_second calls_per_second rate_limit ratelimit throttle delay interval",
-        "rate",
-        'rate="{n}/s"',
+        "backoff wait wait_time min_wait max_wait sleep retry_backoff retry_delay retry_wait retry_jitter "
+        "backoff_factor backoff_max default_retry_delay",
+        "retry",
+        "retry=whilst.Retry(attempts=5, base=0.1, cap=30)",
     ),
-    ("backoff wait wait_time min_wait max_wait sleep", "retry", "retry=whilst.Retry(attempts=5, base=0.1, cap=30)"),
-    ("retry_on exceptions retry_exceptions", "retry", "retry=whilst.Retry(attempts=5, on=ConnectionError)"),
+    (
+        "retry_on exceptions retry_exceptions autoretry_for retry_for status_forcelist",
+        "retry",
+        "retry=whilst.Retry(attempts=5, on=ConnectionError)",
+    ),
+    ("dedupe deduplicate unique distinct pure", "share", "share=True: equal inputs in flight share one call"),
     (
         "return_exceptions return_errors raise_on_error raise_exceptions on_error errors ignore_errors skip_errors "
         "error_callback suppress",
@@ -40,12 +52,38 @@ _KEYWORDS: tuple[tuple[str, str, str], ...] = (
     ),
     ("ordered_results keep_order in_order preserve_order sort order", "ordered", "ordered=True, which is the default"),
     ("unordered as_completed", "ordered", "ordered=False"),
-    ("verbose show_progress progress_bar progressbar bar tqdm pbar use_tqdm", "progress", "progress=True"),
+    (
+        "verbose show_progress progress_bar progressbar bar tqdm pbar use_tqdm tqdm_class unit unit_scale leave ncols "
+        "mininterval maxinterval miniters colour color position dynamic_ncols ascii bar_format smoothing postfix",
+        "progress",
+        "progress=True: a line of one form, on stderr",
+    ),
     ("disable quiet silent", "progress", "progress=False"),
     ("desc description label task_name title", "name", 'name="…"'),
     ("length n_total n_items size count", "total", "total={n}"),
-    ("backend prefer use_threads pool executor_type parallel_type mode", "executor", 'executor="thread"'),
-    ("task_timeout call_timeout per_call_timeout timeout_per_call request_timeout", "timeout", "timeout={n}"),
+    ("backend prefer use_threads pool executor_type parallel_type mode scheduler", "executor", 'executor="thread"'),
+    ("use_processes multiprocess multiprocessing mp_context", "executor", 'executor="process"'),
+    ("num_gpus ray_actor_options", "executor", 'executor=whilst.ray.Ray(options={{"num_gpus": {n}}})'),
+    (
+        "max_tasks_per_child maxtasksperchild max_calls worker_max_tasks_per_child",
+        "executor",
+        "executor=whilst.processes.Processes(recycle={n})",
+    ),
+    (
+        "require temp_folder max_nbytes mmap_mode inner_max_num_threads thread_name_prefix daemon countdown eta",
+        "",
+        "leave it out: a run starts when you iterate over it, on threads or a loop of its own that end with it",
+    ),
+    (
+        "return_as return_generator generator lazy stream streaming",
+        "",
+        "for value in whilst.map(fn, inputs): … gives each as soon as it is its turn; .list() gives all",
+    ),
+    (
+        "task_timeout call_timeout per_call_timeout timeout_per_call request_timeout soft_time_limit",
+        "timeout",
+        "timeout={n}",
+    ),
     ("total_timeout overall_timeout max_time time_limit", "deadline", "deadline={n}"),
     ("max_failures max_errors halt fail_after fail_fast", "stop_after", "stop_after={n}"),
     ("cache checkpoint joblog memory resume store", "journal", 'journal="run.db"'),
@@ -66,15 +104,32 @@ _KEYWORDS: tuple[tuple[str, str, str], ...] = (
 _OF_RETRY: tuple[tuple[str, str, str], ...] = (
     ("tries max_attempts max_tries retries max_retries stop stop_max_attempt_number", "attempts", "attempts={n}"),
     ("retry retry_on exceptions exception predicate retry_if types errors", "on", "on=ConnectionError"),
-    ("wait delay backoff initial min wait_initial min_wait factor multiplier backoff_factor", "base", "base={s}"),
-    ("max_delay max_wait wait_max max_interval max max_value maximum", "cap", "cap={s}"),
-    ("timeout max_time stop_after_delay max_elapsed_time deadline", "total", "total={s}"),
+    ("status_forcelist statuses status_codes codes", "on", 'on=lambda error: getattr(error, "status", 0) == 503'),
+    ("giveup give_up fatal", "on", "on=lambda error: …, which is True where another attempt is worth it"),
+    (
+        "wait delay backoff initial min wait_initial min_wait factor multiplier backoff_factor wait_fixed wait_random "
+        "wait_random_min wait_incrementing_start wait_exponential_multiplier sleep interval retry_delay",
+        "base",
+        "base={s}",
+    ),
+    (
+        "max_delay max_wait wait_max max_interval max max_value maximum backoff_max wait_random_max "
+        "wait_exponential_max",
+        "cap",
+        "cap={s}",
+    ),
+    ("timeout max_time stop_after_delay stop_max_delay max_elapsed_time deadline", "total", "total={s}"),
     (
         "jitter exp_base wait_jitter wait_exp_base exponential",
         "",
         "leave it out: waits are random and double each time",
     ),
-    ("reraise raise_on_giveup", "", "leave it out: the function's own exception is raised, as it is"),
+    (
+        "reraise raise_on_giveup retry_error_cls retry_error_callback raise_on_status",
+        "",
+        "leave it out: the function's own exception is raised, as it is",
+    ),
+    ("respect_retry_after_header retry_after", "", "leave it out: a Retry-After is always waited for"),
     ("circuit_breaker", "breaker", "breaker=True, which is the default"),
     ("retry_if_result retry_on_result result on_result", "on_value", "on_value=lambda value: value is None"),
     ("before_sleep on_backoff before after on_failure callback", "on_retry", "on_retry=lambda event: print(event)"),
@@ -82,12 +137,13 @@ _OF_RETRY: tuple[tuple[str, str, str], ...] = (
 _OF_LIMIT: tuple[tuple[str, str, str], ...] = (
     (
         "value limit capacity total_tokens tokens max_size permits initial_value max_concurrent max_concurrency size "
-        "max_workers n max_at_once",
+        "max_workers n max_at_once concurrent concurrency_limit workers",
         "concurrency",
         "concurrency={n}",
     ),
-    ("max_rate calls times rate_limit rps qps max_per_second per_second requests", "rate", 'rate="{n}/s"'),
-    ("period time_period per seconds interval", "rate", 'rate="100/{n}s": so many in that time'),
+    ("max_rate calls times rate_limit rps qps max_per_second per_second requests refill_rate", "rate", 'rate="{r}"'),
+    ("period time_period per seconds interval window time_window", "rate", 'rate="100/{n}s": so many in that time'),
+    ("bucket_size max_burst", "burst", "burst={n}"),
     ("key keys key_func", "by", "by=lambda item: …"),
     ("cost amount", "weight", "weight=lambda item: …"),
 )
@@ -95,138 +151,206 @@ _OF_JOURNAL: tuple[tuple[str, str, str], ...] = (
     ("file filename name db database store url", "path", 'Journal("run.db")'),
     ("keys key_func identity id", "key", 'key=lambda row: row["id"]'),
     ("sync fsync durable durability strict mode", "commit", 'commit="strict"'),
+    ("overwrite fresh reset clear restart", "accept", 'accept="fresh": the old file is moved aside'),
+    ("resume append continue_ skip_done", "", "leave it out: a run over the same inputs continues where it ended"),
     ("serializer serialize pickle encoder", "codec", "codec=…, a class, or an object that has encode() and decode()"),
 )
 _OF_PAUSE = (("seconds duration timeout time delay until", "", "limit.pause(), and limit.resume() when it may go on"),)
 _OF_ONE = (("timeout seconds wait blocking block", "", "with limit.of(key, timeout={s}): …"),)
 _OF_FILE = (("type kind fmt suffix extension", "format", 'format="csv"'),)
+_OF_EACH = (
+    (
+        "return_exceptions on_error errors ignore_errors skip_errors raise_on_error suppress",
+        "failures",
+        'failures="skip", or failures="pass", which gives the exceptions',
+    ),
+)
+_OF_BATCHED = (
+    ("size batch_size chunk_size chunksize max_size max_batch_size count", "n", "whilst.batched({n})"),
+    ("timeout max_wait max_latency linger wait interval flush_every every", "within", "within={s}"),
+)
+_OF_RESOURCE = (
+    ("scope lifetime lifespan level", "per", 'per="thread", per="run" or per="process"'),
+    (
+        "close teardown cleanup finalizer on_close",
+        "",
+        "a factory that yields it, as contextlib.contextmanager wants it",
+    ),
+)
 _OF_STEPS = (  # what puts steps together has no policies of its own
     ("timeout deadline", "", "whilst.step({function}(…), timeout={s})"),
     ("retry retries attempts", "", "whilst.step({function}(…), retry={n})"),
     ("concurrency max_workers rate limit", "", "whilst.step({function}(…), limit=whilst.Limit(concurrency={n}))"),
 )
+_OF_FALLBACK = (("default default_value value", "", "whilst.fallback(fn, lambda value: 0)"), *_OF_STEPS)
 _OF = {
     "Retry": _OF_RETRY,
     "Limit": _OF_LIMIT,
     "Limit.pause": _OF_PAUSE,
     "Limit.try_acquire": _OF_ONE,
     "Journal": _OF_JOURNAL,
+    "each": _OF_EACH,
+    "batched": _OF_BATCHED,
+    "resource": _OF_RESOURCE,
     "rows": _OF_FILE,
     "first": _OF_STEPS,
-    "fallback": _OF_STEPS,
+    "fallback": _OF_FALLBACK,
     "sequence": _OF_STEPS,
     "together": _OF_STEPS,
 }
 
-_NAMES = {
+# Names of other libraries, and the line that works.
+_LINES = {
     "gather": "await whilst.map(fn, inputs), or whilst.together(f, g)(x) for different functions of one value",
-    "wait": "for value in whilst.map(fn, inputs, ordered=False): …",
-    "as_completed": "for value in whilst.map(fn, inputs, ordered=False): …",
-    "imap": "for value in whilst.map(fn, inputs): …",
-    "imap_unordered": "for value in whilst.map(fn, inputs, ordered=False): …",
-    "map_unordered": "for value in whilst.map(fn, inputs, ordered=False): …",
-    "amap": "async for value in whilst.map(fn, inputs): …",
-    "aio_map": "async for value in whilst.map(fn, inputs): …",
-    "async_map": "async for value in whilst.map(fn, inputs): …",
-    "map_async": "async for value in whilst.map(fn, inputs): …",
-    "starmap": "whilst.map(whilst.spread(fn), rows)",
-    "starmap_async": "whilst.map(whilst.spread(fn), rows)",
-    "thread_map": "whilst.map(fn, inputs).list()",
-    "process_map": "whilst.map(fn, inputs).list()",
-    "pmap": "whilst.map(fn, inputs).list()",
-    "parallel": "whilst.map(fn, inputs).list()",
+    "wait as_completed imap_unordered map_unordered": "for value in whilst.map(fn, inputs, ordered=False): …",
+    "imap foreach for_each parallel_for run_on_each from_sequence Map": "for value in whilst.map(fn, inputs): …",
+    "amap aio_map async_map map_async": "async for value in whilst.map(fn, inputs): …",
+    "starmap starmap_async istarmap": "whilst.map(whilst.spread(fn), rows)",
+    (
+        "thread_map pmap parallel parallel_map parallelize parallelise concurrent concurrent_map threaded "
+        "threads pool run_all execute compute progress_map run_async bag apply apply_async"
+    ): ("whilst.map(fn, inputs).list()"),
+    "process_map to_process Process Manager get_context parallel_backend parallel_config": (
+        'whilst.map(fn, inputs, executor="process").list()'
+    ),
     "Parallel": "whilst.map(fn, inputs, concurrency=8).list()",
     "delayed": "whilst.map(fn, inputs).list(), with the function as it is",
-    "apply": "whilst.map(fn, inputs).list()",
     "submit": "whilst.map(fn, inputs): one call for all inputs",
+    "remote init Ray ActorPool": "whilst.map(fn, inputs, executor=whilst.ray.Ray())",
+    "Client LocalCluster Cluster": (
+        "whilst.map(fn, inputs).list(), or executor=whilst.ray.Ray() for more than one machine"
+    ),
+    "Celery task shared_task job enqueue": (
+        'whilst.map(fn, inputs, journal="run.db"): there is no queue to declare, and no worker to start'
+    ),
+    "group chord": "whilst.map(fn, inputs).list(), and call the next function with it",
+    "signature": "functools.partial(fn, …)",
+    "reduce": "functools.reduce(fn, whilst.map(…))",
+    "zip": "whilst.map(fn, xs, ys), or builtins.zip",
+    "map_batches": "whilst.sequence(whilst.batched(100), whilst.each(fn))",
+    "create_memory_object_stream open_memory_channel": (
+        "whilst.sequence(f, whilst.each(g)): what one gives is handed to the next"
+    ),
+    "Queue JoinableQueue SimpleQueue": (
+        "run.add(x), or whilst.current_call().add(x) inside a call; run.write(…) for outputs"
+    ),
+    "Lock RLock": "whilst.Limit(concurrency=1), with `with limit:` or `async with limit:`",
+    "Future Task Thread Worker": "whilst.map(fn, inputs): it makes the calls, and gives their values",
+    "get_event_loop new_event_loop run_until_complete run_coroutine_threadsafe run_from_thread": (
+        "whilst.map(fn, inputs).list() in plain code, or whilst.block(fn)(x) for one call: a loop is there already"
+    ),
+    "cpu_count": 'leave concurrency out: 32 calls that wait, or one for each processor with executor="process"',
+    "shield": "run.drain() ends a run and finishes the calls in flight",
+    "CancelScope timeout_at fail_at": "whilst.map(fn, inputs, timeout=5), or deadline=60",
     "run": "whilst.map(fn, inputs).list(), or flow(value)",
     "start": "whilst.map(fn, inputs): it starts when it is iterated or awaited",
-    "create_task": "whilst.together(f, g)(x), or whilst.map(fn, inputs)",
-    "ensure_future": "whilst.together(f, g)(x), or whilst.map(fn, inputs)",
-    "TaskGroup": "whilst.map(fn, inputs), or whilst.together(f, g)(x)",
-    "create_task_group": "whilst.map(fn, inputs), or whilst.together(f, g)(x)",
-    "open_nursery": "whilst.map(fn, inputs), or whilst.together(f, g)(x)",
-    "start_soon": "whilst.map(fn, inputs), or whilst.together(f, g)(x)",
-    "race": "whilst.first(f, g)(x)",
-    "any": "whilst.first(f, g)(x)",
+    "create_task ensure_future": "whilst.together(f, g)(x), or whilst.map(fn, inputs)",
+    "TaskGroup task_group taskgroup create_task_group open_nursery nursery Nursery start_soon soonify": (
+        "whilst.map(fn, inputs), or whilst.together(f, g)(x)"
+    ),
+    "run_any race any": "whilst.first(f, g)(x)",
     "all": "whilst.together(f, g)(x)",
-    "pipe": "whilst.sequence(f, g)(x)",
-    "pipeline": "whilst.sequence(f, g)(x)",
-    "chain": "whilst.sequence(f, g)(x)",
-    "compose": "whilst.sequence(f, g)(x)",
-    "flat_map": "whilst.sequence(fn, whilst.flatten())",
-    "flatmap": "whilst.sequence(fn, whilst.flatten())",
-    "chunked": "whilst.batched(100)",
-    "batch": "whilst.batched(100)",
-    "Pool": "whilst.map(fn, inputs, concurrency=8)",
-    "ThreadPool": "whilst.map(fn, inputs, concurrency=8)",
-    "Executor": "whilst.map(fn, inputs, concurrency=8)",
-    "ThreadPoolExecutor": "whilst.map(fn, inputs, concurrency=8)",
-    "ProcessPoolExecutor": "whilst.map(fn, inputs, concurrency=8)",
-    "Semaphore": "whilst.Limit(concurrency=5), with `with limit:` or `async with limit:`",
-    "BoundedSemaphore": "whilst.Limit(concurrency=5), with `with limit:` or `async with limit:`",
-    "CapacityLimiter": "whilst.Limit(concurrency=5), with `with limit:` or `async with limit:`",
-    "Limiter": 'whilst.Limit(rate="100/s")',
-    "RateLimiter": 'whilst.Limit(rate="100/s")',
-    "AsyncLimiter": 'whilst.Limit(rate="100/s")',
-    "Throttler": 'whilst.Limit(rate="100/s")',
+    "pipe pipeline chain compose": "whilst.sequence(f, g)(x)",
+    "flat_map flatmap": "whilst.sequence(fn, whilst.flatten())",
+    "chunked batch": "whilst.batched(100)",
+    "Pool ThreadPool Executor ThreadPoolExecutor ProcessPoolExecutor": "whilst.map(fn, inputs, concurrency=8)",
+    "Semaphore BoundedSemaphore CapacityLimiter": (
+        "whilst.Limit(concurrency=5), with `with limit:` or `async with limit:`"
+    ),
+    "Limiter RateLimiter AsyncLimiter Throttler": 'whilst.Limit(rate="100/s")',
     "rate_limit": 'whilst.map(fn, inputs, rate="100/s")',
     "limit": 'whilst.Limit(concurrency=5, rate="100/s")',
-    "retry": "@whilst.Retry(attempts=5), or whilst.map(fn, inputs, retry=5)",
-    "retrying": "@whilst.Retry(attempts=5), or whilst.map(fn, inputs, retry=5)",
+    "retry retrying": "@whilst.Retry(attempts=5), or whilst.map(fn, inputs, retry=5)",
     "Retrying": "whilst.Retry(attempts=5).call(fn, x), or whilst.map(fn, inputs, retry=5)",
     "AsyncRetrying": "await whilst.Retry(attempts=5).call(fn, x), or await whilst.map(fn, inputs, retry=5)",
     "stop_after_attempt": "whilst.Retry(attempts=5)",
-    "wait_exponential": "whilst.Retry(base=0.1, cap=30)",
-    "wait_random_exponential": "whilst.Retry(base=0.1, cap=30)",
+    "on_exception retry_context": "@whilst.Retry(attempts=5, on=ConnectionError)",
+    "retry_if_result on_predicate": "whilst.Retry(on_value=lambda value: value is None)",
+    "retry_if_not_exception_type retry_if_exception": "whilst.Retry(on=lambda error: …)",
+    "before_sleep_log before_log after_log": "whilst.Retry(on_retry=lambda event: print(event))",
+    "wait_fixed wait_random wait_incrementing expo fibo wait_exponential wait_random_exponential": (
+        "whilst.Retry(base=0.1, cap=30)"
+    ),
+    "stop_after_delay": "whilst.Retry(total=30)",
+    "RetryError": "catch the function's own exception: it is raised as it is, after the last attempt",
     "retry_if_exception_type": "whilst.Retry(on=ConnectionError)",
     "timeout": "whilst.map(fn, inputs, timeout=5), or whilst.step(fn, timeout=5)",
     "wait_for": "whilst.step(fn, timeout=5)(x)",
     "fail_after": "whilst.map(fn, inputs, timeout=5)",
     "move_on_after": "whilst.map(fn, inputs, timeout=5).outcomes()",
-    "to_thread": "await whilst.unblock(fn)(x)",
-    "run_sync": "await whilst.unblock(fn)(x)",
-    "run_in_executor": "await whilst.unblock(fn)(x)",
-    "sync_to_async": "whilst.unblock(fn)",
-    "asyncify": "whilst.unblock(fn)",
-    "async_to_sync": "whilst.block(fn)",
-    "syncify": "whilst.block(fn)",
-    "from_thread": "whilst.block(fn)",
+    "to_thread run_sync run_in_executor": "await whilst.unblock(fn)(x)",
+    "sync_to_async asyncify": "whilst.unblock(fn)",
+    "async_to_sync syncify from_thread": "whilst.block(fn)",
     "sleep": 'whilst.map(fn, inputs, rate="10/s") for a pace; to wait: time.sleep or asyncio.sleep',
-    "tqdm": "whilst.map(fn, inputs, progress=True)",
-    "progress": "whilst.map(fn, inputs, progress=True)",
+    "tqdm progress": "whilst.map(fn, inputs, progress=True)",
     "trange": "whilst.map(fn, range(20), progress=True)",
-    "cache": 'whilst.map(fn, inputs, journal="run.db")',
-    "Memory": 'whilst.map(fn, inputs, journal="run.db")',
-    **{name: f"whilst.http.{name}(…)" for name in ("get_json", "get_text", "get_bytes", "request")},
-    "get": "whilst.map(whilst.http.get_json, urls)",
-    "fetch": "whilst.map(whilst.http.get_json, urls)",
+    "cache Memory": 'whilst.map(fn, inputs, journal="run.db")',
+    "get fetch": "whilst.map(whilst.http.get_json, urls)",
+    "Timeout TimeoutError": "except TimeoutError, the builtin one: a late call raises it",
+    "RateLimitError TooManyRequests RateLimited": "whilst.Throttled: raise it in a function that is told to wait",
+    "Error WhilstException": "whilst.WhilstError",
+    "CancelledError Cancelled": "whilst.RunCancelled",
+    "version VERSION": "whilst.__version__",
+    "csv read_csv read_jsonl open": 'whilst.rows("in.csv")',
+    "logger log": 'logging.getLogger("whilst")',
+    "config configure settings set_concurrency defaults": "whilst.map(fn, inputs, concurrency=8): none is global",
     "outcomes": "for outcome in whilst.map(fn, inputs).outcomes(): …",
     "stream": "for value in whilst.map(fn, inputs): …, or flow.stream(value)",
+}
+_NAMES = {
+    **{word: line for words, line in _LINES.items() for word in words.split()},
+    **{name: f"whilst.http.{name}(…)" for name in ("get_json", "get_text", "get_bytes", "request")},
 }
 
 # Options of the command line: what others call them, what it is here, the words to show.
 _FLAGS: tuple[tuple[str, str, str], ...] = (
     (
-        "--jobs --max-procs -P --workers --max-workers --threads --parallel --processes --num-workers -c",
+        "--jobs --max-procs -P --workers --max-workers --threads --parallel --processes --num-workers -c "
+        "--n-jobs --num-cpus --concurrent --cpus",
         "--concurrency",
         "-j N",
     ),
+    ("--load --memfree --autoscale --adaptive", "--concurrency", "-j adaptive"),
     ("--retries --tries --max-retries --retry-max --attempts", "--retry", "--retry N"),
-    ("--delay --wait --sleep --interval --limit-rate --rps", "--rate", "--rate 10/s"),
-    ("--halt --halt-on-error --max-failures --fail-early", "--stop-after", "--stop-after N"),
-    ("--joblog --log", "--journal", "--journal FILE, and --times for when and how long"),
+    ("--backoff --retry-delay --retry-wait --retry-max-time", "--retry", "--retry N: the waits are random, and double"),
+    ("--delay --wait --sleep --interval --limit-rate --rps --qps --rate-limit --throttle", "--rate", "--rate 10/s"),
+    (
+        "--halt --halt-on-error --max-failures --fail-early --fail-fast --max-errors --exitfirst -x",
+        "--stop-after",
+        "--stop-after N",
+    ),
+    ("--joblog", "--journal", "--journal FILE, and --times for when and how long"),
+    ("--loglevel --log-level --log-format --debug", "--log", "--log text"),
     ("--resume --resume-failed --continue", "--journal", "--journal FILE, then: whilst resume FILE"),
-    ("--results --outputdir --output --output-file", "--out", "-o FILE"),
+    ("--retry-failed --cache --checkpoint", "--journal", "--journal FILE: again, it calls what is missing or failed"),
+    ("--results --outputdir --output --output-file --out-dir --json --jsonl --csv --pretty", "--out", "-o out.jsonl"),
+    ("--errors --failures --error-file --stderr", "--failed", "--failed FILE"),
+    (
+        "--on-error --keep-going --ignore-errors --continue-on-error",
+        "--failed",
+        "--failed FILE: other inputs go on when one fails",
+    ),
     ("--max-time --connect-timeout", "--timeout", "--timeout S"),
     ("--keep-order -k", "--ordered", "--ordered, which is the default"),
     ("--completed-order", "--unordered", "--unordered"),
-    ("--bar --eta --verbose -v", "--progress", "--progress"),
+    ("--bar --eta --verbose -v --desc --ncols --unit --color --colour", "--progress", "--progress"),
+    ("--ungroup --line-buffer --linebuffer --lb -u", "--unordered", "--unordered"),
+    ("--tag --tagstring", "--values", "leave --values out: each line has its input"),
+    ("--interactive --confirm -p", "--dry-run", "--dry-run 3"),
+    ("--replace -I -i", "--call", "--call one, --call names or --call none: TARGET is a function"),
+    ("--sshlogin --slf -S", "--executor", "--executor ray --address HOST:PORT"),
+    ("--process --multiprocess", "--executor", "--executor process"),
+    (
+        "--stdin --pipe",
+        "--format",
+        "leave it out: without INPUT, or with - in its place, rows come from standard input",
+    ),
+    ("--version -V", "--help", "--help, or: whilst version"),
     ("--silent -s --no-progress", "--quiet", "-q"),
     ("--colsep --sep --separator -d -t", "--delimiter", "--delimiter C"),
-    ("--max-args -n --chunk-size --chunksize --batch-size", "--batch", "--batch N"),
+    ("--max-args --max-replace-args -n -N -L --chunk --chunk-size --chunksize --batch-size", "--batch", "--batch N"),
     ("--limit --head --max --count", "--take", "--take N"),
-    ("--arg-file -a --input --input-file -i", "--format", "the file as the word behind the target"),
+    ("--arg-file -a --input --input-file", "--format", "the file as the word behind the target"),
     ("--dryrun", "--dry-run", "--dry-run 3"),
     ("--force --clobber", "--overwrite", "--overwrite"),
     ("--user -u --netrc", "--header-env", "--header-env Authorization=NAME"),
@@ -236,28 +360,63 @@ _FLAGS: tuple[tuple[str, str, str], ...] = (
 
 _ATTRIBUTES = {
     "Run": {
-        "results result get collect to_list tolist all values gather wait join": "run.list(), or await run",
-        "errors failures exceptions failed": "[o for o in run.outcomes() if not o.ok]",
+        "results result get collect to_list tolist all values gather wait join compute": "run.list(), or await run",
+        "errors failures exceptions failed exception": "[o for o in run.outcomes() if not o.ok]",
+        "to_df df to_pandas to_frame to_dataframe": "pandas.DataFrame(o.to_dict() for o in run.outcomes())",
+        "to_csv to_json to_parquet to_sql save dump export": 'run.write("out.csv"), .jsonl, .parquet, or a URL',
+        "dict to_dict items": "{o.input: o.value for o in run.outcomes() if o.ok}",
+        "first head take limit": "itertools.islice(run, 10)",
+        "sum min max reduce mean": "sum(run), max(run), functools.reduce(fn, run)",
+        "sort sorted": "sorted(run)",
+        "append extend put push send": "run.add(x)",
+        "tqdm set_description set_postfix update write_line": 'whilst.map(fn, inputs, progress=True, name="…")',
+        "map_batches batch batched chunks": "whilst.sequence(whilst.batched(100), whilst.each(fn)).stream(inputs)",
         "as_completed imap": "for value in whilst.map(fn, inputs, ordered=False): …",
         "close shutdown aclose terminate stop abort kill": "run.cancel(), run.drain(), or `with run:` around the loop",
         "start run execute submit": "for value in run: …, run.list(), or await run: that starts it",
-        "done progress status stats statistics count total": "run.summary()",
-        "add_done_callback then": "for value in run: …",
+        "done progress status stats statistics count total ready successful running cancelled": "run.summary()",
+        "add_done_callback then": "for value in run: …, or asyncio.ensure_future(run) for a task",
         "apply map filter": "[… for value in run]",
-        "next send": "next(iter(run))",
+        "next pop": "next(iter(run))",
     },
     "Flow": {
         "map starmap imap": "whilst.map(flow, inputs)",
-        "run execute invoke apply submit": "flow(value), await flow.aio(value), or whilst.map(flow, inputs)",
-        "result list": "whilst.map(flow, inputs).list()",
+        "run execute invoke apply submit delay apply_async s si remote compute ainvoke": (
+            "flow(value), await flow.aio(value), or whilst.map(flow, inputs)"
+        ),
+        "result results list collect get batch outcomes": "whilst.map(flow, inputs).list()",
         "then pipe and_then chain add": "whilst.sequence(flow, fn)",
-        "tree show draw describe": "flow.plan()",
+        "tree show draw describe visualize graph explain": "flow.plan()",
+        "retry with_retry timeout limit": "whilst.step(flow, retry=3), which has timeout= and limit=, too",
+    },
+    "Summary": {
+        "errors error_counts exceptions": "summary.failures: how many of each kind",
+        "success successes succeeded completed": "summary.ok",
+        "failure failure_count failed_count error_count": "summary.failed",
+        "duration time seconds took runtime": "summary.elapsed",
+        "retries": "summary.retried",
+        "running active": "summary.in_flight",
+        "remaining pending left": "summary.total, and summary.finished",
+        "throughput speed": "summary.rate",
+    },
+    "Outcomes": {
+        "results result get collect to_list tolist all gather wait": "run.outcomes().list(), or await run.outcomes()",
+        "values": "[o.value for o in run.outcomes() if o.ok]",
+        "errors failures exceptions failed": "[o for o in run.outcomes() if not o.ok]",
+        "to_df df to_pandas to_frame to_dataframe": "pandas.DataFrame(o.to_dict() for o in run.outcomes())",
+        "to_csv to_json to_jsonl to_parquet save dump export write": 'run.write("out.csv"), .jsonl, .parquet, or a URL',
+        "summary cancel drain pause add report": "run = whilst.map(…): run.outcomes() and run.summary() belong to it",
     },
     "Outcome": {
         "result get output data return_value": "outcome.value, or outcome.unwrap(), which raises the failure",
         "exception exc err failure": "outcome.error",
         "success succeeded successful is_ok": "outcome.ok",
         "failed is_err": "not outcome.ok",
+        "status state": "outcome.ok, and outcome.error",
+        "unwrap_or get_or default value_or": "outcome.value if outcome.ok else default",
+        "raise_for_error raise_for_status raise_if_failed": "outcome.unwrap()",
+        "is_error is_failure has_error": "not outcome.ok",
+        "traceback tb exc_info": "outcome.error.__traceback__, or outcome.unwrap(), which raises it",
         "item arg args key": "outcome.input",
         "duration elapsed time seconds": "outcome.took",
         "retries tries": "outcome.attempts",
@@ -265,10 +424,19 @@ _ATTRIBUTES = {
     "Limit": {
         "acquire release locked wait acquire_on_behalf_of": "with limit: …, or async with limit: …",
         "ratelimit delay limit wrap decorate": "whilst.step(fn, limit=limit), or `with limit:` inside the function",
-        "available value available_tokens borrowed_tokens stats": "limit.statistics()",
+        "available value available_tokens borrowed_tokens stats remaining has_capacity rate": "limit.statistics()",
+        "hit consume take try_consume test": "with limit: …, or limit.try_acquire()",
+        "reset clear": "a new whilst.Limit(…), or limit.set(…)",
+        "map run call": "whilst.map(fn, inputs, limit=limit)",
     },
 }
 
+
+_OF_RUNS = {  # methods that take nothing: what is asked of them is asked of the map
+    "Run.list": ".list()",
+    "Run.outcomes": ".outcomes()",
+    "Outcomes.list": ".outcomes().list()",
+}
 
 _ONE_FUNCTION = ("step", "each", "filter")
 
@@ -277,17 +445,40 @@ def unknown_keyword(function: str, given: Mapping[str, Any], known: Collection[s
     """Return what to raise for the first keyword that `function` does not know: what it is here, or what is alike."""
     word = next(name for name in given if name not in known)
     value = given[word]
+    if function in _OF_RUNS:
+        return _asked_of_map(function, word, value)
     for words, parameter, line in (*_OF.get(function, ()), *_KEYWORDS):
         if word in words.split() and (not parameter or parameter in known):
-            n = short(value, 20) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else "8"
-            s = short(value, 20) if isinstance(value, (int, float)) and not isinstance(value, bool) else "1.0"
-            return TypeError(
-                f"{function}() has no {word}=\n  try: {line.format(n=n, s=s, function=f'whilst.{function}')}"
-            )
+            named = {"function": f"whilst.{function}", **_numbers_of(value)}
+            return TypeError(f"{function}() has no {word}=\n  try: {line.format(**named)}")
     close = difflib.get_close_matches(word, known, 1, 0.7)
     takes = f"\n  it takes: {', '.join(known)}" if known else ": it takes no keyword"
     remedy = f"\n  try: {close[0]}=…" if close else takes
     return TypeError(f"{function}() has no {word}={remedy}")
+
+
+def _asked_of_map(function: str, word: str, value: Any) -> TypeError:
+    """Return what to raise for a keyword of `map` that is given to what its run returns."""
+    here = {parameter for _, parameter, _ in _KEYWORDS if parameter not in ("", "fn", "inputs", "by")}
+    line = next((line for words, parameter, line in _KEYWORDS if word in words.split() and parameter in here), "")
+    asked = line.format(**_numbers_of(value)) if line else f"{word}={short(value, 40)}" if word in here else ""
+    said = f"{function}() has no {word}=" + ("" if asked else ": it takes no keyword")
+    return TypeError(
+        f"{said}\n  try: whilst.map(fn, inputs, {asked.partition(':')[0]}){_OF_RUNS[function]}" if asked else said
+    )
+
+
+def _numbers_of(value: Any) -> dict[str, str]:
+    """Return the whole number, the seconds and the rate that a line shows: those given, or examples."""
+    from .meant import rate
+
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+    shown = short(value, 20)
+    return {
+        "n": shown if number and isinstance(value, int) else "8",
+        "s": shown if number else "1.0",
+        "r": (rate(value) if number or isinstance(value, str) else "") or "10/s",
+    }
 
 
 def policy_of_steps(function: str, given: Mapping[str, Any]) -> TypeError | None:
@@ -296,17 +487,45 @@ def policy_of_steps(function: str, given: Mapping[str, Any]) -> TypeError | None
     return unknown_keyword(function, given, given.keys() - policies) if policies else None
 
 
-def unknown_position(function: str, given: tuple[Any, ...], known: Collection[str], most: int) -> TypeError | None:
+_FIRST = {
+    "batched": ("how many first", "100"),
+    "Journal": ("a path first", '"run.db"'),
+    "rows": ("a name first", '"in.csv"'),
+}
+_MEANT = {  # by function, what is meant by one value too many that is no number
+    "each": "whilst.map(fn, inputs), or in a flow whilst.sequence(whilst.each(fn)).stream(inputs)",
+    "filter": "whilst.sequence(whilst.filter(fn)).stream(inputs)",
+    "step": "whilst.step(fn)(value), or whilst.map(fn, inputs)",
+    "batched": "whilst.batched(100) in a flow: whilst.sequence(whilst.batched(100), fn)",
+    "watch": "whilst.watch() before the run: it shows every run of the program",
+    "block": "whilst.block(fn)(x): it returns a function",
+    "unblock": "await whilst.unblock(fn)(x): it returns a function",
+}
+
+
+def unknown_position(
+    function: str, given: tuple[Any, ...], known: Collection[str], most: int, named: Mapping[str, Any]
+) -> TypeError | None:
     """Return what to raise for more than `most` or too few values without a name, where it is known what was meant."""
     if function == "map":
-        return _map_without_inputs(given[0]) if len(given) == 1 else None
+        return _map_without_inputs(given[0] if given else None)
     last = given[-1] if given else None
+    by_word = isinstance(last, (int, float, str)) and function not in ("block", "unblock")
+    if (line := _MEANT.get(function, "")) and len(given) > most and not by_word:
+        return TypeError(f"{function}() takes {_counted(most)} without a name, got {len(given)}\n  try: {line}")
+    if function == "Limit" and len(given) == 2 and all(type(one) is int for one in given):
+        return TypeError(f'Limit() takes its rate by its name\n  try: whilst.Limit(rate="{given[0]}/{given[1]}s")')
     if isinstance(last, int) and not isinstance(last, bool) and "concurrency" in known:
         line = f"concurrency={last}"
     elif isinstance(last, str) and "/" in last and "rate" in known:
         line = f"rate={last!r}"
     elif len(given) > most and len(known) == most + 1 and isinstance(last, (int, float, str)):
         line = f"{[*known][-1]}={short(last, 40)}"
+    elif not given and next(iter(known), "") == "fn":
+        also = "".join(f", {name}={short(value, 40)}" for name, value in named.items())
+        return TypeError(f"{function}() takes a function first\n  try: whilst.{function}(fn{also})")
+    elif not given and function in _FIRST:
+        return TypeError(f"{function}() takes {_FIRST[function][0]}\n  try: whilst.{function}({_FIRST[function][1]})")
     else:
         by_name = [f"{name}=…" for name in [*known][most:]]
         too_many = len(given) > most and by_name
@@ -353,12 +572,27 @@ def is_imported(name: str) -> bool:
 
 
 def is_awaited() -> bool:
-    """Whether what the public method behind the caller returns is awaited at once: `await run.list()`."""
-    user = sys._getframe(3)
+    """Whether what the public method returns that the user calls is awaited at once: `await run.list()`."""
+    user = sys._getframe(levels_to_user() - 1)
     if user.f_lasti < 0:
         return False
     following = (it.opname for it in dis.get_instructions(user.f_code) if it.offset > user.f_lasti)
     return next((name for name in following if name != "CACHE"), "") == "GET_AWAITABLE"
+
+
+def rows_of(given: Any) -> str:
+    """Return the line that reads the file of this name, if it looks like one.
+
+    >>> rows_of("hosts.csv"), rows_of("hosts")
+    ("whilst.map(fn, whilst.rows('hosts.csv')) for the rows of the file", '')
+    """
+    path = hasattr(given, "__fspath__")
+    name: Any = given.__fspath__() if path else given
+    ours = r"^[^\n]+\.(csv|tsv|jsonl|json|txt|parquet)(\.gz|\.zst)?$|^(sqlite|postgresql|s3):"
+    known = isinstance(name, str) and re.search(ours, name)
+    if not known and not path:
+        return ""
+    return f"whilst.map(fn, whilst.rows({short(name, 40)})) for the rows of the file"
 
 
 def not_inputs(given: Any) -> str:
@@ -370,7 +604,9 @@ def not_inputs(given: Any) -> str:
     if callable(given):
         name = getattr(given, "__name__", "it")
         return f"\n  try: {name}() if its call gives the inputs, or whilst.map({name}, inputs)"
-    return "" if given is None else "\n  try: [it] for one input"
+    if given is None:
+        return "\n  try: a `return` in the function that makes the inputs, or sorted(xs) in place of xs.sort()"
+    return "\n  try: [it] for one input"
 
 
 def not_a_function(given: Any, of: str = "map") -> str:
@@ -417,20 +653,32 @@ def flag(given: str, known: Collection[str]) -> str | None:
     return None
 
 
-def _map_without_inputs(given: Any) -> TypeError | None:
-    several = isinstance(given, (list, tuple, set))
-    coroutines = [one for one in cast("list[Any]", given) if hasattr(one, "cr_frame")] if several else []
+def calls_already(given: Iterable[Any]) -> TypeError | None:
+    """Return what to raise if there are coroutines among these, which it closes: nobody will await them."""
+    coroutines = [one for one in given if hasattr(one, "cr_frame")]
     for one in coroutines:
-        one.close()  # nobody will await it
-    if coroutines:
-        name = coroutines[0].__name__
+        one.close()
+    if not coroutines:
+        return None
+    return TypeError(
+        "map() takes a function and its inputs, got coroutines, and these are calls that were already made\n"
+        f"  try: whilst.map({coroutines[0].__name__}, inputs)"
+    )
+
+
+def _map_without_inputs(given: Any) -> TypeError:
+    error = calls_already(given) if type(given) in (list, tuple, set) else None
+    if error is not None:
+        return error
+    if hasattr(given, "__next__"):
         return TypeError(
-            "map() takes a function and its inputs, got coroutines, and these are calls that were already made\n"
-            f"  try: whilst.map({name}, inputs)"
+            "map() takes a function and its inputs, got an iterator: (fn(x) for x in inputs) makes the calls\n"
+            "  try: whilst.map(fn, inputs), with the function as it is"
         )
     if callable(given):
         return TypeError(
             f"map() takes a function and its inputs, got the function alone\n"
             f"  try: whilst.map({getattr(given, '__name__', 'fn')}, inputs)"
         )
-    return TypeError("map() takes a function and its inputs, got one thing\n  try: whilst.map(fn, inputs)")
+    got = "nothing" if given is None else "one thing"
+    return TypeError(f"map() takes a function and its inputs, got {got}\n  try: whilst.map(fn, inputs)")

@@ -11,7 +11,7 @@ from typing import Final
 from .counts import Left, counts_of, policies_of
 from .fields import Headers, clock_of, date, number, text_of
 from .frozen import NamedTuple
-from .outcome import short
+from .outcome import an, short
 
 __all__ = ["CAP", "Advice", "Headers", "Left", "advice_of", "capped", "left_of"]
 
@@ -122,7 +122,7 @@ def _retry_after(headers: Headers, now: float, told: list[str]) -> float | None:
 def _wait(value: object, clock: float, told: list[str]) -> float | None:
     text = text_of(value)
     if text is None:
-        told.append(f"Retry-After ignored: a {type(value).__name__}")
+        told.append(f"Retry-After ignored: {an(type(value).__name__)}")
         return None
     if (seconds := number(text)) is not None:
         return seconds

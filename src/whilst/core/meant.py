@@ -35,6 +35,15 @@ def try_seconds(parameter: str, value: object) -> str:
     return _line(parameter, found) if found and found > 0 else ""
 
 
+def try_flag(parameter: str, value: object) -> str:
+    """Return the line with the True or False that was meant.
+
+    >>> try_flag("ordered", "no"), try_flag("progress", "bar")
+    ('\\n  try: ordered=False', '\\n  try: progress=True')
+    """
+    return _line(parameter, str(value).strip().lower() not in ("0", "no", "n", "false", "off", "never", "none", ""))
+
+
 def try_share(parameter: str, value: object) -> str:
     """Return the line with the share that was meant.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import nan
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from .secrets import bounded
 
@@ -124,6 +124,16 @@ class Outcome(Generic[I_co, T_co]):
 
             raise unknown_attribute("Outcome", name)
 
+        def __iter__(self) -> NoReturn:
+            raise TypeError(
+                "an outcome is one thing, not a pair and not a row\n"
+                "  try: outcome.ok, outcome.value, outcome.error, or outcome.to_dict() for a row of a table"
+            )
+
+        def __getitem__(self, name: Any) -> NoReturn:
+            said = f"outcome.{name}" if isinstance(name, str) and name.isidentifier() else "outcome.value"
+            raise TypeError(f"an outcome has attributes, not items\n  try: {said}, or outcome.to_dict()")
+
     def __repr__(self) -> str:
         what = f"value={short(self._value)}" if self.ok else f"error={short(self.error)}"
         return f"<Outcome {self.index} of {short(self.input)}: {what}, {self.took:.3f} s>"
@@ -195,6 +205,15 @@ def noted_retry(error: BaseException, broken: Exception) -> None:
             error.add_note(note)
     except Exception:  # as above
         pass
+
+
+def an(word: str) -> str:
+    """Return a word with its article.
+
+    >>> an("ndarray"), an("int"), an("Place"), an("NoneType")
+    ('an ndarray', 'an int', 'a Place', 'a NoneType')
+    """
+    return f"an {word}" if word[:1].lower() in "aeio" or word[:2] in ("nd", "un", "Un") else f"a {word}"
 
 
 def short(thing: object, limit: int = 120) -> str:

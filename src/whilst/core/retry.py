@@ -83,7 +83,10 @@ class Retry:
                 "  try: retry=3, or retry=whilst.Retry(attempts=3, on=ConnectionError)"
             )
         if given < 1:
-            raise ValueError(f"retry must be at least 1 attempt (the first call counts), got {given}")
+            raise ValueError(
+                f"retry must be at least 1 attempt (the first call counts), got {given}\n"
+                "  try: leave retry out, or retry=1: one call, and no other"
+            )
         return cls(attempts=given)
 
     def _wait(self, error: BaseException, attempt: int, draw: float, pushback: Pushback | None) -> float | None:
@@ -166,7 +169,7 @@ def _check_judge(on: Any) -> None:
     types: tuple[object, ...] = cast("tuple[object, ...]", on) if isinstance(on, tuple) else (on,)
     if all(isinstance(one, type) and issubclass(one, BaseException) for one in types) and types:
         return
-    if isinstance(on, (type, tuple)) or not callable(on):
+    if isinstance(on, (type, tuple)) or not callable(on) or type(on).__module__.startswith("tenacity."):
         raise TypeError(
             f"on must be exception types or a function of the exception, got {short(cast('object', on))}\n"
             f"  try: {_meant(on)}"
@@ -176,7 +179,10 @@ def _check_judge(on: Any) -> None:
 
 def _meant(on: Any) -> str:
     """Return what works where it is known which exceptions were meant: many in a list, the name of one, a status."""
-    names = [getattr(one, "__name__", "") for one in cast("list[Any]", on)] if isinstance(on, (list, set)) else []
+    kinds = getattr(on, "exception_types", on)  # of tenacity's retry_if_exception_type
+    kinds = (kinds,) if isinstance(kinds, type) else kinds
+    several = isinstance(kinds, (list, set, tuple))
+    names = [getattr(one, "__name__", "") for one in cast("list[Any]", kinds)] if several else []
     if names and all(names):
         return f"on=({', '.join(names)},)" if len(names) == 1 else f"on=({', '.join(names)})"
     if isinstance(on, str) and isinstance(found := getattr(builtins, on, None), type):

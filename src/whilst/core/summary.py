@@ -266,6 +266,16 @@ class Summary(NamedTuple):
         return as_html(self)
 
 
+if not TYPE_CHECKING:  # for people without a type checker: the line that works
+
+    def _unknown(summary: Summary, name: str) -> None:
+        from .habits import unknown_attribute
+
+        raise unknown_attribute("Summary", name)
+
+    Summary.__getattr__ = _unknown
+
+
 # The words that everything says of a run: its summary, the live line, the last message of a command.
 
 

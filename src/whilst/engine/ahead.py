@@ -6,32 +6,14 @@ runs dry, and a little after, when all lanes but a slow one stand idle.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Protocol
 
 from ..core.plan import Plan
-from ..lanes.port import Lanes
-from .book import Book
 from .deadlines import Deadlines
 from .handoff import Handoff, Window
-
-if TYPE_CHECKING:
-    from .scope import Scope
+from .report import Host
 
 STARVING = 0.001  # seconds that lanes stand idle behind a slow call before the window grows for them
-
-
-class Host(Protocol):
-    """What this needs from the driver."""
-
-    clock: Callable[[], float]
-    book: Book
-    lanes: Lanes
-    scope: Scope | None
-
-    def turn(self) -> None:
-        """Look at what the lanes do now."""
 
 
 class ReadAhead:
@@ -86,7 +68,7 @@ class ReadAhead:
             self._deadlines.not_after("starving", host.clock() + STARVING, self._still_starving)
         elif source.admitted - host.book.done >= self._lanes_most and host.book.held():
             self.nudge_at = self.window.refill_at  # there is enough for every lane
-        host.turn()
+        host.accounting.turn()
         if host.book.queue and host.lanes.idle:
             host.lanes.wake()
 

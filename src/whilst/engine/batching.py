@@ -3,65 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
-from ..lanes.awaiting import ended, trimmed
+from ..lanes.awaiting import GRACE, ended, trimmed
 from .consume import EndOf
-from .stages import Stream, items
+from .stages import Left, Stream, items
 
 MOST_KEYS = 1024  # keys that have a batch begun at a time; of more the oldest is given as it is
 
 KeyOf = Callable[[Any], Awaitable[Any]]
 
 
-def batched(source: Any, n: int, within: float | None, key_of: KeyOf | None = None) -> Stream:
+def batched(source: Any, n: int, within: float | None, key_of: KeyOf | None, left: Left) -> Stream:
     """Give lists of at most `n` items: when full, when the first has waited `within` seconds, and at the end.
 
-    With `key_of` a list has items of one key alone.
+    With `key_of` a list has items of one key alone. `left` is told of the task of a source that does not end when it is
+    cancelled.
     """
-    if within is None:
-        return _by_size(source, n) if key_of is None else _by_size_and_key(source, n, key_of)
-    return _by_time(_Pump(source, n) if key_of is None else _SortingPump(source, n, key_of), within)
+    return _by_size(source, n, key_of) if within is None else _by_time(_Pump(source, n, key_of), within, left)
 
 
-async def _by_size(source: Any, n: int) -> Stream:
-    batch: list[Any] = []
-    failure: Exception | None = None
-    async with aclosing(items(source)) as stream:
-        try:
-            async for item in stream:
-                batch.append(item)
-                if len(batch) == n:
-                    yield batch
-                    batch = []
-        except Exception as caught:  # what came before it goes out before it
-            failure = caught
-    if batch:
-        yield batch
-    if failure is not None:
-        try:
-            raise failure
-        finally:
-            del failure
-
-
-async def _by_size_and_key(source: Any, n: int, key_of: KeyOf) -> Stream:
+async def _by_size(source: Any, n: int, key_of: KeyOf | None) -> Stream:
     begun: dict[Any, list[Any]] = {}  # the first to be begun come first
     failure: Exception | None = None
     async with aclosing(items(source)) as stream:
         try:
             async for item in stream:
-                key = await key_of(item)
-                batch = begun.setdefault(key, [])
+                key = None if key_of is None else await key_of(item)
+                batch = begun.get(key)
+                if batch is None:
+                    batch = begun[key] = []
                 batch.append(item)
                 if len(batch) == n:
                     yield begun.pop(key)
                 elif len(begun) > MOST_KEYS:
                     yield begun.pop(next(iter(begun)))
-        except Exception as caught:  # as above
+        except Exception as caught:  # what came before it goes out before it
             failure = caught
     for batch in begun.values():
         yield batch
@@ -72,25 +51,26 @@ async def _by_size_and_key(source: Any, n: int, key_of: KeyOf) -> Stream:
             del failure
 
 
-async def _by_time(pump: _Pump, within: float) -> Stream:
+async def _by_time(pump: _Pump, within: float, left: Left) -> Stream:
     pump.start()
     with EndOf(pump):
         try:
             while batch := await pump.take(within):
                 yield batch
         finally:
-            await pump.close()
+            await pump.close(left)
 
 
 class _Pump:
-    """Reads a stream into a buffer of at most `n`, so that a batch can be taken by size or by time."""
+    """Reads a stream until a batch is full, which can be taken then, or begun as it is when its time has come."""
 
-    def __init__(self, source: Any, n: int) -> None:
+    def __init__(self, source: Any, n: int, key_of: KeyOf | None) -> None:
         self.error: BaseException | None = None
         self._n = n
         self._source = source
-        self._buffer: deque[Any] = deque()
-        self._first_at = 0.0  # when the oldest item in the buffer came
+        self._key_of = key_of
+        self._begun: dict[Any, tuple[float, list[Any]]] = {}  # and when; the first to be begun come first
+        self._full: list[Any] = []  # the batch that is to be given next, if there is one
         self._ended = False
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -101,20 +81,21 @@ class _Pump:
         self._task = self._loop.create_task(self._read())
 
     async def take(self, within: float) -> list[Any]:
-        while not self._ended and len(self._buffer) < self._n:
-            left = self._first_at + within - self._loop.time() if self._buffer else None
-            if left is not None and left <= 0:
-                break
+        while not (self._full or self._ended):
+            left = None
+            if self._begun:
+                left = next(iter(self._begun.values()))[0] + within - self._loop.time()
+                if left <= 0:
+                    break
             await self._wait(left)
-        batch = list(self._buffer)
-        self._buffer.clear()
+        batch, self._full = self._full or self._oldest(), []
         self._room.set()
         return batch
 
-    async def close(self) -> None:
+    async def close(self, left: Left) -> None:
         if self._task is not None:
             self._task.cancel()
-            await ended([self._task])
+            await ended([self._task], GRACE, left)
             self._task = None  # it keeps its cancellation, whose frames keep this
 
     async def _wait(self, left: float | None) -> None:
@@ -134,7 +115,7 @@ class _Pump:
                 async for item in stream:
                     await self._put(item)
         except asyncio.CancelledError as caught:
-            if self._task is not None and self._task.cancelling():
+            if self._task is None or self._task.cancelling():
                 raise
             self.error = RuntimeError("the source raised CancelledError of its own accord")
             self.error.__cause__ = trimmed(caught)
@@ -145,39 +126,7 @@ class _Pump:
             self._changed.set()
 
     async def _put(self, item: Any) -> None:
-        while len(self._buffer) >= self._n:
-            self._room.clear()
-            await self._room.wait()
-        if not self._buffer:
-            self._first_at = self._loop.time()
-        self._buffer.append(item)
-        if len(self._buffer) in (1, self._n):
-            self._changed.set()
-
-
-class _SortingPump(_Pump):
-    """Does so with a batch for each key; it reads on while none is full."""
-
-    def __init__(self, source: Any, n: int, key_of: KeyOf) -> None:
-        super().__init__(source, n)
-        self._key_of = key_of
-        self._begun: dict[Any, tuple[float, list[Any]]] = {}  # and when; the first to be begun come first
-        self._full: list[Any] = []  # the batch that is to be given next, if there is one
-
-    async def take(self, within: float) -> list[Any]:
-        while not (self._full or self._ended):
-            left = None
-            if self._begun:
-                left = next(iter(self._begun.values()))[0] + within - self._loop.time()
-                if left <= 0:
-                    break
-            await self._wait(left)
-        batch, self._full = self._full or self._oldest(), []
-        self._room.set()
-        return batch
-
-    async def _put(self, item: Any) -> None:
-        key = await self._key_of(item)
+        key = None if self._key_of is None else await self._key_of(item)
         while self._full:
             self._room.clear()
             await self._room.wait()

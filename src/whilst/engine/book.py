@@ -29,13 +29,14 @@ from ..core.batches import InBatches
 from ..core.headers import Left
 from ..core.outcome import Record, is_recalled
 from ..core.plan import Plan
+from ..lanes.port import nothing
 from ..limit.holders import inside_of_run
 from ..limit.state import LimitState
 from .deadlines import Deadlines, Waiting
 from .gate import Gate
-from .gate import Host as GateHost
 from .handoff import Handoff
 from .keeping import Keeping
+from .passing import never
 from .sifting import Host as SiftingHost
 from .sifting import Sifting
 from .slots import Slots
@@ -59,7 +60,7 @@ class Phase(IntEnum):
     """This process was forked from the one that drives the run."""
 
 
-class Host(GateHost, SiftingHost, Reader, Protocol):
+class Host(SiftingHost, Reader, Protocol):
     """What this needs from the driver, besides what gate, sifting and source need."""
 
     context: Context
@@ -140,7 +141,7 @@ class Book:
         self._tried = attempts.tried if attempts is not None else {}
         self._passed_on: Callable[[Record], bool] | None = None if self.gate is None else self.gate.passed_on
         if (keeping is not None and keeping.strict) or (plan.retry is not None and plan.retry.on_value is not None):
-            self._passed_on = _never  # whatever comes back is judged
+            self._passed_on = never  # whatever comes back is judged
         self.judge: Callable[[Record], Record | None] = _as_it_is
         """Says what became of a call that somebody is to be told of: its outcome, or None if it is none yet."""
         self.judge_failure: Callable[[Record], bool] = _always
@@ -268,7 +269,7 @@ class Book:
 
     def let_nobody_take(self) -> None:
         """Let go of outcomes that come from now on."""
-        self._push = _ignore
+        self._push = nothing
 
     def _gave(self) -> None:
         if self._consumer.waiting and self._consumer.ready:
@@ -381,7 +382,7 @@ class Book:
         gate.try_again([pair for pair in moved if pair[0] in tried])
         gate.begin()
         self.watches = True
-        if self._passed_on is not _never:
+        if self._passed_on is not never:
             self._passed_on = gate.passed_on
 
     # -- what holds the gate shut, or opens it ----------------------------------------------------------------
@@ -463,13 +464,5 @@ def _always(record: Record) -> bool:
     return True
 
 
-def _never(record: Record) -> bool:
-    return False
-
-
 def _as_it_is(record: Record) -> Record | None:
     return record
-
-
-def _ignore(record: Record) -> None:
-    pass

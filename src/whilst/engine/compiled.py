@@ -17,9 +17,10 @@ from ..core.outcome import noted
 from ..core.plan import Plan
 from ..core.tree import Each, Node, Sequence, calls_at_once, flat_steps, kind_name
 from ..lanes.awaiting import CLEAN_UP, OwnTask, ended, failure_of, insist, is_cancelled
-from .interpret import Runner, compile_items, compile_node, naming_item, open_stream, path_of_stage
+from .interpret import compile_items, compile_node, noting, open_stream, path_of_stage
 from .scope import Scope
 from .stage import Ending
+from .stages import same
 
 
 def compiled(plan: Plan, node: Node, loop: asyncio.AbstractEventLoop, *, once: bool = False) -> tuple[Plan, Scope]:
@@ -51,28 +52,11 @@ def _compiled(plan: Plan, node: Node, scope: Scope, path: str) -> Plan:
         source = open_stream(steps[:-1], scope, value, where, limits)
         stage = scope.stage(last, where)
         scope.last_stage = where
-        call = _naming(naming_item(compile_items(stage, last, scope, limits), where), value)
+        call = noting(compile_items(stage, last, scope, limits), where, value)
         many, at_once = stage.concurrency, last.at_once
         return plan._replace(fn=call, inputs=source, concurrency=many, at_once=at_once, ordered=last.ordered)
     source = open_stream(steps, scope, value, at, limits)
-    return plan._replace(fn=_same, inputs=source, concurrency=1, at_once=None)
-
-
-def _naming(call: Runner, value: Any) -> Runner:
-    """Have what fails name the value that is streamed, besides the item."""
-
-    async def run(item: Any) -> Any:
-        try:
-            return await call(item)
-        except Exception as error:
-            noted(error, 0, value, 1)
-            raise
-
-    return run
-
-
-async def _same(item: Any) -> Any:
-    return item
+    return plan._replace(fn=same, inputs=source, concurrency=1, at_once=None)
 
 
 async def once(plan: Plan, node: Node, value: Any) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from ..core.call import Call
 from ..lanes import here
@@ -17,9 +16,6 @@ from ..lanes.calls import job_of
 from ..lanes.loop import call_here
 from ..lanes.pool import call_of_thread
 from ..lanes.worker import current_worker
-
-if TYPE_CHECKING:  # where one of these calls, it has been loaded
-    from .leaf import Leaf
 
 wanted.is_asked = True
 
@@ -54,27 +50,22 @@ def _look_around() -> Call | None:
 
 def _step_of_frames() -> Call | None:
     """Find the step by whose code this is called, on the loop."""
-    from .interpret import SHORT_WAY
-    from .leaf import Leaf
+    from .suspended import held_in
 
-    ways = (Leaf.call.__code__, Leaf.straight.__code__)
     frame: FrameType | None = sys._getframe(3)
     while frame is not None:
-        leaf: Leaf
-        if frame.f_code is SHORT_WAY:
-            leaf = frame.f_locals["leaf"]
-            return leaf.told_of(1, frame.f_locals["started"] or leaf.clock(), seat.get())
-        if frame.f_code in ways:
-            leaf, tries, started, call = (frame.f_locals[name] for name in ("self", "tries", "started", "call"))
-            return leaf.told_of(1 if tries is None else tries.number, started, seat.get(), call)
+        _, leaf, call = held_in(frame) or (None, None, None)
+        if leaf is not None:
+            if call is None:
+                return leaf.told_of(1, frame.f_locals["started"] or leaf.clock(), seat.get())
+            return leaf.told_of(1 if call.tries is None else call.tries.number, call.started, seat.get(), call)
         frame = frame.f_back
     return None
 
 
 def _step_of_thread() -> Call | None:
     """Find the step whose call this thread makes."""
-    from .leaf import Leaf
-    from .step_calls import LeafCall
+    from .step_calls import LeafCall, StepRun
 
     worker = current_worker()
     job = job_of(worker) if worker is not None else None
@@ -86,7 +77,7 @@ def _step_of_thread() -> Call | None:
     if isinstance(made_for, LeafCall):
         attempt = 1 if made_for.tries is None else made_for.tries.number
         return made_for.leaf.told_of(attempt, made_for.started, place, made_for)
-    return made_for.told_of(1, worker.started, place) if isinstance(made_for, Leaf) else None
+    return made_for.told_of(1, worker.started, place) if isinstance(made_for, StepRun) else None
 
 
 def _read_off_lane() -> Call | None:

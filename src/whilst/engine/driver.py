@@ -32,7 +32,7 @@ from ..core.plan import Plan
 from ..core.summary import Summary
 from ..core.timings import Timings
 from ..errors import DeadlineExceeded, RunCancelled
-from ..lanes.awaiting import ended
+from ..lanes.awaiting import CLEAN_UP, ended
 from ..lanes.calling import wanted
 from ..lanes.clock import clock_of, is_virtual
 from ..lanes.loop import LOOP, LoopLanes
@@ -445,6 +445,10 @@ class Driver:
             self.error = error
         self._finish()
 
+    def grow(self, added: list[Any]) -> None:
+        """Take what a call of an earlier run has added."""
+        self.additions.add_all(added)
+
     def failed_uncalled(self, record: Record) -> None:
         """Count the failure of an input that was not called."""
         self._judging.count(record, called=False)
@@ -479,7 +483,6 @@ class Driver:
     def goes_by(self, plan: Plan) -> None:
         """Go by another plan from here on."""
         self.plan = plan
-        self._judging.goes_by(plan)
 
     def goes_on(self) -> None:
         """Take note that more comes although nothing more was to come."""
@@ -616,7 +619,7 @@ class Driver:
         await self.lanes.gone()
         self.book.give_permits_back()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=EXPIRE_GRACE)
+            await asyncio.wait(self._tasks, timeout=CLEAN_UP)
         await self.book.source.gone()
         if self.scope is not None:
             await self.scope.close()

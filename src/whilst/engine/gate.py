@@ -200,10 +200,6 @@ class Gate:
             self.host.unfit(found)
             found.clear()  # the frames of these failures keep this one
 
-    def serve(self) -> None:
-        """Let through what may start now that there are places again."""
-        self.pump()
-
     def try_again(self, pairs: Sequence[Pair]) -> None:
         """Let inputs stand in line before the others, because they have waited once."""
         if self._only is None:

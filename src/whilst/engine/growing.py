@@ -19,6 +19,8 @@ from ..core.grown import Grown
 from ..core.outcome import Record
 from ..core.plan import Plan
 from ..lanes.results import tell
+from .book import Book
+from .keeping import Keeping
 from .source import Queue, Reader, Source
 
 GUARD = threading.Lock()  # between those who add, on any thread, and the end of a run
@@ -95,53 +97,11 @@ class Growth:
         return keep_and_grow
 
 
-class Book(Protocol):
-    """The run's, as far as this asks."""
-
-    source: Source
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether nothing more is admitted."""
-        ...
-
-    @property
-    def finished(self) -> bool:
-        """Whether there will be no more outcomes."""
-        ...
-
-    @property
-    def stopping(self) -> bool:
-        """Whether some inputs are not wanted any more."""
-        ...
-
-    def pushes_by(self, wrap: Callable[..., Callable[[Record], None]], *args: Any) -> None:
-        """Have each outcome pass by `wrap(push, …)`."""
-
-
-class Keeping(Protocol):
-    """The run's journal, as far as this asks."""
-
-    def keeps_what_grows(self, growth: Growth, grow: Callable[[list[Added]], None]) -> None:
-        """Keep with a value what its call has added."""
-
-    def knows_total(self, total: int) -> None:
-        """Have who looks at the status know how many inputs there are."""
-
-
 class Host(Reader, Protocol):
     """What this needs from the driver."""
 
-    @property
-    def book(self) -> Book:
-        """The run's inputs."""
-        ...
-
-    @property
-    def keeping(self) -> Keeping | None:
-        """The run's journal."""
-        ...
-
+    book: Book
+    keeping: Keeping | None
     plan: Plan
     additions: Additions
 
@@ -243,7 +203,7 @@ class Additions:
                 if self._host.keeping is None:
                     self._host.book.pushes_by(growth.pushing, self.add_all)
                 else:
-                    self._host.keeping.keeps_what_grows(growth, self.add_all)
+                    self._host.keeping.adds_by(growth.keeping, self.add_all)
 
     def add_all(self, added: list[Added]) -> None:
         """Take what a call has added, which has ended now or in an earlier run; on the loop."""
@@ -300,13 +260,13 @@ class Additions:
         host.goes_by(host.plan._replace(total=None))
 
 
-class Growing:
+class Growing(Source):
     """The source of a run that grows: what was added, and before or after it what another source gives."""
 
     def __init__(self, host: Host, inner: Source, frontier: deque[Any]) -> None:
         self.loop: asyncio.AbstractEventLoop = host.loop
         self.source_context: Context = host.source_context
-        self.inbox: Queue = inner.inbox
+        super().__init__(host, inner.inbox)
         self._host = host
         self._inner = inner
         self._frontier = frontier
@@ -314,8 +274,7 @@ class Growing:
         self._inner_over = self._over = host.book.exhausted
         self._error: BaseException | None = None
         self._limit = 0
-        self.admitted: int = inner.rehome(self, self._given)
-        self.full: bool = False
+        self.admitted = inner.redirect(self._given, self)
 
     # -- as a source ------------------------------------------------------------------------------------------
 
@@ -335,15 +294,6 @@ class Growing:
             self._move()
         self.full = self.admitted >= limit
         self._look_for_the_end()
-
-    def redirect(self, inbox: Queue) -> int:
-        """Switch."""
-        self.inbox = inbox
-        return self.admitted
-
-    def rehome(self, reader: Reader, inbox: Queue) -> int:
-        """Do nothing of the kind: a run grows once."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Admit nothing more."""

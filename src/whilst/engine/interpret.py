@@ -11,7 +11,6 @@ from contextlib import aclosing
 from functools import partial
 from itertools import groupby
 from math import inf
-from types import CodeType
 from typing import Any, Literal
 
 from ..core.attempt import Patience
@@ -46,7 +45,7 @@ from .scope import Scope
 from .slots import Slots
 from .stage import NO_DETOUR, Behind, Ending, Spent, Stage
 from .stages import merged
-from .step_calls import HOLDS, GivenUp
+from .suspended import GivenUp, tells
 
 Runner = Callable[[Any], Awaitable[Any]]
 Opener = Callable[[Any, Ending | None], stages.Stream]
@@ -58,24 +57,26 @@ ALL_OF_THEM = StopAfter(share=1.0)
 
 def opener(node: Node, path: str, scope: Scope) -> Opener:
     """Return what opens a stage that makes no calls. What it shares holds over the whole run."""
+    left = partial(scope.leave_source, path)
     match node:
         case Batched(n, within, by):
             key_of = None if by is None else _key_of(by, scope, path)
-            return lambda source, _: batched(source, n, within, key_of)
+            return lambda source, _: batched(source, n, within, key_of, left)
         case Flatten(concurrency) if concurrency > 1:
-            return lambda source, _: merged(source, concurrency, path)
+            return lambda source, _: merged(source, concurrency, path, left)
         case _:
             return lambda source, _: stages.flatten(source, path)
 
 
-def naming_item(run: Runner, where: str) -> Runner:
-    """Have what fails in a stage name the item, and the stage by its path."""
+def noting(run: Runner, where: str, value: Any) -> Runner:
+    """Have what fails in a stage name the item, the stage by its path, and the value that is streamed."""
 
     async def call(item: Any) -> Any:
         try:
             return await run(item)
         except Exception as error:
             noted_item(error, item, where)
+            noted(error, 0, value, 1)
             raise
 
     return call
@@ -113,6 +114,7 @@ def each(node: Each, stage: Stage, scope: Scope, step: Runner) -> Opener:
 def _shared(run: Runner, places: Slots, where: str) -> Runner:
     """Hold the stage's concurrency over all inputs that are in it at the same time."""
 
+    @tells(holds=lambda its: (its["places"], None, None))
     async def call(item: Any) -> Any:
         if places.free > 0:
             places.free -= 1
@@ -466,6 +468,7 @@ def _plain(leaf: Leaf, invoke: Runner, slots: Slots, *, retries: bool) -> Runner
     named = leaf.naming(invoke)
 
     def way(flags: Spent, short: Runner) -> Runner:  # given, as what refers to itself is never freed
+        @tells(holds=lambda its: (its["slots"], its["leaf"], None))
         async def run(value: Any) -> Any:
             if flags.detours:
                 return await leaf.detour(value, short)
@@ -504,16 +507,6 @@ def _plain(leaf: Leaf, invoke: Runner, slots: Slots, *, retries: bool) -> Runner
         return run
 
     return way(leaf.spent, way(NO_DETOUR, leaf))  # which detours wherever there is a gate
-
-
-def _inner(code: CodeType) -> CodeType:
-    return next(it for it in code.co_consts if isinstance(it, CodeType))
-
-
-SHORT_WAY: CodeType = _inner(_inner(_plain.__code__))
-"""By which the frame of a call is known that went the short way."""
-HOLDS[SHORT_WAY] = lambda its: (its["slots"], its["leaf"], None)
-HOLDS[_inner(_shared.__code__)] = lambda its: (its["places"], None, None)
 
 
 def _policed(node: Policed, run: Runner, scope: Scope, path: str, first: bool) -> Runner:

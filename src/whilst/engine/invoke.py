@@ -21,7 +21,7 @@ from .resources import with_own
 from .scope import Scope
 from .slots import Slots
 from .stage import Spent, Visits
-from .step_calls import HOLDS, Held
+from .suspended import Held, tells
 
 Invoker = Callable[..., Awaitable[Any]]
 After = Callable[[], None] | None
@@ -123,6 +123,11 @@ def may_be_in_row(node: Node) -> bool:
     )
 
 
+def _held_by(its: Mapping[str, Any]) -> Held | None:
+    """Return what a visit holds, by the local names of its frame; None if its steps are called one by one."""
+    return (its["slots"], its["self"].leaf(its["row"].at), None) if "row" in its else None
+
+
 class InRow:
     """Makes one call after the other, under one slot; one by one once a step was told to pause, or somebody asks
     which call it is in.
@@ -146,6 +151,7 @@ class InRow:
                 self._spent.append(self._step(place)[0].spent)
                 self._spent[place].others = self._visited
 
+    @tells(holds=_held_by)
     async def __call__(self, value: Any) -> Any:
         """Return what the last step returns."""
         if self._scope.left:
@@ -223,11 +229,3 @@ def _ignoring_value(fn: Callable[[], Any]) -> Callable[[Any], Any]:
         return fn()
 
     return call
-
-
-def _held_by(its: Mapping[str, Any]) -> Held | None:
-    """Return what a visit holds, by the local names of its frame; None if its steps are called one by one."""
-    return (its["slots"], its["self"].leaf(its["row"].at), None) if "row" in its else None
-
-
-HOLDS[InRow.__call__.__code__] = _held_by

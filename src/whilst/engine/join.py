@@ -16,7 +16,7 @@ from ..lanes.awaiting import CLEAN_UP, GRACE, ended, trimmed
 from ..lanes.calling import seat
 from ..lanes.clock import clock_of
 from .stage import Behind
-from .step_calls import AWAITS, SETTLES
+from .suspended import tells
 
 Runner = Callable[[Any], Awaitable[Any]]
 Leave = Callable[[asyncio.Task[Any]], None]  # told of a branch that does not end although it was cancelled
@@ -97,6 +97,7 @@ class _Join:
         self._before = 0.0  # when the last branch but one ended
         self._settled: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
+    @tells(awaits="tasks")
     async def run(self, branches: Sequence[Runner], value: Any) -> int | None:
         """Run all until one settles the join; return which, once all have ended, or None if none did."""
         loop = asyncio.get_running_loop()
@@ -141,6 +142,7 @@ class _Join:
             if self._place is not None:
                 self._place.ends()
 
+    @tells(settles=lambda its: partial(its["self"].give_up, its["place"]))
     async def _branch(self, place: int, branch: Runner, value: Any) -> None:
         error: BaseException | None = None
         try:
@@ -173,10 +175,6 @@ class _Join:
                 self._settled.set_result(place)
             elif not self._left:
                 self._settled.set_result(None)
-
-
-AWAITS[_Join.run.__code__] = "tasks"
-SETTLES[_Join._branch.__code__] = lambda its: partial(its["self"].give_up, its["place"])
 
 
 def _note(error: BaseException, note: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from ..core.evidence import text_of
@@ -18,11 +18,11 @@ from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside, retries_of
 from ..core.secrets import bounded, without_secrets
 from ..errors import Stopped
-from .asking import Asking, told_of
+from .asking import told_of
 from .book import Book
 from .deadlines import Waiting
+from .gate import Host as GateHost
 from .keeping import Keeping
-from .observer import Watch
 from .source import Pair
 
 MOST_NOTES = 20
@@ -45,27 +45,26 @@ class Failures:
         self._notes: dict[str, None] = {}
         self._retried_by: str | None = None  # by what inside the function, once that was looked for
 
-    def goes_by(self, plan: Plan) -> None:
-        """Go by another plan from here on."""
-        self._plan = plan
-
     @property
     def count(self) -> int:
         """How many inputs have failed. From any thread."""
         return sum(tuple(self.kinds.values()))
 
-    def add(self, error: BaseException, finished: int, calls: int | None, untouched: int | None) -> Stopped | None:
+    def add(
+        self, error: BaseException, finished: int, calls: int | None, total: int | None, untouched: int | None
+    ) -> Stopped | None:
         """Count a failed outcome, the `finished`-th of all; return what ends the run, if that is too much.
 
         Args:
             error: the failure.
             finished: how many outcomes there are, this one among them.
             calls: how many of those were calls; None if this one was none, and tells nothing of how calls end.
-            untouched: how many inputs have not been called, where that is known.
+            total: how many inputs there will be, where that is known.
+            untouched: how many of them have not been called, where that is known.
         """
         self.kinds[kind_of(error)] += 1
         if (stop_after := self._plan.stop_after) is not None:
-            too_many = stop_after.reached(self.count, finished, self._plan.total)
+            too_many = stop_after.reached(self.count, finished, total)
             return self._too_many(finished, error) if too_many else None
         same = self._same = self._same or SameFailure()
         if calls is not None and (name := same.note(error, calls)):
@@ -124,18 +123,11 @@ class Failures:
         )
 
 
-class Host(Protocol):
-    """What this needs from the driver."""
+class Host(GateHost, Protocol):
+    """What this needs from the driver, besides what a gate needs."""
 
-    clock: Callable[[], float]
+    plan: Plan
     book: Book
-    watch: Watch
-    """Who sees the run."""
-
-    @property
-    def asking(self) -> Asking:
-        """Return what asks functions of the user's."""
-        ...
 
     def give(self, record: Record) -> None:
         """Give an outcome to the consumer."""
@@ -145,9 +137,6 @@ class Host(Protocol):
 
     def emit(self, record: Record, /) -> None:
         """Take what became of a call."""
-
-    def fatal(self, error: BaseException) -> None:
-        """End the run now."""
 
     def drop(self, after: int) -> None:
         """End the calls of inputs behind this index, without outcomes."""
@@ -177,11 +166,6 @@ class Judging:
         self.wants: bool = plan.retry is not None and plan.retry.on_value is not None
         """Whether values are judged, too."""
         self._tell = None if plan.retry is None else told_of(plan.retry, host.asking)
-
-    def goes_by(self, plan: Plan) -> None:
-        """Go by another plan from here on."""
-        self._plan = plan
-        self.failures.goes_by(plan)
 
     def outcome_of(self, record: Record) -> Record | None:
         """Tell gate, retries and journal what became of a call; None if it is no outcome yet."""
@@ -252,10 +236,11 @@ class Judging:
         """Count a failed outcome, of a call or none, and apply the policies that end a run."""
         host, error = self._host, record[3]
         assert error is not None
-        total, reached = self._plan.total, host.book.reached
+        total, reached = host.plan.total, host.book.reached
         untouched = None if total is None else max(0, total - reached)
         finished = host.book.done - host.book.unwanted + 1
-        stopped = self.failures.add(error, finished, finished - self._host.book.uncalled if called else None, untouched)
+        calls = finished - host.book.uncalled if called else None
+        stopped = self.failures.add(error, finished, calls, total, untouched)
         if not self._fail_fast:
             if stopped is not None:
                 host.stop(stopped)

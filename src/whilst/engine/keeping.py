@@ -15,8 +15,8 @@ from ..core.grown import Grown
 from ..core.outcome import Record
 from ..errors import JournalError
 from ..lanes.awaiting import TWO_MEANINGS, without_our_frames
-from .growing import Added, Additions, Growth
-from .source import Pair
+from ..lanes.port import nothing
+from .source import Pair, Reader
 
 
 class OpenJournal(Protocol):
@@ -86,14 +86,11 @@ class OpenJournal(Protocol):
 MOST_UNWRITTEN = 4096
 
 
-class Host(Protocol):
-    """What this needs from the driver."""
+class Host(Reader, Protocol):
+    """What this needs from the driver, besides what a source needs."""
 
-    loop: asyncio.AbstractEventLoop
     started: float
     """When the run began, by its clock."""
-    additions: Additions
-    """What is added to it."""
 
     @property
     def finished(self) -> bool:
@@ -109,9 +106,6 @@ class Host(Protocol):
     def durable(self, slots: int) -> None:
         """Go on: this many calls whose outcomes were held back have freed their lanes."""
 
-    def arrived(self) -> None:
-        """Go on: the journal has found what it was asked for, or the loop has had its turn."""
-
     def give_up(self, error: BaseException) -> None:
         """Start nothing new, let what is in flight finish, then raise `error`."""
 
@@ -120,6 +114,9 @@ class Host(Protocol):
 
     def all_kept(self, error: Exception | None) -> None:
         """End the run: everything is durable, or that failed."""
+
+    def grow(self, added: list[Any]) -> None:
+        """Take what a call of an earlier run has added."""
 
 
 class Keeping:
@@ -185,9 +182,9 @@ class Keeping:
         records.clear()  # the frames of failures among them keep this one, and the journal's
         return pairs, given
 
-    def keeps_what_grows(self, growth: Growth, grow: Callable[[list[Added]], None]) -> None:
-        """Keep with a value from here on what its call has added, and have that `grow` then."""
-        self._add = growth.keeping(self._add, grow)
+    def adds_by(self, wrap: Callable[..., Callable[[Record], None]], *args: Any) -> None:
+        """Have each outcome written down by `wrap(add, …)` from here on."""
+        self._add = wrap(self._add, *args)
 
     def write(self, record: Record, *, slot: bool = True) -> Record | None:
         """Write an outcome down, which holds a lane's slot or not; return what may be given now, if anything."""
@@ -210,7 +207,7 @@ class Keeping:
         """Close the journal, and let go of it and of the run, which may be kept for its summary."""
         if self._journal is not None:
             await self._journal.close()
-        self._journal, self._host, self._flush, self._add = None, None, None, _closed
+        self._journal, self._host, self._flush, self._add = None, None, None, nothing
         self._held.clear()
 
     # -- private, in order of use -----------------------------------------------------------------------------
@@ -219,7 +216,7 @@ class Keeping:
         """Have the run grow by what a call of an earlier run has added, and return the record without it."""
         grown: Grown = record[2]
         if self._host is not None:
-            self._host.additions.add_all(grown.added)
+            self._host.grow(grown.added)
         return (*record[:2], grown.value, *record[3:])
 
     def _go_on_soon(self) -> None:
@@ -280,10 +277,6 @@ def _of_the_users(caught: BaseException) -> BaseException:
     made = RuntimeError(f"key= or codec= of the journal raised {type(error).__name__} of its own accord")
     made.__cause__ = error
     return made
-
-
-def _closed(record: Record) -> None:
-    """Drop the outcome of a call that came back when the run was over."""
 
 
 def _failed(record: Record, error: BaseException) -> Record:

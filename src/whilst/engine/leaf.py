@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from ..core.account import RETRIES
 from ..core.attempt import Attempts, Patience
 from ..core.call import Call
-from ..core.headers import Left
 from ..core.hedge import Hedge
 from ..core.held import Still
 from ..core.pushback import Pushback, pushback_of
@@ -31,43 +30,33 @@ from ..limit.state import LimitState
 from .asking import Asking, judge_of, told_of
 from .deadlines import GLANCE, Bound
 from .gate import Gate
+from .hedging import Hedging
 from .lines import Line
 from .observer import StepCall, Watch
 from .slots import Slots
 from .source import Pair
 from .stage import Spent
-from .step_calls import (
-    HOLDS,
-    STEP,
-    GivenUp,
-    Hedging,
-    Held,
-    LeafCall,
-    LetThrough,
-    Tries,
-    note,
-    place_and_identity,
-    settled_by,
-    wake,
-)
+from .step_calls import STEP, LeafCall, LetThrough, StepRun, Tries, note, place_and_identity, wake
+from .suspended import GivenUp, settled_by, tells
 
 if TYPE_CHECKING:
     from ..core.retry import Retry
     from .scope import Scope
 
 
-class Leaf:
+HOLDS_CALL = tells(holds=lambda its: (its["self"].slots, its["self"], its["call"]) if "call" in its else None)
+
+
+class Leaf(StepRun):
     """The calls of one step in one run.
 
     Args:
         scope: what the run owns.
+        name, limits, hedge, alone: see `StepRun`.
         fn: one call, of (value) or, if it runs on a thread, of (value, after).
-        name: what timeouts call it.
         where: what its failures are told to have come from.
         path: of the step in its flow.
         slots: places that a call holds.
-        limits: what a call holds a permit of.
-        alone: whether it is the whole flow, so that an input has taken what its last call took.
         on_thread: whether `fn` takes a second argument, to be called when it is off its thread.
         inside: what retries inside the function.
         first: whether no call was made for an input that comes here for the first time.
@@ -91,17 +80,18 @@ class Leaf:
         inside: str = "",
         first: bool = False,
     ) -> None:
-        self.gate: Gate | None = None
-        self.limits: tuple[LimitState, ...] = limits
+        self._judge = "" if retry is None else judge_of(retry)
+        ask = partial(scope.asking.ask, self._judge) if self._judge else None
+        attempts = Attempts(retry, scope.clock(), draw, ask, scope.still, gated=True)
+        spent = Spent(where.removeprefix(STEP) or name)
+        super().__init__(name, limits, attempts, Hedge() if hedge else None, spent, alone=alone)
         self.loop: asyncio.AbstractEventLoop = scope.loop
         self.clock: Callable[[], float] = scope.clock
         self.queue: deque[Pair] = LetThrough()
-        self.hedge: Hedge | None = Hedge() if hedge else None
         self._once = self.call
         if self.hedge is not None:
             self._once = Hedging(self.hedge, self.call, clock=self.clock, leave=scope.leave)
         self.asking: Asking = scope.asking
-        self.spent: Spent = Spent(where.removeprefix(STEP) or name)
         self.watch: Watch = scope.watch
         self._told: set[asyncio.Task[Any] | None] = set()  # whose calls need not be timed from outside
         self._scope = scope
@@ -109,13 +99,8 @@ class Leaf:
         self.slots: Slots = slots
         self._where = where
         self._path = path
-        self._alone = alone
-        self._judge = "" if retry is None else judge_of(retry)
-        ask = partial(scope.asking.ask, self._judge) if self._judge else None
-        self._attempts = Attempts(retry, self.clock(), draw, ask, scope.still, gated=True)
         self._wants = retry is not None and retry.on_value is not None
         self._tell = None if retry is None else told_of(retry, scope.asking)
-        self.name: str = name
         self._patience = Patience.of(name, timeout, retry)
         self._patient = self._patience.least == inf
         self._on_thread = on_thread
@@ -124,36 +109,10 @@ class Leaf:
         self._first = first
         self._bounded = any(limit.bounded for limit in limits)
         self._line: Line | None = None  # in which all its calls stand, if these need the same permits of its limits
-        self.begun: int = 0
-        """How many inputs have come to be called."""
-        self.over: int = 0
-        """How many of them have no call in flight of which the gate does not know: there was none yet."""
         self._began = self.clock()
         scope.leaves.append(self)
         if limits:
             self._install(limits)
-
-    @property
-    def paused(self) -> float:
-        """How many seconds all its calls are held up by a pause or the breaker."""
-        return self.gate.paused if self.gate is not None else 0.0
-
-    @property
-    def retry_waits(self) -> dict[str, float]:
-        """Return the seconds that its inputs waited for another attempt, by what for."""
-        return self._attempts.waits
-
-    def held_up(self, now: float) -> tuple[str, ...]:
-        """Say what holds its calls up."""
-        budget = self._attempts.budget
-        waits = budget.words(now) if budget is not None else ""
-        return (*(self.gate.held_up(now) if self.gate is not None else ()), *((waits,) if waits else ()))
-
-    @property
-    def blocks(self) -> bool:
-        """Whether inputs wait for permits here, and others could do nothing but wait for the same."""
-        gate = self.gate
-        return self._alone and gate is not None and not gate.keyed and gate.pending > 0
 
     def __call__(self, value: Any) -> Awaitable[Any]:
         """Await what the step returns, after as many attempts as that takes; else the last failure is raised."""
@@ -174,6 +133,7 @@ class Leaf:
         careful = retry is not None and (retry.total is not None or self._wants)
         return self._line is not None and self._simple and self.hedge is None and not careful
 
+    @HOLDS_CALL
     async def straight(self, value: Any) -> Any:
         """Do the same where a call begins at once, because its permits are at hand."""
         gate, line = self.gate, self._line
@@ -240,6 +200,7 @@ class Leaf:
                 given_back.reset(token)
             tries.failure = None  # whose frames keep this one
 
+    @HOLDS_CALL
     async def call(self, value: Any, tries: Tries) -> Any:
         """Make one call, with its slot and its permits."""
         call = LeafCall(self, tries)
@@ -328,7 +289,7 @@ class Leaf:
     def told_of(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> Call:
         """Return what `current_call` says of a call that began at that time."""
         scope = self._scope
-        index, identity, root = place_and_identity(scope, at)
+        index, identity, root = place_and_identity(scope.run, at)
         return Call(scope, index, self._path, attempt, started - scope.watch.started, identity, root, call)
 
     def naming(self, invoke: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
@@ -372,25 +333,10 @@ class Leaf:
             self._told.add(asyncio.current_task())
         return tries if await self._rest_before_next(error, value, tries) else None
 
-    def allow(self, call: LeafCall, left: Left) -> None:
-        """Slow down as an answer to a call says. From any thread."""
-        if self.gate is not None:
-            self.gate.allow_call(call, left)
-
-    def correct(self, call: LeafCall, cost: float) -> bool | None:
-        """Count what a call cost indeed; see `Gate.correct`. From any thread."""
-        return False if self.gate is None else self.gate.correct(call, cost, left=call)
-
-    def close(self) -> None:
-        """Let nothing more through, and give every permit back but those of calls that were left behind."""
-        if self.gate is not None:
-            self.gate.end()
-
     def let_go(self) -> None:
         """Refer to itself no more, so that it is freed with the run; calls that were left behind still come home."""
         del self._once
-        if self.gate is not None:
-            self.gate.let_go()
+        super().let_go()
 
     # -- what its gate calls: see `gate.Host` -----------------------------------------------------------------
 
@@ -670,11 +616,3 @@ class Leaf:
             self.gate.count_before(self.over, self._began)
             self.gate.adopt(self.begun - self.over)  # what is in flight
             self.over = self.begun
-
-
-def _held_by(its: Mapping[str, Any]) -> Held | None:
-    """Return what a call holds, by the local names of its frame; None if it goes the long way."""
-    return (its["self"].slots, its["self"], its["call"]) if "call" in its else None
-
-
-HOLDS[Leaf.call.__code__] = HOLDS[Leaf.straight.__code__] = _held_by

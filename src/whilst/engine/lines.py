@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.breaker import Breaker
 from ..core.costs import Cost
+from ..lanes.port import nothing
 from ..limit.acquirer import Acquirer, LimitSet, keys_of
 from ..limit.holders import Inside
 from ..limit.queue import NOBODY_YET, unrest
@@ -186,8 +187,8 @@ class Lines:
         self.queue: deque[Pair] = queue
         self.ready: deque[Line | tuple[Hashable, ...]] = deque()
         """Those that have inputs and shall ask for permits, once there are lanes; keys, where there is no line."""
-        self._alone: dict[tuple[Hashable, ...], Pair | deque[Pair]] = {}
-        """Inputs that need no line and wait for a lane, by their keys; mostly one for each."""
+        self._alone: dict[tuple[Hashable, ...], list[Pair]] = {}
+        """Inputs that need no line and wait for a lane, by their keys; mostly one for each, and never `MANY`."""
         self.calls: dict[Any, Line | LimitSet] = {}
         """Where the permits of calls in flight are counted, by who they are of, if there may be more than one line."""
         self.taken: dict[Any, tuple[list[Cost], float]] = {}
@@ -249,9 +250,8 @@ class Lines:
         new = partial(self._asking.ask, self.asked, self._new) if asks else self._new
         line = self._lines[keys] = new(keys, item)
         if (alone := self._alone.pop(keys, None)) is not None:
-            pairs = alone if isinstance(alone, deque) else (alone,)
-            self._pending -= len(pairs)
-            for pair in pairs:
+            self._pending -= len(alone)
+            for pair in alone:
                 self.add(line, pair)
         return line
 
@@ -284,7 +284,7 @@ class Lines:
         line = self._lines.get(keys)
         if line is not None:
             return line.acquirer
-        return self._acquirer(keys, None, _nothing) if self.direct else None
+        return self._acquirer(keys, None, nothing) if self.direct else None
 
     # -- calls whose permits are at hand --------------------------------------------------------------------------
 
@@ -299,18 +299,14 @@ class Lines:
             self.add(line or self.made(keys, pair[1]), pair, again=again)
             return
         others = self._alone.get(keys)
-        if others is None:
-            self._alone[keys] = pair
-            self.ready.append(keys)
-        elif isinstance(others, deque):
-            others.append(pair)
-            if len(others) >= MANY:
-                self._pending += 1
-                self.made(keys, pair[1])
-                return
-        else:
-            self._alone[keys] = deque((others, pair))
         self._pending += 1
+        if others is None:
+            self._alone[keys] = [pair]
+            self.ready.append(keys)
+            return
+        others.append(pair)
+        if len(others) >= MANY:
+            self.made(keys, pair[1])
 
     def start_alone(self, keys: Any, most: int = 1) -> bool:
         """Let the first inputs of these keys through, up to `most`; False if they need a line, which they have now."""
@@ -318,16 +314,13 @@ class Lines:
             found = self._alone.get(keys)
             if found is None:
                 return True
-            pair = found[0] if isinstance(found, deque) else found
-            if not self.begins_alone(keys, pair[0]):
-                self.made(keys, pair[1])
+            if not self.begins_alone(keys, found[0][0]):
+                self.made(keys, found[0][1])
                 return False
-            if isinstance(found, deque):
-                found.popleft()
-            if not isinstance(found, deque) or not found:
+            self.queue.append(found.pop(0))
+            if not found:
                 del self._alone[keys]
             self._pending -= 1
-            self.queue.append(pair)
         if keys in self._alone:
             self.ready.append(keys)
         return True
@@ -340,11 +333,9 @@ class Lines:
         """Take inputs out that have no line and are unwanted by their index."""
         out: list[Pair] = []
         for keys, found in tuple(self._alone.items()):
-            pairs = found if isinstance(found, deque) else deque((found,))
-            out += taken_from(pairs, unwanted)
-            if pairs:
-                self._alone[keys] = pairs
-            else:
+            out += [pair for pair in found if unwanted(pair[0])]
+            found[:] = [pair for pair in found if not unwanted(pair[0])]
+            if not found:
                 del self._alone[keys]
         self._pending -= len(out)
         return out
@@ -450,17 +441,6 @@ class Lines:
         self.slots.take(count)
         self.queue.extend(pairs)
 
-    def start_first(self, line: Line) -> None:
-        """Let the first input through, where no breaker is open."""
-        pair = line.pending.popleft()
-        if self.keyed:
-            line.pending = line.pending or NOBODY_YET
-            self.calls[pair[0]] = line
-        self._pending -= 1
-        line.in_flight += 1
-        self.slots.take()
-        self.queue.append(pair)
-
     def begin(self, line: Line, index: Any) -> None:
         """Let a call through that did not wait."""
         if self.keyed:
@@ -514,7 +494,3 @@ class Lines:
 
     def _forget(self, keys: Hashable) -> None:
         self._lines.pop(keys).acquirer.retire()
-
-
-def _nothing() -> None:
-    pass

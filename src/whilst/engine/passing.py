@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.costs import Cost
+from ..lanes.port import nothing
 from ..limit.queue import unrest
 from ..limit.state import LimitState
 from .lines import Line, Lines
@@ -93,7 +94,7 @@ class Passing:
         self._settling = False  # whether the end of this round of the loop settles
         self.passed_on: Callable[[Ended], bool] = self._in_turn
         if any(limit.weighted for limit in limits):
-            self.passed_on = _never  # permits are not alike
+            self.passed_on = never  # permits are not alike
         elif not lines.keyed:
             self._line = lines.of(None)
             self._unsettled[self._line] = None
@@ -125,7 +126,7 @@ class Passing:
 
     def let_go(self) -> None:
         """Pass nothing on any more, and tell nobody."""
-        self._settled, self.passed_on = _nothing, _never
+        self._settled, self.passed_on = nothing, never
 
     def has_permit(self, line: Line) -> bool:
         """Whether a line has, or gets, a permit for its first input: one that came back, or one at hand."""
@@ -206,7 +207,7 @@ class Passing:
         self.back(line, record)
         self._slots.release()
         if line.pending and self._slots.room > 0 and self.has_permit(line):
-            self._lines.start_first(line)
+            self._lines.start(line, 1)
         return True
 
     def _in_turn(self, record: Ended) -> bool:
@@ -235,7 +236,7 @@ class Passing:
         else:
             looks = head is not None  # more may have been taken for its line than begins now
             if head is not None and head.pending and not head.broken and self.has_permit(head):
-                lines.start_first(head)
+                lines.start(head, 1)
                 if ready:
                     ready.rotate(-1)
         if looks and not self._settling:
@@ -260,9 +261,6 @@ class Passing:
         self._loop.call_soon(self._settled)
 
 
-def _never(record: Ended) -> bool:
+def never(record: Ended) -> bool:
+    """Pass nothing on: whatever comes back is judged."""
     return False
-
-
-def _nothing() -> None:
-    pass

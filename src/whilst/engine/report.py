@@ -16,7 +16,6 @@ The summary, at the end of this file, is read from any thread.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 import weakref
@@ -28,7 +27,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..core import account as reasons
 from ..core.account import Account, Idle, added, split
-from ..core.held import Still
 from ..core.plan import Plan
 from ..core.retried import OFF
 from ..core.scaling import Levels
@@ -36,15 +34,16 @@ from ..core.summary import Summary
 from ..core.timings import SLOWEST, Slow, Timings
 from ..lanes.clock import processors, used
 from ..lanes.port import Lanes
-from .ahead import ReadAhead
 from .book import Book
+from .book import Host as BookHost
 from .deadlines import Deadlines
 from .growing import Additions
 from .handoff import Handoff
 from .judging import Failures
-from .source import Pair, Source
+from .source import Source
 
 if TYPE_CHECKING:
+    from .ahead import ReadAhead
     from .scope import Scope
 
 FIRST = 0.05  # seconds from the start to the first look, and between two looks at least
@@ -106,18 +105,13 @@ def _times(tid: int) -> tuple[float, float]:
 GETTING_UP = 0.001  # seconds between two looks at threads that are being started
 
 
-class Host(Protocol):
+class Host(BookHost, Protocol):
     """The driver, as far as it is looked at and told of."""
 
     plan: Plan
-    clock: Callable[[], float]
-    loop: asyncio.AbstractEventLoop
-    started: float
     book: Book
     lanes: Lanes
-    queue: deque[Pair]
     concurrency: int
-    still: Still
     scope: Scope | None
     additions: Additions
     timings: Timings

@@ -12,85 +12,38 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.account import PAUSED, RETRIES, added
+from ..core.call import Host as CallHost
 from ..core.call import Step
 from ..core.colour import name_of
 from ..core.failures import kind_of
-from ..core.hedge import Hedge
 from ..core.held import Still
 from ..core.pushback import Pushback
 from ..core.summary import kinds_of
 from ..core.tree import Each
+from ..lanes.awaiting import insist
 from ..lanes.calling import seat, wanted
 from ..lanes.calls import Calls, calls_of_loop
 from ..lanes.clock import clock_of
-from ..lanes.port import nothing
+from ..lanes.port import Port, nothing
 from ..lanes.results import tell
 from ..limit.holders import Inside, ask_around, inside_of
 from .asking import Asking
 from .deadlines import Deadlines
-from .gate import Gate
 from .growing import Additions, no_run_to_grow
 from .observer import Observer, Watch
 from .resources import Resources
 from .slots import Slots
-from .stage import Behind, Ending, Spent, Stage
-from .step_calls import GivenUp, Held, held_by, place_and_identity
+from .stage import Behind, Ending, Stage
+from .step_calls import StepRun, place_and_identity
+from .suspended import GivenUp, Held, held_by
 
 if TYPE_CHECKING:
     from ..limit.state import LimitState
     from ..remote.calls import RemoteCalls
 
 
-class Leaf(Protocol):
-    """A step of the flow, as far as it is told of; see `leaf`."""
-
-    gate: Gate | None
-    hedge: Hedge | None
-    spent: Spent
-    begun: int
-
-    @property
-    def retry_waits(self) -> dict[str, float]:
-        """Return the seconds that its inputs waited for another attempt, by what for."""
-        ...
-
-    @property
-    def paused(self) -> float:
-        """How many seconds all its calls are held up."""
-        ...
-
-    @property
-    def blocks(self) -> bool:
-        """Whether inputs wait for permits here, and others could do nothing but wait for the same."""
-        ...
-
-    def held_up(self, now: float) -> tuple[str, ...]:
-        """Say what holds its calls up."""
-        ...
-
-    def close(self) -> None:
-        """Let nothing more through, and give every permit back but those of calls that were left behind."""
-
-    def let_go(self) -> None:
-        """Refer to itself no more."""
-
-
-class Run(Protocol):
+class Run(CallHost, Port, Protocol):
     """The run whose belongings these are, as far as its calls are told apart by it."""
-
-    is_told_apart: bool
-    """Whether there may be several attempts of an input, or a journal that knows inputs by what they are."""
-
-    def run_id(self) -> bytes:
-        """Return what tells it from all others."""
-        ...
-
-    def told_apart(self, index: int) -> tuple[int, tuple[Any, ...]]:
-        """Return the attempt of an input, and what it is known by."""
-        ...
-
-    def add_later(self, index: int, by: object, item: Any, key: Any) -> None:
-        """Take one more input when the call of an input has ended well."""
 
     additions: Additions
     """What is added to it."""
@@ -127,7 +80,7 @@ class Scope:
         self.deadlines: Deadlines = Deadlines(loop, self.clock, context)
         self.inside: Inside = inside_of(context.run(ask_around, (), for_run=True))
         """Who holds permits around the run."""
-        self.leaves: list[Leaf] = []
+        self.leaves: list[StepRun] = []
         """The steps that have been called, or have policies."""
         self.retried: int = 0
         """Attempts of steps beyond their first ones."""
@@ -158,7 +111,8 @@ class Scope:
         self._gone_on: dict[str, dict[str, int]] = {}  # failures that ended nothing, by what became of them
         self._name = name
         self._paused_by = ""
-        self._once = once
+        self.once: bool = once
+        """Whether it is of one value through a flow, without a run around it."""
         self._calls_at_once = calls_at_once
         self._calls: Calls | None = None
         self._elsewhere: dict[Any, RemoteCalls] = {}
@@ -195,14 +149,9 @@ class Scope:
         return (*gone_on, *tuple(self.notes))
 
     @property
-    def once(self) -> bool:
-        """Whether it is of one value through a flow, without a run around it."""
-        return self._once
-
-    @property
     def calls(self) -> Calls:
         """The threads for calls: those of the run, or for one value those of the loop, which need not be started."""
-        return calls_of_loop() if self._once and self._calls is None else self.own_calls
+        return calls_of_loop() if self.once and self._calls is None else self.own_calls
 
     @property
     def own_calls(self) -> Calls:
@@ -229,7 +178,7 @@ class Scope:
     def add_nothing(self, call: object, path: str) -> None:
         """Forget what the call of a step has added: it failed."""
         if self.run is not None and self.run.additions.aside:
-            place, identity, root = place_and_identity(self, seat.get())
+            place, identity, root = place_and_identity(self.run, seat.get())
             self.run.additions.forget(root, Step(call, path, place, identity))
 
     def _call_left(self, fn: Callable[..., Any]) -> None:
@@ -260,6 +209,13 @@ class Scope:
                 step.spent.pinned = step.spent.detours = True
             task.add_done_callback(partial(self._ended_late, holds))
         return calling if awaits or not self.left[task] else [task]
+
+    def leave_source(self, path: str, task: asyncio.Task[Any]) -> None:
+        """Go on without what reads for a stage, as that ignores its cancellation."""
+        self.left[task] = f"the source of {path}"
+        self._counted.add(task)
+        task.add_done_callback(partial(self._ended_late, []))
+        insist(task)
 
     def check_left(self) -> None:
         """Raise if this task was left behind: it calls nothing more."""
@@ -306,7 +262,7 @@ class Scope:
 
     def calls_at(self, place: Any) -> RemoteCalls:
         """Return what makes calls elsewhere: for one value the loop's own, as with threads."""
-        if self._once:
+        if self.once:
             found: RemoteCalls = place.calls_of_loop()
             return found
         if place not in self._elsewhere:

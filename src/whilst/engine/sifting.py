@@ -14,28 +14,17 @@ from ..core.colour import name_of
 from ..core.equal import KeyOf, key_of, twin_of
 from ..core.judge import checked_key
 from ..core.outcome import Record
-from .asking import Asking
+from .gate import Host as GateHost
 from .source import Pair
 
 Fault = Callable[[Any], Exception | None]
 
 
-class Host(Protocol):
-    """What this needs from the driver."""
-
-    @property
-    def asking(self) -> Asking:
-        """Return what asks functions of the user's."""
-        ...
-
-    def unfit(self, found: list[tuple[Pair, Exception]]) -> None:
-        """Fail inputs that are not called."""
+class Host(GateHost, Protocol):
+    """What this needs from the driver, besides what a gate needs."""
 
     def shared(self, record: Record) -> None:
         """Give the outcome of an input that shared the call of another."""
-
-    def arrived(self) -> None:
-        """Go on with what is left."""
 
 
 class Sifting:

@@ -14,7 +14,7 @@ HELD = 1 << 61  # places that are taken for as long as nothing may start
 class Waiter(Protocol):
     """Somebody who waits for places."""
 
-    def serve(self) -> None:
+    def pump(self) -> None:
         """Take places, as far as there are free ones and they are wanted."""
 
 
@@ -108,7 +108,7 @@ class Slots:
         while self.waiting and self.free > 0:
             waiter = self.waiting.popleft()
             self._again -= self._again > 0
-            waiter.serve()
+            waiter.pump()
 
 
 class _Task:
@@ -120,7 +120,7 @@ class _Task:
         self.slots = slots
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-    def serve(self) -> None:
+    def pump(self) -> None:
         if self.future.done():  # cancelled, or given up
             return
         if self.slots.room > 0:

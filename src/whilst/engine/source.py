@@ -99,37 +99,41 @@ class Reader(Protocol):
         ...
 
 
-class Source(Protocol):
-    """One way to read inputs; every method is called on the loop."""
+class Source:
+    """One way to read inputs; every method is called on the loop. What is here does for a container."""
 
-    inbox: Queue
-    """Where inputs go."""
-    admitted: int
-    """How many inputs have been put there."""
-    full: bool
-    """Whether it has read as far as it may, since the driver last set this to False."""
+    def __init__(self, reader: Reader, inbox: Queue) -> None:
+        self.inbox: Queue = inbox
+        """Where inputs go."""
+        self.admitted: int = 0
+        """How many inputs have been put there."""
+        self.full: bool = False
+        """Whether it has read as far as it may, since the driver last set this to False."""
+        self._reader = reader
 
     @property
     def waiting(self) -> str:
         """What the source is doing beside the loop, for the summary of a run that left it behind."""
-        ...
+        return ""
 
     def fill(self, limit: int) -> None:
         """Admit inputs with an index below `limit`, now or as they come."""
+        raise NotImplementedError
 
-    def redirect(self, inbox: Queue) -> int:
-        """Put inputs into another inbox from now on; return how many were admitted before."""
-        ...
-
-    def rehome(self, reader: Reader, inbox: Queue) -> int:
-        """Do so, and tell another reader."""
-        ...
+    def redirect(self, inbox: Queue, reader: Reader | None = None) -> int:
+        """Put inputs into another inbox, and tell another reader, from now on; return how many were admitted before."""
+        self.inbox, self._reader = inbox, reader or self._reader
+        return self.admitted
 
     def close(self) -> None:
         """Admit nothing more."""
+        raise NotImplementedError
 
     async def gone(self) -> None:
-        """Return, after `close`, when nothing reads any more and a generator is closed, or it takes too long."""
+        """Return, after `close`, when nothing reads any more and a generator is closed, or it takes too long.
+
+        For tasks the driver waits.
+        """
 
 
 def is_container(inputs: object) -> bool:
@@ -146,38 +150,8 @@ def open_source(reader: Reader, inputs: Any, inbox: Queue, *, plain: bool = Fals
     return ThreadFeeder(reader, inputs, inbox)
 
 
-class Feeder:
-    """What all ways to read have in common; see `Source`."""
-
-    def __init__(self, reader: Reader, inbox: Queue) -> None:
-        self.inbox: Queue = inbox
-        self.admitted: int = 0
-        self.full: bool = False
-        self._reader = reader
-
-    @property
-    def waiting(self) -> str:
-        """Nothing: it reads on the loop."""
-        return ""
-
-    def redirect(self, inbox: Queue) -> int:
-        """Switch."""
-        self.inbox = inbox
-        return self.admitted
-
-    def rehome(self, reader: Reader, inbox: Queue) -> int:
-        """Switch."""
-        self._reader = reader
-        return self.redirect(inbox)
-
-    async def gone(self) -> None:
-        """Nothing reads beside the loop but tasks, and for these the driver waits."""
-
-
-class Container(Feeder):
+class Container(Source):
     """A builtin container, read in slices on the loop (0.05 µs an input)."""
-
-    admitted: int
 
     def __init__(self, reader: Reader, inputs: Iterable[Any], inbox: Queue) -> None:
         super().__init__(reader, inbox)
@@ -204,10 +178,8 @@ class Container(Feeder):
         self._pairs = enumerate(())
 
 
-class ThreadFeeder(Feeder):
+class ThreadFeeder(Source):
     """Any other iterable, read on a daemon thread, in the context of the run."""
-
-    admitted: int
 
     def __init__(self, reader: Reader, inputs: Iterable[Any], inbox: Queue) -> None:
         super().__init__(reader, inbox)
@@ -251,11 +223,10 @@ class ThreadFeeder(Feeder):
             if self.inbox:  # it came between the two lines
                 self._reader.loop.call_soon(self._reader.arrived)
 
-    def redirect(self, inbox: Queue) -> int:
+    def redirect(self, inbox: Queue, reader: Reader | None = None) -> int:
         """Switch, between two appends of the thread."""
         with self._guard:
-            self.inbox = inbox
-            return self.admitted
+            return super().redirect(inbox, reader)
 
     def close(self) -> None:
         """Admit nothing more; a thread inside `next()` is left behind and ends when that returns."""
@@ -300,10 +271,8 @@ class ThreadFeeder(Feeder):
             self._awaited.set_result(None)
         if not self._closed:
             self._reader.ended(error)
-        else:
-            del (
-                self._reader
-            )  # a run that left this behind, and is kept for its summary, would be freed with nobody else
+        else:  # a run that left this behind, and is kept for its summary, would be freed with nobody else
+            del self._reader
 
     def _read_batches(self, batches: Iterator[Sequence[Any]]) -> None:
         index = 0
@@ -375,10 +344,8 @@ class ThreadFeeder(Feeder):
             pass  # the loop is closed: the run is over
 
 
-class AsyncFeeder(Feeder):
+class AsyncFeeder(Source):
     """An async iterable, read by a task on the loop; an async generator is closed with the run."""
-
-    admitted: int
 
     def __init__(self, reader: Reader, inputs: AsyncIterable[Any], inbox: Queue) -> None:
         super().__init__(reader, inbox)

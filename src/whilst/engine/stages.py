@@ -21,7 +21,7 @@ from ..core.failures import StopAfter
 from ..core.frozen import NamedTuple
 from ..core.outcome import short
 from ..core.plan import Plan
-from ..lanes.awaiting import ended, trimmed
+from ..lanes.awaiting import GRACE, ended, insist, trimmed
 from ..lanes.loop import LoopLanes
 from ..lanes.port import nothing
 from .consume import EndOf, Unpack, consume, value_of
@@ -31,6 +31,8 @@ from .source import is_container
 from .stage import Ending, Stage
 
 Stream = AsyncGenerator[Any, None]
+Left = Callable[[asyncio.Task[Any]], object]
+"""Told of a task that ignores its cancellation."""
 
 NOTHING = object()  # what stands for a record of which nothing is given
 
@@ -62,7 +64,7 @@ def each(
     yields: Yields = RAISING,
     stage: Stage | None = None,
     look: Callable[[], None] | None = None,
-    left: Callable[[asyncio.Task[Any]], object] = nothing,
+    left: Left = nothing,
 ) -> Stream:
     """Give `call(item)` for every item of `source`, at most `concurrency` at once; the first failure raises.
 
@@ -140,7 +142,7 @@ async def items(source: Any) -> Stream:
         for item in source:
             yield item
     else:
-        async with aclosing(each(_same, source, concurrency=1, ordered=True, name="items")) as stream:
+        async with aclosing(each(same, source, concurrency=1, ordered=True, name="items")) as stream:
             async for item in stream:
                 yield item
 
@@ -148,7 +150,7 @@ async def items(source: Any) -> Stream:
 async def until(source: Any, ending: Ending) -> Stream:
     """Give the items of anything iterable until the end is asked for, even if it comes to nothing while that waits."""
     if not (is_container(source) or has_method(source, "__aiter__")):
-        async with aclosing(each(_same, source, concurrency=1, ordered=True, name="items", ending=ending)) as stream:
+        async with aclosing(each(same, source, concurrency=1, ordered=True, name="items", ending=ending)) as stream:
             async for item in stream:
                 yield item
         return
@@ -180,7 +182,8 @@ async def until(source: Any, ending: Ending) -> Stream:
             yield item
 
 
-async def _same(item: Any) -> Any:
+async def same(item: Any) -> Any:
+    """Return what is given."""
     return item
 
 
@@ -193,8 +196,8 @@ def check_stream(value: Any, path: str) -> None:
         )
 
 
-async def merged(source: Any, concurrency: int, path: str) -> Stream:
-    """Give the items of each item of `source`, of `concurrency` of those at a time."""
+async def merged(source: Any, concurrency: int, path: str, left: Left = insist) -> Stream:
+    """Give the items of each item of `source`, of `concurrency` of those at a time; `left` is told who does not end."""
     reading = _Reading(source, concurrency, path)
     with EndOf(reading):
         try:
@@ -202,7 +205,7 @@ async def merged(source: Any, concurrency: int, path: str) -> Stream:
                 yield reading.buffer.popleft()
                 reading.room.set()
         finally:
-            await reading.close()
+            await reading.close(left)
 
 
 class _Reading:
@@ -231,13 +234,14 @@ class _Reading:
             await self._changed.wait()
         return True
 
-    async def close(self) -> None:
+    async def close(self, left: Left) -> None:
         """End every reader wherever it waits, then the stream of streams."""
-        self._closing = True
-        for task in self._tasks:
+        self._closing, tasks = True, tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await ended(tuple(self._tasks))
-        await self._outer.aclose()
+        await ended(tasks, GRACE, left)
+        if all(task.done() for task in tasks):  # else one may be inside
+            await self._outer.aclose()
 
     def _one_more(self) -> None:
         if not self._over and self._left < self._most:

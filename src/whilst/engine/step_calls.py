@@ -1,69 +1,113 @@
-"""One call of a step: as its gate knows it, as who asks inside it knows it, and the attempts that it is one of.
-
-With `hedge=True` a late call has a second one beside it: the first success wins, the other is cancelled.
-"""
+"""A step in one run, and one call of it: as its gate, its limits and who asks inside it know it, with its attempts."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable
 from contextvars import Token
-from types import CodeType, FrameType
-from typing import Any, Protocol
+from typing import Any
 
+from ..core.attempt import Attempts
 from ..core.call import Call
 from ..core.headers import Left
 from ..core.hedge import Hedge
 from ..core.pushback import Pushback
-from ..lanes.awaiting import CLEAN_UP, GRACE, ended
-from ..lanes.calling import Listener, Seat, seat
+from ..lanes.calling import Listener, Seat
 from ..lanes.calls import after_of
 from ..lanes.worker import current_worker
 from ..limit.acquirer import LimitSet
 from ..limit.holders import Holder, Link
 from ..limit.queue import WaitQueue
 from ..limit.state import LimitState
-from .slots import Slots
+from .gate import Gate
 from .source import Pair
+from .stage import Spent
 
 STEP = "whilst: step "  # with which notes begin that name one
 
 
-class Gate(Protocol):
-    """The gate of a step, as far as its calls need it."""
+class StepRun:
+    """One step in one run, as far as its calls and what the run tells of it need to know; see `leaf`.
 
-    def leave(self, call: Any) -> None:
-        """Keep the permit of a call that is given up and goes on."""
+    Args:
+        name: what timeouts call it.
+        limits: what a call holds a permit of.
+        attempts: says whether a failure is tried again.
+        hedge: says when a call is late enough for a second one.
+        alone: whether it is the whole flow, so that an input has taken what its last call took.
+        spent: what its inputs spend their time on.
+    """
 
-    def returned_late(self, index: Any) -> None:
-        """Give it back."""
+    clock: Callable[[], float]
 
-
-class Leaf(Protocol):
-    """A step, as far as its calls need it."""
-
-    limits: tuple[LimitState, ...]
-    name: str
-
-    @property
-    def gate(self) -> Gate | None:
-        """What lets its calls begin, if anything need."""
-        ...
-
-    def allow(self, call: LeafCall, left: Left) -> None:
-        """Slow down as an answer to a call says."""
+    def __init__(
+        self,
+        name: str,
+        limits: tuple[LimitState, ...],
+        attempts: Attempts,
+        hedge: Hedge | None,
+        spent: Spent,
+        *,
+        alone: bool,
+    ) -> None:
+        self.gate: Gate | None = None
+        self.name: str = name
+        self.limits: tuple[LimitState, ...] = limits
+        self.hedge: Hedge | None = hedge
+        self.spent: Spent = spent
+        self.begun: int = 0
+        """How many inputs have come to be called."""
+        self.over: int = 0
+        """How many of them have no call in flight of which the gate does not know: there was none yet."""
+        self._attempts = attempts
+        self._alone = alone
 
     def told_of(self, attempt: int, started: float, at: Seat | None, call: LeafCall | None = None) -> Call:
-        """Return what `current_call` says of a call."""
-        ...
+        """Return what `current_call` says of a call that began at that time."""
+        raise NotImplementedError
 
+    @property
+    def paused(self) -> float:
+        """How many seconds all its calls are held up by a pause or the breaker."""
+        return self.gate.paused if self.gate is not None else 0.0
 
-class Scope(Protocol):
-    """What the run of a flow owns, as far as it tells of its calls."""
+    @property
+    def retry_waits(self) -> dict[str, float]:
+        """Return the seconds that its inputs waited for another attempt, by what for."""
+        return self._attempts.waits
 
-    run: Any
+    def held_up(self, now: float) -> tuple[str, ...]:
+        """Say what holds its calls up."""
+        budget = self._attempts.budget
+        waits = budget.words(now) if budget is not None else ""
+        return (*(self.gate.held_up(now) if self.gate is not None else ()), *((waits,) if waits else ()))
+
+    @property
+    def blocks(self) -> bool:
+        """Whether inputs wait for permits here, and others could do nothing but wait for the same."""
+        gate = self.gate
+        return self._alone and gate is not None and not gate.keyed and gate.pending > 0
+
+    def allow(self, call: LeafCall, left: Left) -> None:
+        """Slow down as an answer to a call says. From any thread."""
+        if self.gate is not None:
+            self.gate.allow_call(call, left)
+
+    def correct(self, call: LeafCall, cost: float) -> bool | None:
+        """Count what a call cost indeed; see `Gate.correct`. From any thread."""
+        return False if self.gate is None else self.gate.correct(call, cost, left=call)
+
+    def close(self) -> None:
+        """Let nothing more through, and give every permit back but those of calls that were left behind."""
+        if self.gate is not None:
+            self.gate.end()
+
+    def let_go(self) -> None:
+        """Refer to itself no more, so that it is freed with the run; calls that were left behind still come home."""
+        if self.gate is not None:
+            self.gate.let_go()
 
 
 class Tries:
@@ -99,8 +143,8 @@ class LeafCall(Holder):
     over: bool = False  # back from there
     guard: threading.Lock | None = None
 
-    def __init__(self, leaf: Leaf, tries: Tries | None = None) -> None:
-        self.leaf: Leaf = leaf
+    def __init__(self, leaf: StepRun, tries: Tries | None = None) -> None:
+        self.leaf: StepRun = leaf
         self.tries: Tries | None = tries
         self.outer: Holder | None = None
         self.token: Token[Link | None] | None = None
@@ -145,48 +189,6 @@ class LeafCall(Holder):
             self.leaf.gate.returned_late(self)
 
 
-class GivenUp(asyncio.CancelledError):
-    """Ends a task whose input was settled while one of its calls ignored that it was cancelled."""
-
-
-Held = tuple[Slots, "Leaf | None", LeafCall | None]
-"""What a coroutine holds: a place, for a call of a step if it is one's, with permits if the step has limits."""
-
-HOLDS: dict[CodeType, Callable[[Mapping[str, Any]], Held | None]] = {}
-"""By the code of a coroutine that holds a place while it awaits what is the user's: how its local names tell."""
-
-
-AWAITS: dict[CodeType, str] = {}
-"""By the code of a coroutine that awaits tasks of its own: how it calls them."""
-
-
-SETTLES: dict[CodeType, Callable[[Mapping[str, Any]], Callable[[Exception], None]]] = {}
-"""By the code of what a task runs that can be taken as failed while it goes on: how its local names tell what to do."""
-
-
-def settled_by(task: asyncio.Task[Any]) -> Callable[[Exception], None] | None:
-    """Return what takes a suspended task as failed although it goes on; None: that is for its input to decide."""
-    frame: FrameType | None = getattr(task.get_coro(), "cr_frame", None)
-    read = SETTLES.get(frame.f_code) if frame is not None else None
-    return read(frame.f_locals) if frame is not None and read is not None else None
-
-
-def held_by(task: asyncio.Task[Any]) -> tuple[list[Held], list[asyncio.Task[Any]]]:
-    """Return what a task holds that is suspended, and the tasks that it awaits; for nothing where nobody asks."""
-    found: list[Held] = []
-    one: Any = task.get_coro()
-    while one is not None:
-        frame: FrameType | None = getattr(one, "cr_frame", None)
-        if frame is not None and (read := HOLDS.get(frame.f_code)) is not None:
-            holds = read(frame.f_locals)
-            if holds is not None:
-                found.append(holds)
-        elif frame is not None and (name := AWAITS.get(frame.f_code)) is not None:
-            return found, [each for each in frame.f_locals[name] if not each.done()]
-        one = getattr(one, "cr_await", None)
-    return found, []
-
-
 class LetThrough(deque[Pair]):
     """Calls that may start: each is woken, and takes itself out, unless it has been called back before."""
 
@@ -210,9 +212,8 @@ def wake(pair: Pair) -> None:
         waiter.set_result(True)
 
 
-def place_and_identity(scope: Scope, place: Seat | None) -> tuple[int, tuple[Any, ...] | None, int]:
+def place_and_identity(run: Any, place: Seat | None) -> tuple[int, tuple[Any, ...] | None, int]:
     """Return the index of the input, or of the item inside a stage; what it is known by; and the input's own index."""
-    run = scope.run
     if place is None or run is None:
         return 0, None, 0
     index = place.index
@@ -224,74 +225,6 @@ def place_and_identity(scope: Scope, place: Seat | None) -> tuple[int, tuple[Any
         places.append(place.index)
     root = places.pop()
     return index, (*run.told_apart(root)[1], *reversed(places)), root
-
-
-class Hedging:
-    """One step whose late calls get a second one, over a whole run; a call is late from when it has its permits."""
-
-    def __init__(
-        self,
-        hedge: Hedge,
-        call: Callable[[Any, Tries], Coroutine[Any, Any, Any]],
-        *,
-        clock: Callable[[], float],
-        leave: Callable[[asyncio.Task[Any]], None],
-    ) -> None:
-        self._hedge = hedge
-        self._call = call
-        self._clock = clock
-        self._leave = leave
-
-    async def __call__(self, value: Any, tries: Tries) -> Any:
-        """Return the first success; if all fail, raise what the first call raised."""
-        delay = self._hedge.delay()
-        if delay is None:
-            return await self._call(value, tries)
-        place = seat.get()
-        begun = tries.begun = asyncio.get_running_loop().create_future()
-        calls: list[asyncio.Task[Any]] = [asyncio.create_task(self._call(value, tries))]
-        patience = CLEAN_UP
-        try:
-            await asyncio.wait([begun, *calls], return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait(calls, timeout=delay)
-            if not calls[0].done():
-                await asyncio.sleep(0)  # its answer may have come in the same moment
-            if not calls[0].done() and self._hedge.take(self._clock()):
-                calls.append(asyncio.create_task(self._call(value, tries)))
-                if place is not None:
-                    place.fork(1)
-            result = await self._first_success(calls)
-            patience = GRACE
-            return result
-        finally:
-            late = [call for call in calls if not call.done()]
-            for call in late:
-                call.cancel()
-            await ended(late, patience, self._leave)
-            if place is not None and len(calls) > 1:
-                place.ends()
-            call = calls[0]
-            for call in calls:
-                if call.done() and not call.cancelled():
-                    call.exception()  # looked at, so that asyncio does not complain
-            calls.clear()  # the frames of a failure keep this one
-            late.clear()
-            del call
-
-    async def _first_success(self, calls: list[asyncio.Task[Any]]) -> Any:
-        call, done, pending = calls[0], set(calls), set(calls)
-        while pending:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for call in done:
-                if not call.cancelled() and call.exception() is None:
-                    return call.result()
-        try:
-            return calls[0].result()
-        finally:
-            del calls, done, call
-
-
-AWAITS[Hedging.__call__.__code__] = "calls"
 
 
 def note(error: Exception, where: str) -> None:

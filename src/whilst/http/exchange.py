@@ -162,7 +162,9 @@ class Exchange:
         if isinstance(error, raw.PyreqwestError):
             return self._named(self._translated(error))
         if not Url.is_valid(self._url):
-            return self._named(InvalidURL(f"not a URL: {error} ({shown_url(self._url) or 'it is empty'})"))
+            shown = shown_url(self._url)
+            better = f"\n  try: https://{shown}" if shown and "://" not in shown else ""
+            return self._named(InvalidURL(f"not a URL: {error} ({shown or 'it is empty'}){better}"))
         return _unsendable(error)
 
     def _translated(self, error: raw.PyreqwestError) -> HTTPError:

@@ -20,6 +20,7 @@ from typing import Any, cast
 import msgspec
 
 from ..core.jsontext import JsonText
+from ..core.outcome import an
 from ..core.scalars import as_python
 from .lines import ByteStream, split_batches
 from .output import LARGE, Output
@@ -269,7 +270,7 @@ def plain(value: Any) -> Any:
     for method, arguments in (("tolist", {}), ("model_dump", {"mode": "json"})):  # NumPy, Pydantic
         if hasattr(known, method) and not isinstance(known, type):
             return getattr(known, method)(**arguments)
-    raise TypeError(f"a {type(known).__qualname__} cannot be written as JSON")
+    raise TypeError(f"{an(type(known).__qualname__)} cannot be written as JSON")
 
 
 _encode = msgspec.json.Encoder(enc_hook=plain).encode

@@ -58,18 +58,22 @@ def load_extra(module: str, extra: str, wanted_for: str) -> Any:
         raise Refused(fact, remedy=f"pip install 'whilst[{extra}]'") from None
 
 
-def closest(name: str, names: Iterable[str]) -> str:
-    """Return which of `names` was likely meant, or nothing."""
+def closest(name: str, names: Iterable[str], *, alike: float = 0.6) -> str:
+    """Return which of `names` was likely meant, or nothing; from 1 on they are the same.
+
+    >>> closest("--jurnal", ["--journal", "--keep"]), closest("--version", ["--overwrite"], alike=0.75)
+    ('--journal', '')
+    """
     import difflib
     from itertools import takewhile
 
-    close = difflib.get_close_matches(name, [it for it in names if it != name], n=3)  # the likest first
+    close = difflib.get_close_matches(name, [it for it in names if it != name], 3, alike)  # the likest first
 
-    def alike(other: str) -> int:
+    def begun(other: str) -> int:
         """Return how many characters it begins with that the name has, too: most begin with what is meant."""
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(other, name, strict=False)))
 
-    return max(close, key=alike, default="")
+    return max(close, key=begun, default="")
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:

@@ -19,7 +19,7 @@ import msgspec
 
 from ..core.grown import Grown
 from ..core.jsontext import BYTES_HEAD, JsonText
-from ..core.outcome import short
+from ..core.outcome import an, short
 from ..errors import Unstorable
 from .identity import canonical
 from .returns import has_classes, is_class_of_data, returned_by
@@ -161,7 +161,7 @@ class Values:
         what = f"{self._name}() returned what the journal cannot store: {short(value, 60)}"
         if isinstance(error, RecursionError):
             return Unstorable(what, "it is nested too deep, or contains itself", remedy="return a type that JSON has")
-        where = f"its type is {kind}" if part is value else f"a {kind} is in it: {short(part, 60)}"
+        where = f"its type is {kind}" if part is value else f"{an(kind)} is in it: {short(part, 60)}"
         if self._read is not None:
             return Unstorable(
                 what,

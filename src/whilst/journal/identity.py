@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..core.colour import name_of
-from ..core.outcome import short
+from ..core.outcome import an, short
 from ..errors import Unstorable
 from .tagged import NoTagError, each_as_json, encode, is_plain, json_of
 
@@ -171,7 +171,7 @@ def _canonical_or_refused(value: Any, role: str, item: Any) -> bytes:
         what = f"an input cannot be told from others: {short(item, 60)}"
         evidence = "it is nested too deep, or contains itself"
         if isinstance(error, NoTagError):
-            evidence = f"the journal knows no canonical form of a {type(part).__qualname__}: {short(part, 60)}"
+            evidence = f"the journal knows no canonical form of {an(type(part).__qualname__)}: {short(part, 60)}"
         if role == "key":
             evidence = f"key= gave {short(value, 60)}; {evidence}"
         raise Unstorable(

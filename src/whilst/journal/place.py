@@ -49,6 +49,11 @@ def checked_place(path: str, given: str = "") -> bool:
             NO_HOME[1],
             remedy=f"os.path.expanduser({given!r})",
         )
+    if not os.path.isdir(directory) and given.startswith("sqlite:"):
+        raise JournalError(
+            f"{given} cannot be a journal: that is a URL, and a journal is a file",
+            remedy=f"journal={os.path.basename(given)!r}",
+        )
     if not os.path.isdir(directory):
         raise JournalError(
             f"{path} cannot be a journal: its directory does not exist", remedy=f"mkdir -p {shlex.quote(directory)}"

@@ -167,7 +167,7 @@ given_back: ContextVar[Back | None] = ContextVar("whilst_given_back", default=NO
 it is not, as calls before that part were made."""
 
 
-class Seat(Protocol):
+class Seat(Listener, Protocol):
     """The place of one input; branches that run at the same time share it."""
 
     outer: Seat | None
@@ -182,9 +182,6 @@ class Seat(Protocol):
     def index(self) -> int:
         """Return that of the input."""
         ...
-
-    def allow(self, left: Left) -> None:
-        """Take note of what an answer says; see `Listener`."""
 
     def give_up(self, error: Exception) -> None:
         """Settle the input with this failure: one of its calls ignores that it was cancelled, and is left behind."""

@@ -21,7 +21,7 @@ from ..core.plan import MOST_THREADS
 from .awaiting import discard, ended
 from .pool import ThreadPool
 from .port import nothing
-from .results import Pair
+from .results import Client, Pair
 from .worker import Worker, current_worker
 
 EXIT_WAIT = 0.5  # seconds that closing waits for idle threads to be gone; they need microseconds
@@ -277,27 +277,15 @@ async def _until_it_ends(key: tuple[asyncio.AbstractEventLoop, Hashable], kept: 
         await kept.close()
 
 
-class _Futures:
-    """Who waits for the calls, as the pool sees it; see `Client`."""
+class _Futures(Client):
+    """Who waits for the calls: tasks, which are woken when the loop comes to them."""
 
     def __init__(self, queue: deque[Pair]) -> None:
         self.queue: deque[Pair] = queue
 
-    def emit(self, record: Record) -> None:
+    def emit(self, record: Record, /) -> None:
         """Let who waits for a call go on."""
         _resolve(record[1].future, record[2], record[3])
-
-    def together(self, begins: bool) -> None:
-        """Nothing: tasks are woken when the loop comes to them."""
-
-    def refill(self) -> None:
-        """Nothing: calls come by themselves."""
-
-    def dropped(self, index: int) -> None:
-        """Nothing: it was cancelled."""
-
-    def returned_late(self, index: int) -> None:
-        """Nothing: `after` has said so."""
 
     def fatal(self, error: BaseException) -> None:
         """Fail what waits: there is no thread that could make the calls."""

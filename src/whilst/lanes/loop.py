@@ -24,7 +24,7 @@ from ..core.timings import LONG
 from ..errors import RunCancelled
 from .awaiting import GRACE, OwnTask, failure_of, insist, trimmed
 from .calling import NOT_CALLED, Back, Names, current, given_back, listening, maker, seat, task_here
-from .port import Lanes, Port, nothing
+from .port import Here, Lanes, Port, nothing
 
 if TYPE_CHECKING:
     from ..core.headers import Left
@@ -191,7 +191,9 @@ class Places(Protocol):
 class LoopLanes(Lanes):
     """Lanes for an async function; see `Lanes` for the contract."""
 
-    def __init__(self, port: Port, fn: Callable[[Any], Awaitable[Any]], concurrency: int, *, name: str) -> None:
+    def __init__(
+        self, port: Port, fn: Callable[[Any], Awaitable[Any]], concurrency: int, patience: float = inf, *, name: str
+    ) -> None:
         self._port = port
         self._fn = fn
         self._name = name
@@ -556,14 +558,4 @@ class LoopLanes(Lanes):
         return unwanted
 
 
-class LoopExecutor:
-    """Calls of async functions, on the run's own loop. They can be cancelled, though one may ignore that."""
-
-    name: str = "loop"
-
-    def lanes(self, port: Port, fn: Callable[[Any], Any], concurrency: int, patience: float, *, name: str) -> LoopLanes:
-        """Return coroutine lanes."""
-        return LoopLanes(port, fn, concurrency, name=name)
-
-
-LOOP: LoopExecutor = LoopExecutor()
+LOOP: Here = Here("loop", LoopLanes)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.call import Call
-from ..core.outcome import Record
 from ..core.timings import Timings
+from .results import Client
 
 if TYPE_CHECKING:
     from ..core.headers import Left
 
 
-class Port(Protocol):
-    """The driver as its lanes see it; every method is called on the loop."""
+class Port(Client, Protocol):
+    """The driver as its lanes see it; every method is called on the loop unless it says otherwise.
+
+    Who derives from it does nothing where it only takes note.
+    """
 
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
@@ -30,9 +32,6 @@ class Port(Protocol):
     """Whether there may be several attempts of an input, or a journal that knows inputs by what they are."""
     timings: Timings
     """Told by lanes how long calls took: of 25 µs and more each, of shorter ones some."""
-    queue: deque[tuple[int, Any]]
-    """Inputs that may start, as (index, input); lanes take from the left, on any thread."""
-
     started: float
     """When the run began, by its clock."""
 
@@ -48,23 +47,12 @@ class Port(Protocol):
         """Return the call of an input that is in flight, as the code inside it sees it; None: nobody can ask there."""
         ...
 
-    def emit(self, record: Record, /) -> None:
-        """Take what became of one input."""
-
-    def together(self, begins: bool, /) -> None:
-        """Take note that several records come now, and then that these were all: time to wake who waits for them."""
-
     def allow(self, item: Any, left: Left) -> None:
         """Take note of what an answer says in the middle of the call of this input; on any thread."""
 
-    def dropped(self, index: int) -> None:
-        """Take note that a started input will have no outcome, because nobody wants one any more."""
-
     def abandon(self, index: int) -> None:
         """Take note that a call is left behind; called before its outcome is emitted or dropped."""
-
-    def returned_late(self, index: int) -> None:
-        """Take note, on any thread, that a call that was left behind has returned."""
+        return
 
     def unmade(self, pairs: Sequence[tuple[int, Any]]) -> None:
         """Take back inputs that were taken from the queue and not called: no attempt, and before the others."""
@@ -77,20 +65,17 @@ class Port(Protocol):
         """Return the error of a call that is past its time."""
         ...
 
-    def refill(self) -> None:
-        """Put inputs into the queue, if the window has room and the source has any."""
-
     def turn(self) -> None:
         """Take note that fewer or more lanes hold a place of the concurrency than before."""
-
-    def fatal(self, error: BaseException) -> None:
-        """End the run now with an error that is not one input's: KeyboardInterrupt, SystemExit, a lost loop."""
+        return
 
     def give_up(self, error: Exception) -> None:
         """Start nothing new, let what is in flight finish, then raise `error`."""
+        return
 
     def past_deadline(self, took: float) -> None:
         """Act on the deadline, which is over, at once: a call that `took` so long may have kept its timer from it."""
+        return
 
 
 class Lanes(Protocol):
@@ -188,5 +173,16 @@ class Executor(Protocol):
         ...
 
 
-def nothing(_: object) -> None:
+def nothing(*_: object) -> None:
     """Be told of what does not matter."""
+
+
+class Here:
+    """Such a place in this process: the run's own loop, or threads.
+
+    Calls on a loop can be cancelled, though one may ignore that; those on threads cannot be stopped.
+    """
+
+    def __init__(self, name: str, lanes: Callable[..., Lanes]) -> None:
+        self.name: str = name
+        self.lanes: Callable[..., Lanes] = lanes

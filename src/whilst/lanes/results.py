@@ -22,53 +22,44 @@ Pair = tuple[int, Any]
 
 
 class Client(Protocol):
-    """Where a pool's inputs come from and what becomes of them; all but `returned_late` is called on the loop."""
+    """Where a pool's inputs come from and what becomes of them; all but `returned_late` is called on the loop.
+
+    Who derives from it does nothing where nothing is to be done.
+    """
 
     queue: deque[Pair]
     """Inputs that may start, as (index, input); threads take from the left."""
 
     def emit(self, record: Any, /) -> None:
         """Take what became of one input."""
+        return
 
     def together(self, begins: bool, /) -> None:
         """Take note that several records come now, and then that these were all: time to wake who waits for them."""
+        return
 
     def refill(self) -> None:
-        """Put more into the queue, if there is more; called after some records."""
+        """Put more into the queue, if there is room and more; called after some records."""
+        return
 
     def dropped(self, index: int) -> None:
-        """Take note that an input which was taken from the queue will have no record."""
+        """Take note that an input which was taken from the queue will have no record: nobody wants one any more."""
+        return
 
     def returned_late(self, index: int) -> None:
         """Take note, on any thread, that a call that was abandoned has returned."""
+        return
 
     def fatal(self, error: BaseException) -> None:
-        """End: calls cannot be made any more."""
+        """End now, with an error that is not one input's: KeyboardInterrupt, SystemExit, a lost loop, no threads."""
+        return
 
 
-class Nobody:
+class Nobody(Client):
     """The client of a pool that is gone, so that it keeps no run alive."""
 
     def __init__(self) -> None:
         self.queue: deque[Pair] = deque()
-
-    def emit(self, record: Any, /) -> None:
-        """Nobody wants it any more."""
-
-    def together(self, begins: bool, /) -> None:
-        """Nobody waits."""
-
-    def refill(self) -> None:
-        """There is no more."""
-
-    def dropped(self, index: int) -> None:
-        """Nobody counts it any more."""
-
-    def returned_late(self, index: int) -> None:
-        """Nobody waits for it."""
-
-    def fatal(self, error: BaseException) -> None:
-        """It has ended."""
 
 
 NOBODY = Nobody()

@@ -16,7 +16,7 @@ from ..core.colour import name_of
 from .awaiting import GRACE, Awaiting
 from .calling import calling, current, listening, maker, task_here, wanted
 from .pool import ThreadPool
-from .port import Lanes, Port
+from .port import Here, Lanes, Port
 from .results import Pair
 from .worker import Worker, current_worker
 
@@ -266,16 +266,4 @@ def _call_of(port: Any, index: int, started: float) -> Call:
     return Call(port, index, "", attempt, started - port.started, identity)
 
 
-class ThreadExecutor:
-    """Calls of blocking functions, on threads. They cannot be stopped."""
-
-    name: str = "thread"
-
-    def lanes(
-        self, port: Port, fn: Callable[[Any], Any], concurrency: int, patience: float, *, name: str
-    ) -> ThreadLanes:
-        """Return lanes that are threads."""
-        return ThreadLanes(port, fn, concurrency, patience, name=name)
-
-
-THREADS: ThreadExecutor = ThreadExecutor()
+THREADS: Here = Here("thread", ThreadLanes)

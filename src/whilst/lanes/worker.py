@@ -163,9 +163,9 @@ class Supply:
         """Give a pool one more thread, now or soon, if there is one to be had."""
         if self._lend_to(pool):
             return
-        if not pool.workers and len(self._alive) < FEW:
-            self._start_for(pool)
-        elif not pool.wanted:
+        if not pool.workers and len(self._alive) < FEW and self._start_for(pool, most=FEW):
+            return
+        if not pool.wanted:
             self._note_want(pool)
             self._call_spawner(pool)
 
@@ -212,20 +212,21 @@ class Supply:
             return moved
         return False
 
-    def _assign(self, worker: Worker, pool: Pool) -> bool:
-        """Count a thread as the pool's, if that needs one."""
+    def _assign(self, worker: Worker, pool: Pool, most: float = inf) -> bool:
+        """Count a thread as the pool's, if that needs one, and there are fewer than so `most`."""
         with self._guard:
-            if not pool.is_short:
+            if not pool.is_short or len(self._alive) >= most:
                 return False
             pool.workers.add(worker)
             worker.pool = pool
+            self._alive.add(worker)
             return True
 
-    def _start_for(self, pool: Pool) -> None:
+    def _start_for(self, pool: Pool, most: float = inf) -> bool:
+        """Start a thread for a pool that needs one; False if it does not, or there are so `most` already."""
         worker = Worker()
-        if not self._assign(worker, pool):
-            return
-        self._alive.add(worker)
+        if not self._assign(worker, pool, most):
+            return False
         try:
             threading.Thread(target=worker.run, args=(self._ended,), name=pool.name, daemon=True).start()
         except RuntimeError as error:  # the system gives no more threads; those there are go on
@@ -233,6 +234,7 @@ class Supply:
             pool.left(worker)
             if not pool.workers:
                 pool.stuck(error)
+        return True
 
     def _ended(self, worker: Worker) -> None:
         self._alive.discard(worker)

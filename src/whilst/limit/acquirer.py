@@ -12,6 +12,7 @@ from ..core.costs import Cost
 from ..core.outcome import short
 from ..core.throttle import Throttle
 from ..lanes.clock import clock_of, monotonic
+from ..lanes.port import nothing
 from .feedback import Report, allowed, told_to
 from .holders import Inside, holds_already
 from .lock import lock
@@ -410,7 +411,7 @@ class Acquirer:
         """Want nothing any more, and return what was taken and not collected: whoever was to be woken need not stay."""
         if self.queue is not None or self.arrived:
             self.give_up()
-        self._wake = _nobody
+        self._wake = nothing
 
     def stand(self, count: int) -> None:
         """Want permits that were refused just now, and join the line that refuses; the caller has the lock."""
@@ -646,7 +647,3 @@ class Acquirer:
     def _deliver(self) -> None:
         if self.arrived or self._stuck:
             self._wake()
-
-
-def _nobody() -> None:
-    pass

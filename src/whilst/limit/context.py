@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.costs import Cost
 from ..core.outcome import short
 from ..lanes.clock import clock_of, monotonic
+from ..lanes.port import nothing
 from .acquire import WaiterGroup, acquire, acquire_blocking
 from .acquirer import Acquirer
 from .feedback import Report, report_of
@@ -63,12 +64,8 @@ class BlockPermit(Holder):
 
     def close(self) -> None:
         """Hold nothing any more."""
-        self.within, token, self.token = None, self.token, None
-        assert token is not None
-        try:
-            held.reset(token)  # not `set`: a context that looks as before lets a run's lane go on
-        except ValueError:
-            pass  # left in another context than it was entered in; it does not hold any more
+        self.within = None
+        self.leave_context()
 
     def allow(self, left: Left) -> None:
         """Slow down as an answer says."""
@@ -227,7 +224,7 @@ class LimitContext(Alone):
     def _teller(self) -> Acquirer:
         acquirer = self._acquirer
         if acquirer is None:
-            acquirer = self._acquirer = Acquirer((self.limit,), None, loop=None, wake=_never)
+            acquirer = self._acquirer = Acquirer((self.limit,), None, loop=None, wake=nothing)
         acquirer.clock = self.queue.clock
         return acquirer
 
@@ -251,10 +248,6 @@ class LimitContext(Alone):
             waiter.set_result(None)
         else:
             told.settle()
-
-
-def _never() -> None:
-    """Stand in for what wakes a party, where nobody ever stands in line."""
 
 
 class Permit(Alone):
@@ -327,7 +320,7 @@ class Permit(Alone):
 def take_now(limit: LimitState, item: Any, weight: float | None) -> Permit | None:
     """Return a permit that is held, if one can be had now."""
     holder = ItemHolder(limit, item, weight=weight)
-    acquirer = Acquirer((limit,), item, loop=running_loop(), wake=_nobody, weights=holder.weights)
+    acquirer = Acquirer((limit,), item, loop=running_loop(), wake=nothing, weights=holder.weights)
     if not acquirer.take_now(1):
         return None
     holder.take(acquirer)
@@ -439,24 +432,9 @@ class ItemHolder(Holder, Alone):
         if acquirer is None:
             return
         self._acquirer = None
-        self._forget()
-        self._give_back(acquirer, report_of(error) if error is not None or acquirer.listens else None)
-
-    def _forget(self) -> None:
-        """Take back what the code that runs now inherits."""
-        token, self.token = self.token, None
-        if token is not None:
-            try:
-                held.reset(token)  # not `set`: a context that looks as before lets a run's lane go on
-            except ValueError:
-                pass  # left in another context than it was entered in; it does not hold any more
-
-    def _give_back(self, acquirer: Acquirer, report: Report | None) -> None:
+        self.leave_context()
+        report = report_of(error) if error is not None or acquirer.listens else None
         if report is None:
             acquirer.give_back()
         else:
             acquirer.finished(self._started, report)
-
-
-def _nobody() -> None:
-    """Stand in for what wakes a party, where nobody stands in line."""

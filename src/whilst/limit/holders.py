@@ -97,6 +97,15 @@ class Holder(Link):
         held.set(link)
         return token is not None
 
+    def leave_context(self) -> None:
+        """Have what the code that runs now starts inherit this no more."""
+        token, self.token = self.token, None
+        if token is not None:
+            try:
+                held.reset(token)  # not `set`: a context that looks as before lets a run's lane go on
+            except ValueError:
+                pass  # left in another context than it was entered in; it does not hold any more
+
 
 class RunPermit(Link):
     """What the calls of a run inherit: each holds a permit of each of its limits."""

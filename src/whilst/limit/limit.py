@@ -261,7 +261,7 @@ class Limit(Alone):
 
     if not TYPE_CHECKING:  # for people without a type checker: the line that works
 
-        def __call__(self, *_: Any, **__: Any) -> None:
+        def __call__(self, *_: Any, **__: Any) -> NoReturn:
             """Say how a function is limited."""
             raise TypeError(
                 "a Limit does not wrap functions\n"

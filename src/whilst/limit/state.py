@@ -156,7 +156,10 @@ def concurrency_of(given: Any, *, keyed: bool) -> Concurrency:
     if not isinstance(given, str):
         return check.whole("concurrency", given, least=1)
     if given != ADAPTIVE:
-        raise TypeError(f'concurrency must be a whole number or "adaptive", got {given!r}\n  try: concurrency=32')
+        from ..core.meant import try_whole
+
+        better = try_whole("concurrency", given) or "\n  try: concurrency=32"
+        raise TypeError(f'concurrency must be a whole number or "adaptive", got {given!r}{better}')
     return ADAPTIVE
 
 

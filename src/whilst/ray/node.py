@@ -28,7 +28,7 @@ from ..lanes import here
 from ..lanes.calling import current
 from ..lanes.loop import LoopLanes, call_here
 from ..lanes.pool import call_of_thread
-from ..lanes.port import Lanes
+from ..lanes.port import Lanes, Port
 from ..lanes.results import tell
 from ..lanes.threads import ThreadLanes
 from ..processes.calls import asks_to_wait, made
@@ -263,7 +263,7 @@ class Node:
             current.set(Call._of_told(told, partial(self.say, _sent_here())))
 
 
-class _Made:
+class _Made(Port):
     """The calls of one colour, as the lanes here see them; see `lanes.port.Port`."""
 
     names_calls: bool = True
@@ -406,18 +406,6 @@ class _Made:
     def give_up(self, error: Exception) -> None:
         """Have the run end."""
         self.fatal(error)
-
-    def together(self, begins: bool) -> None:
-        """Nothing: answers are gathered."""
-
-    def refill(self) -> None:
-        """Nothing: inputs come by themselves."""
-
-    def turn(self) -> None:
-        """Nobody accounts for it."""
-
-    def past_deadline(self, took: float) -> None:
-        """There is none."""
 
 
 def _sent_here() -> Sent | None:

@@ -18,6 +18,7 @@ from ..core.call import Call
 from ..core.outcome import Record
 from ..core.timings import Timings
 from ..lanes.calling import Listener, current, listener_now
+from ..lanes.port import Port
 from .codec import Dump, Encoded, Target, dumps, encoded_target
 from .lanes import RemoteLanes
 from .transport import Transport
@@ -186,7 +187,7 @@ def _portion(job: _Job) -> tuple[int, Any]:
     return job.target, job.value
 
 
-class _Futures:
+class _Futures(Port):
     """Who waits for the calls, as the lanes see it; see `Port`."""
 
     names_calls: bool = False
@@ -211,9 +212,6 @@ class _Futures:
             else:
                 future.set_exception(record[3])
 
-    def together(self, begins: bool) -> None:
-        """Nothing: tasks are woken when the loop comes to them."""
-
     def allow(self, item: Any, left: Left) -> None:
         """Tell the step that made the call."""
         if item.listener is not None:
@@ -236,15 +234,6 @@ class _Futures:
         """Say that it is."""
         return self.calls[index].patience.error(started, self.clock())
 
-    def dropped(self, index: int) -> None:
-        """Nobody counts it."""
-
-    def abandon(self, index: int) -> None:
-        """Nothing is left."""
-
-    def returned_late(self, index: int) -> None:
-        """Nothing is left."""
-
     started: float = 0.0
 
     def run_id(self) -> bytes:
@@ -258,15 +247,3 @@ class _Futures:
     def told_apart(self, index: int) -> tuple[int, Any]:
         """Return which attempt a call is, and of what."""
         return 1, None
-
-    def turn(self) -> None:
-        """Nobody accounts for it."""
-
-    def refill(self) -> None:
-        """Nothing: calls come by themselves."""
-
-    def give_up(self, error: Exception) -> None:
-        """Nothing ends."""
-
-    def past_deadline(self, took: float) -> None:
-        """There is none."""
