@@ -9,7 +9,7 @@ import pytest
 
 from whilst.doctoring.pulse import Round
 from whilst.doctoring.records import Held
-from whilst.doctoring.rounds import Look, Position, Rounds
+from whilst.doctoring.rounds import Look, Position, Rounds, Sight
 
 TICK = 0.005
 
@@ -26,6 +26,10 @@ CODE = five.__code__
 LINES = {line - CODE.co_firstlineno: offset for offset, line in dis.findlinestarts(CODE) if line is not None}
 
 
+def sight(user: tuple[Position, ...]) -> Sight:
+    return Sight(user, None, None, mapped=False, ours=False, begins=False, elsewhere=False)
+
+
 def seen(*looks: tuple[int, float, float], of: int = 0) -> list[Held]:
     """Return what is held against whom: of looks that saw a line, for so long, of which its thread computed so long."""
     places: dict[tuple[object, ...], Held] = {}
@@ -34,7 +38,7 @@ def seen(*looks: tuple[int, float, float], of: int = 0) -> list[Held]:
         while seconds > TICK / 2:
             user: tuple[Position, ...] = ((CODE, LINES[line], CODE.co_firstlineno + line),)
             part = min(TICK, seconds)
-            rounds.look(Look(0, of, True, user, None, part, computed * part, False, False, False, False))
+            rounds.look(Look(0, of, True, sight(user), part, computed * part, False, False))
             seconds, now = seconds - TICK, now + part
     rounds.ended(Round(0, 0.0, now))
     return sorted(places.values(), key=lambda held: held.path[-1].line)
@@ -84,6 +88,6 @@ def test_a_round_right_after_another_is_told_for_what_it_did_itself(computed: fl
     for number, share in ((0, 1 - computed), (1, computed)):
         user: tuple[Position, ...] = ((CODE, LINES[number + 1], CODE.co_firstlineno + number + 1),)
         for _ in range(20):
-            rounds.look(Look(number, 0, True, user, None, TICK, share * TICK, False, False, False, False))
+            rounds.look(Look(number, 0, True, sight(user), TICK, share * TICK, False, False))
         rounds.ended(Round(number, number * 0.1, number * 0.1 + 0.1))
     assert told(list(places.values())) == [(1, 0.1, 0.1 * (1 - computed)), (2, 0.1, 0.1 * computed)]

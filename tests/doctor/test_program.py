@@ -215,6 +215,18 @@ def test_a_module_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert done.err.startswith("error: there is no module no_such_module_at_all\n")
 
 
+def test_a_handler_that_an_installed_server_calls_is_not_taken_for_one_that_whilst_does(tmp_path: Path) -> None:
+    """The command that runs the program is whilst's, too, and stands above all."""
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    server = f"import asyncio, sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport app\nasyncio.run(app.handle())\n"
+    written(installed, server, "server.py")
+    app = "import time\ndef price():\n    time.sleep(0.2)\nasync def handle():\n    price()\n"
+    written(tmp_path, app, "app.py")
+    (found,) = doctor("--json", "-m", "server", cwd=installed).findings
+    assert (found["line"], found["change"]["new"]) == (3, "await whilst.unblock(price)()")
+
+
 def test_fail_is_one_where_something_was_found_and_the_program_ended_well(tmp_path: Path) -> None:
     slow, fine = written(tmp_path, BLOCKS, "slow.py"), written(tmp_path, "print('fine')", "fine.py")
     bad = written(tmp_path, BLOCKS + "raise SystemExit(9)", "bad.py")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
+import re
+import tarfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,11 +19,22 @@ from hypothesis import strategies as st
 from whilst.io.csv import read_csv
 from whilst.io.json_array import read_json
 from whilst.io.lines import ByteSource
-from whilst.io.open import Manner, given_input, open_input
+from whilst.io.open import FORMATS, Manner, given_input, open_input
 from whilst.io.refusal import BrokenInput, Refused
 from whilst.io.rows import Rejected, Row
 
 ROWS = b"id,name\n1,a\n2,b\n"
+
+
+def archive() -> bytes:
+    """Return a tar archive of one file."""
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as file:
+        file.addfile(tarfile.TarInfo("rows.csv"), io.BytesIO())
+    return written.getvalue()
+
+
+TAR = archive()
 
 
 def read(path: Path, data: bytes, format: str | None = None, **manner: str) -> tuple[list[Any], list[str]]:
@@ -60,20 +74,24 @@ def test_a_kind_that_is_not_read_is_refused_by_its_ending(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize(
-    ("name", "close"),
+    ("name", "close", "format"),
     [
-        ("a.cvs", "csv"),
-        ("a.csvv", "csv"),
-        ("a.jsn", "json"),
-        ("a.jsnol", "jsonl"),
-        ("a.txr", "txt"),
-        ("a.parqet", "parquet"),
+        ("a.cvs", "csv", "csv"),
+        ("a.csvv", "csv", "csv"),
+        ("a.jsn", "json", "json"),
+        ("a.jsnol", "jsonl", "jsonl"),
+        ("a.ndjsn", "ndjson", "jsonl"),
+        ("a.txr", "txt", "text"),
+        ("a.tba", "tab", "tsv"),
+        ("a.parqet", "parquet", "parquet"),
     ],
 )
-def test_an_ending_one_letter_from_a_known_one_is_refused(tmp_path: Path, name: str, close: str) -> None:
+def test_an_ending_one_letter_from_a_known_one_is_refused(tmp_path: Path, name: str, close: str, format: str) -> None:
     text = refusal(tmp_path / name, b"a\nb\n")
-    assert f"nearly .{close}" in text
-    assert f"--format {close}" in text
+    assert f"nearly .{close}\n" in text
+    assert f"try: --format {format}" in text
+    assert "--format text" in text
+    assert all(it in FORMATS for it in re.findall(r"--format (\w+)", text))
 
 
 def test_a_pattern_that_is_no_list_of_files_gets_the_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +125,7 @@ def test_a_list_of_no_files_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         (b"\x80\x04\x95\x05", ["a pickle, which runs code"]),
         ("id,name\n1,a\n".encode("utf-16-le"), ["is UTF-16, by the look of it", "--encoding utf-16-le"]),
         ("id,name\n1,a\n".encode("utf-16-be"), ["--encoding utf-16-be"]),
+        (TAR, ["is a tar archive", "tar -xf ", "then 'files:FOLDER/**'"]),
     ],
 )
 def test_what_is_no_text_is_refused_by_what_it_is(tmp_path: Path, name: str, data: bytes, words: list[str]) -> None:
@@ -177,7 +196,9 @@ def test_an_encoding_by_name(tmp_path: Path, encoding: str, data: bytes, values:
     assert read(tmp_path / "x", data, encoding=encoding)[0] == values
 
 
-@pytest.mark.parametrize("name", ["latin-11", "base64", "rot13", "zlib", "", "\0", "utf-8 "])
+@pytest.mark.parametrize(
+    "name", ["latin-11", "base64", "rot13", "zlib", "idna", "punycode", "undefined", "", "\0", "utf-8 "]
+)
 def test_an_encoding_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     if name == "utf-8 ":
         assert read(tmp_path / "x", b"a\n", encoding=name)[0] == ["a"]

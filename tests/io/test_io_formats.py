@@ -22,6 +22,7 @@ from whilst.io.csv import read_csv
 from whilst.io.csv_sink import CsvWriter
 from whilst.io.jsonl import JsonlWriter, json_text, read_jsonl
 from whilst.io.lines import ByteSource
+from whilst.io.open import open_output
 from whilst.io.rows import Rejected, Row
 from whilst.io.sink import Shape
 from whilst.io.text import read_text
@@ -299,7 +300,11 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_only(following: int) ->
     ("header", "message"),
     [
         (b"a,b,a", "its header names 'a' twice"),
-        (b"a\xff", "its first line cannot be a header: not CSV: not UTF-8: byte 0xff at position 1"),
+        (
+            b"a\xff",
+            "its first line cannot be a header: not CSV: not UTF-8: byte 0xff at position 1 "
+            "(--encoding latin-1 reads it, if it is that)",
+        ),
     ],
 )
 def test_a_header_must_name_columns(header: bytes, message: str) -> None:
@@ -379,3 +384,27 @@ def test_a_header_of_many_columns_costs_what_its_length_costs() -> None:
         return time.process_time() - before
 
     assert cpu(40_000) < 100 * max(cpu(4_000), 0.002)
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+@pytest.mark.parametrize("values_only", [False, True])
+def test_a_large_cell_is_the_same_cell_as_a_small_one(tmp_path: Path, delimiter: str, values_only: bool) -> None:
+    name = str(tmp_path / ("out.csv" if delimiter == "," else "out.tsv"))
+    texts = [it * 400_000 for it in ("x", '"', "a,b\t\r\n", "ż")]
+    sink = open_output(name)
+    sink.begin(Shape(values_only=values_only, failures_here=False))
+    for number, text in enumerate([*texts, "small"], 1):
+        value = {"a": 1, "value": text, "b": None, "c": ""}
+        sink.write(Row(number, text, json.dumps(text).encode()), sink.prepare(value if values_only else text))
+    assert sink.finish() is None
+    limit = csv.field_size_limit(1 << 30)
+    try:
+        with open(name, newline="", encoding="utf-8") as file:
+            rows = [*csv.DictReader(file, delimiter=delimiter)]
+    finally:
+        csv.field_size_limit(limit)
+    assert [row["value"] for row in rows] == [*texts, "small"]
+    if values_only:
+        assert {(row["a"], row["b"], row["c"]) for row in rows} == {("1", "", "")}
+    else:
+        assert [row["input"] for row in rows] == [*texts, "small"]

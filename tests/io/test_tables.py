@@ -141,6 +141,17 @@ def test_a_cell_is_what_the_docs_say(value: Any, of_csv: Any, of_parquet: Any, o
         assert read() == [["n", "v"], ["1" if name == "out.csv" else 1, expected]]
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64", "datetime64"])
+@pytest.mark.parametrize("name", TABLES)
+def test_what_is_no_value_to_numpy_is_none_in_any_format(name: str, kind: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    values = ["NaT"] if kind == "datetime64" else ["nan", "inf", "-inf"]
+    cells = [numpy.datetime64(it, "us") if kind == "datetime64" else getattr(numpy, kind)(it) for it in values]
+    assert write(name, [{"id": at, "cell": cell} for at, cell in enumerate(cells)]) == []
+    head, *rows = TABLES[name]()
+    assert {row[head.index("cell")] for row in rows} == {EMPTY.get(name)}
+
+
 def test_the_docs_have_the_table() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "inputs-and-outputs.md").read_text()
     of = [

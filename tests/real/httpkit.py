@@ -34,6 +34,16 @@ class Scripted:
 
 Answer = Callable[[Seen], bytes | None]
 
+_TEXT = '{"a":"é"}'
+OTHER_CHARSETS = [  # JSON that is not UTF-8, and what an answer says of it
+    (_TEXT.encode("latin-1"), "; charset=ISO-8859-1"),
+    (_TEXT.encode("cp1252"), '; Charset="windows-1252"'),
+    (_TEXT.encode("utf-16"), "; charset=utf-16"),
+    (_TEXT.encode("utf-16-le"), ""),
+    (_TEXT.encode("utf-32"), ""),
+    (_TEXT.encode("utf-8-sig"), "; charset=utf-8"),
+]
+
 
 def answer(status: str = "200 OK", body: bytes | str = b"", *, length: int | None = None, **headers: str) -> bytes:
     """Make an answer; `length` other than the body's makes it a lie."""

@@ -49,6 +49,7 @@ def test_advice_off_leaves_it_out() -> None:
 
 def test_a_command_of_less_than_a_second_says_it_only_when_asked() -> None:
     assert "lanes" not in said("-j", "75")
+    assert "lanes" not in said("-j", "75", "--advice", "off")
 
 
 @pytest.mark.parametrize("options", [("-q",), ("-q", "--advice", "on")])

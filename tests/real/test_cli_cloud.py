@@ -116,7 +116,12 @@ def test_files_have_the_mode_that_the_umask_leaves(here: Path) -> None:
 def test_a_directory_that_was_removed_is_no_traceback(here: Path) -> None:
     gone = here / "gone"
     script = f"mkdir {gone} && cd {gone} && rmdir {gone} && exec {sys.executable} -m whilst map"
-    for target, code in (("builtins:len", 0), ("nothing:here", 2), (f"builtins:len --journal {here}/run.db", 2)):
+    for target, code in (
+        ("builtins:len", 0),
+        ("nothing:here", 2),
+        ("nothing.py:here", 2),
+        (f"builtins:len --journal {here}/run.db", 2),
+    ):
         words = f"{script} {target.replace(' ', f' {here}/in.txt ', 1)}"
         words += "" if " " in target else f" {here}/in.txt"
         done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)

@@ -53,6 +53,10 @@ def test_arguments_are_inputs_whatever_they_look_like(command: str) -> None:
         (("jobs:up", "--encoding", "latin-11"), "error: 'latin-11' is not an encoding of text\n"),
         (("jobs:up", "--delimiter", ";"), "error: standard input is text, which has no delimiter\n"),
         (("jobs:up", "rows"), "error: rows is Parquet\n  try: --format parquet\n"),
+        (
+            ("jobs:up", "::::", "in.txt"),
+            "error: whilst map has no ::::: a file of inputs is given as it is\n  try: whilst map jobs:up in.txt\n",
+        ),
     ],
 )
 def test_what_cannot_be_meant_says_what_would_work(here: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from commandkit import run
 
+import whilst
+
 JOBS = """
 import whilst
 
@@ -22,6 +24,9 @@ def same(x):
 
 def name(row):
     return row["name"]
+
+def some_fields(row):
+    return {"id": row["id"]}
 
 def lengths(rows):
     with open("sizes", "a") as file:
@@ -44,6 +49,20 @@ def never(rows):
     raise KeyError("never")
 
 flow = whilst.sequence(lengths, sorted)
+
+def as_set(rows):
+    return {*rows}
+
+def as_keys(rows):
+    return {row: 1 for row in rows}.keys()
+
+def as_text(rows):
+    return "".join(rows)
+
+flow_of_set = whilst.sequence(lengths, set)
+
+def fails(x):
+    raise ValueError(x)
 
 def missing(x):
     raise KeyError(x)
@@ -116,6 +135,19 @@ def test_times_are_columns_of_a_parquet_file(here: Path) -> None:
     assert [(row["id"], row["value"], type(row["took"])) for row in rows] == [("1", "mew", float), ("2", "onix", float)]
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.parquet"])
+def test_columns_of_the_input_that_are_called_as_ours_keep_their_cells(name: str, here: Path) -> None:
+    columns = ["started", "took", "took_", "value", "error", "attempts"]
+    (here / "own.csv").write_text(",".join(columns) + "\n" + ",".join(columns) + "\n")
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    assert call("jobs:same", "own.csv", "--times", "-o", name)[0] == 0
+    (row,) = whilst.rows(str(here / name))
+    assert [row[it] for it in columns] == columns
+    assert [it for it in row if it not in columns] == ["started_", "took__", "value_", "error_", "attempts_"]
+    assert row["started_"].startswith(f"{datetime.now(UTC).year}-")
+
+
 def test_what_came_from_the_journal_was_started_elsewhere(here: Path) -> None:
     assert call("jobs:same", "in.txt", "--times", "--journal", "run.db")[0] == 0
     _, lines, _ = call("jobs:same", "in.txt", "--times", "--journal", "run.db")
@@ -128,6 +160,17 @@ def test_fields_of_the_input_are_chosen(here: Path) -> None:
     assert lines[1] == {"input": {"id": 2}, "error": "KeyError: 'name'", "attempts": 1}  # whole, to be tried again
     assert call("jobs:name", "rows.csv", "--fields", "id", "-o", "out.csv")[0] == 0
     assert (here / "out.csv").read_text() == "id,value,error,attempts\n1,mew,,\n2,onix,,\n"
+
+
+def test_a_row_that_has_no_fields_has_none_of_those_that_were_chosen(here: Path) -> None:
+    (here / "mixed.jsonl").write_text('{"id":1}\n[1]\n"a"\n{"x":1}\n')
+    code, lines, err = call("jobs:same", "mixed.jsonl", "--fields", "id")
+    assert (code, [line["input"] for line in lines]) == (0, [{"id": 1}, {"id": None}, {"id": None}, {"id": None}]), err
+
+
+def test_a_field_whose_name_has_a_comma_is_quoted_as_in_csv(here: Path) -> None:
+    (here / "comma.csv").write_text('"a,b",c\n1,2\n')
+    assert call("jobs:same", "comma.csv", "--fields", '"a,b", c')[1][0]["input"] == {"a,b": "1", "c": "2"}
 
 
 @pytest.mark.parametrize(
@@ -165,6 +208,13 @@ def test_a_batch_is_a_list_and_its_answers_are_split(target: str, here: Path) ->
     assert (code, lines) == (0, [{"input": it, "value": len(it)} for it in ("a", "b", "cc")])
     assert sorted((here / "sizes").read_text().split()) == ["1", "2"]
     assert err.startswith("done: 3 ok in ")
+
+
+@pytest.mark.parametrize("target", ["as_set", "as_keys", "as_text", "flow_of_set"])
+def test_answers_without_an_order_are_never_split(target: str, here: Path) -> None:
+    code, lines, _ = call(f"jobs:{target}", "in.txt", "--batch", "3")
+    assert (code, len(lines)) == (1, 3)
+    assert all(f"TypeError: {target}() gets a list of 3 and must return one, got " in it["error"] for it in lines)
 
 
 def test_a_batch_for_an_async_function(here: Path) -> None:
@@ -222,15 +272,49 @@ def test_a_dry_run_shows_batches(here: Path) -> None:
 # -- appending --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "tsv"])
 def test_outcomes_are_put_behind_those_that_are_there(ending: str, here: Path) -> None:
     for _ in range(3):
         assert call("jobs:name", "rows.csv", "-o", f"out.{ending}", "--append")[0] == 0
     lines = (here / f"out.{ending}").read_text().splitlines()
-    heads = 1 if ending == "csv" else 0
+    heads = 0 if ending == "jsonl" else 1
     assert lines[heads:] == lines[heads : heads + 2] * 3
-    assert [line for line in lines if line.startswith("id,")] == lines[:heads]
+    assert [line for line in lines if line.startswith("id")] == lines[:heads]
     assert [path.name for path in here.iterdir() if ".part" in path.name] == []
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "tsv"])
+def test_a_file_of_nothing_grows_as_one_that_is_not_there(ending: str, here: Path) -> None:
+    """A run whose rows have all failed leaves such a file, and the next one is to go on from there."""
+    flags = ("-o", f"out.{ending}", "--failed", "failed.jsonl", "--append")
+    assert call("jobs:fails", "in.txt", *flags)[0] == 1
+    (here / f"out.{ending}").write_text("")
+    assert call("jobs:same", "in.txt", *flags)[0] == 0
+    assert len([*whilst.rows(str(here / f"out.{ending}"))]) == 3
+    assert len((here / "failed.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_values_alone_go_into_the_columns_of_the_file(quoted: bool, here: Path) -> None:
+    head = '"more","id",name\r\n' if quoted else "more,id,name\n"
+    (here / "out.csv").write_bytes(head.encode())
+    assert call("jobs:same", "rows.csv", "--values", "-o", "out.csv", "--append")[0] == 0
+    assert [*whilst.rows(str(here / "out.csv"))] == [*whilst.rows(str(here / "rows.csv"))]
+    assert call("jobs:some_fields", "rows.csv", "--values", "-o", "out.csv", "--append")[0] == 0
+    assert [*whilst.rows(str(here / "out.csv"))][2] == {"more": "", "id": "1", "name": ""}
+
+
+def test_a_value_that_has_no_column_in_the_file_ends_the_run_at_the_first_row(here: Path) -> None:
+    (here / "out.csv").write_text("id,nme\n7,old\n")
+    (here / "many.csv").write_text("id,name\n" + "1,a\n" * 20_000)
+    flags = ("--values", "-o", "out.csv", "--failed", "failed.jsonl", "--append")
+    code, _, err = call("jobs:same", "many.csv", *flags)
+    assert (code, (here / "out.csv").read_text()) == (3, "id,nme\n7,old\n")
+    assert "'name' is not a column of the file, 'nme' is" in err
+    assert 0 < len((here / "failed.jsonl").read_text().splitlines()) < 10_000
+    (here / "some.jsonl").write_text('{"id":1}\n{"id":2,"name":"a"}\n{"id":3}\n')
+    code, _, err = call("jobs:same", "some.jsonl", *flags[:3], "--append")
+    assert (code, (here / "out.csv").read_text()) == (1, "id,nme\n7,old\n1,\n3,\n"), err
 
 
 def test_a_last_line_without_an_end_stays_one(here: Path) -> None:

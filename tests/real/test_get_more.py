@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("pyreqwest")
 
 import commandkit
-from httpkit import Seen, answer, scripted
+from httpkit import OTHER_CHARSETS, Seen, answer, scripted
 from installed import program
 
 from whilst.cli.room import Room, _of_groups, usable_memory
@@ -70,6 +70,21 @@ def test_an_empty_body_that_is_meant_is_null(here: Path, arguments: list[str], d
     with scripted(lambda seen: data) as server:
         code, lines, err = get(server.url, *arguments)
     assert (code, [line["value"] for line in lines]) == (0, [None]), err
+
+
+@pytest.mark.parametrize("form", ["json", "response"])
+@pytest.mark.parametrize(("data", "charset"), OTHER_CHARSETS)
+def test_json_in_another_charset_is_json(here: Path, form: str, data: bytes, charset: str) -> None:
+    with scripted(lambda seen: answer(body=data, Content_Type=f"APPLICATION/JSON{charset}")) as server:
+        code, lines, err = get(server.url, "--as", form)
+    assert code == 0, err
+    assert (lines[0]["value"] if form == "json" else lines[0]["value"]["body"]) == {"a": "é"}
+
+
+def test_half_a_character_is_called_that(here: Path) -> None:
+    with scripted(lambda seen: answer(body=rb'["\ud83d"]', **JSON)) as server:
+        code, lines, _ = get(server.url)
+    assert (code, "\\ud83d is half a character" in lines[0]["error"]) == (1, True)
 
 
 def test_an_empty_body_where_json_was_meant_is_still_a_failure(here: Path) -> None:
@@ -156,12 +171,44 @@ def test_pages_go_on_by_a_cursor(here: Path) -> None:
     ]
 
 
-def test_pages_end_where_a_field_says_so(here: Path) -> None:
+@pytest.mark.parametrize("word", ["false", "False"])
+def test_pages_end_where_a_field_says_so(here: Path, word: str) -> None:
     endless = pages(10**9, has_more=lambda number: number < 2)
     with scripted(endless) as server:
-        flags = ["--next", "meta.cursor", "--next-param", "cursor", "--until", "has_more=false", "--items", "items"]
+        flags = ["--next", "meta.cursor", "--next-param", "cursor", "--until", f"has_more={word}", "--items", "items"]
         code, lines, err = get(server.url, *flags)
     assert (code, [line["value"] for line in lines]) == (0, [0, 1, 2]), err
+
+
+def test_items_are_counted_over_pages_too(here: Path) -> None:
+    def reply(seen: Seen) -> bytes:
+        return answer(body='{"items":[1,2,3],"next":%s}' % ("null" if "/2" in seen.line else '"/2"'), **JSON)
+
+    with scripted(reply) as server:
+        code, lines, err = get(server.url, "--next", "next", "--items", "items", "--summary", "end.json")
+    assert (code, len(lines)) == (0, 6)
+    assert err.startswith("done: 2 ok (6 items) in ")
+    assert json.loads(Path("end.json").read_text())["items"] == 6
+
+
+def test_an_answer_that_is_a_list_has_its_elements_as_items(here: Path) -> None:
+    def reply(seen: Seen) -> bytes:
+        link = {} if "/2" in seen.line else {"Link": '</2>; rel="next"'}
+        return answer(body="[1,[2]]", **JSON, **link)
+
+    with scripted(reply) as server:
+        code, lines, err = get(server.url, "--follow", "link", "--items", ".")
+    assert (code, [line["value"] for line in lines]) == (0, [1, [2], 1, [2]]), err
+
+
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [("itms", "has no list 'itms' (is it items?)"), (".", "is no list"), ("items.a", "has no list 'items.a'")],
+)
+def test_items_that_are_none_say_what_was_likely_meant(here: Path, items: str, said: str) -> None:
+    with scripted(lambda seen: answer(body='{"items":[1]}', **JSON)) as server:
+        code, lines, _ = get(server.url, "--items", items)
+    assert (code, lines[0]["error"]) == (1, f"BadAnswer: the answer {said}: GET {server.url}/")
 
 
 @pytest.mark.parametrize("form", ["link", "field"])
@@ -230,7 +277,7 @@ print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys
 """
 
 
-@pytest.mark.parametrize("flags", [[], ["--values"], ["--as", "text"]])
+@pytest.mark.parametrize("flags", [[], ["--values"], ["--as", "text"], ["-o", "out.csv"]])
 def test_an_answer_takes_three_times_its_size_at_most(here: Path, flags: list[str]) -> None:
     size = 60 << 20
     bodies = [answer(body="1", **JSON), answer(body=b'"%b"' % (b"x" * size), **JSON)]
@@ -242,7 +289,7 @@ def test_an_answer_takes_three_times_its_size_at_most(here: Path, flags: list[st
         code, peak = done.stderr.split()
         assert code == "0"
         peaks.append(int(peak))
-    assert peaks[1] - peaks[0] <= 3.2 * size / (1 << 20)  # 2.1 of JSON, 3.1 of text
+    assert peaks[1] - peaks[0] <= 3.2 * size / (1 << 20)  # 2.1 of JSON, 3.1 of text and of CSV
 
 
 def test_room_is_given_to_the_oldest_and_to_others_when_there_is_some() -> None:

@@ -20,7 +20,7 @@ import pytest
 
 pytest.importorskip("pyreqwest")
 
-from httpkit import Nginx, Seen, answer, free_port, nginx, scripted
+from httpkit import OTHER_CHARSETS, Nginx, Seen, answer, free_port, nginx, scripted
 
 import whilst
 from whilst import http
@@ -61,6 +61,22 @@ def test_an_answer_has_status_headers_body_and_where_it_came_from(request_: Requ
     assert (got.status, got.headers["x-count"], got.body, got.json()) == (200, "3", b'{"id": 7}', {"id": 7})
     assert got.url == f"{server.url}/a?b=c"
     assert repr(got) == f"<Response 200 OK: GET {server.url}/a?b=…, 9 bytes>"
+
+
+@both_colours
+@pytest.mark.parametrize(("data", "charset"), OTHER_CHARSETS)
+def test_json_in_another_charset_is_json(request_: Request, data: bytes, charset: str) -> None:
+    with scripted(lambda _: answer(body=data, Content_Type=f"application/json{charset}")) as server:
+        assert request_("GET", server.url).json() == {"a": "é"}
+
+
+@pytest.mark.parametrize(
+    "charset", ["", "; charset=utf-8", "; charset=utf-16", "; charset=nonsense", "; charset=ascii"]
+)
+def test_json_that_is_not_in_its_charset_says_so(charset: str) -> None:
+    wrong = answer(body=b'{"a":"\xe9"}', Content_Type=f"application/json{charset}")
+    with scripted(lambda _: wrong) as server, pytest.raises(http.NotJSON, match="not JSON: invalid UTF-8 encoded"):
+        http.get_json(server.url)
 
 
 @both_colours

@@ -235,6 +235,21 @@ def test_a_table_and_columns_in_another_case_are_those_that_are_there(here: Path
     assert b"'Name': 'a'" in out
 
 
+@pytest.mark.parametrize(
+    "out", [{"id": 1, "name": "a"}, {"ID": 1, "name": "a"}, {"name": "a"}, {"Id": "1", "NAME": "a"}], ids=str
+)
+def test_a_key_is_found_in_the_input_and_in_the_table_whatever_its_case(here: Path, sql: Table, out: Any) -> None:
+    sql("CREATE TABLE Users (ID INTEGER PRIMARY KEY, Name TEXT)")
+    rows = [{"id": 1, "out": out}, {"id": 2, "out": {"name": "b"}}]
+    for _ in range(2):
+        code, failed, err = call("-o", "sqlite:///f.db?table=users&key=id", "--overwrite", rows=rows)
+        assert (code, failed) == (0, []), err
+    assert sql("SELECT * FROM Users") == [(1, "a"), (2, "b")]
+    (here / "in.csv").write_text("id,out\n1,2\n")
+    code, _, err = run("map", "jobs.py:out", "in.csv", "-o", "sqlite:///f.db?table=users&key=ID", "--overwrite")
+    assert (code, b"try: sqlite:///f.db?table=users&key=id" in err) == (2, True), err
+
+
 def test_fields_that_differ_in_case_only_have_columns_of_their_own(here: Path, sql: Table) -> None:
     assert call("-o", "sqlite:///f.db?table=t&key=id", rows=of([{"a": 1, "A": 2, "Error": 3}]))[0] == 0
     assert sql("SELECT a, A_, Error_, error FROM t") == [(1, 2, 3, None)]

@@ -17,6 +17,7 @@ from .messages import Problem
 from .options import RunOptions
 
 PIECE = 1024 * 1024  # bytes copied at once
+_DELIMITERS = {"csv": ",", "tsv": "\t"}  # of the tables that can grow
 
 
 class OtherColumns(OSError):
@@ -26,12 +27,14 @@ class OtherColumns(OSError):
 class Appended:
     """A place behind what a file holds."""
 
-    def __init__(self, path: str, *, has_head: bool) -> None:
+    def __init__(self, path: str, delimiter: str | None) -> None:
         self._place = UnfinishedFile(path, overwrite=True).open()
-        self._head = b"" if has_head else None  # of a CSV: the names of its columns, which are there already
-        self._expected = b""
+        self.header: list[str] = _header(path, delimiter) if delimiter else []
+        """The columns of a table that is there."""
+        self._delimiter = delimiter or ","
+        self._head = b"" if self.header else None  # the line of names that comes, as to any table
         try:
-            self._copy(path, has_head=has_head)
+            self._copy(path)
         except BaseException:  # whatever it is, nothing of ours stays
             self._place.discard()
             raise
@@ -44,8 +47,8 @@ class Appended:
             if not end:
                 return
             data, self._head = self._head, None
-            if data[:end].rstrip(b"\r\n") != self._expected:
-                self._mix(data, data[:end])
+            if (names := _names(data[:end], self._delimiter)) != self.header:
+                self._mix(data, names)
             data = data[end:]
         if data:
             self._place.write(data)
@@ -58,21 +61,16 @@ class Appended:
         """Leave the file as it is."""
         self._place.discard()
 
-    def _mix(self, data: bytes, head: bytes) -> NoReturn:
+    def _mix(self, data: bytes, names: list[str]) -> NoReturn:
         """Keep rows of other columns under the working name, and say why."""
         self._place.write(data)
         self._place.give_up()
-        ours, theirs = (it.decode("utf-8", "replace").strip() for it in (head, self._expected))
+        ours, theirs = (",".join(it) for it in (names, self.header))
         raise OtherColumns(errno.EINVAL, f"its columns are {theirs}, and those of the new rows {ours}")
 
-    def _copy(self, path: str, *, has_head: bool) -> None:
+    def _copy(self, path: str) -> None:
         last = b"\n"
         with open(path, "rb") as old:
-            if has_head:
-                self._expected = old.readline().rstrip(b"\r\n").removeprefix(b"\xef\xbb\xbf")
-                old.seek(0)
-                if not self._expected:
-                    self._head = None
             while piece := old.read(PIECE):
                 self._place.write(piece)
                 last = piece[-1:]
@@ -94,20 +92,37 @@ def check_append(options: RunOptions, format_of: Callable[[str], str]) -> None:
         )
     for name in filter(None, (options.out, options.failed)):
         format = format_of(name)
-        is_packed_table = format == "csv" and name.endswith((".gz", ".zst"))
+        is_packed_table = format in _DELIMITERS and name.endswith((".gz", ".zst"))
         if format == "sql":
             raise Problem(
                 f"{name} keeps its old rows without --append",
                 "a row is replaced only by a row with the same key",
                 remedy="--overwrite for --append",
             )
-        if not is_local(name) or format not in ("jsonl", "csv") or is_packed_table:
-            raise Problem(f"{name} cannot be appended to", "only .jsonl and .csv files can", remedy="another -o")
+        if not is_local(name) or format not in ("jsonl", *_DELIMITERS) or is_packed_table:
+            raise Problem(f"{name} cannot be appended to", "only .jsonl, .csv and .tsv files can", remedy="another -o")
 
 
 def appended(name: str, format: str) -> Appended | None:
-    """Return the place behind a file that has something in it; None where there is none yet."""
+    """Return the place behind what a file holds; None where there is no file yet."""
     path = local_path(name)
-    if not os.path.isfile(path) or not os.path.getsize(path):
-        return None
-    return Appended(path, has_head=format == "csv")
+    return Appended(path, _DELIMITERS.get(format)) if os.path.isfile(path) else None
+
+
+def header_of(name: str, format: str) -> list[str] | None:
+    """Return the columns of a table that will grow; None where there are none yet."""
+    path, delimiter = local_path(name), _DELIMITERS.get(format)
+    return _header(path, delimiter) or None if delimiter and os.path.isfile(path) else None
+
+
+def _header(path: str, delimiter: str) -> list[str]:
+    with open(path, "rb") as file:
+        return _names(file.readline().removeprefix(b"\xef\xbb\xbf"), delimiter)
+
+
+def _names(line: bytes, delimiter: str) -> list[str]:
+    """Return the names in a line of a table, however they are quoted."""
+    import csv  # loaded when used
+
+    text = line.decode("utf-8", "replace").rstrip("\r\n")
+    return next(csv.reader([text], delimiter=delimiter), list[str]())

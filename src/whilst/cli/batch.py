@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -67,8 +67,8 @@ def batch_worker(target: Target, prepare: Callable[[object], Any]) -> Callable[[
     fn: Any = target.fn
 
     def finished(batch: Batch, values: list[Any], found: Any) -> list[Any]:
-        if isinstance(found, str | bytes | dict) or not isinstance(found, Iterable):
-            got = short(f"{found!r}", 60)
+        if isinstance(found, str | bytes | Mapping | Set) or not isinstance(found, Iterable):
+            got = short(f"{found!r}", 60)  # a set has no order: its answers would stand beside the rows of others
             raise TypeError(f"{target.name}() gets a list of {len(values)} and must return one, got {got}")
         answers: list[Any] = [*found]
         if len(answers) != len(values):
@@ -132,7 +132,7 @@ def _flow_worker(flow: Any, finished: Callable[[Batch, list[Any], Any], list[Any
         return batch.values
 
     async def close_batch(found: Any) -> Any:
-        return [*found]
+        return found  # what a last stage of the flow gave is a list here
 
     whole = sequence(open_batch, flow, close_batch)
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ..io.jsonl import json_text
 from ..io.rows import Rejected, Row
+from ..io.sink import beside
 from .messages import Problem
 from .options import RunOptions
 from .pace import no_such_field
@@ -27,6 +28,7 @@ class Beside:
         self._as_lines = format == "jsonl"  # one object a line, to which members can be added; else a table of columns
         self._is_typed = format == "parquet"
         self._columns: list[str] | None = None
+        self._timed = ["input", STARTED, TOOK]  # the columns of a table, once they are known
         self._offset: float | None = None
 
     def columns(self, columns: list[str] | None) -> list[str] | None:
@@ -34,7 +36,8 @@ class Beside:
         self._columns = columns if self._fields is None else [*self._fields]
         if self._as_lines or not self._times:
             return self._columns
-        return [*(self._columns or ["input"]), STARTED, TOOK]
+        self._timed = beside(self._columns or ["input"], (STARTED, TOOK))
+        return self._timed
 
     def timed_by(self, clock: Callable[[], float]) -> None:
         """Say which clock calls are timed by; what counts is the first word, as a machine's clock may be set."""
@@ -52,7 +55,8 @@ class Beside:
         raw = row.raw
         value: Any = row.value if self._is_typed else msgspec.json.decode(raw)  # as it came, whatever became of it
         if self._fields is not None and (ok or not self._as_lines):
-            value = {name: cast("dict[str, Any]", value).get(name) for name in self._fields}
+            has = cast("dict[str, Any]", value) if isinstance(value, dict) else {}  # as one that has none of them
+            value = {name: has.get(name) for name in self._fields}
             raw = json_text(value)
         if self._times:
             times: dict[str, Any] = {STARTED: started, TOOK: round(took, 6)}
@@ -61,7 +65,7 @@ class Beside:
             elif self._columns is None:
                 value = {"input": value if isinstance(value, str | int | float) else json_text(value).decode(), **times}
             else:
-                value = {**value, **times}
+                value = {**value, **dict(zip(self._timed[-2:], times.values(), strict=True))}
         return Row(row.line, value, raw if self._as_lines else json_text(value))
 
     def _moment(self, started: float) -> str | None:

@@ -25,7 +25,7 @@ from ..http.response import Response
 from ..io.jsonl import json_text
 from ..io.rows import Rejected, Row
 from .feed import RowRejected
-from .json_text import elements, json_of, member
+from .json_text import elements, json_of, likely_member, member
 from .messages import short
 from .paging import Paged, Pages
 from .template import Unfillable, fields_of, fill
@@ -168,10 +168,13 @@ class Fetch(msgspec.Struct, frozen=True):
 
     def _member(self, answer: Response) -> Any:
         assert self.items is not None
-        found = member(json_of(answer), self.items)
+        text = json_of(answer)
+        found = member(text, self.items)
         values = None if found is None else elements(found)
         if values is None:
-            raise BadAnswer(f"the answer has no list {self.items!r}: {answer.asked}")
+            has = "is no list" if self.items == "." else f"has no list {self.items!r}"
+            hint = likely_member(text, self.items) if found is None else ""
+            raise BadAnswer(f"the answer {has}{hint}: {answer.asked}")
         return [self._value(answer, it) for it in values]
 
     def _value(self, answer: Response, text: bytes) -> Any:
@@ -235,7 +238,7 @@ def _prepared_text(prepare: Callable[[object], Any], value: Any) -> Any:
 
 def _whole(answer: Response) -> dict[str, Any]:
     """Return an answer with its status, headers and final URL; its body is JSON if it says so, else text."""
-    is_json = "json" in answer.headers.get("content-type", "")
+    is_json = "json" in answer.headers.get("content-type", "").lower()
     body: Any = None
     if answer.body:
         body = msgspec.json.decode(json_of(answer)) if is_json else answer.text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -171,6 +172,9 @@ def perform(arguments: Sequence[str]) -> int:
         say(f"error: this machine, or a limit of it, gives no more {what}\n  nothing was called")
         return DISK
     except OSError as error:
+        if _is_nowhere():
+            say(str(Problem("the directory you are in was removed", remedy="cd")))
+            return USAGE
         if error.filename is not None or error.errno not in OF_A_STREAM:
             raise
         say(f"error: standard output cannot be written: {error.strerror or error}")
@@ -178,9 +182,20 @@ def perform(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _is_nowhere() -> bool:
+    """Whether the working directory was removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _mended(error: click.UsageError) -> str:
     """Return the option with a value that it takes, where it is known which was meant."""
     parameter = error.param if isinstance(error, click.BadParameter) else None
+    if isinstance(parameter, click.Argument) and isinstance(parameter.type, click.Choice) and error.ctx is not None:
+        return f"{error.ctx.command_path} {parameter.type.choices[0]}"
     if not isinstance(parameter, click.Option):
         return ""
     from ..io.refusal import closest

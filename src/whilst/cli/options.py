@@ -114,9 +114,12 @@ class GroupedCommand(click.Command):
         if rest and not ctx.resilient_parsing:
             raise _one_input(ctx, rest)
         options = {name for parameter in self.params for name in parameter.opts if name.startswith("-")}
-        meant = next((word for word in ctx.meta.get(COLONS, ()) if word.partition("=")[0] in options), None)
+        given: list[str] = ctx.meta.get(COLONS, [])
+        meant = next((word for word in given if word.partition("=")[0] in options), None)
         if meant is not None and not ctx.params.get("quiet"):
             say(f"note: {short(meant, 40)} stands after ::: and is an input; as an option it stands before")
+        if COLONS in given and not ctx.params.get("quiet"):
+            say(f"note: the {COLONS} after the first one is an input; all words behind that are one list of inputs")
         return rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -135,6 +138,12 @@ def _one_input(ctx: click.Context, more: list[str]) -> Problem:
     if COLONS in ctx.meta or not isinstance(first := ctx.params.get("input"), str):
         return Problem(f"there is one INPUT too many: {short(shlex.join(more))}", remedy=f"{ctx.command_path} --help")
     words = [first, *more]
+    if set(first) == {":"} and len(first) > len(COLONS):  # what GNU parallel has before the name of a file
+        files = shlex.join(more)
+        return Problem(
+            f"{ctx.command_path} has no {first}: a file of inputs is given as it is",
+            remedy=f"{ctx.command_path} {shlex.quote(str(ctx.params['target']))} {short(files, 200)}",
+        )
     target = shlex.quote(str(ctx.params["target"]))
     listed = short(shlex.join(words), 200)
     in_files = f"for the rows in them: cat {listed} | {ctx.command_path} {target}"

@@ -11,7 +11,7 @@ from ..io.open import UnknownKind, is_local, local_path, open_output, output_for
 from ..io.output import Place, leftovers
 from ..io.refusal import Refused
 from ..io.sink import Shape, Sink
-from .append import OtherColumns, appended, check_append
+from .append import OtherColumns, appended, check_append, header_of
 from .deliver import Sinks
 from .keep import owns, run_name
 from .messages import Problem, say
@@ -163,8 +163,9 @@ def open_named(
 
 def begin_outputs(sinks: Sinks, options: RunOptions, columns: list[str] | None) -> None:
     """Say what will come; `columns` are those of an input that is a table. Problem if there is no place for it."""
+    header = header_of(options.out, output_format(options.out)) if options.append and options.values else None
     try:
-        sinks.out.begin(Shape(columns, options.values, sinks.failed is sinks.out))
+        sinks.out.begin(Shape(columns, options.values, sinks.failed is sinks.out, header=header))
         if options.append:
             sinks.out.flush()  # which finds out whether the columns are those of the file
         if sinks.failed is not sinks.out:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 else:  # before click 8.4 it takes no type
     _ParamType = click.ParamType
 
-NUMBER = r"-?\d+(\.\d+)?|-?inf|nan"  # a pattern, which `re` compiles at its first use
+_KIND = r"[45]\d\d|[A-Za-z_][\w.]*"  # of failures: patterns, which `re` compiles at their first use
+NUMBER = r"-?\d+(\.\d+)?|-?inf|nan"
 
 
 class Concurrency(_ParamType):
@@ -162,6 +163,12 @@ def retry_of(attempts: int | None, on: tuple[str, ...], budget: float | None) ->
     return Retry(attempts=attempts, on=_judge(frozenset(on or ("transient",))), **of_budget)
 
 
+def _retried_on(given: str) -> str:
+    """Return flags for several kinds that were given as one."""
+    kinds = [it for it in re.split(r"[,\s]+", given) if re.fullmatch(_KIND, it)]
+    return " ".join(f"--retry-on {it}" for it in (kinds if len(kinds) > 1 else ("transient", "404")))
+
+
 def _judge(names: frozenset[str]) -> Any:
     """Return whether a failure is one of those named: by its class or one above it, or by its HTTP status."""
     from ..core.evidence import status_of
@@ -175,11 +182,11 @@ def _judge(names: frozenset[str]) -> Any:
     for name in names - {"transient"}:
         if (meant := kinds.get(name.lower(), name)) != name:
             raise Problem(f"--retry-on {name} is no kind of failure, but {meant} is", remedy=f"--retry-on {meant}")
-        if not re.fullmatch(r"[45]\d\d|[A-Za-z_][\w.]*", name):
+        if not re.fullmatch(_KIND, name):
             raise Problem(
                 f"--retry-on {short(name, 40)} is not a kind of failure",
                 "a kind is transient, all, an exception (KeyError, requests.ConnectionError) or an HTTP status (404)",
-                remedy="--retry-on transient --retry-on 404",
+                remedy=_retried_on(name),
             )
 
     def judge(error: BaseException) -> bool:

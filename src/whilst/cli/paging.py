@@ -15,13 +15,14 @@ from pyreqwest.http import Url
 from ..http.address import shown_url, why_no_url
 from ..http.errors import BadAnswer
 from ..http.response import Response
-from ..io.refusal import closest
 from ..io.rows import Rejected, Row
 from ..io.sink import Sink
-from .json_text import json_of, member, members
+from .json_text import json_of, likely_member, member
 
 _PARAMETER = r"""\s*;\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(?:"([^"]*)"|([^",;\s]*))"""
 _LINK = rf"<([^<>]*)>((?:{_PARAMETER})*)"  # patterns, which `re` compiles at their first use
+
+_PYTHONS = {"False": "false", "True": "true", "None": "null"}  # as who writes Python has them in the fingers
 
 
 class Paged:
@@ -129,10 +130,7 @@ class Pages:
         if text is not None:
             return msgspec.json.decode(text)
         if is_first:
-            *path, name = field.split(".")
-            around = member(json_of(answer), ".".join(path)) if path else json_of(answer)
-            close = closest(name, members(around)) if around is not None else ""
-            hint = f" (is it {'.'.join([*path, close])}?)" if close else ""
+            hint = likely_member(json_of(answer), field)
             raise BadAnswer(f"the first page has no field {field!r}, which {flag} names{hint}: {answer.asked}")
         return None
 
@@ -155,14 +153,14 @@ class Pages:
 def until_of(text: str) -> tuple[str, Any]:
     """Read `has_more=false`: a field, and the value of it that ends the pages; ValueError if it is not that.
 
-    >>> until_of("meta.has_more=false"), until_of("state=done")
-    (('meta.has_more', False), ('state', 'done'))
+    >>> until_of("meta.has_more=false"), until_of("has_more=False"), until_of("state=done")
+    (('meta.has_more', False), ('has_more', False), ('state', 'done'))
     """
     field, equals, value = text.partition("=")
     if not field or not equals:
         raise ValueError(f"{text!r} is not FIELD=VALUE")
     try:
-        return field, msgspec.json.decode(value.encode())
+        return field, msgspec.json.decode((_PYTHONS.get(value) or value).encode())
     except msgspec.DecodeError:
         return field, value
 

@@ -32,9 +32,8 @@ class Saver:
         self._rest: list[str] = template[len(self._directory) :].lstrip("/").split("/")
         self._overwrite = overwrite
         if "{" not in template:
-            raise Problem(
-                "--save gives every answer the same name", f"it is {short(template)}", remedy=f"{fixed}/{{name}}"
-            )
+            better = os.path.join(fixed, "{name}")
+            raise Problem("--save gives every answer the same name", f"it is {short(template)}", remedy=better)
         if any(part in ("", ".", "..") for part in self._rest):
             raise Problem(f"--save {short(template)} has an empty part, . or .. behind its first field")
         if self._directory and not os.path.isdir(self._directory):

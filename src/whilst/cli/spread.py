@@ -39,6 +39,11 @@ class Through:
         """Whether `flush` would write something."""
         return self._sink.waiting
 
+    @property
+    def items(self) -> int | None:
+        """How many elements of values were taken; None where a value is one."""
+        return getattr(self._sink, "items", None)
+
     def begin(self, shape: Shape) -> None:
         """Say what will come."""
         self._sink.begin(shape)
@@ -67,12 +72,16 @@ class Spread(Through):
 
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink, _prepare_each, _write_each)
-        self.items: int = 0
+        self._items = 0
+
+    @property
+    def items(self) -> int:
         """How many elements were taken."""
+        return self._items
 
     def write(self, row: Row, prepared: list[Any]) -> None:
         """Take a success."""
-        self.items += len(prepared)
+        self._items += len(prepared)
         super().write(row, prepared)
 
     def begin(self, shape: Shape) -> None:

@@ -23,13 +23,16 @@ _FLAGS: tuple[
     (re.compile(r'\brate="([^"]+)"'), r"--rate \1"),
     (re.compile(r"\bordered=False"), "--unordered"),
     (re.compile(r'\bcommit="buffered"'), "--commit buffered"),
-    (re.compile(r"\bRetry\(budget=([\d.]+|None)\)"), lambda found: f"--retry-budget {found[1].lower()}"),
+    (
+        re.compile(r"\bRetry\((?:[^;]*, )?budget=([\d.]+|None)(?:, [^;]*)?\)"),
+        lambda found: f"--retry-budget {found[1].lower()}",
+    ),
 )
 
 
 def say_where_the_time_went(now: Summary, options: RunOptions, lacks: str = "") -> None:
     """Say it, and what is not installed and would make it faster, unless nobody wants to hear it."""
-    if options.quiet or options.log == "json" or (options.advice is None and now.elapsed < LONG):
+    if options.quiet or options.log == "json" or (options.advice != "on" and now.elapsed < LONG):
         return
     from ..core.telling import advised, details, wrapped
 

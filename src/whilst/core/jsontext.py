@@ -25,3 +25,22 @@ class JsonText:
         if len(self.stored) < SHARED:
             return self.stored[len(BYTES_HEAD) : -1]
         return memoryview(self.stored)[len(BYTES_HEAD) : -1]
+
+
+def half_character(text: bytes) -> str:
+    """Return the escape of a surrogate without its other half in JSON; or nothing.
+
+    A decoder may call a text that ends in one truncated.
+
+    >>> half_character(rb'["a\\ud800"]'), half_character(rb'["\\ud83d\\ude00"]')
+    ('\\\\ud800', '')
+    """
+    import json  # loaded when used
+
+    try:
+        json.dumps(json.loads(text), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        return f"\\u{ord(error.object[error.start]):04x}"
+    except (ValueError, RecursionError):
+        pass
+    return ""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from .finding import Finding, seconds_text, shown
 from .places import Place, Whose
 from .records import Held
-from .rewrite import Change, Edit, change, instead, without_comment
+from .rewrite import Change, Edit, change, gone_through, instead, without_comment
 from .source import Source, source
 
 HALF = 0.5  # of the time: more of it on a processor, and it computed
-QUERIES = frozenset({"execute", "executemany", "executescript", "fetchall", "commit"})
+QUERIES = frozenset({"execute", "executemany", "executescript", "fetchone", "fetchmany", "fetchall", "commit"})
 LOCKS = frozenset({"acquire", "__enter__"})
 
 # Where a wait below the user's code ends up: the words of those who wrote it mean little to those who called it.
@@ -25,6 +26,16 @@ _LEAVES = {
     "scan_once": "json", "raw_decode": "json", "encode": "json", "iterencode": "json", "c_make_encoder": "json",
     "_try_wait": "a process", "execute": "a query",
 }  # fmt: skip
+
+
+_LOOPS_OWN = re.compile(
+    r"\b(get_running_loop|get_event_loop|run_in_executor|create_task|ensure_future|call_soon|call_later|call_at|gather)\b"
+)
+_IN_PROCESS = 'await whilst.step(fn, executor="process").aio(…)'
+_IMPLIED = frozenset({"__enter__", "__exit__", "__next__", "__iter__"})
+_TAKE_ALL = frozenset(
+    {"list", "tuple", "set", "frozenset", "dict", "sorted", "sum", "min", "max", "any", "all", "next"}
+)
 
 
 class _Remedy(NamedTuple):
@@ -51,10 +62,11 @@ def _finding(held: Held) -> Finding | None:
     name = _call_text(code, call)
     leaf = _leaf_text(held.leaf, call)
     what = f"{name} → {leaf}" if name and leaf else name or leaf
+    before = "what ran right before " if held.begins else ""
     remedy = _remedy(held, place, call)
     return Finding(
         kind="held the loop",
-        text=f"{what or _without_call(code, blamed)} held the loop for {_times(held)}",
+        text=f"{before}{what or _without_call(code, blamed)} held the loop for {_times(held)}",
         evidence=_evidence(held, place),
         condition=remedy.text,
         change=remedy.change,
@@ -76,7 +88,9 @@ def _times(held: Held) -> str:
 
 def _evidence(held: Held, place: Place | None) -> str:
     share = held.computed / held.seconds if held.seconds else 0.0
-    if share < HALF and held.locked > HALF * held.seconds:
+    if held.elsewhere:
+        doing = "it computed on another thread and kept the GIL, so the loop could not run"
+    elif share < HALF and held.locked > HALF * held.seconds:
         doing = "it waited and kept the GIL, so no other thread could run either"
     elif share < HALF:
         doing = "it waited"
@@ -89,7 +103,7 @@ def _evidence(held: Held, place: Place | None) -> str:
         names = ", ".join(f"{name} line {line}" for name, line in held.names)
         tasks = "1 other task" if held.others == 1 else f"{held.others} other tasks"
         parts.append(f"meanwhile {tasks} stood still" + (f": {names}" if names else ""))
-    if place is not None and place != held.path[-1]:
+    if place is not None and place != held.path[-1] and not held.elsewhere:
         parts.append(f"called from {place.function}, {shown(place.file)} line {place.line}")
     return "; ".join(parts)
 
@@ -100,14 +114,23 @@ def _place_of_change(path: Sequence[Place]) -> Place | None:
 
 
 def _remedy(held: Held, place: Place | None, blamed_call: ast.Call | None) -> _Remedy:
+    if held.begins:
+        return _Remedy(
+            "an expression without a call, it may be, or the freeing of much memory, in the lines above", None
+        )
+    if held.elsewhere:
+        return _Remedy('a thread shares the GIL, a process does not: whilst.step(fn, executor="process")', None)
     if place is None:
         return _Remedy("it is a callback of the loop: have it start a task that awaits whilst.unblock(…)(…)", None)
     code = source(place.file)
     call = code.call(place) if code is not None else None
-    if code is None or call is None:
-        return _Remedy(_without_code(held), None)
-    if isinstance(code.node(place), ast.Await):
+    if code is not None and isinstance(code.node(place), ast.Await):
         return _Remedy("what is awaited there is async, and yet it blocks inside", None)
+    entered = _called_by(held, place)
+    if code is None or call is None or _is_implied(entered, call):
+        return _Remedy(_without_code(held), None)
+    if _LOOPS_OWN.search(code.text(call)):
+        return _Remedy("", None)  # a thread has no loop
     direct = place == held.path[-1]
     if direct and (_last_name(call) == "sleep") and not _computed(held):
         return _Remedy("", instead(place.file, code, call, f"await asyncio.sleep({_arguments(code, call)})"))
@@ -123,25 +146,48 @@ def _remedy(held: Held, place: Place | None, blamed_call: ast.Call | None) -> _R
         )
     if _computed(held) and (held.locked > HALF * held.seconds or held.python > HALF / 2 * held.seconds):
         return _in_process(place, code, call)
-    condition = "a connection of sqlite3 needs check_same_thread=False for that" if _last_name(call) in QUERIES else ""
+    is_query = _last_name(call) in QUERIES or _last_name(blamed_call) in QUERIES
+    condition = "a connection of sqlite3 needs check_same_thread=False for that" if is_query else ""
+    if entered is not None and entered.yields and code.is_gone_through(call):
+        return _Remedy(condition, gone_through(place.file, code, call, _unblocked(code, call, awaited="")))
     return _Remedy(condition, instead(place.file, code, call, _unblocked(code, call)))
 
 
-def _unblocked(code: Source, call: ast.Call) -> str:
-    return f"await whilst.unblock({code.text(call.func)})({_arguments(code, call)})"
+def _called_by(held: Held, place: Place) -> Place | None:
+    """Return what a place of the path has called."""
+    below = held.path[held.path.index(place) + 1 :]
+    return below[0] if below else held.callee
+
+
+def _is_implied(entered: Place | None, call: ast.Call) -> bool:
+    """Whether what blocks is not the call that is written there: a `with` that is entered or left, a step of a loop."""
+    if entered is None:
+        return False
+    name = entered.function.rpartition(".")[2]
+    return name in _IMPLIED or (entered.yields and name != _last_name(call) and _last_name(call) not in _TAKE_ALL)
+
+
+def _unblocked(code: Source, call: ast.Call, *, awaited: str = "await ") -> str:
+    if any(isinstance(it, ast.Call) for it in ast.walk(call.func)):  # which makes what it needs on the thread, too
+        return f"{awaited}whilst.unblock(lambda: {code.text(call)})()"
+    return f"{awaited}whilst.unblock({code.text(call.func)})({_arguments(code, call)})"
 
 
 def _in_process(place: Place, code: Source, call: ast.Call) -> _Remedy:
     """Write the call so that another process makes it: a thread would have to share this one's GIL."""
     if any(isinstance(it, ast.Lambda) for it in ast.walk(call)):
         return _Remedy(_without_call_in_process(), None)  # no process can be sent one
+    if isinstance(next(code.around(call), None), ast.Expr):
+        text = "a thread would share the GIL, and nothing that it changes comes back from a process: put what computes "
+        return _Remedy(f"{text}into a function that returns it: {_IN_PROCESS}", None)
     if _last_name(call).lstrip("_")[:1].isupper():  # of a client, say, which no process can send back
         return _Remedy("make it once, before the loop runs: a thread would share the GIL", None)
     function, arguments = code.text(call.func), _arguments(code, call)
     if len(call.args) == 1 and not call.keywords:
         text = f'await whilst.step({function}, executor="process").aio({arguments})'
         return _Remedy(
-            "in a process of its own, as a thread would share the GIL", instead(place.file, code, call, text)
+            "in a process of its own, as a thread would share the GIL; what it takes and gives is copied",
+            instead(place.file, code, call, text),
         )
     if call.keywords or any(isinstance(it, ast.Starred) for it in call.args):
         function, arguments = f"functools.partial({function}, {arguments})", ""
@@ -174,7 +220,7 @@ def _without_code(held: Held) -> str:
 
 
 def _without_call_in_process() -> str:
-    return 'put it into a function of its own: await whilst.step(fn, executor="process").aio(…)'
+    return f"put it into a function of its own: {_IN_PROCESS}"
 
 
 def _without_call(code: Source | None, place: Place) -> str:

@@ -18,37 +18,25 @@ from .source import COMPREHENSIONS, FUNCTIONS, Loop, Source, base, names, stored
 # Methods whose order their object knows; `in_order` is asked for receivers that all turns share.
 _ORDERED = re.compile(
     r"^_?(send|write|put|push|drain|flush|execute|executemany|executescript|commit|rollback|append|extend|feed|"
-    r"readline|readlines|readexactly|readuntil|recv|receive|next|anext|fetchone|fetchmany|pop|popleft|get_nowait|"
-    r"step|advance|seek|acquire|release|publish|ack|wait|join|result)"
-    r"(_?(all|text|bytes|json|str|line|lines|row|rows|many|one|into|nowait|chunk|message|packet|frame))*$"
+    r"readline|readlines|readexactly|readuntil|recv|receive|next|anext|fetchone|fetchmany|fetchall|fetchrow|fetchval|"
+    r"pop|popleft|get_nowait|step|advance|seek|acquire|release|publish|ack|wait|join|result)"
+    r"(_?(all|text|bytes|json|str|line|lines|row|rows|many|one|into|nowait|chunk|part|block|message|packet|frame|"
+    r"event|command))*$"
 )
+_READS = frozenset({"read", "fetch", "query"})  # of a stream or a connection, but of a client of a storage not
 _STREAM = re.compile(r"(^|_)(reader|stream|file|fh|fp|f|sock|socket|conn|connection|pipe|stdin|stdout|cursor|cur|ws)$")
-_POOL = re.compile(r"pool|engine", re.IGNORECASE)
-_CHANGING = frozenset(
-    [
-        "append",
-        "appendleft",
-        "add",
-        "update",
-        "extend",
-        "insert",
-        "remove",
-        "discard",
-        "pop",
-        "popleft",
-        "popitem",
-        "clear",
-        "setdefault",
-        "sort",
-        "reverse",
-        "write",
-        "put",
-        "put_nowait",
-        "push",
-        "send",
-    ]
+_POOL = re.compile(r"pool|engine", re.IGNORECASE)  # each call gets a connection of its own
+_CHANGING = re.compile(
+    r"^(append|appendleft|add|update|extend|insert|remove|discard|pop|popleft|popitem|clear|setdefault|sort|reverse|"
+    r"write|put|put_nowait|push|send)$"
 )
-_GUARDED = re.compile(r"lock|mutex|transaction|atomic|begin\b|savepoint|semaphore|limiter|throttle", re.IGNORECASE)
+_GUARDED = re.compile(
+    r"lock|mutex|transaction|atomic|begin\b|savepoint|semaphore|limiter|throttle|chdir", re.IGNORECASE
+)
+_ASKS = frozenset(["input", "getpass", "prompt", "confirm"])  # of which one person answers one at a time
+_ENDS = frozenset(["wait", "join", "communicate", "result", "exception"])  # of what has begun before
+_WAITED_FOR = frozenset(["wait_for", "shield", "wrap_future"])
+_PROCESS_WIDE = re.compile(r"(^|\.)(chdir|fchdir|putenv|unsetenv|umask|setlocale|seed)$")
 _TOGETHER = frozenset(
     ["gather", "wait", "as_completed", "map", "imap", "starmap", "together", "TaskGroup", "wait_for_all"]
 )
@@ -71,9 +59,24 @@ def in_order(call: ast.Call, shared: bool = True) -> bool:
     if not shared or not isinstance(call.func, ast.Attribute):
         return False
     method, receiver = call.func.attr, _last(call.func.value)
-    if method == "read":
+    if method in _READS:
         return bool(_STREAM.search(receiver))
     return bool(_ORDERED.match(method)) and not _POOL.search(receiver)
+
+
+def changes(call: ast.Call) -> bool:
+    """Whether a call changes the object whose method it is."""
+    return isinstance(call.func, ast.Attribute) and bool(_CHANGING.match(call.func.attr))
+
+
+def in_pool(func: ast.expr) -> bool:
+    """Whether each call of a method gets a connection of its own."""
+    return isinstance(func, ast.Attribute) and bool(_POOL.search(_last(func.value)))
+
+
+def asks_somebody(call: ast.Call) -> bool:
+    """Whether a call waits for what a person types."""
+    return _last(call.func) in _ASKS
 
 
 def loops_around(source: Source, node: ast.AST) -> Iterator[Loop]:
@@ -137,7 +140,7 @@ def targets(loop: Loop) -> set[str]:
 def is_independent(source: Source, loop: Loop, call: ast.Call) -> bool:
     """Whether nothing in the text of a loop says that this call needs the turns before it."""
     turn = targets(loop)
-    if pauses(call) or runs_together(call):
+    if pauses(call) or runs_together(call) or asks_somebody(call) or _runs_already(call, turn):
         return False
     if isinstance(loop, ast.For):
         return _for_allows(source, loop, call, turn)
@@ -148,6 +151,19 @@ def is_independent(source: Source, loop: Loop, call: ast.Call) -> bool:
         return False
     bound = {it.target.id for it in ast.walk(loop) if isinstance(it, ast.NamedExpr)}
     return bool(names(call) & turn) and not names(call) & bound and not _is_ordered(call, turn)
+
+
+def own_names(source: Source, loop: Loop, call: ast.Call) -> set[str]:
+    """Return the names of what belongs to one turn of a loop alone when it gets to a call."""
+    return _derived(bindings(source, loop, call), targets(loop)) if isinstance(loop, ast.For) else targets(loop)
+
+
+def _runs_already(call: ast.Call, turn: set[str]) -> bool:
+    """Whether a call is for the end of what the loop goes through: of processes, threads or tasks that have begun."""
+    if isinstance(call.func, ast.Attribute) and call.func.attr in _ENDS:
+        return isinstance(call.func.value, ast.Name) and call.func.value.id in turn
+    awaited = call.args[0] if call.args else None
+    return _last(call.func) in _WAITED_FOR and isinstance(awaited, ast.Name) and awaited.id in turn
 
 
 class Binding(NamedTuple):
@@ -190,7 +206,7 @@ def _for_allows(source: Source, loop: ast.For, call: ast.Call, turn: set[str]) -
     changed = _changed(loop, call)
     if (wanted - turn) & (changed - _bound_anew(before)):
         return False
-    if names(loop.iter) & changed or _leaves(loop) or _pauses_in(loop):
+    if names(loop.iter) & changed or _leaves(loop) or _is_paced(loop, call, turn):
         return False
     if any(names(test) & changed for test in _tests(source, loop, call)):
         return False
@@ -233,13 +249,9 @@ def _changed(loop: ast.For, call: ast.Call) -> set[str]:
         for it in ast.walk(statement):
             if isinstance(it, (ast.Attribute, ast.Subscript)) and not isinstance(it.ctx, ast.Load):
                 found.add(base(it))
-            elif isinstance(it, ast.Call) and it is not call and _changes(it):
+            elif isinstance(it, ast.Call) and it is not call and changes(it):
                 found.add(base(it.func))
     return found - {""}
-
-
-def _changes(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr in _CHANGING
 
 
 def _bound_anew(before: Sequence[Binding]) -> set[str]:
@@ -267,8 +279,28 @@ def _ways_out(node: ast.AST, nested: bool) -> bool:
     return any(_ways_out(child, nested) for child in ast.iter_child_nodes(node))
 
 
-def _pauses_in(loop: ast.For) -> bool:
-    return any(isinstance(it, ast.Call) and pauses(it) for statement in loop.body for it in ast.walk(statement))
+def _is_paced(loop: ast.For, call: ast.Call, turn: set[str]) -> bool:
+    """Whether something in a loop is done for when it happens: a pause, a limiter, a commit."""
+    of_turn = turn.union(*map(stored, loop.body))
+    for it in (it for statement in loop.body for it in ast.walk(statement)):
+        if isinstance(it, ast.Call) and (pauses(it) or _PROCESS_WIDE.search(ast.unparse(it.func))):
+            return True
+        if isinstance(it, ast.Subscript) and isinstance(it.ctx, ast.Store) and ast.unparse(it.value) == "os.environ":
+            return True
+        if isinstance(it, ast.Expr) and _is_about_all(it.value, loop, of_turn) and call not in ast.walk(it):
+            return True
+    return False
+
+
+def _is_about_all(value: ast.expr, loop: ast.For, of_turn: set[str]) -> bool:
+    """Whether a call whose value nobody takes is about what all turns share, and not about this one's."""
+    is_awaited = isinstance(value, ast.Await)
+    made = value.value if isinstance(value, ast.Await) else value
+    if not isinstance(made, ast.Call):
+        return False
+    gone_through = isinstance(loop.iter, ast.Name) and base(made.func) == loop.iter.id
+    shared = not names(made) & of_turn
+    return gone_through or (shared and (is_awaited or in_order(made) or bool(_GUARDED.search(ast.unparse(made.func)))))
 
 
 def _tests(source: Source, loop: ast.For, call: ast.Call) -> Iterator[ast.expr]:

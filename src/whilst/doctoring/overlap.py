@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from .effects import leaves_something
 from .finding import Finding, seconds_text
-from .loops import in_order, is_independent, is_repeated, loops_around, mapped, nest, pauses, runs_together
+from .loops import in_order, is_independent, is_repeated, loops_around, mapped, nest, own_names, pauses, runs_together
 from .places import Whose
 from .records import Waited
 from .rewrite import Change, in_a_row, together, turns, with_map, written
-from .source import Loop, Source, base, names, source, stored
+from .source import Loop, Source, called, names, source, stored
 
 AT_ONCE = 32  # calls: what whilst.map makes at once by itself
 CROWDED = 0.3  # of the time, in which three or more waited there: they run together already
@@ -20,51 +22,12 @@ LEAST_TURNS = 1.8  # calls a loop, on average; a loop of one turn is not worth a
 ALIKE = 0.1  # of the time of the longest of a row, that another must have to count
 CONDITION = "if the calls do not depend on each other"
 
-_DOING = [
-    "login",
-    "log_in",
-    "connect",
-    "open",
-    "create",
-    "start",
-    "begin",
-    "acquire",
-    "init",
-    "setup",
-    "delete",
-    "remove",
-    "update",
-    "insert",
-    "write",
-    "save",
-    "post",
-    "put",
-    "patch",
-    "lock",
-    "set",
-    "send",
-    "commit",
-    "authenticate",
-    "register",
-    "close",
-    "stop",
-    "clear",
-    "reset",
-    "apply",
-    "run",
-    "execute",
-    "migrate",
-    "upload",
-    "publish",
-    "wait",
-    "join",
-    "notify",
-    "enter",
-    "use",
-    "select_db",
-    "handshake",
-    "auth",
-]
+_DOING = re.compile(
+    r"^_*(login|log_in|connect|open|create|start|begin|acquire|init|setup|delete|remove|update|insert|write|save|post|"
+    r"put|patch|lock|set|send|commit|authenticate|register|close|stop|clear|reset|apply|run|execute|migrate|upload|"
+    r"publish|wait|join|notify|enter|use|select_db|handshake|auth)(_|$)",
+    re.IGNORECASE,
+)
 
 
 class _Candidate:
@@ -121,47 +84,24 @@ def _candidate(tree: Sequence[Waited], index: int) -> tuple[Loop, ast.Call, Sour
     code = source(node.place.file)
     if code is None or node.place.whose != Whose.USER or node.crowded > CROWDED * node.seconds:
         return None
-    call = _call(code, node)
-    if call is None or _keeps_state(tree, index):
+    call = waited_for(code, node)
+    if call is None or node.calls < LEAST_CALLS or node.calls / node.runs < LEAST_TURNS:
         return None
     for loop in loops_around(code, call):
-        if is_independent(code, loop, call) and node.calls / node.runs >= LEAST_TURNS and node.calls >= LEAST_CALLS:
-            return loop, call, code
+        if is_independent(code, loop, call):
+            own = own_names(code, loop, call)
+            return None if leaves_something(tree, index, call, own) else (loop, call, code)
     return None
 
 
-def _call(code: Source, node: Waited) -> ast.Call | None:
-    """Return the call of a node; what is entered by `async with` counts as called."""
+def waited_for(code: Source, node: Waited) -> ast.Call | None:
+    """Return the call that a node waited for; what is entered by `async with` counts as called."""
     found = code.node(node.place)
-    if isinstance(found, ast.Await):
-        return found.value if isinstance(found.value, ast.Call) else None
-    if not isinstance(found, ast.Call):
-        return None
-    if not node.on_loop or not node.place.is_async:
-        return found
-    parent = next(code.around(found), None)
-    return found if isinstance(parent, ast.withitem) else None
-
-
-def _keeps_state(tree: Sequence[Waited], index: int) -> bool:
-    """Whether one of the user's functions that are called there leaves something for the next call."""
-    return any(_leaves_something(tree[child]) for child in _below(tree, index))
-
-
-def _leaves_something(node: Waited) -> bool:
-    code = source(node.place.file)
-    found = code.node(node.place) if code is not None else None
-    if code is None or found is None:
-        return False
-    function = code.function(found)
-    if any(isinstance(it, (ast.Global, ast.Nonlocal)) for it in ast.walk(function)):
-        return True
-    attributes = [it for it in ast.walk(function) if isinstance(it, ast.Attribute) and base(it) == "self"]
-    written = {it.attr for it in attributes if isinstance(it.ctx, ast.Store) and isinstance(it.value, ast.Name)}
-    added = {it.target.attr for it in ast.walk(function)
-             if isinstance(it, ast.AugAssign) and isinstance(it.target, ast.Attribute)}  # fmt: skip
-    read = {it.attr for it in attributes if isinstance(it.ctx, ast.Load)}
-    return bool((written - added) & read)
+    call = called(code, found) if found is not None else None
+    if call is None or isinstance(found, ast.Await) or not node.on_loop or not node.place.is_async:
+        return call
+    parent = next(code.around(call), None)
+    return call if isinstance(parent, ast.withitem) else None
 
 
 def _of_loop(tree: Sequence[Waited], file: str, candidate: _Candidate, least: float) -> Iterator[Finding]:
@@ -241,7 +181,10 @@ def _maps(tree: Sequence[Waited], in_loops: set[int], least: float) -> Iterator[
         if code is None or call is None or index in in_loops or node.on_loop or node.crowded > CROWDED * node.seconds:
             continue
         figures = _Figures(node.seconds, node.calls, node.longest, max(node.runs, 1))
-        if figures.calls < LEAST_CALLS or figures.calls / figures.runs < LEAST_TURNS or _keeps_state(tree, index):
+        made = ast.Call(call.args[0], [ast.Name("item", ast.Load())], [])
+        if figures.calls < LEAST_CALLS or figures.calls / figures.runs < LEAST_TURNS:
+            continue
+        if leaves_something(tree, index, made, {"item"}):
             continue
         if figures.seconds - figures.ideal < least or code.ignored(node.place.line):
             continue
@@ -290,26 +233,27 @@ def _independent_rows(tree: Sequence[Waited], indices: Sequence[int]) -> Iterato
 
 def _stated(code: Source, tree: Sequence[Waited], index: int) -> _Stated | None:
     """Return a node's call and statement, if all that the statement does is to bind what the call gave."""
-    call = _call(code, tree[index])
+    call = waited_for(code, tree[index])
     statement = code.statement(call) if call is not None else None
     if call is None or not isinstance(statement, (ast.Assign, ast.AnnAssign)):
         return None
-    if pauses(call) or runs_together(call) or in_order(call) or _does(call) or _leaves_something_below(tree, index):
+    if (
+        pauses(call)
+        or runs_together(call)
+        or in_order(call)
+        or _does(call)
+        or leaves_something(tree, index, call, set())
+    ):
         return None
     calls = [it for it in ast.walk(statement) if isinstance(it, ast.Await)]
     return _Stated(index, call, statement) if len(calls) <= 1 else None
-
-
-def _leaves_something_below(tree: Sequence[Waited], index: int) -> bool:
-    return any(_leaves_something(tree[child]) for child in _below(tree, index))
 
 
 def _does(call: ast.Call) -> bool:
     """Whether a call is named for what it does, rather than for what it gives: its order may matter."""
     func = call.func
     name = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
-    name = name.lstrip("_").lower()
-    return any(name == verb or name.startswith(f"{verb}_") for verb in _DOING)
+    return bool(_DOING.match(name))
 
 
 def _is_free(row: Sequence[_Stated], here: _Stated) -> bool:
@@ -367,13 +311,6 @@ def _inside_out(tree: Sequence[Waited]) -> Iterator[int]:
 def _above(tree: Sequence[Waited], index: int) -> Iterator[int]:
     while (index := tree[index].parent) >= 0:
         yield index
-
-
-def _below(tree: Sequence[Waited], index: int) -> Iterator[int]:
-    for child, node in enumerate(tree):
-        if node.parent == index:
-            yield child
-            yield from _below(tree, child)
 
 
 def _factor(times: float) -> str:

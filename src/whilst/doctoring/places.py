@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from enum import IntEnum
-from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from itertools import islice
 from types import AsyncGeneratorType, CodeType, FrameType
 from typing import Any
@@ -36,6 +36,7 @@ class Place(NamedTuple):
     span: tuple[int, int, int, int] | None
     is_async: bool
     whose: Whose
+    yields: bool = False  # whether it is a generator
 
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -70,6 +71,16 @@ def _owner(file: str) -> Whose:
     return Whose.USER
 
 
+def package(code: CodeType) -> str:
+    """Return the name of the installed package that a function is of, or nothing.
+
+    >>> package(package.__code__)
+    ''
+    """
+    found = next((part for part in _PACKAGES if part in code.co_filename), None)
+    return code.co_filename.rpartition(found)[2].split(os.sep)[0].removesuffix(".py") if found else ""
+
+
 def name_of(code: CodeType) -> str:
     """Return a function's name, with that of its class and without that of the function it is defined in."""
     return code.co_qualname.rpartition("<locals>.")[2]
@@ -80,8 +91,9 @@ def place(code: CodeType, lasti: int) -> Place:
     position = next(islice(code.co_positions(), max(lasti, 0) // 2, None), (None,) * 4)
     line = position[0] or code.co_firstlineno
     span = position if None not in position else None
+    yields = bool(code.co_flags & CO_GENERATOR)
     is_async = bool(code.co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR))
-    return Place(code.co_filename, name_of(code), line, span, is_async, whose(code))  # type: ignore[arg-type]
+    return Place(code.co_filename, name_of(code), line, span, is_async, whose(code), yields)  # type: ignore[arg-type]
 
 
 def line_of(code: CodeType, lasti: int) -> int:

@@ -17,6 +17,8 @@ from inspect import CO_COROUTINE
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+from ..lanes.clock import busy, used
+
 BEAT = 0.005  # seconds between two beats of a loop without a selector
 KEPT = 1000  # long rounds that wait to be looked at
 
@@ -44,7 +46,8 @@ class Pulse:
         self.long: deque[Round] = deque(maxlen=KEPT)
         self.left: float = clock()  # the last return from `select`
         self.entered: float = self.left  # the last call of it
-        self.computed: tuple[float, float] = 0.0, 0.0  # seconds that its thread had run, and queued, at the last look
+        self.computed: tuple[float, float, int] = used(self.tid) or (busy(self.tid, self.ident), 0.0, 0)
+        """Seconds that its thread had run, and queued, at the last look; and how often it was put on a processor."""
         self.beats: bool = False
         """Whether a timer is the heartbeat, as there is no selector to be had."""
         self.base: CodeType | None = None  # where the thread is while such a loop does nothing

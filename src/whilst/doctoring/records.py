@@ -13,6 +13,7 @@ class Held:
 
     path: list[Place]  # the user's frames, outermost first; the last one is to blame
     leaf: Place | None  # where it really was, when that is below the user's code
+    callee: Place | None = None  # what the user's line has called; as to where, its first line
     count: int = 0
     seconds: float = 0.0
     longest: float = 0.0
@@ -23,6 +24,8 @@ class Held:
     names: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])  # some of them, and their lines
     mapped: bool = False  # it is a function that whilst calls on its lanes
     ours: bool = False  # what it called is whilst's own
+    begins: bool = False  # nothing had run of what it called: the time was spent right before
+    elsewhere: bool = False  # it is a line of another thread, which kept the GIL
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +39,7 @@ class Waited:
     calls: int  # how many different calls were seen under it
     runs: int  # how many calls of the function that it is in were seen
     longest: float  # seconds of the longest of them
-    callee: str  # the function that it called, if that is not the user's
+    package: str  # whose function it called, if that is not the user's
     on_loop: bool
 
 

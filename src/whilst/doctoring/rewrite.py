@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .loops import bindings, needs, nest, targets
-from .source import Comprehension, Loop, Source, names, stored
+from .source import Comprehension, Loop, Source, driven, is_task, names, stored
 
 Change = dict[str, Any]
 
@@ -103,6 +103,15 @@ def instead(file: str, source: Source, call: ast.Call, text: str) -> Change | No
     return change(file, edits, _shown(source, statement, edits))
 
 
+def gone_through(file: str, source: Source, call: ast.Call, text: str) -> Change:
+    """Put an async iterator in the place of a call whose values a `for` goes through."""
+    loop = next(source.around(call))
+    assert isinstance(loop, (ast.For, ast.comprehension))
+    line, column = (loop.lineno, loop.col_offset) if isinstance(loop, ast.For) else source.before(loop.target, "for")
+    edits = [Edit(line, column, line, column, "async "), edit(call, text)]
+    return change(file, edits, _shown(source, _statement(source, call), edits))
+
+
 def _shown(source: Source, statement: ast.stmt, edits: Sequence[Edit]) -> str:
     """Return the first line of a statement as it would read."""
     lines = edited(source.lines, edits).split("\n")
@@ -131,6 +140,8 @@ def without_comment(line: str) -> str:
 
 def together(file: str, source: Source, loop: Loop, call: ast.Call) -> Change | None:
     """Write a loop with `whilst.map`; None where its body has to become a function first."""
+    if is_task(_awaited(source, call)):
+        return None  # which is awaited in another place
     if isinstance(loop, ast.For):
         return _for(file, source, loop, call)
     return _comprehension(file, source, loop, call)
@@ -382,6 +393,8 @@ def _is_conditional(source: Source, call: ast.Call, within: ast.AST) -> bool:
 
 def _awaited(source: Source, call: ast.Call) -> ast.expr:
     parent = next(source.around(call), None)
+    if isinstance(parent, ast.Call) and driven(parent) is call:
+        return _awaited(source, parent)
     return parent if isinstance(parent, ast.Await) else call
 
 

@@ -23,20 +23,29 @@ OPEN = 4  # rounds that were seen and whose end was not heard yet
 Position = tuple[CodeType, int, int]  # code, lasti, line
 
 
+class Sight(NamedTuple):
+    """What a stack shows."""
+
+    user: tuple[Position, ...]  # the user's own functions, outermost first
+    callee: CodeType | None  # what the innermost of them has called
+    leaf: Position | None  # where that has led to
+    mapped: bool  # whilst has called the outermost
+    ours: bool  # what is called is whilst's
+    begins: bool  # nothing has run of what is called there: the time was spent before
+    elsewhere: bool  # it is the stack of another thread, which kept the GIL
+
+
 class Look(NamedTuple):
     """A stack in a round."""
 
     number: int  # of the round
     step: Hashable  # which callback of it
     counted: bool  # whether that is a count of callbacks
-    user: tuple[Position, ...]
-    leaf: Position | None
+    sight: Sight
     span: float  # seconds since the look before, or since the round began
     computed: float  # of them, on a processor or queued for one
     locked: bool  # one call kept the GIL for all of the span
     asked: bool  # the GIL had to be asked for
-    mapped: bool
-    ours: bool
 
 
 class Others(NamedTuple):
@@ -44,9 +53,6 @@ class Others(NamedTuple):
 
     number: int
     names: list[tuple[str, int]]
-
-
-Stack = tuple[tuple[Position, ...], Position | None]
 
 
 class _Spent(NamedTuple):
@@ -64,7 +70,7 @@ class _Spent(NamedTuple):
         return _Spent(self.seen + seconds, self.computed + computed, self.locked + locked, self.python + python)
 
 
-Stacks = dict[Stack, _Spent]
+Stacks = dict[Sight, _Spent]
 
 
 class _Step:
@@ -72,27 +78,24 @@ class _Step:
 
     def __init__(self) -> None:
         self.seen = 0.0
-        self.mapped = self.ours = False
         self.stacks: Stacks = {}
         self.turns = 0  # how often it was seen to go from one line of its async function to another
         self._line: tuple[CodeType, int] | None = None
 
     def add(self, look: Look, seconds: float) -> None:
         self.seen += seconds
-        self.mapped = self.mapped or look.mapped
-        self.ours = self.ours or look.ours
-        key = look.user, look.leaf
+        key = look.sight
         if key in self.stacks or len(self.stacks) < STACKS:
             self.stacks[key] = self.stacks.get(key, _Spent()).plus(look, seconds)
-        line = _line(look.user)
+        line = _line(key.user)
         self.turns += line != self._line
         self._line = line
 
     def parts(self) -> list[Stacks]:
         """Divide what was seen by the lines of the async function, if it went through them once: they are no loop."""
         found: dict[tuple[CodeType, int], Stacks] = {}
-        for stack, spent in self.stacks.items():
-            found.setdefault(_line(stack[0]), {})[stack] = spent
+        for sight, spent in self.stacks.items():
+            found.setdefault(_line(sight.user), {})[sight] = spent
         return list(found.values()) if self.turns <= len(found) else [self.stacks]
 
 
@@ -109,7 +112,8 @@ class _Open:
         self.steps: dict[Hashable, _Step] = {}
         self.last: Hashable = None
         self.others: Others | None = None
-        self.imported: float = 0.0  # seconds in which modules were imported
+        self.left_out: float = 0.0  # seconds for which nobody is blamed
+        self.unknown = False  # whether that is because nobody knows who it was
 
 
 class Rounds:
@@ -131,9 +135,11 @@ class Rounds:
         here.last = look.step
         return here
 
-    def leave_out(self, number: int, seconds: float) -> None:
-        """Know of a round in which a module was imported, without blaming anybody for that time."""
-        self._round(number).imported += seconds
+    def leave_out(self, number: int, seconds: float, *, imported: bool) -> None:
+        """Know of a round without blaming anybody for that time: a module was imported, or nobody knows who it was."""
+        here = self._round(number)
+        here.left_out += seconds
+        here.unknown = here.unknown or not imported
 
     def _round(self, number: int) -> _Open:
         here = self._open.get(number)
@@ -143,12 +149,18 @@ class Rounds:
                 del self._open[min(self._open)]
         return here
 
-    def ended(self, ended: Round) -> None:
-        """Settle a round that was long."""
+    def ended(self, ended: Round, kept: Sight | None = None) -> None:
+        """Settle a round that was long; in which nobody looked, perhaps as another thread kept the GIL."""
+        if ended.number not in self._open and kept is not None:
+            took = ended.ended - ended.began
+            self.look(Look(ended.number, None, False, kept, took, took, locked=True, asked=True))
         if ended.number not in self._open:
             self.unplaced += 1
         else:
-            for found in self._verdicts(ended, self._open.pop(ended.number)):
+            here = self._open.pop(ended.number)
+            verdicts = self._verdicts(ended, here)
+            self.unplaced += here.unknown and not verdicts
+            for found in verdicts:
                 merge(self._places, found)
 
     def going_on(self, now: Round) -> list[Held]:
@@ -157,7 +169,7 @@ class Rounds:
         return self._verdicts(now, here) if here is not None else []
 
     def _verdicts(self, ended: Round, here: _Open) -> list[Held]:
-        took = ended.ended - ended.began - here.imported
+        took = ended.ended - ended.began - here.left_out
         seen = sum(each.seen for each in here.steps.values())
         found: list[Held] = []
         for step in here.steps.values():
@@ -175,16 +187,18 @@ class Rounds:
         return [self._verdict(here, step, part, seconds * share) for part, share in long]
 
     def _verdict(self, here: _Open, step: _Step, stacks: Stacks, seconds: float) -> Held:
-        user, leaf = _blamed({stack: spent.seen for stack, spent in stacks.items()})
+        user, shown = _blamed({sight: spent.seen for sight, spent in stacks.items()})
         spent = _Spent(*map(sum, zip(*stacks.values(), strict=True)))
         scale = seconds / max(spent.seen, 1e-9)
         others = here.others or Others(0, [])
         return Held(
             path=[place(code, lasti) for code, lasti, _ in user],
-            leaf=place(leaf[0], leaf[1]) if leaf is not None else None,
+            callee=place(shown.callee, 0) if shown.callee is not None else None,
+            leaf=place(shown.leaf[0], shown.leaf[1]) if shown.leaf is not None else None,
             count=1, seconds=seconds, longest=seconds, computed=scale * spent.computed,
             locked=scale * spent.locked, python=scale * spent.python,
-            others=others.number, names=others.names, mapped=step.mapped, ours=step.ours,
+            others=others.number, names=others.names, mapped=shown.mapped, ours=shown.ours,
+            begins=shown.begins, elsewhere=shown.elsewhere,
         )  # fmt: skip
 
 
@@ -212,7 +226,8 @@ def merge(places: dict[tuple[object, ...], Held], found: Held) -> None:
         places[key] = found
         return
     if found.longest > known.longest:
-        known.path, known.leaf = found.path, found.leaf
+        known.path, known.leaf, known.callee = found.path, found.leaf, found.callee
+        known.begins, known.ours = found.begins, found.ours
     known.count += found.count
     known.seconds += found.seconds
     known.longest = max(known.longest, found.longest)
@@ -224,33 +239,37 @@ def merge(places: dict[tuple[object, ...], Held], found: Held) -> None:
 
 
 def _identity(found: Held) -> tuple[object, ...]:
-    return tuple((each.file, each.function, each.line) for each in found.path[-1:] + _innermost_async(found.path))
+    return found.elsewhere, *(
+        (each.file, each.function, each.line) for each in found.path[-1:] + _innermost_async(found.path)
+    )
 
 
 def _innermost_async(path: list[Place]) -> list[Place]:
     return [each for each in path if each.is_async][-1:]
 
 
-def _blamed(stacks: dict[Stack, float]) -> Stack:
+def _blamed(seen: dict[Sight, float]) -> tuple[tuple[Position, ...], Sight]:
     """Go into functions as long as one has most of the time; then the line that has most of that function's."""
-    here = dict(stacks)
+    here = dict(seen)
     level = 0
     while True:
         shares: dict[CodeType, float] = {}
-        for (user, _), seconds in here.items():
-            if len(user) > level:
-                shares[user[level][0]] = shares.get(user[level][0], 0.0) + seconds
+        for sight, seconds in here.items():
+            if len(sight.user) > level:
+                shares[sight.user[level][0]] = shares.get(sight.user[level][0], 0.0) + seconds
         if not shares:
             break
         code = max(shares, key=shares.__getitem__)
         if level and shares[code] < SHARE * sum(here.values()):
             break
-        here = {key: it for key, it in here.items() if len(key[0]) > level and key[0][level][0] is code}
+        here = {it: s for it, s in here.items() if len(it.user) > level and it.user[level][0] is code}
         level += 1
     lines: dict[int, float] = {}
-    for (user, _), seconds in here.items():
-        lines[user[level - 1][2]] = lines.get(user[level - 1][2], 0.0) + seconds
+    for sight, seconds in here.items():
+        lines[sight.user[level - 1][2]] = lines.get(sight.user[level - 1][2], 0.0) + seconds
     line = max(lines, key=lines.__getitem__)
-    on_line = {key: it for key, it in here.items() if key[0][level - 1][2] == line}
-    user, leaf = max(on_line, key=on_line.__getitem__)
-    return user[:level], leaf if len(user) == level else user[level]
+    on_line = {it: seconds for it, seconds in here.items() if it.user[level - 1][2] == line}
+    sight = max(on_line, key=on_line.__getitem__)
+    if len(sight.user) > level:  # several of the user's functions that this line calls
+        sight = sight._replace(callee=sight.user[level][0], leaf=sight.user[level])
+    return sight.user[:level], sight

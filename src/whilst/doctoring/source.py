@@ -15,6 +15,9 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 IGNORE = re.compile(r"#\s*whilst:\s*ignore\b")
 
+_RUNS = re.compile(r"(^|\.)(run_until_complete|(asyncio|uvloop|runner)\.run)$")
+_TASKS = re.compile(r"(^|\.)(create_task|ensure_future)$")
+
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Loop = ast.For | Comprehension
 
@@ -77,12 +80,61 @@ class Source:
         """Whether one of these lines asks not to be spoken of."""
         return any(IGNORE.search(self.line(number)) for number in numbers)
 
+    def before(self, node: ast.expr, word: str) -> tuple[int, int]:
+        """Return the line, and the column in bytes, of the last time that a word stands before a node on its line."""
+        return node.lineno, self.lines[node.lineno - 1].encode()[: node.col_offset].rindex(word.encode())
+
+    def is_gone_through(self, call: ast.Call) -> bool:
+        """Whether a call gives what a `for` goes through, of a loop or a comprehension."""
+        parent = next(self.around(call), None)
+        return isinstance(parent, (ast.For, ast.comprehension)) and parent.iter is call
+
     def call(self, place: Place) -> ast.Call | None:
         """Return the call that was running at a position: the one that is awaited, or the innermost that is not."""
         node = self.node(place)
         if isinstance(node, ast.Await):
             node = node.value
         return node if isinstance(node, ast.Call) else None
+
+
+def called(source: Source, found: ast.expr) -> ast.Call | None:
+    """Return the call that the program waits for at an expression: what is awaited, run to its end, or made a task."""
+    if isinstance(found, ast.Await):
+        found = found.value
+    if isinstance(found, ast.Name):
+        found = _made_before(source, found) or found
+    return (driven(found) or found) if isinstance(found, ast.Call) else None
+
+
+def driven(call: ast.Call) -> ast.Call | None:
+    """Return the call of an async function that another one runs: `asyncio.run(f(x))`, `create_task(f(x))`.
+
+    >>> ast.unparse(driven(ast.parse("loop.run_until_complete(f(x))").body[0].value))
+    'f(x)'
+    """
+    inner = call.args[0] if call.args else None
+    runs = is_task(call) or _RUNS.search(ast.unparse(call.func))
+    return inner if runs and isinstance(inner, ast.Call) else None
+
+
+def is_task(node: ast.expr) -> bool:
+    """Whether an expression makes a task."""
+    return isinstance(node, ast.Call) and bool(_TASKS.search(ast.unparse(node.func)))
+
+
+def _made_before(source: Source, name: ast.Name) -> ast.Call | None:
+    """Return the call whose task a name stands for, if the statement right before has made it."""
+    statement = source.statement(name)
+    above = (
+        next((it for it in source.around(statement) if statement in getattr(it, "body", ())), None)
+        if statement
+        else None
+    )
+    body: list[ast.stmt] = getattr(above, "body", [])
+    before = body[body.index(statement) - 1] if statement in body[1:] else None
+    if not isinstance(before, ast.Assign) or not isinstance(before.value, ast.Call) or driven(before.value) is None:
+        return None
+    return before.value if [ast.unparse(it) for it in before.targets] == [name.id] else None
 
 
 def _extent(node: ast.expr) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
-from .places import Place, Whose, place, whose
+from .places import Place, Whose, package, place, whose
 from .records import Waited
 
 NODES = 5000  # of the tree; what comes after is not kept
@@ -41,7 +41,6 @@ class Mark:
 
 class _Node:
     __slots__ = (
-        "callee",
         "calls",
         "children",
         "code",
@@ -51,6 +50,7 @@ class _Node:
         "lasti",
         "longest",
         "on_loop",
+        "package",
         "seconds",
     )
 
@@ -60,7 +60,7 @@ class _Node:
         self.entered: dict[int, int] = {}  # calls of each function of the user's that were seen under it, by its code
         self.seconds = self.crowded = self.longest = 0.0
         self.calls = 0
-        self.callee = ""
+        self.package: str | None = None
         self.on_loop = False
         self.last: dict[
             Hashable, tuple[Any, float]
@@ -94,12 +94,12 @@ class Waits:
             node = inner
             path.append(node)
             called = frames[i + 1] if i + 1 < len(frames) else None
+            if called is not None and node.package is None:
+                node.package = package(called.f_code)
             fresh = self._count(node, who, called, leaf, now)
             if called is not None and i + 1 not in user and i != user[-1]:
                 fresh = _mark(frames[user[len(path)]], now)
         node.on_loop = on_loop
-        if user[-1] + 1 < len(frames):
-            node.callee = frames[user[-1] + 1].f_code.co_qualname
         self._crowds.setdefault(id(node), []).append((path, span))
 
     def _child(self, node: _Node, frame: FrameType) -> _Node | None:
@@ -148,7 +148,7 @@ class Waits:
                     node.calls,
                     runs,
                     node.longest,
-                    node.callee,
+                    node.package or "",
                     node.on_loop,
                 )
             )

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import _thread
-import asyncio
 import os
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from copy import copy
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, NamedTuple
 
 from ..lanes.clock import Threads, busy, used
-from .places import DEPTH, Whose, chain, imports, is_collector, line_of, name_of, of_user, stack, whose
+from .glances import Driver, Glance, Stacked, driver, others, reference, sight, stacked, task_of, tasks_of
+from .places import chain, imports, stack
 from .pulse import Pulse, Pulses, Round, clock
 from .records import Held, Seen
-from .rounds import ASKED, LOCKED, Look, Others, Position, Rounds, merge
+from .rounds import ASKED, LOCKED, Look, Rounds, Sight, merge
 from .waits import Waits
 
 TICK = 0.005  # seconds between two looks
@@ -26,8 +26,9 @@ SHARE = 0.02  # of the time, that looking at what waits may take; it is done les
 REST = 0.25  # seconds between two looks at what waits, at most
 GAP = 0.05  # seconds between two looks, all of which what is seen then may have waited
 TASKS = 500  # of a loop, above which they are not looked at one by one: much runs together there
-NAMED = 3  # tasks that stood still are named, of more they are counted
-Spot = tuple[CodeType, int]  # where in a function: its code, the last instruction
+THREADS = 100  # at most, of which the stacks are read when somebody has kept the GIL
+STARVED = 0.025  # seconds: a thread that waits for the GIL asks for it every 5 ms, one that waits otherwise does not
+AGAIN = 3  # looks right behind one that took long, at most
 PATIENCE = 2.0  # seconds until a thread that was told to end has ended; it takes 5 ms, or a call that keeps the GIL
 TRIES = 2  # more, for a stack in one piece: where a frame ends while it is read, what is below it cannot be found
 WAITING = 0.5  # of the time since the last look: whoever computed less than this waited
@@ -44,7 +45,7 @@ class Watch:
         self._places: dict[tuple[object, ...], Held] = {}
         self._waits = Waits()
         self._threads = Threads()
-        self._computed: dict[int, tuple[float, int]] = {}  # of each thread, when it was last looked at
+        self._computed: dict[int, tuple[float, float]] = {}  # of each thread, when it was last looked at: ran, queued
         self._process = 0.0  # seconds that the process had computed then
         self._guard = threading.Lock()
         self._done = threading.Event()
@@ -54,9 +55,10 @@ class Watch:
         self._began = clock()
         self._woke = self._began
         self._slept = self._began
-        self._queued = 0.0
+        self._queued = self._worked = self._cpu = 0.0
         self._looks = 0
         self._unplaced = 0
+        self._kept = _Kept(0.0, 0.0, None)
         self._rest = TICK
         self._due = self._told = self._looked = self._began
 
@@ -111,38 +113,85 @@ class Watch:
         self._done.set()
 
     def _tick(self) -> None:
-        before, self._woke = self._woke, clock()
-        glances = self._glances()  # first: whatever reads a file lets the others go on
-        late = self._lateness(self._woke - self._slept)
-        for glance in glances:
-            ran, queued = self._computed_since(glance.pulse)
-            locked = _kept_gil(ran, queued, late, self._woke - before)
-            self._take_in(glance, before, late, locked, ran + queued)
+        late = self._look(clock() - self._slept - TICK)
         self._settle_rounds()
-        for pulse in self._pulses.living:
-            if not any(glance.pulse is pulse for glance in glances):
-                self._computed_since(pulse)
         if self._woke >= self._due and late < TICK:
             self._look_at_waits()
         self._tell()
+        for _ in range(AGAIN):
+            behind = clock() - self._woke - (time.thread_time() - self._worked)
+            if behind < TICK:
+                break
+            self._look(behind)  # whatever read a file let others have the GIL, and one of them has kept it
 
-    def _lateness(self, since: float) -> float:
-        """Return by how much a sleep took too long although there was a processor: somebody kept the GIL.
+    def _look(self, late: float) -> float:
+        """Look at each loop that is in a round, so much later than meant; return how late the GIL has made that."""
+        before, self._woke, self._worked = self._woke, clock(), time.thread_time()
+        frames = sys._current_frames()
+        glances = [it for pulse in self._pulses.living if (it := self._glance(pulse, frames)) is not None]
+        stacks = self._elsewhere(frames) if late >= LOCKED else {}
+        del frames  # first of all, the stacks: whatever reads a file lets the threads go on
+        late = self._lateness(late)
+        gap = self._woke - before
+        cpu, self._cpu = self._cpu, time.process_time()
+        somebody = late >= LOCKED and self._cpu - cpu >= late / 2  # has computed, and kept the GIL
+        if somebody:
+            self._kept = _Kept(before, self._woke, self._culprit(stacks, late))
+        for glance in glances:
+            ran, queued, asked = self._computed_since(glance.pulse, gap)
+            if somebody and ran < late / 5 and asked * STARVED > late:  # another thread, which may have ended
+                seen = sight(self._kept.by.spots, elsewhere=True) if self._kept.by is not None else None
+                self._take_in(glance, seen, before, _Ran(gap, late, locked=True), imported=False)
+            else:
+                locked = _kept_gil(ran, queued, late, gap)
+                self._take_in(
+                    glance, sight(glance.spots, locked=locked), before, _Ran(ran + queued, late, locked), imported=True
+                )
+        for pulse in self._pulses.living:
+            if not any(glance.pulse is pulse for glance in glances):
+                self._computed_since(pulse, gap)
+        return late
 
-        What the look before took is none of it: each file that it read let others have the GIL, and had to ask again.
-        """
-        late = since - TICK
+    def _lateness(self, late: float) -> float:
+        """Return by how much a look came too late although there was a processor: somebody kept the GIL."""
         if late < TICK / 5:
             return 0.0
-        seconds = used(self._tid)
-        queued, self._queued = self._queued, seconds[1] if seconds is not None else self._queued
-        return max(0.0, late - (self._queued - queued))
+        return max(0.0, late - self._waited_in_queue())
 
-    def _computed_since(self, pulse: Pulse) -> tuple[float, float]:
-        """Return for how long a loop's thread has run since the last look, and queued for a processor."""
-        ran, queued, _ = used(pulse.tid) or (busy(pulse.tid, pulse.ident), 0.0, 0)
-        before, pulse.computed = pulse.computed, (ran, queued)
-        return ran - before[0], queued - before[1]
+    def _waited_in_queue(self) -> float:
+        """Return for how long this thread has queued for a processor since this was asked last."""
+        seconds = used(self._tid)
+        before, self._queued = self._queued, seconds[1] if seconds is not None else self._queued
+        return self._queued - before
+
+    def _computed_since(self, pulse: Pulse, gap: float) -> tuple[float, float, int]:
+        """Return for how long a loop's thread has run since the last look, and queued for a processor, and how often.
+
+        What is more than the time between the looks, it has done while its times were read: that counts for the next.
+        """
+        ran, queued, turns = used(pulse.tid) or (busy(pulse.tid, pulse.ident), 0.0, 0)
+        before = pulse.computed
+        ran, queued = ran - before[0], queued - before[1]
+        more = max(0.0, ran + queued - gap)
+        ran, queued = ran - min(ran, more), queued - max(0.0, more - ran)
+        pulse.computed = before[0] + ran, before[1] + queued, turns
+        return ran, queued, turns - before[2]
+
+    def _elsewhere(self, frames: dict[int, FrameType]) -> dict[int, Stacked]:
+        """Read the stacks of threads that run no loop."""
+        loops = self._pulses.of_thread()
+        return {ident: stacked(frames[ident]) for ident in [*frames][:THREADS] if ident not in (*loops, self._ident)}
+
+    def _culprit(self, stacks: dict[int, Stacked], late: float) -> Stacked | None:
+        """Return what was running on another thread, if it was that which made a look late, and a loop stand still."""
+        ran: dict[int, float] = {}
+        for ident in stacks:
+            seconds, before = self._threads.used(ident), self._computed.get(ident)
+            if seconds is not None:
+                ran[ident] = seconds[0] - (before[0] if before is not None else 0.0)
+        if sum(ran.values()) < late / 2:
+            return None
+        return stacks[max(ran, key=ran.__getitem__)]
 
     def _rounds_of(self, pulse: Pulse) -> Rounds:
         rounds = self._rounds.get(pulse)
@@ -159,46 +208,35 @@ class Watch:
         frame = sys._current_frames().get(pulse.ident)
         return pulse.seen(self._woke, idle=frame is None or frame.f_code is pulse.base)
 
-    def _glances(self) -> list[_Glance]:
-        """Read the stacks of loops that are in a round."""
-        found: list[_Glance] = []
-        for pulse in self._pulses.living:
-            began = self._in_round_since(pulse)
-            if began is None or self._woke - began < TICK / 2:
-                continue
-            number = pulse.number
-            spots, step = _spots(sys._current_frames().get(pulse.ident))
-            for _ in range(TRIES):
-                if step is not None or pulse.beats:
-                    break
-                spots, step = _spots(sys._current_frames().get(pulse.ident))
-            if spots and (pulse.beats or (pulse.left == began and pulse.in_round)):
-                found.append(_glance(pulse, number, began, spots, step))
-        return found
+    def _glance(self, pulse: Pulse, frames: dict[int, FrameType]) -> Glance | None:
+        """Read the stack of a loop that is in a round."""
+        began = self._in_round_since(pulse)
+        if began is None or self._woke - began < TICK / 2:
+            return None
+        number = pulse.number
+        here = stacked(frames.get(pulse.ident))
+        for _ in range(TRIES):
+            if here.step is not None or pulse.beats:
+                break
+            here = stacked(sys._current_frames().get(pulse.ident))
+        if here.spots and (pulse.beats or (pulse.left == began and pulse.in_round)):
+            step = here.step if here.step is not None else task_of(pulse.loop)  # it is no loop of asyncio's own
+            return Glance(pulse, number, began, step, here.spots)
+        return None
 
-    def _take_in(self, glance: _Glance, before: float, late: float, locked: bool, computed: float) -> None:
+    def _take_in(self, glance: Glance, seen: Sight | None, before: float, ran: _Ran, *, imported: bool) -> None:
+        """Give a round what was seen of it; nothing, where a module was imported, or nobody knows who kept the GIL."""
         pulse, rounds = glance.pulse, self._rounds_of(glance.pulse)
         span = self._woke - max(before, glance.began)
-        if glance.user is None:
-            rounds.leave_out(glance.number, span)
+        if seen is None:
+            rounds.leave_out(glance.number, span, imported=imported)
             return
-        asked, counted = late >= ASKED, not pulse.beats
-        look = Look(
-            glance.number,
-            glance.step,
-            counted,
-            glance.user,
-            glance.leaf,
-            span,
-            min(computed, span),
-            locked,
-            asked,
-            glance.mapped,
-            glance.ours,
-        )
+        computed = min(ran.computed, span)
+        asked, counted = ran.late >= ASKED, not pulse.beats
+        look = Look(glance.number, glance.step, counted, seen, span, computed, ran.locked, asked)
         here = rounds.look(look)
         if self._woke - glance.began >= self.threshold and here.others is None:
-            here.others = _others(pulse.loop)
+            here.others = others(pulse.loop)
         self._looks += 1
 
     def _settle_rounds(self) -> None:
@@ -206,7 +244,7 @@ class Watch:
             while pulse.long:
                 ended = pulse.long.popleft()
                 if ended.ended - ended.began >= self.threshold:
-                    self._rounds_of(pulse).ended(ended)
+                    self._rounds_of(pulse).ended(ended, self._kept.of(ended))
         while self._pulses.ended:
             if (rounds := self._rounds.pop(self._pulses.ended.popleft(), None)) is not None:
                 self._unplaced += rounds.unplaced
@@ -215,6 +253,7 @@ class Watch:
 
     def _look_at_waits(self) -> None:
         began, before = clock(), time.thread_time()
+        self._waited_in_queue()
         span = min(began - self._looked, max(GAP, 4 * self._rest))
         self._looked = began
         computed = time.process_time()
@@ -223,10 +262,10 @@ class Watch:
         )  # if not, what seems to wait may wait for a thread that computes
         self._process = computed
         loops = self._pulses.of_thread()
+        frames = sys._current_frames()
         for pulse in loops.values():
             if alone and self._in_round_since(pulse) is None:
-                self._look_at_tasks(pulse, span, began)
-        frames = sys._current_frames()
+                self._look_at_tasks(pulse, driver(frames.get(pulse.ident)), span, began)
         for ident in frames:
             if ident not in loops and ident != self._ident:
                 self._look_at_thread(ident, frames[ident], span, began)
@@ -236,8 +275,8 @@ class Watch:
         self._rest = min(REST, max(TICK, took / SHARE))
         self._due = began + self._rest
 
-    def _look_at_tasks(self, pulse: Pulse, span: float, now: float) -> None:
-        tasks = _tasks(pulse.loop)
+    def _look_at_tasks(self, pulse: Pulse, above: Driver, span: float, now: float) -> None:
+        tasks = tasks_of(pulse.loop)
         if len(tasks) > TASKS:
             return
         for task in tasks:
@@ -248,17 +287,18 @@ class Watch:
                 and type(awaited).__name__ != "_GatheringFuture"
                 and not imports([each.f_code for each in frames])
             ):
-                self._waits.look(id(task), frames, _reference(awaited), span, now, True)
+                outer = above.frames if task is above.task else []
+                self._waits.look(id(task), [*outer, *frames], reference(awaited), span, now, True)
                 self._looks += 1
 
     def _look_at_thread(self, ident: int, frame: FrameType, span: float, now: float) -> None:
         seconds = self._threads.used(ident)
         if seconds is None:
             return
-        computed, turns = seconds[0] + seconds[1], seconds[2]
+        ran, queued, turns = seconds
         before = self._computed.get(ident)
-        self._computed[ident] = computed, turns
-        if before is None or computed - before[0] > WAITING * span:
+        self._computed[ident] = ran, queued
+        if before is None or ran + queued - sum(before) > WAITING * span:
             return
         frames = stack(frame)
         if not imports([each.f_code for each in frames]):
@@ -305,26 +345,27 @@ class Watch:
         )
 
 
-def _had_children() -> bool:
-    """Say whether a process that this one started has ended; False where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # no Unix
-        return False
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
+class _Kept(NamedTuple):
+    """Between which looks another thread than a loop's kept the GIL, and what it was at."""
+
+    since: float
+    until: float
+    by: Stacked | None
+
+    def of(self, ended: Round) -> Sight | None:
+        """Return what that thread was at, if most of a round went by meanwhile."""
+        both = min(self.until, ended.ended) - max(self.since, ended.began)
+        if self.by is None or both < (ended.ended - ended.began) / 2:
+            return None
+        return sight(self.by.spots, elsewhere=True)
 
 
-class _Glance(NamedTuple):
-    """What the stack of a loop's thread was."""
+class _Ran(NamedTuple):
+    """For how long a thread has computed until a look, which was so late, perhaps as one call kept the GIL."""
 
-    pulse: Pulse
-    number: int
-    began: float
-    step: Hashable
-    user: tuple[Position, ...] | None  # None where a module is being imported
-    leaf: Position | None
-    mapped: bool = False
-    ours: bool = False
+    computed: float
+    late: float
+    locked: bool
 
 
 def _kept_gil(ran: float, queued: float, late: float, gap: float) -> bool:
@@ -336,78 +377,13 @@ def _kept_gil(ran: float, queued: float, late: float, gap: float) -> bool:
     return (late - queued >= LOCKED and ran >= LOCKED) or (late >= LOCKED and ran + queued < gap / 5)
 
 
-def _spots(frame: FrameType | None) -> tuple[list[Spot], Hashable]:
-    """Return where a loop's thread is, outermost first, and which callback of its round that is, as asyncio counts.
-
-    As fast as possible: if the thread goes on meanwhile, the frames would not belong together.
-    """
-    spots: list[Spot] = []
-    step: Hashable = None
-    while frame is not None and len(spots) < DEPTH:
-        spots.append((frame.f_code, frame.f_lasti))
-        if frame.f_code is _ROUND and step is None:
-            step = frame.f_locals.get("i")
-        frame = frame.f_back
-    spots.reverse()
-    return spots, step
-
-
-def _glance(pulse: Pulse, number: int, began: float, spots: list[Spot], step: Hashable) -> _Glance:
-    codes = [code for code, _ in spots]
-    if step is None:  # no loop of asyncio's own
-        step = _task(pulse.loop)
-    if imports(codes):
-        return _Glance(pulse, number, began, step, None, None)
-    while len(codes) > 1 and is_collector(codes[-1]):
-        codes.pop()
-    user = of_user(codes)
-    leaf = _position(spots[len(codes) - 1]) if user[-1] != len(codes) - 1 else None
-    mapped = any(whose(code) == Whose.OURS for code in codes[: user[0]])
-    ours = any(whose(code) == Whose.OURS for code in codes[user[-1] + 1 :])
-    return _Glance(pulse, number, began, step, tuple(_position(spots[i]) for i in user), leaf, mapped, ours)
-
-
-def _position(spot: Spot) -> Position:
-    code, lasti = spot
-    return code, lasti, line_of(code, lasti)
-
-
-def _task(loop: asyncio.AbstractEventLoop) -> Hashable:
+def _had_children() -> bool:
+    """Say whether a process that this one started has ended; False where the system does not tell."""
     try:
-        return id(asyncio.current_task(loop))
-    except RuntimeError:
-        return None
-
-
-def _tasks(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
-    try:
-        return asyncio.all_tasks(loop)
-    except RuntimeError:  # they came and went faster than they could be listed
-        return set()
-
-
-def _others(loop: asyncio.AbstractEventLoop) -> Others:
-    """Say which tasks stand still while one holds the loop."""
-    try:
-        current = asyncio.current_task(loop)
-    except RuntimeError:
-        current = None
-    tasks = [task for task in _tasks(loop) if task is not current and not task.done()]
-    names: list[tuple[str, int]] = []
-    for task in tasks[:50]:
-        frames = chain(task.get_coro())
-        user = [frame for frame in frames if whose(frame.f_code) == Whose.USER]
-        if user and (name := (name_of(user[-1].f_code), user[-1].f_lineno or 0)) not in names:
-            names.append(name)
-    return Others(len(tasks), names[:NAMED])
-
-
-def _reference(awaited: Any) -> Any:
-    """Return what compares equal as long as it is about the same object, and does not keep it."""
-    try:
-        return weakref.ref(awaited)
-    except TypeError:
-        return None
+        import resource
+    except ImportError:  # no Unix
+        return False
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
 
 
 # Forks -------------------------------------------------------------------------------------------------
@@ -457,5 +433,3 @@ _pending: Any = None
 _watches: weakref.WeakSet[Watch] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_pause_all, after_in_parent=_resume_after_the_warning, after_in_child=_stay_behind)
-
-_ROUND = asyncio.base_events.BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]

@@ -235,7 +235,11 @@ def _unconnected(host: str, causes: list[str], cause: str, asked: str, proxy: st
 def _plain(cause: str) -> str:
     """Return a cause without the number the system has for it, and without a URL (it has secrets)."""
     plain = cause.partition(" for url (")[0].partition(" (os error")[0]
-    return "it does not speak TLS (try http://)" if plain.endswith("type InvalidContentType") else plain
+    if plain.endswith("type InvalidContentType"):
+        return "it does not speak TLS (try http://)"
+    if plain.endswith("Too many open files"):
+        return f"{plain} in this process (fewer calls at once need fewer, or a higher limit: ulimit -n)"
+    return plain
 
 
 def _certificate(cause: str) -> str:
@@ -245,6 +249,11 @@ def _certificate(cause: str) -> str:
         return (
             "it is that of an authority, which must not be a server's own, even where it is trusted "
             "(make the server's with: openssl req -x509 … -addext basicConstraints=critical,CA:FALSE)"
+        )
+    if "UnsupportedCertVersion" in fact:
+        return (
+            "it is of version 1 of X.509, which names no hosts "
+            "(sign it again with: openssl x509 -req … -extfile FILE, where FILE has subjectAltName=DNS:HOST)"
         )
     if fact == "UnknownIssuer":
         return "nobody known here signed it (if you trust who did: SSL_CERT_FILE=their-ca.pem)"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ..core.evidence import described_status
+from ..core.jsontext import half_character
 from .address import shown_url
 from .errors import NotJSON
+
+T = TypeVar("T")
 
 CHARSET = r"""(?i);\s*charset\s*=\s*["']?([\w.:-]+)"""  # a pattern, which `re` compiles at its first use
 
@@ -43,7 +46,7 @@ class Response(msgspec.Struct, frozen=True):
         try:
             return msgspec.json.decode(self.body)
         except (ValueError, RecursionError) as error:
-            raise self._not_json(error) from None
+            return self._recoded(error, msgspec.json.decode)
 
     @property
     def text(self) -> str:
@@ -58,12 +61,36 @@ class Response(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"<Response {described_status(self.status)}: {self.asked}, {len(self.body):,} bytes>"
 
+    def _recoded(self, error: Exception, read: Callable[[bytes], T]) -> T:
+        """Read a body that is no JSON as UTF-8, as what its first bytes or its charset say it is; NotJSON if not that.
+
+        JSON is UTF-8, so nothing else is looked for before that has failed; but servers send what their tables hold.
+        """
+        import json  # loaded when used
+
+        kind = json.detect_encoding(self.body)  # by byte order marks and NULs
+        encoding = kind if kind != "utf-8" else _charset(self.headers.get("content-type", ""))
+        if encoding != "utf-8":
+            try:
+                text = self.body.decode(encoding).encode()
+            except ValueError:
+                raise self._not_json(error) from None
+            try:
+                return read(text)
+            except (ValueError, RecursionError) as other:
+                error = other
+        raise self._not_json(error) from None
+
     def _not_json(self, error: Exception) -> NotJSON:
         """Say what the body is instead of JSON."""
         kind = self.headers.get("content-type", "").partition(";")[0] or "no content type"
         fact = (
             "nested too deep" if isinstance(error, RecursionError) else str(error).removeprefix("JSON is malformed: ")
         )
+        if not self.body:
+            fact = "it has no body"
+        elif half := half_character(self.body):
+            fact = f"{half} is half a character, and its other half is not there"
         what = f"{len(self.body):,} bytes, {kind}" if self.body else "empty"
         bad = NotJSON(f"the answer is not JSON: {fact[:1].lower()}{fact[1:]}: {self.asked} ({what})")
         bad.url = shown_url(self.url)

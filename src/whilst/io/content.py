@@ -45,6 +45,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x80\x04\x95", "a pickle, which runs code when it is read", "another format: .jsonl, .csv, .parquet"),
     (b"\x80\x05\x95", "a pickle, which runs code when it is read", "another format: .jsonl, .csv, .parquet"),
 )
+_AT_TAR = 257  # where the name of its kind stands in a tar archive
 _BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
 
 codecs.register_error("whilst-bad", lambda error: ("\udcff", error.end))  # type: ignore[attr-defined]
@@ -128,6 +129,8 @@ class Recognised:
                 raise Refused(f"{self.name} is {what}", remedy=remedy.format(name=self.name))
         if _BZIP2.match(head):
             raise Refused(f"{self.name} is bzip2-packed", remedy=f"bzcat {self.name} | … -")
+        if head[_AT_TAR:].startswith(b"ustar") and not _is_text(head):
+            raise Refused(f"{self.name} is a tar archive", remedy=f"tar -xf {self.name}, then 'files:FOLDER/**'")
         if self._encoding is not None or any(head.startswith(mark) for mark, _ in _MARKS):
             return
         if b"\0" in head and self._kind in ("csv", "tsv", "json", "jsonl", "text") and _looks_wide(head):
@@ -194,7 +197,7 @@ def checked_encoding(name: str) -> str:
         found = codecs.lookup(name)
         if not found._is_text_encoding:  # base64, zlib and their like
             raise LookupError
-        found.incrementaldecoder("strict")
+        found.incrementaldecoder("whilst-bad").decode(b"a", True)  # some can do nothing else than raise
     except (LookupError, TypeError, ValueError):
         known = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252", "cp1250", "shift_jis", "gb18030")
         likely = closest(name.lower(), known) or "latin-1"
@@ -218,6 +221,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _looks_wide(head: bytes) -> bool:
-    """Whether every other byte is NUL, as in UTF-16 of Latin letters without a mark."""
+    """Whether every other byte is NUL, and no others are, as in UTF-16 of Latin letters without a mark."""
     head = head[: len(head) // 2 * 2]
-    return len(head) >= 8 and (head[1::2].count(0) > len(head) * 0.4 or head[::2].count(0) > len(head) * 0.4)
+    few, many = sorted((head[1::2].count(0), head[::2].count(0)))
+    return len(head) >= 8 and many > len(head) * 0.4 and few < len(head) * 0.05

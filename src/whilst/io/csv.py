@@ -252,7 +252,8 @@ def _count(line: str, delimiter: str) -> int:
 
 def _header(record: list[str] | Rejected) -> list[str]:
     if isinstance(record, Rejected):
-        raise ValueError(f"its first line cannot be a header: {record.reason}")
+        hint = " (--encoding latin-1 reads it, if it is that)" if "not UTF-8" in record.reason else ""
+        raise ValueError(f"its first line cannot be a header: {record.reason}{hint}")
     if (twice := twice_in(record)) is not None:
         raise ValueError(f"its header names {twice!r} twice")
     return record

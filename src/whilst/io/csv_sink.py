@@ -18,10 +18,10 @@ import msgspec
 
 from .jsonl import json_text
 from .kinds import simplified
-from .output import Output
+from .output import LARGE, Output
 from .refusal import closest, listed
 from .rows import Rejected, Row
-from .sink import LineSink, Shape, Unfit
+from .sink import LineSink, Misfit, Shape, Unfit, beside
 
 DECIDE = 1000  # rows whose values decide which columns there are
 DECIDE_BYTES = 4 * 1024 * 1024
@@ -45,6 +45,7 @@ class CsvSink(LineSink):
         self._held: list[dict[str, Any]] = []
         self._size = 0
         self._columns: list[str] | None = None
+        self._is_tried = False  # whether a value fitted the columns
         self._guard = threading.Lock()  # a signal's rescue may finish while the main thread writes
         super().__init__(output, lambda shape: CsvWriter(shape, delimiter=delimiter))
 
@@ -57,6 +58,8 @@ class CsvSink(LineSink):
         self.write: Callable[[Row, Any], None] = self._write_value
         self.write_all: Callable[[Sequence[Row], Sequence[Any]], None] | None = None  # one of them may be Unfit
         self.finish: Callable[[], str | None] = self._finish
+        if shape.header is not None:
+            self._begin_columns(shape.header)
 
     def _write_value(self, row: Row, cells: dict[str, Any]) -> None:
         with self._guard:
@@ -68,21 +71,29 @@ class CsvSink(LineSink):
                 return
             if not cells.keys() <= self._known:
                 raise self._unfit(cells)
+            self._is_tried = True
             self._output.write(self._line([cells.get(name) for name in self._columns]))
 
     def _decide(self) -> None:
-        self._columns = [*dict.fromkeys(name for cells in self._held for name in cells)] or ["value"]
-        self._known = set(self._columns)
+        columns = [*dict.fromkeys(name for cells in self._held for name in cells)] or ["value"]
         held, self._held = self._held, []
-        self._output.write(self._line(self._columns))
+        self._is_tried = bool(held)
+        self._begin_columns(columns)
         for cells in held:
-            self._output.write(self._line([cells.get(name) for name in self._columns]))
+            self._output.write(self._line([cells.get(name) for name in columns]))
+
+    def _begin_columns(self, columns: list[str]) -> None:
+        self._columns, self._known = columns, set(columns)
+        self._output.write(self._line(columns))
 
     def _unfit(self, cells: dict[str, Any]) -> Unfit:
+        """Say what is no column; where the very first value has it, most likely each one has."""
         name = next(it for it in cells if it not in self._known)
         likely = closest(name, self._known)
         more = f"{likely!r} is" if likely else f"which are {listed(self._columns or [])}"
-        return Unfit(f"{name!r} is not a column of the first {DECIDE:,} rows, {more}; {json_text(cells).decode()}")
+        whose = f"the first {DECIDE:,} rows" if self._is_tried else "the file"
+        kind = Unfit if self._is_tried else Misfit
+        return kind(f"{name!r} is not a column of {whose}, {more}; {json_text(cells).decode()}")
 
     def _finish(self) -> str | None:
         with self._guard, suppress(OSError):  # it is `broken`; what could be written keeps its own name
@@ -102,11 +113,13 @@ class CsvWriter:
     """
 
     def __init__(self, shape: Shape, *, delimiter: str = ",") -> None:
-        self._line: Callable[[Sequence[Any]], bytes] = _Lines(delimiter).line
+        lines = _Lines(delimiter)
+        self._line: Callable[[Sequence[Any]], bytes] = lines.line
+        self._line_of_any_size: Callable[[Sequence[Any]], bytes] = lines.line_of_any_size
         self._columns = shape.columns
         inputs = shape.columns or ["input"]
         ours = ["value", "error", "attempts"] if shape.failures_here else ["value"]
-        self._names = inputs + [unused(name, inputs) for name in ours]
+        self._names = beside(inputs, ours)
         self._blank = [""] * (len(ours) - 1)
 
     def head(self) -> bytes:
@@ -119,7 +132,9 @@ class CsvWriter:
 
     def value(self, row: Row, prepared: Any) -> bytes:
         """Return the line of a success."""
-        return self._line([*self._input(row), prepared, *self._blank])
+        is_large = len(row.raw) > LARGE or (type(prepared) is str and len(prepared) > LARGE)
+        line = self._line_of_any_size if is_large else self._line
+        return line([*self._input(row), prepared, *self._blank])
 
     def values(self, rows: Sequence[Row], prepared: Sequence[Any]) -> bytes:
         """Return the lines of successes."""
@@ -167,6 +182,8 @@ def cell_of(value: object) -> Any:
     if type(value) is float:
         return value if isfinite(value) else None
     text = json_text(value)
+    if text == b"null":  # of NumPy and pandas there are more that are no value
+        return None
     return msgspec.json.decode(text) if text[:1] == b'"' else text.decode()
 
 
@@ -175,6 +192,7 @@ class _Lines:
 
     def __init__(self, delimiter: str) -> None:
         self._text = ""
+        self._delimiter = delimiter.encode()
         self._writer: Any = csv.writer(cast("Any", self), lineterminator="\n", delimiter=delimiter)
         self._careful: Any = csv.writer(
             cast("Any", self), lineterminator="\n", delimiter=delimiter, quoting=csv.QUOTE_ALL
@@ -190,9 +208,15 @@ class _Lines:
             self._careful.writerow(cells)
         return self._text.encode("utf-8", "replace")
 
+    def line_of_any_size(self, cells: Sequence[Any]) -> bytes:
+        """Do so without the csv module for texts of megabytes: it needs five bytes for each character of them."""
+        if not any(type(it) is str and len(it) > LARGE for it in cells):
+            return self.line(cells)
+        return self._delimiter.join(map(self._cell, cells)) + b"\n"
 
-def unused(name: str, names: Sequence[str]) -> str:
-    """Return `name`, with underscores behind it while it is one of `names`."""
-    while name in names:
-        name += "_"
-    return name
+    def _cell(self, cell: Any) -> bytes:
+        if type(cell) is not str or len(cell) <= LARGE:
+            return self.line([cell]).removesuffix(b"\n")
+        if '"' in cell:
+            cell = cell.replace('"', '""')
+        return b"".join((b'"', cell.encode("utf-8", "replace"), b'"'))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..files import NO_HOME, at_home
 from .refusal import Refused
@@ -33,17 +33,17 @@ _NOT_READ = {
 _NO_SLIP = (".text", ".ts", ".cs", ".js", ".cv", ".ini", ".tx")  # endings of their own
 
 
-def refuse_ending(name: str, known: Iterable[str]) -> None:
-    """Refuse a file by its ending; nothing happens if that says nothing."""
+def refuse_ending(name: str, known: Mapping[str, str]) -> None:
+    """Refuse a file by its ending; nothing happens if that says nothing. `known` has the formats of endings."""
     stem, ending = os.path.splitext(name)
     ending = ending.lower()
     if remedy := _NOT_READ.get(ending):
         raise Refused(f"{name} is a kind of file that is not read", remedy=remedy.format(name=name, stem=stem))
     likely = next((it for it in known if ending and ending not in _NO_SLIP and _is_one_off(ending, it)), "")
     if likely:
-        kind = likely.removeprefix(".")
         fact = f"{name} has no ending that says what is in it, but nearly {likely}"
-        raise Refused(fact, remedy=f"--format {kind} or --format text, or another name")
+        formats = " or ".join(f"--format {kind}" for kind in dict.fromkeys((known[likely], "text")))
+        raise Refused(fact, remedy=f"{formats}, or another name")
 
 
 def refuse_home(name: str) -> None:

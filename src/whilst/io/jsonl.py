@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import msgspec
 
-from ..core.jsontext import JsonText
+from ..core.jsontext import JsonText, half_character
 from ..core.outcome import an
 from ..core.scalars import as_python
 from .lines import ByteStream, split_batches
@@ -226,21 +226,10 @@ def _rejected(number: int, error: Exception, line: bytes) -> Rejected:
         return rejected(number, str(error), line)
     if found := re.search(_NOT_A_NUMBER, line):
         return rejected(number, f"not JSON: {found[1].decode()} is not a JSON value; null is", line)
-    if half := _half_character(line):
+    if half := half_character(line):
         return rejected(number, f"not JSON: {half} is half a character, and its other half is not there", line)
     text = str(error).removeprefix("JSON is malformed: ")
     return rejected(number, f"not JSON: {text[0].lower()}{text[1:]}", line)
-
-
-def _half_character(line: bytes) -> str:
-    """Return the escape of a surrogate without its other; the decoder calls a text that ends in one truncated."""
-    try:
-        json.dumps(json.loads(line), ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        return f"\\u{ord(error.object[error.start]):04x}"
-    except (ValueError, RecursionError):
-        pass
-    return ""
 
 
 def _unwrapped(number: int, value: dict[str, Any], line: bytes) -> Row | Rejected:

@@ -23,7 +23,7 @@ from .kinds import Kind, filled, filled_with, fitted_all, has_gaps, kind_of_all,
 from .output import Output
 from .refusal import BrokenOutput, listed, load_extra
 from .rows import Rejected, Row
-from .sink import Refusal, Shape, Unfit
+from .sink import Refusal, Shape, Unfit, beside
 
 GROUP_ROWS = 65_536
 GROUP_BYTES = 16 * 1024 * 1024  # of JSON text; the values take a few times as much
@@ -69,12 +69,7 @@ class ParquetSink:
             return
         inputs = shape.columns or ["input"]
         ours = ["value", "error", "attempts"] if shape.failures_here else ["value"]
-        names = list(inputs)
-        for name in ours:
-            while name in names:
-                name += "_"
-            names.append(name)
-        self._names = tuple(names)
+        self._names = tuple(beside(inputs, ours))
 
     def prepare(self, value: object) -> Any:
         """Turn a value into what Parquet has types for; what JSON cannot hold, such as half a character, it cannot."""

@@ -61,13 +61,20 @@ def load_extra(module: str, extra: str, wanted_for: str) -> Any:
 def closest(name: str, names: Iterable[str], *, alike: float = 0.6) -> str:
     """Return which of `names` was likely meant, or nothing; from 1 on they are the same.
 
+    One that differs in upper and lower case alone comes before all others.
+
     >>> closest("--jurnal", ["--journal", "--keep"]), closest("--version", ["--overwrite"], alike=0.75)
     ('--journal', '')
+    >>> closest("ID", ["id", "IP"])
+    'id'
     """
     import difflib
     from itertools import takewhile
 
-    close = difflib.get_close_matches(name, [it for it in names if it != name], 3, alike)  # the likest first
+    others = [it for it in names if it != name]
+    if same := next((it for it in others if it.casefold() == name.casefold()), ""):
+        return same
+    close = difflib.get_close_matches(name, others, 3, alike)  # the likest first
 
     def begun(other: str) -> int:
         """Return how many characters it begins with that the name has, too: most begin with what is meant."""

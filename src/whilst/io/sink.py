@@ -22,12 +22,28 @@ class Shape(msgspec.Struct, frozen=True):
         values_only: values without their inputs.
         failures_here: whether failures go to the same output.
         items: whether an input gives many values, so that each is known by its own fields.
+        header: the columns of a file that grows; None: the values decide.
     """
 
     columns: list[str] | None = None
     values_only: bool = False
     failures_here: bool = True
     items: bool = False
+    header: list[str] | None = None
+
+
+def beside(columns: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return columns with further ones behind them, which have underscores where their names are taken.
+
+    >>> beside(["id", "value"], ["value", "error"])
+    ['id', 'value', 'value_', 'error']
+    """
+    found = [*columns]
+    for name in names:
+        while name in found:
+            name += "_"
+        found.append(name)
+    return found
 
 
 class Unfit(ValueError):

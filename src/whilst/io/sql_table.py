@@ -59,7 +59,9 @@ class Table:
     """A table that takes rows by their key; it is made with the first of them."""
 
     def __init__(self, database: Database, columns: dict[str, str]) -> None:
-        self.key: str = database.key or "key"
+        given = database.key or "key"
+        self.key: str = next((it for it in columns if _folded(it, database) == _folded(given, database)), given)
+        """The column that finds a row, as it is written there."""
         self.exists: bool = bool(columns)
         self.ours: bool = not columns or all(name in columns for name in OURS)
         """Whether it was made here, and may be altered."""
@@ -107,7 +109,7 @@ class Table:
         return name if self._database.is_sqlite else name.encode()[: MOST_NAME - room].decode("utf-8", "ignore")
 
     def _folded(self, name: str) -> str:
-        return name.translate(_LOWER) if self._database.is_sqlite else name
+        return _folded(name, self._database)
 
     def check_rights(self) -> None:
         """Refuse a table that cannot be written to, before anything is called."""
@@ -325,3 +327,8 @@ def _text(value: Any) -> Any:
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     return json_text(value).decode()
+
+
+def _folded(name: str, database: Database) -> str:
+    """Return what is the same for names that are the same to the database: for SQLite A is a."""
+    return name.translate(_LOWER) if database.is_sqlite else name

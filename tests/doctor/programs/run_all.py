@@ -6,8 +6,11 @@ import sys
 import time
 import urllib.request  # noqa: F401
 
+import aiohttp  # noqa: F401
+import flask  # noqa: F401
 import httpx  # noqa: F401
 import requests  # noqa: F401
+import sqlalchemy.orm  # noqa: F401
 
 import whilst
 
