@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+from datetime import timedelta
 from email.utils import formatdate
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +49,8 @@ def answered(status: int, **headers: object) -> Exception:
     ("error", "status"),
     [
         (told(status=429), 429),
+        (told(http_status=429, code="rate_limit"), 429),  # stripe, spotipy
+        (told(resp=SimpleNamespace(status=429)), 429),  # googleapiclient
         (told(status_code=429), 429),
         (told(code=429), 429),
         (told(response=SimpleNamespace(status_code=503)), 503),
@@ -191,6 +194,20 @@ def test_a_password_never_gets_into_a_host(password: str) -> None:
         (formatdate(NOW - 60, usegmt=True), 0.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
         ("3600", 3600.0),
+        # several lines, as requests and httpx join them
+        ("5, 10", 10.0),
+        (f"{formatdate(NOW + 60, usegmt=True)}, {formatdate(NOW + 70, usegmt=True)}", 70.0),
+        (f"7,{time.strftime('%A, %d-%b-%y %H:%M:%S GMT', time.gmtime(NOW + 60))}", 60.0),
+        # what the reset of a limit may be, too
+        *(("90s", 90.0), ("1m30s", 90.0), ("500ms", 0.5), (str(int(NOW) + 9), 9.0), (str(int(NOW + 9) * 1000), 9.0)),
+        # dates with a zone of their own, or none
+        (time.strftime("%a, %d %b %Y %H:%M:%S +0200", time.gmtime(NOW + 7260)), 60.0),
+        (time.strftime("%Y-%m-%dT%H:%M:%S-05:30", time.gmtime(NOW + 60 - 19800)), 60.0),
+        (time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(NOW + 60)), 60.0),
+        (
+            time.strftime("%a %b %d %Y %H:%M:%S GMT+0100 (Central European Standard Time)", time.gmtime(NOW + 3660)),
+            60.0,
+        ),
         ("99999999", CAP),
         ("9" * 90, CAP),
         ("Fri, 31 Dec 9999 23:59:59 GMT", CAP),
@@ -240,6 +257,9 @@ def test_the_answers_own_clock_counts_where_it_has_one() -> None:
         (("retry-after", "7"), ("x", "y")),
         {"Retry-After-Ms": "7000", "Retry-After": "8"},
         {"x-ms-retry-after-ms": "7000"},
+        {"X-Retry-After": "7"},
+        {"X-RateLimit-Retry-After": "7"},
+        {"X-Rate-Limit-Retry-After-Seconds": "7"},
     ],
 )
 def test_headers_may_have_any_shape(headers: Any) -> None:
@@ -292,6 +312,8 @@ ANTHROPIC = {
         ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": str(int(NOW + 5) * 1000)}, 10.0, 5.0, None),
         ({"X-RateLimit-Remaining": "50", "X-RateLimit-Reset": formatdate(NOW + 5, usegmt=True)}, 10.0, 5.0, None),
         ({"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": "5"}, None, None, 5.0),
+        ({"X-RateLimit-Remaining": "9, 0", "X-RateLimit-Reset": "1, 60"}, 9.0, 1.0, 60.0),  # two lines, joined
+        ({"X-RateLimit-Remaining": ["9", "0"], "X-RateLimit-Reset": ["1", "60"]}, 9.0, 1.0, 60.0),
         ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(NOW) - 5)}, None, None, 0.0),
         ({"x-ratelimit-remaining-requests": "50", "x-ratelimit-reset-requests": "1m40s"}, 0.5, 100.0, None),
         (OPENAI | {"x-ratelimit-remaining-requests": "0"}, 2.0, 30.0, 0.5),  # a bucket, full again in half a minute
@@ -328,7 +350,7 @@ def test_rate_limits_are_read_in_every_form(
 
 header_names = st.sampled_from(
     [
-        *("Retry-After", "retry-after-ms", "Date", "RateLimit", "RateLimit-Policy", "RateLimit-Limit"),
+        *("Retry-After", "X-Retry-After", "retry-after-ms", "Date", "RateLimit", "RateLimit-Policy", "RateLimit-Limit"),
         *("RateLimit-Remaining", "RateLimit-Reset", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
         *("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", "x-ratelimit-limit-requests"),
         *("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-limit"),
@@ -368,6 +390,21 @@ def test_calls_left_and_the_time_until_new_ones_are_a_rate(left: int, seconds: i
 # What is pushback and what is not ------------------------------------------------------------------------------------
 
 
+INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3.5s"}
+HALF = Pushback(BUSY, 3.5)
+GOOGLES = Pushback("403 rateLimitExceeded")
+
+
+def httplib2ish(status: int, **headers: str) -> object:
+    """Make a response as httplib2 has it: a dict of its headers, with a status."""
+    made = type("Response", (dict,), {"status": status})
+    return made({name.replace("_", "-"): text for name, text in headers.items()})
+
+
+def reasons(reason: str) -> list[dict[str, str]]:
+    return [{"domain": "usageLimits", "reason": reason}]
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -384,6 +421,10 @@ def test_calls_left_and_the_time_until_new_ones_are_a_rate(left: int, seconds: i
         (answered(403, Retry_After="2"), Pushback("403 Forbidden", 2.0)),
         (answered(403, RateLimit='"a";r=0;t=9'), Pushback("403 Forbidden", 9.0)),
         (answered(403, RateLimit='"a";r=1;t=9'), None),
+        (answered(418, Retry_After="2"), Pushback("418 I'm a Teapot", 2.0)),
+        (answered(430, Retry_After="2"), Pushback("430", 2.0)),
+        (answered(418), None),
+        (answered(420), Pushback("420")),
         (answered(401, Retry_After="2"), None),
         (answered(404, Retry_After="2"), None),
         (ConnectionRefusedError(), Pushback("connection refused")),
@@ -399,6 +440,29 @@ def test_calls_left_and_the_time_until_new_ones_are_a_rate(left: int, seconds: i
         (told(response={"Error": {"Code": "SlowDown"}}), Pushback("SlowDown")),
         (told(sqlstate="53300"), Pushback("too many connections (53300)")),
         (told(status=429, code="insufficient_quota"), None),
+        # clients that keep it somewhere else: stripe, googleapiclient, google-api-core, google-genai, and their like
+        (told(http_status=429, code="rate_limit", headers={"Retry-After": "2"}), Pushback(BUSY, 2.0)),
+        (told(http_status=429, code="lock_timeout"), None),  # an object is in use
+        (told(resp=httplib2ish(status=429, retry_after="5")), Pushback(BUSY, 5.0)),
+        (told(resp=httplib2ish(status=403), error_details=reasons("rateLimitExceeded")), GOOGLES),
+        (told(code=403, errors=reasons("userRateLimitExceeded")), Pushback("403 userRateLimitExceeded")),
+        (told(code=403, errors=reasons("quotaExceeded")), None),
+        (told(code=429, details=[SimpleNamespace(retry_delay=SimpleNamespace(seconds=3, nanos=5 * 10**8))]), HALF),
+        (told(code=429, details={"error": {"details": [{"@type": "x"}, INFO]}}), HALF),
+        (told(code=429, error_details=[INFO]), HALF),
+        (told(code=429, details=[INFO], headers={"Retry-After": "2"}), Pushback(BUSY, 2.0)),
+        (told(code=429, details=[INFO | {"retryDelay": "soon"}]), Pushback(BUSY)),
+        # an exception that asks to wait by itself: Telegram's clients, discord.py and others, without a status
+        (told(retry_after=7), Pushback("Exception", 7.0)),
+        (told(retry_after=timedelta(seconds=7)), Pushback("Exception", 7.0)),
+        (told(retry_after=1e9), Pushback("Exception", CAP, absurd="retry_after: 1000000000 capped at 3600 s")),
+        (told(status=429, retry_after=7.5), Pushback(BUSY, 7.5)),
+        (told(status=429, retry_after=7.5, headers={"Retry-After": "8"}), Pushback(BUSY, 8.0)),
+        (told(status=403, retry_after=7), Pushback("403 Forbidden", 7.0)),
+        (told(status=404, retry_after=7), None),
+        *((told(retry_after=odd), None) for odd in (None, True, -1, float("nan"), float("inf"), "7", timedelta(-1))),
+        (raised(RuntimeError(), cause=told(retry_after=7)), Pushback("Exception", 7.0)),
+        (raised(KeyError(), cause=told(retry_after=7)), None),
         (KeyError("x"), None),
         (KeyboardInterrupt(), None),
         (FileNotFoundError(2, "no"), None),
@@ -494,7 +558,7 @@ PLACES = [
         "sqlstate",
     ),
     *("pgcode", "sqlite_errorname", "trailing_metadata", "conn", "pool", "host", "kwargs", "orig", "os_error", "raw"),
-    *("request_info", "retry_after", "retries", "exceptions"),
+    *("request_info", "retry_after", "retries", "exceptions", "resp", "http_status", "error_details", "errors"),
 ]
 
 

@@ -65,7 +65,7 @@ def test_whoever_refuses_the_same_share_of_fewer_calls_refuses_by_chance_and_the
         while side.call(20.0) != "try":
             pass
         took.append(side.refused - ended)
-        while not (answer := side.call(15.0)):
+        while (answer := side.call(15.0)) in ("", "not yet"):
             pass
         assert answer == "no rate"
         assert not side.suspicion.tries
@@ -89,27 +89,58 @@ def test_calls_that_were_under_way_when_a_try_began_are_not_counted_in_it() -> N
     began = side.now
     for _ in range(30):
         side.refused += 1
-        assert not side.suspicion.refused(
+        answer: Answer = side.suspicion.refused(
             began - 0.05, side.now, sure=False, taken=side.taken, in_flight=0, refused=side.refused
         )
+        assert answer == "not yet"
     assert side.suspicion.tries
+
+
+def test_the_rest_of_a_window_that_is_used_up_is_not_counted_in_a_try() -> None:
+    """Whoever counts in windows refuses all until the next one, whatever the rate."""
+    suspicion, taken, refused, answers = Suspicion(), 0, 0, list[Answer]()
+    for tick in range(400):  # a hundred a second; thirty in each second are taken, then none
+        now = tick / 100
+        if tick % 100 < 30:
+            taken += 1
+            continue
+        refused += 1
+        answers.append(suspicion.refused(now, now, sure=False, taken=taken, in_flight=0, refused=refused))
+        if answers[-1] == "try":
+            break
+    assert suspicion.rate == pytest.approx(30.0, rel=0.05)  # from one moment of being used up to the next
+    for _ in range(50):
+        refused += 1
+        assert suspicion.refused(2.0, 2.0, sure=False, taken=taken, in_flight=0, refused=refused) == "not yet"
+    refused += 1
+    answer = suspicion.refused(4.0, 4.0, sure=False, taken=taken + 60, in_flight=0, refused=refused)
+    assert answer == "rate"
 
 
 def test_once_doubted_a_word_is_not_enough_any_more() -> None:
     side = Side(share=1.0, sure=True)
     assert side.calls(20, speed=100.0)
-    side.suspicion.doubt()
+    assert side.suspicion.doubts(side.taken, side.refused)
     assert side.calls(200, speed=100.0) == []
+
+
+def test_a_rate_that_has_far_less_refused_is_not_doubted() -> None:
+    side = Side(share=1.0, sure=True)
+    assert side.calls(20, speed=100.0)[-1] == "rate"
+    assert not side.suspicion.doubts(side.taken + 100, side.refused + 30)
+    assert side.suspicion.tries
+    assert side.suspicion.doubts(side.taken + 100, side.refused + 120)
+    assert not side.suspicion.tries
 
 
 def test_a_series_ends_when_nothing_is_refused_for_a_while_and_another_clock_moves_it() -> None:
     suspicion = Suspicion()
-    suspicion.refused(0.0, 0.0, sure=False, taken=0, in_flight=0, refused=1)
+    suspicion.refused(0.0, 0.0, sure=False, taken=1, in_flight=0, refused=1)
     suspicion.shift(1000.0)
     for refused in range(2, 17):
-        answer = suspicion.refused(1001.0, 1001.0, sure=False, taken=40, in_flight=0, refused=refused)
+        answer = suspicion.refused(1001.0, 1001.0, sure=False, taken=40 + refused, in_flight=0, refused=refused)
     assert answer == "try"
     other = Suspicion()
-    other.refused(0.0, 0.0, sure=False, taken=0, in_flight=0, refused=1)
+    other.refused(0.0, 0.0, sure=False, taken=1, in_flight=0, refused=1)
     later = 1.1 * CALM
     assert not other.refused(later, later, sure=False, taken=40, in_flight=0, refused=17)

@@ -112,6 +112,10 @@ async def test_retries_that_wait_for_their_budget_say_so_and_name_the_way_out() 
     (note,) = end.notes
     assert note.startswith("waits for the retry budget (20 %): ")
     assert "Retry(budget=0.5)" in note
+    patient = whilst.Retry(7, on=(ConnectionError, OSError), cap=2.0, on_value=lambda value: value == "later")
+    _, end = await looked_at(whilst.map(failing(0.33), range(2000), retry=patient), 3.0)
+    (note,) = end.notes  # what was given stays
+    assert "; Retry(attempts=7, on=(ConnectionError, OSError), cap=2.0, budget=0.5, on_value=…) lets more" in note
     wider = whilst.map(failing(0.33), range(2000), retry=whilst.Retry(budget=0.5))
     _, fine = await looked_at(wider, 0.1)
     assert fine.notes == ()

@@ -123,6 +123,20 @@ def test_to_keep_to_small_windows_costs_little_once_they_are_known(count: int, r
     assert known.count(429) <= refused * len(known), known.count(429)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("count", "period"), [(40, 1.0), (50, 1.0), (400, 2.0), (100, 2.0), (60, 5.0)])
+def test_short_windows_of_which_nothing_is_told_are_kept_to(count: int, period: float, status: int) -> None:
+    """Without a look at the moments at which a window is used up, 12 to 79 % of the calls were refused for ever."""
+
+    def make() -> tuple[Any, Any]:
+        window = Window(count, period, first=0.4 * period)
+        return window, lambda now: Reply(200 if window.take(now) else status, answered(now))
+
+    found, _ = play(Vendor("windows", "no", make, "so many in each second or few"), reads=False, retry=5)
+    assert found.used >= 85.0, found
+    assert found.refused <= 5.0, found
+
+
 def test_every_family_of_headers_that_is_read_has_a_fake() -> None:
     sent: set[str] = set()
     for vendor in VENDORS:

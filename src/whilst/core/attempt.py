@@ -91,7 +91,9 @@ class Attempts:
         self.retry: Retry | None = retry
         self._draw = draw
         self._total = inf if retry is None or retry.total is None else retry.total
-        self.budget: Budget | None = None if retry is None or retry.budget is None else Budget(retry.budget, now)
+        self.budget: Budget | None = None
+        if retry is not None and retry.budget is not None:
+            self.budget = Budget(retry.budget, now, retry._with_budget)
 
     @property
     def breaks(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import exp, inf
 
 RESERVE = 10.0  # retries a second that a budget allows whatever the calls do
@@ -15,6 +15,11 @@ MORE = 0.5  # the share that is named as a way out
 class Budget:
     """Bounds retries to a share of the calls plus 10 a second; who finds it empty is told when to come.
 
+    Args:
+        share: of the calls.
+        now: the time.
+        written: says how the retries would be written with another budget.
+
     >>> budget = Budget(0.2, 0.0)
     >>> [round(budget.withdraw(0, 0.0), 3) for _ in range(20)][-1]
     2.0
@@ -22,10 +27,13 @@ class Budget:
     'waits for the retry budget (20 %)'
     """
 
-    __slots__ = ("_asked", "_calls", "_earned", "_free", "_share", "_waited")
+    __slots__ = ("_asked", "_calls", "_earned", "_free", "_share", "_waited", "_written")
 
-    def __init__(self, share: float, now: float) -> None:
+    def __init__(
+        self, share: float, now: float, written: Callable[[float | None], str] = "Retry(budget={})".format
+    ) -> None:
         self._share = share
+        self._written = written
         self._earned = 0.0
         self._calls = 0
         self._asked = now  # when `_earned` was last brought up to date
@@ -60,11 +68,11 @@ class Budget:
         """What a summary says if retries had to wait for it; "" if none had to."""
         if not self._waited:
             return ""
-        out = f"budget={MORE}" if self._share < MORE else "budget=None"
+        out = self._written(MORE if self._share < MORE else None)
         share = f"{self._share:.0%}".replace("%", " %")
         return (
             f"waits for the retry budget ({share}): retries are held to that share of the calls, plus {RESERVE:g} a "
-            f"second; Retry({out}) lets more of them through"
+            f"second; {out} lets more of them through"
         )
 
 
@@ -76,5 +84,5 @@ def ways_out(notes: Iterable[str]) -> list[str]:
     >>> ways_out([budget.note, budget.note, "another"])
     ['Retry(budget=None)']
     """
-    found = (re.search(r"retry budget .*(Retry\(budget=[^)]*\))", note) for note in notes)
+    found = (re.search(r"retry budget .* a second; (Retry\(.*\)) lets more of them through", note) for note in notes)
     return list(dict.fromkeys(it[1] for it in found if it))

@@ -13,7 +13,7 @@ import re
 from collections.abc import Container, Iterator, Mapping
 from typing import Final
 
-from .fields import Headers, clock_of, first_number, items, number, text_of, until
+from .fields import Headers, clock_of, first_number, items, number, text_of, texts, until
 from .frozen import NamedTuple
 
 TOKENS_WAIT = 1.0  # seconds; how many tokens the next call needs nobody says, so not all of them are waited for
@@ -102,8 +102,8 @@ def is_told(names: Container[str]) -> bool:
 
 
 def _window(family: Family, headers: Headers, clock: float) -> Iterator[Left]:
-    for left, reset in zip(headers[family.remaining], headers.get(family.reset, ()), strict=False):
-        calls, seconds = number(text_of(left) or ""), until(text_of(reset) or "", clock)
+    for left, reset in zip(texts(headers, family.remaining), texts(headers, family.reset), strict=False):
+        calls, seconds = number(left), until(reset, clock)
         if calls is not None and seconds is not None:
             yield Left(calls, seconds)
 

@@ -12,21 +12,21 @@ from collections.abc import Callable
 from typing import Final
 
 from ..errors import Throttled, WhilstError
+from .asked import asked_by
 from .evidence import (
     called,
     chain_of,
     described_status,
     error_code_of,
-    headers_of,
     is_a,
     is_plain_mistake,
     leaves_of,
     own_status,
     peek,
     text_of,
+    wait_of,
 )
 from .frozen import NamedTuple
-from .headers import advice_of
 from .verdicts import (
     BAD_TLS,
     BROKEN,
@@ -105,8 +105,13 @@ def _by_status(error: BaseException) -> Verdict | None:
         return SERVICE_CODES[code][0], code if status is None else f"{status} {code}"
     if status is None:
         return None
-    limited = status in LIMITING and advice_of(headers_of(error), now=0.0).retry_after is not None
+    limited = status in LIMITING and asked_by(error, now=0.0).retry_after is not None
     return Kind.THROTTLED if limited else verdict_of_status(status), described_status(status)
+
+
+def _by_own_wait(error: BaseException) -> Verdict | None:
+    """Judge by an exception's own wish for a wait, as clients have it that tell no status."""
+    return None if wait_of(error) is None else (Kind.THROTTLED, type(error).__name__)
 
 
 def _by_grpc_code(error: BaseException) -> Verdict | None:
@@ -173,5 +178,5 @@ def _known_name(error: BaseException) -> str:
 
 
 JUDGES: Final[tuple[Callable[[BaseException], Verdict | None], ...]] = (
-    *(_by_own_word, _by_status, _by_grpc_code, _by_database_code, _by_name, _by_operating_system),
+    *(_by_own_word, _by_status, _by_own_wait, _by_grpc_code, _by_database_code, _by_name, _by_operating_system),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from math import inf
 from typing import Any, TypeGuard, TypeVar, cast
 
 T = TypeVar("T")
@@ -119,8 +120,8 @@ def is_plain_mistake(error: BaseException) -> bool:
 def own_status(error: BaseException) -> int | None:
     """Return the HTTP status on this very exception or its response."""
     response = peek(error, "response")
-    for holder in (error, response):
-        for name in ("status_code", "status", "code"):
+    for holder in (error, response, peek(error, "resp")):  # the last is googleapiclient's
+        for name in ("status_code", "status", "code", "http_status"):  # the last is Stripe's, and Spotify's
             if (status := _status(peek(holder, name))) is not None:
                 return status
     botocore = _item(_item(response, "ResponseMetadata"), "HTTPStatusCode")
@@ -135,11 +136,22 @@ def own_status(error: BaseException) -> int | None:
 
 
 def error_code_of(error: BaseException) -> str:
-    """Return the service's own word for an error, as botocore and openai keep it, or ""."""
-    for value in (_item(_item(peek(error, "response"), "Error"), "Code"), peek(error, "code")):
+    """Return the service's own word for an error, as botocore, openai and Google's clients keep it, or ""."""
+    reasons = (_reason(peek(error, name)) for name in ("error_details", "errors"))
+    for value in (_item(_item(peek(error, "response"), "Error"), "Code"), peek(error, "code"), *reasons):
         if is_a(value, str):
             return value[:MOST_TEXT]
     return ""
+
+
+def wait_of(error: BaseException) -> float | None:
+    """Return the seconds for which an exception itself asks to wait, in its `retry_after`; None if it does not.
+
+    So do `Throttled`, discord.py's RateLimited, Telegram's RetryAfter and others; a timedelta is read, too.
+    """
+    given = peek(error, "retry_after")
+    wait = given if is_a(given, (int, float)) and not is_a(given, bool) else called(given, "total_seconds")
+    return float(wait) if is_a(wait, (int, float)) and 0 <= wait < inf else None
 
 
 def headers_of(error: BaseException) -> dict[str, list[object]]:
@@ -147,7 +159,11 @@ def headers_of(error: BaseException) -> dict[str, list[object]]:
     for it in chain_of(error):
         response = peek(it, "response")
         metadata = _item(_item(response, "ResponseMetadata"), "HTTPHeaders")
-        for held in (peek(it, "headers"), peek(response, "headers"), metadata, called(it, "trailing_metadata")):
+        resp = peek(it, "resp")  # googleapiclient's, which is the dict of its headers
+        of_google: object = cast("object", resp) if is_a(resp, dict) else None
+        trailing = called(it, "trailing_metadata")
+        places: tuple[object, ...] = (peek(it, "headers"), peek(response, "headers"), metadata, of_google, trailing)
+        for held in places:
             if headers := collected(held):
                 return headers
     return {}
@@ -190,6 +206,12 @@ def _item(thing: object, key: str) -> Any:
         return cast("Mapping[str, Any]", thing).get(key) if isinstance(thing, Mapping) else None
     except Exception:  # as in `peek`
         return None
+
+
+def _reason(errors: object) -> object:
+    """Return the reason of the first of Google's errors."""
+    first = cast("list[object]", errors)[:1] if is_a(errors, list) else ()
+    return next((_item(it, "reason") for it in first), None)
 
 
 def answer_of(response: object) -> tuple[dict[str, list[object]], int | None] | None:

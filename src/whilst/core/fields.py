@@ -41,6 +41,23 @@ def number(text: str) -> float | None:
     return float(text) if re.fullmatch(r"\d{1,100}(?:\.\d{0,100})?", text, re.ASCII) else None
 
 
+_BETWEEN = r"(?<!Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?<!day),"  # values; a date has a comma after its weekday
+
+
+def texts(headers: Headers, *names: str) -> list[str]:
+    """Return all values of some headers as texts, whether each has a line of its own or clients have joined them.
+
+    A value that no header can have is "".
+
+    >>> texts({"retry-after": ["5, 10", b"7"]}, "retry-after")
+    ['5', '10', '7']
+    """
+    whole = [text_of(value) or "" for name in names for value in headers.get(name, ())]
+    if not any("," in text for text in whole):
+        return whole
+    return [one.strip() for text in whole for one in re.split(_BETWEEN, text[:2000])[:MOST_ITEMS]]
+
+
 def first_number(headers: Headers, name: str) -> float | None:
     """Return the number that a header has for its first value."""
     for value in headers.get(name, ()):
@@ -72,7 +89,11 @@ def _members(text: str) -> tuple[tuple[str, dict[str, str]], ...]:
 
 
 def until(text: str, clock: float) -> float | None:
-    """Return the seconds until a reset, given as seconds, as `6m0s` or `20ms`, or as a point in time."""
+    """Return the seconds until a moment, given as seconds, as `6m0s` or `20ms`, or as a point in time.
+
+    Points in time are dates, and numbers that would be more than thirty years; one that has passed is 0. None for
+    anything else.
+    """
     count = number(text)
     if count is None:
         at = date(text)
@@ -98,11 +119,13 @@ def duration(text: str) -> float | None:
 
 MONTHS = " jan feb mar apr may jun jul aug sep oct nov dec"
 # RFC 9110 section 5.6.7: the form to use (day of two digits, also with a numeric zone as mail has it), and an old one
-# twice; then RFC 3339
+# twice; then RFC 3339, also without a zone; then what a Date of JavaScript is as a text
 DATES = (
-    r"[a-z]{3,9}, (?P<d>\d\d?)[ -](?P<m>[a-z]{3})[ -](?P<y>\d{4}|\d\d) (?P<t>\d\d:\d\d:\d\d) (?:GMT|UTC|[+-]0000)",
-    r"[a-z]{3} (?P<m>[a-z]{3}) {1,2}(?P<d>\d{1,2}) (?P<t>\d\d:\d\d:\d\d) (?P<y>\d{4})",
-    r"(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)T(?P<t>\d\d:\d\d:\d\d)(?:\.\d{1,9})?(?:Z|[+-]00:00)",
+    r"[a-z]{3,9}, (?P<d>\d\d?)[ -](?P<m>[a-z]{3})[ -](?P<y>\d{4}|\d\d) (?P<t>\d\d:\d\d:\d\d) "
+    r"(?:GMT|UTC|(?P<z>[+-]\d{4}))",
+    r"[a-z]{3} (?P<m>[a-z]{3}) {1,2}(?P<d>\d{1,2}) (?P<t>\d\d:\d\d:\d\d) (?P<y>\d{4})(?P<z>)",
+    r"(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)[T ](?P<t>\d\d:\d\d:\d\d)(?:\.\d{1,9})?(?:Z|(?P<z>[+-]\d\d:?\d\d))?",
+    r"[a-z]{3} (?P<m>[a-z]{3}) (?P<d>\d\d) (?P<y>\d{4}) (?P<t>\d\d:\d\d:\d\d) GMT(?P<z>[+-]\d{4})(?: \([\w ]{1,40}\))?",
 )
 
 
@@ -127,7 +150,7 @@ def date(text: str) -> float | None:
     >>> date("Sun, 06 Nov 1994 08:49:37 GMT") == date("Sunday, 06-Nov-94 08:49:37 GMT") == 784111777.0
     True
     """
-    if len(text) > 60:
+    if len(text) > 80:
         return None
     if (common := _as_iso(text)) and common.isascii():
         try:
@@ -148,6 +171,15 @@ def date(text: str) -> float | None:
     try:  # a leap second counts as the one before
         from datetime import UTC, datetime  # loaded when used
 
-        return datetime(year, month, int(found["d"]), hour, minute, min(second, 59), tzinfo=UTC).timestamp()
+        there = datetime(year, month, int(found["d"]), hour, minute, min(second, 59), tzinfo=UTC).timestamp()
+        return there - _ahead(found["z"] or "")
     except (ValueError, ImportError):  # the 31st of February; or no file can be opened, which may be the very failure
         return None
+
+
+def _ahead(zone: str) -> float:
+    """Return by how many seconds clocks of a zone such as `+0200` or `-05:30` are ahead of UTC."""
+    if not zone:
+        return 0.0
+    seconds = 3600.0 * int(zone[1:3]) + 60.0 * int(zone[-2:])
+    return seconds if zone[0] == "+" else -seconds

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from .counts import Left, counts_of, policies_of
-from .fields import Headers, clock_of, date, number, text_of
+from .fields import Headers, clock_of, number, texts, until
 from .frozen import NamedTuple
-from .outcome import an, short
+from .outcome import short
 
 __all__ = ["CAP", "Advice", "Headers", "Left", "advice_of", "capped", "left_of"]
 
@@ -19,7 +19,11 @@ __all__ = ["CAP", "Advice", "Headers", "Left", "advice_of", "capped", "left_of"]
 # has a deadline. Quotas by the day cost one refused call an hour.
 CAP: Final = 3600.0
 
-IN_MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms", "grpc-retry-pushback-ms")  # OpenAI, Azure, gRPC's A6
+WAITS: Final = (  # the standard's name, and what some send in its place
+    *("retry-after", "x-retry-after", "x-ratelimit-retry-after"),
+    *("x-rate-limit-retry-after", "x-rate-limit-retry-after-seconds"),
+)
+IN_MILLISECONDS: Final = ("retry-after-ms", "x-ms-retry-after-ms", "grpc-retry-pushback-ms")  # OpenAI, Azure, gRPC's A6
 
 
 class Advice(NamedTuple):
@@ -109,24 +113,16 @@ def _rate(left: Left) -> float:
 
 def _retry_after(headers: Headers, now: float, told: list[str]) -> float | None:
     """Return the longest wait that is asked for; a form in milliseconds is the more exact one."""
-    exact = [it for name in IN_MILLISECONDS for it in headers.get(name, ())]
-    waits = [wait for it in exact if (wait := number(text_of(it) or "")) is not None]
-    if waits:
-        return capped(max(waits) / 1000, "Retry-After-Ms", told)
-    given = headers.get("retry-after", ())
-    clock = clock_of(headers, now) if given else now
-    waits = [wait for it in given if (wait := _wait(it, clock, told)) is not None]
-    return capped(max(waits), "Retry-After", told) if waits else None
-
-
-def _wait(value: object, clock: float, told: list[str]) -> float | None:
-    text = text_of(value)
-    if text is None:
-        told.append(f"Retry-After ignored: {an(type(value).__name__)}")
+    exact = [wait for text in texts(headers, *IN_MILLISECONDS) if (wait := number(text)) is not None]
+    if exact:
+        return capped(max(exact) / 1000, "Retry-After-Ms", told)
+    name = next((name for name in WAITS if name in headers), "")
+    if not name:
         return None
-    if (seconds := number(text)) is not None:
-        return seconds
-    if (at := date(text)) is not None:
-        return max(0.0, at - clock)
-    told.append(f"Retry-After ignored: {short(text, 40)} is neither seconds nor a date")
-    return None
+    clock, waits = clock_of(headers, now), list[float]()
+    for text in texts(headers, name):
+        if (wait := until(text, clock)) is not None:
+            waits.append(wait)
+        else:
+            told.append(f"Retry-After ignored: {short(text, 40)} is neither seconds nor a date")
+    return capped(max(waits), "Retry-After", told) if waits else None

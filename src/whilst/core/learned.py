@@ -70,8 +70,8 @@ class Learned:
     __slots__ = (
         "_at", "_below", "_blank", "_burst", "_bursting", "_counted", "_cut_at", "_cycle", "_empty", "_estimated",
         "_guess", "_kept", "_late", "_newer", "_older", "_paced_at", "_paid_at", "_passed", "_period", "_probe",
-        "_probed", "_probing", "_quiet", "_retry_after", "_silent", "_since", "_tentative", "_tokens", "_told",
-        "_unsure", "_until", "_windowed", "_windows", "most",
+        "_probed", "_probing", "_quiet", "_retry_after", "_rough", "_silent", "_since", "_tentative", "_tokens",
+        "_told", "_unsure", "_until", "_windowed", "_windows", "most",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -107,6 +107,7 @@ class Learned:
         self._probe: Probe | None = None  # looks whether a silence is over, if it was made up
         self._windows = Windows(0.0)
         self._tentative = False  # whether the rate is a guess that no refusal has confirmed
+        self._rough = False  # whether that was made in the middle of a window, which lasted
 
     @classmethod
     def guessed(cls, rate: float, now: float, taken: int) -> Learned:
@@ -117,6 +118,12 @@ class Learned:
         bucket._cycle = bucket._older = bucket._newer = (now, taken)
         bucket._bursting = False
         return bucket
+
+    def begin(self, now: float, taken: int) -> None:
+        """Hear that a guessed rate is tried from now on: what was before is the rest of a window that was used up."""
+        if self._tentative and self._estimated is not None:
+            self._estimated, self._cycle = now, (now, taken)
+            self._rough = (now - self._cut_at) * self.most >= LONG
 
     @property
     def rate(self) -> float | None:
@@ -142,7 +149,7 @@ class Learned:
             self._below.append(now)
         if self._windows.count:
             self._windows.refused()
-        self._told, self._tentative = told, False
+        self._told = told
         if self._until == -inf:
             self._cycle = (min(started, sent), 0)
         if told or self._until == -inf:
@@ -291,7 +298,9 @@ class Learned:
             self._estimated, self._probed, self._tokens = self._until, taken, 1.0
             return
         since, before = self._cycle
-        passed, span = taken - before, max(self._until - since, 1e-3)
+        # a guess began when a bucket was empty, and it was empty again at the refusal
+        until = self._cut_at if self._tentative and not self._rough else self._until
+        passed, span = taken - before, max(until - since, 1e-3)
         silence = self._until - self._empty
         first = self._burst == inf
         self._estimated = self._until
@@ -320,7 +329,7 @@ class Learned:
                 self._passed = lately
             doubtful = blurred and recent < most and (self._windowed or (quickly and not first))
             self._late = 1.0 / span if doubtful else 0.0
-            self._guess = first
+            self._guess = first or self._rough
             self._counted, self._silent = self._cycle, self._cut_at
             self._unsure = few / passed  # a longer look tells more: the next one begins where this one did
             self.most = most
@@ -336,6 +345,7 @@ class Learned:
         self._tokens = 1.0 if self._probing else max(1.0, saved)
         self._at, self._bursting = self._until, True
         self._paid_at = self._until + (self._tokens / self.most if self._windowed and not self._probing else 0.0)
+        self._tentative = self._rough = False
         if first or not self._unsure:
             self._cycle = (self._until, taken)
 

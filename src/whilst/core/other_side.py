@@ -159,10 +159,9 @@ class OtherSide:
         probes = self._learned is not None and self._learned.probing
         self._silence = min(LONGEST_SILENCE, self._silence * LONGER) if probes else SILENCE
         self._learn(sent, now, self._silence, began, told=False)
-        if self._learned is not None and self._learned.doubted:
+        doubted = self._learned is not None and self._learned.doubted
+        if doubted and (self._suspicion is None or self._suspicion.doubts(taken, refused)):
             self._learned = None
-            if self._suspicion is not None:
-                self._suspicion.doubt()
 
     # -- what is forgotten, and when --------------------------------------------------------------------------
 
@@ -209,6 +208,8 @@ class OtherSide:
         answer = suspicion.refused(sent, now, sure=sure, taken=taken, in_flight=in_flight, refused=refused)
         if answer == "try":
             self._learned = Learned.guessed(suspicion.rate, now, taken)
+        elif answer == "not yet" and self._learned is not None:
+            self._learned.begin(now, taken)
         elif answer == "no rate":
             self._learned = None
         return answer == "rate"

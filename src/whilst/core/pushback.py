@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from ..errors import Throttled
+from .asked import asked_by
 from .diagnosis import Diagnosis, Kind, diagnose
-from .evidence import described_status, headers_of, host_of, is_a, leaves_of, peek, status_of
+from .evidence import described_status, host_of, leaves_of, status_of
 from .frozen import NamedTuple
-from .headers import CAP, Advice, advice_of, capped
-from .retry_info import retry_delay
+from .headers import CAP
 from .verdicts import BUSY, SERVICE_CODES
 from .waits import waits
 
@@ -100,25 +99,8 @@ def _weight(pushback: Pushback) -> tuple[bool, float]:
 def _pushback(trouble: Diagnosis, now: float) -> Pushback | None:
     if trouble.kind not in PUSHING and trouble.kind is not Kind.FAILED:
         return None
-    advice = _advice(trouble, now)
+    advice = asked_by(trouble.error, now)
     if trouble.kind is Kind.FAILED and advice.retry_after is None:  # a 500 says "slower" only if it says how long
         return None
     silent = trouble.kind is Kind.TIMEOUT and advice.retry_after is None
     return Pushback(trouble.reason, advice.retry_after, advice.rate, advice.window, advice.absurd, timeout=silent)
-
-
-def _advice(trouble: Diagnosis, now: float) -> Advice:
-    if is_a(trouble.error, Throttled):
-        told: list[str] = []
-        wait = peek(trouble.error, "retry_after")
-        asked = capped(wait, "retry_after", told) if is_a(wait, float) and wait >= 0 else None
-        return Advice(asked, absurd="; ".join(told))
-    headers = headers_of(trouble.error)
-    if not headers:
-        return Advice()
-    advice = advice_of(headers, now)
-    delay = retry_delay(headers.get("grpc-status-details-bin", ()))
-    if delay is None or advice.retry_after is not None:
-        return advice
-    told = [advice.absurd] if advice.absurd else []
-    return Advice(capped(delay, "RetryInfo", told), advice.rate, advice.window, "; ".join(told))

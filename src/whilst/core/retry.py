@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
@@ -88,6 +88,19 @@ class Retry:
                 "  try: leave retry out, or retry=1: one call, and no other"
             )
         return cls(attempts=given)
+
+    def _with_budget(self, budget: float | None) -> str:
+        """Return how this would be written with another budget, and all else that was given as it was.
+
+        >>> Retry(attempts=3, on=(OSError, KeyError))._with_budget(None)
+        'Retry(attempts=3, on=(OSError, KeyError), budget=None)'
+        """
+        given: dict[str, object] = {
+            field.name: budget if field.name == "budget" else getattr(self, field.name)
+            for field in fields(self)
+            if field.name == "budget" or getattr(self, field.name) != field.default
+        }
+        return f"Retry({', '.join(f'{name}={_as_code(value)}' for name, value in given.items())})"
 
     def _wait(self, error: BaseException, attempt: int, draw: float, pushback: Pushback | None) -> float | None:
         """Return the seconds until the next attempt, or None if `error` on the `attempt`-th one is final.
@@ -201,3 +214,14 @@ def _number(parameter: str, value: object, of: str) -> float:
     if not 0 <= value < inf:
         raise ValueError(f"{parameter} must be at least 0 and finite, got {value!r}")
     return value
+
+
+def _as_code(value: object) -> str:
+    """Return how an argument is written; what has no name is left to its reader."""
+    if isinstance(value, tuple):
+        members = [_as_code(it) for it in cast("tuple[object, ...]", value)]
+        return f"({', '.join(members)}{',' if len(members) == 1 else ''})"
+    if not callable(value):
+        return repr(value)
+    name = name_of(value)
+    return name if all(part.isidentifier() for part in name.split(".")) else "…"

@@ -1,18 +1,52 @@
-"""How long does a gRPC service want to be left alone, in the details that it attaches to a failure?
+"""How long does a service of Google's want to be left alone, in the details that it attaches to a failure?
 
-`grpc-status-details-bin` holds a google.rpc.Status, one of whose details may be a google.rpc.RetryInfo. Both are
+One of them may be a google.rpc.RetryInfo. Clients keep it as JSON (google-genai, googleapiclient), as an object
+(google-api-core), or as bytes: `grpc-status-details-bin` holds a google.rpc.Status of which it is one. Both are
 protocol buffers of a few fields, read here by number so that nobody needs their classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import cast
 
-from .evidence import is_a
+from .evidence import is_a, peek
+from .fields import Headers, duration
 
 DETAILS, TYPE_URL, VALUE = 3, 1, 2  # google.rpc.Status.details; google.protobuf.Any
 RETRY_DELAY, SECONDS, NANOS = 1, 1, 2  # google.rpc.RetryInfo; google.protobuf.Duration
 MOST_BYTES = 65536
+MOST_DETAILS = 64
+
+
+def told_delay(error: BaseException, headers: Headers) -> float | None:
+    """Return the seconds that a RetryInfo asks for, in whichever of the three forms; None when there is none.
+
+    >>> error = Exception("429")
+    >>> info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}
+    >>> error.details = {"error": {"details": [info]}}
+    >>> told_delay(error, {})
+    34.0
+    """
+    delay = retry_delay(headers.get("grpc-status-details-bin", ()))
+    if delay is not None:
+        return delay
+    waiting: list[object] = [peek(error, "details"), peek(error, "error_details")]
+    for it in islice(waiting, MOST_DETAILS):  # `waiting` grows while it is read
+        if is_a(it, dict):
+            held = cast("dict[object, object]", it)
+            kind, given = held.get("@type"), held.get("retryDelay")
+            if is_a(kind, str) and kind.endswith("/google.rpc.RetryInfo") and is_a(given, str):
+                return duration(given)
+            waiting.extend(held.get(key) for key in ("error", "details"))
+        elif is_a(it, list):
+            waiting.extend(cast("list[object]", it)[:MOST_DETAILS])
+        elif (given := peek(it, "retry_delay")) is not None:
+            seconds, nanos = peek(given, "seconds"), peek(given, "nanos")
+            if type(seconds) is int and type(nanos) is int and 0 <= seconds < 1e12:
+                return seconds + max(0, nanos) / 1e9
+    return None
 
 
 def retry_delay(values: Iterable[object]) -> float | None:

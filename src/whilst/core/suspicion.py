@@ -28,7 +28,7 @@ LEAST = 3  # refusals that tell that they come by chance
 # of a thousand tries. Half or more are chance's.
 FEWER, BEYOND, AS_MANY = 3.0, 7.0, 2.0
 
-Answer = Literal["", "try", "rate", "no rate"]
+Answer = Literal["", "try", "not yet", "rate", "no rate"]
 
 
 class Suspicion:
@@ -44,7 +44,7 @@ class Suspicion:
     200
     """
 
-    __slots__ = ("_doubted", "_enough", "_last", "_since", "_sure", "_trial", "rate")
+    __slots__ = ("_doubted", "_edge", "_enough", "_kept", "_last", "_seen", "_since", "_sure", "_trial", "rate")
 
     def __init__(self) -> None:
         self.rate: float = 0.0
@@ -52,7 +52,10 @@ class Suspicion:
         self._doubted = False  # whether those were refused by chance, too, that say that there were too many calls
         self._enough = REFUSED
         self._since = (0.0, 0, 0)  # when the series began, how many had been taken, and how many refused
+        self._kept = (0, 0, 1.0)  # calls taken and refused when that became sure, and the share refused before
         self._last = -CALM  # when one was refused
+        self._seen = 0  # how many had been taken at the last refusal
+        self._edge: tuple[float, int] | None = None  # when calls began to be refused again, and how many had been taken
         self._trial: tuple[float, int, int, float] | None = None  # the same of the trial, and the share before
 
     def refused(self, sent: float, now: float, *, sure: bool, taken: int, in_flight: int, refused: int) -> Answer:
@@ -66,18 +69,24 @@ class Suspicion:
             in_flight: calls that are on their way.
             refused: calls that it has refused, this one among them.
         """
+        begins, self._seen = taken > self._seen, taken
         if self._sure:
             return "rate"
         if self._trial is not None:
             return self._judge(sent, taken, refused)
         passed, refusals = self._count(now, taken, refused)
+        if begins and self._edge is None:
+            self._edge = (now, taken)
         if sure and not self._doubted and refusals >= max(MOST, passed):
-            self._sure = True
+            self._keep(taken + in_flight, refused, refusals / (refusals + passed))
             return "rate"
-        began = self._since[0]
-        if refusals < self._enough or passed < TAKEN or now - began < SPAN:
+        if refusals < self._enough or not begins or self._edge is None:
             return ""
-        self.rate = passed / (now - began)
+        # From one moment at which calls began to be refused to another: from within a window's rest it would be more.
+        began, had = self._edge
+        if taken - had < TAKEN or now - began < SPAN:
+            return ""
+        self.rate = (taken - had) / (now - began)
         self._trial = (now, taken + in_flight, refused, refusals / (refusals + passed))
         return "try"
 
@@ -91,16 +100,26 @@ class Suspicion:
         if self.tries:
             self._sure, self._trial, self._last = False, None, -CALM
 
-    def doubt(self) -> None:
-        """Hear that calls are refused at any rate, which is kept no longer; the next time takes more to be believed."""
+    def doubts(self, taken: int, refused: int) -> bool:
+        """Whether calls are refused as often as before a rate was kept, so that it explains nothing.
+
+        Then it is kept no longer, and the next time takes more to be believed.
+        """
+        had, refusals, share = self._kept
+        refusals, passed = refused - refusals, max(0, taken - had)
+        if AS_MANY * refusals < share * (refusals + passed):
+            return False
         self.forget()
         self._doubted = True
         self._enough *= 2
+        return True
 
     def shift(self, seconds: float) -> None:
         """Move everything remembered in time, for another clock."""
         self._last += seconds
         self._since = (self._since[0] + seconds, *self._since[1:])
+        if self._edge is not None:
+            self._edge = (self._edge[0] + seconds, self._edge[1])
         if self._trial is not None:
             self._trial = (self._trial[0] + seconds, *self._trial[1:])
 
@@ -109,21 +128,24 @@ class Suspicion:
         _, had, refusals = self._since
         passed, refusals = taken - had, refused - refusals
         if now - self._last > CALM or passed * SHARE > refusals:
-            self._since = (now, taken, refused - 1)
+            self._since, self._edge = (now, taken, refused - 1), None
             passed, refusals = 0, 1
         self._last = now
         return passed, refusals
 
+    def _keep(self, taken: int, refused: int, share: float) -> None:
+        self._sure, self._trial, self._kept = True, None, (taken, refused, share)
+
     def _judge(self, sent: float, taken: int, refused: int) -> Answer:
         assert self._trial is not None
         began, had, refusals, share = self._trial
-        if sent < began:  # it was under way
-            self._trial = (began, had, refusals + 1, share)
-            return ""
+        if sent < began or taken <= had:  # it was under way; or none was taken since, as in a window that is used up
+            self._trial = (began, had - (sent < began), refusals + 1, share)
+            return "not yet"
         refusals = refused - refusals
         expected = share * (max(0, taken - had) + refusals)
         if expected >= FEWER * refusals + BEYOND:
-            self._sure, self._trial = True, None
+            self._keep(taken, refused, share)
             return "rate"
         if refusals >= LEAST and expected < AS_MANY * refusals:
             self.forget()

@@ -40,10 +40,11 @@ BAD_TLS: Final = (Kind.FINAL, "TLS failed")
 
 # HTTP -----------------------------------------------------------------------------------------------------------
 
-BUSY: Final = frozenset({429, 503, 529})  # 529: overloaded, at Anthropic and others
+BUSY: Final = frozenset({420, 429, 503, 529})  # 420: Telegram's clients, Twitter once; 529: Anthropic and others
 SLOW: Final = frozenset({408, 504})
 NEVER: Final = frozenset({501, 505})  # what the server cannot do it cannot do later
-LIMITING: Final = frozenset({403, 413})  # with a Retry-After, or no calls left: GitHub's limits; RFC 9110 15.5.14
+# With a Retry-After, or no calls left: GitHub's limits; RFC 9110 15.5.14; Binance; Shopify.
+LIMITING: Final = frozenset({403, 413, 418, 430})
 
 
 def verdict_of_status(status: int) -> Kind:
@@ -55,13 +56,16 @@ def verdict_of_status(status: int) -> Kind:
     return Kind.FAILED if status == 425 or (status >= 500 and status not in NEVER) else Kind.FINAL
 
 
-# A service's own words, whatever HTTP status comes with them: AWS's, and OpenAI's for a 429 that only money mends.
+# A service's own words, whatever HTTP status comes with them: AWS's, Google's, Stripe's for an object that is in use,
+# and OpenAI's for a 429 that only money mends.
 SERVICE_CODES: Final = {
     **_named("Throttling ThrottlingException ThrottledException RequestThrottled", (Kind.THROTTLED, "throttled")),
     **_named("RequestThrottledException TooManyRequestsException SlowDown", (Kind.THROTTLED, "throttled")),
     **_named("ProvisionedThroughputExceededException RequestLimitExceeded", (Kind.THROTTLED, "throttled")),
     **_named("BandwidthLimitExceeded LimitExceededException EC2ThrottledException", (Kind.THROTTLED, "throttled")),
     **_named("PriorRequestNotComplete TransactionInProgressException", (Kind.THROTTLED, "throttled")),
+    **_named("rateLimitExceeded userRateLimitExceeded", (Kind.THROTTLED, "throttled")),
+    "lock_timeout": (Kind.FAILED, "in use"),
     **_named("RequestTimeout RequestTimeoutException", NO_ANSWER),
     **_named("InternalError InternalFailure InternalServerError", (Kind.FAILED, "internal error")),
     **_named("insufficient_quota billing_hard_limit_reached", (Kind.FINAL, "quota spent")),
