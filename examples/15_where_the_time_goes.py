@@ -1,11 +1,14 @@
-"""Learn: which stage of an import do the others wait for? Print its summary, do what the advice says, and compare.
+"""Learn: which stage of an import do the others wait for? Look at its report, do what the advice says, and compare.
 
 Names come from the PokéAPI, eight at once; each is written to a store that takes 30 ms a row, two at once. The summary
 says that the first stage waits for its consumer and that the second is busy: that one is to be widened, by what
-`advice.change` says. The same import is made again with it, and takes about half the time.
+`advice.change` says. The same import is made again with it, and takes about half the time. The report is a page: the
+account of each stage, every call on a timeline, and the advice.
 """
 
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import whilst
@@ -32,19 +35,22 @@ def importing(url: str, writers: int) -> whilst.Flow[int, list[str]]:
     )
 
 
-def run_import(url: str, writers: int) -> whilst.Summary:
-    run = importing(url, writers).stream(ROWS)
+def run_import(url: str, writers: int, report: Path) -> whilst.Summary:
+    run = importing(url, writers).stream(ROWS, trace=report.with_suffix(".trace"))
     assert len(run.list()) == ROWS
+    run.report(report)
     return run.summary()
 
 
+folder = Path(tempfile.mkdtemp())
 with pokeapi.serve(latency=0.02) as api:
-    before = run_import(api.url, writers=2)
+    before = run_import(api.url, writers=2, report=folder / "before.html")
     print(before)
 
     advice = before.advice[0]
     assert advice.change is not None
-    after = run_import(api.url, writers=advice.change["concurrency"])
+    after = run_import(api.url, writers=advice.change["concurrency"], report=folder / "after.html")
 
 print(f"followed: {advice.change}")
+print(f"look at them: {folder / 'before.html'} {folder / 'after.html'}")
 print(f"gain: {before.elapsed / after.elapsed:.1f}x ({before.elapsed:.1f} s before, {after.elapsed:.1f} s after)")

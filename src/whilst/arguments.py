@@ -89,8 +89,10 @@ def own_limit(
     if concurrency != "adaptive" and not counts:
         limit = Limit(rate=rate)
         state_of(limit).lanes = concurrency
-        return limit
-    return Limit(concurrency=concurrency, rate=rate)
+    else:
+        limit = Limit(concurrency=concurrency, rate=rate)
+    state_of(limit).of_run = True
+    return limit
 
 
 def retry_of(given: object) -> Retry | None:
@@ -100,6 +102,15 @@ def retry_of(given: object) -> Retry | None:
     from .retrying import Retry
 
     return Retry._of(given)
+
+
+def trace_of(given: object) -> str | None:
+    """Return the file to record to, which only its users load."""
+    if given is None:
+        return None
+    from .insight.tracefile import check_trace
+
+    return check_trace(given)
 
 
 def limits_of(*given: object) -> tuple[LimitState, ...]:

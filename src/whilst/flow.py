@@ -15,6 +15,7 @@ from .arguments import (
     limits_of,
     own_limit,
     retry_of,
+    trace_of,
 )
 from .core.check import answered, flag, not_callable, seconds, text, whole
 from .core.colour import name_of
@@ -41,6 +42,7 @@ from .core.unlike import Piped
 from .engine.background import loaded
 
 if TYPE_CHECKING:
+    import os
     from typing import Unpack
 
     from .core.outcome import Outcome
@@ -102,11 +104,33 @@ class Flow(Piped, Frozen, Generic[V, R]):
         return cast("R", await once(plan_of(self, [value], progress=False), self.node, value))
 
     @overload
-    def stream(self: Flow[V, list[T]], value: V = ...) -> Run[Any, T]: ...
+    def stream(
+        self: Flow[V, list[T]],
+        value: V = ...,
+        *,
+        progress: bool | None = ...,
+        trace: str | os.PathLike[str] | None = ...,
+    ) -> Run[Any, T]: ...
     @overload
-    def stream(self: Flow[Any, Any], value: Any = ...) -> Run[Any, Any]: ...
-    def stream(self, value: Any = None) -> Run[Any, Any]:
+    def stream(
+        self: Flow[Any, Any],
+        value: Any = ...,
+        *,
+        progress: bool | None = ...,
+        trace: str | os.PathLike[str] | None = ...,
+    ) -> Run[Any, Any]: ...
+    def stream(
+        self, value: Any = None, *, progress: bool | None = None, trace: str | os.PathLike[str] | None = None
+    ) -> Run[Any, Any]:
         """Return a `Run` over the items of the last stage for one value, as they come.
+
+        Args:
+            value: what the first step gets.
+            progress: as of `whilst.map`: None shows a line on a terminal, if the run takes longer than a second.
+            trace: as of `whilst.map`: a file in which each call is recorded, for `run.report()` and `whilst report`.
+
+        Raises:
+            TypeError: the flow does not end in a stage; `progress` or `trace` cannot be meant.
 
         >>> import whilst
         >>> words = whilst.sequence(str.split, whilst.each(str.upper))
@@ -120,7 +144,8 @@ class Flow(Piped, Frozen, Generic[V, R]):
                 f"this flow ends in a {_last_kind(self.node)}, so it gives one value, not a stream\n"
                 "  try: flow(value), or a stage at the end: whilst.each(…), whilst.flatten(), whilst.batched(…)"
             )
-        return self._run(value, as_stream=True)
+        shows = None if progress is None else flag("progress", progress)
+        return self._run(value, as_stream=True, progress=shows, trace=trace_of(trace))
 
     def plan(self) -> Picture:
         """Return the tree as it would run: each node's kind, function, colour, executor and policies.
@@ -140,10 +165,12 @@ class Flow(Piped, Frozen, Generic[V, R]):
 
         return show(self.node)
 
-    def _run(self, value: Any, *, as_stream: bool = False) -> Run[Any, Any]:
+    def _run(
+        self, value: Any, *, as_stream: bool = False, progress: bool | None = False, trace: str | None = None
+    ) -> Run[Any, Any]:
         from .run import Run
 
-        return Run(plan_of(self, [value], as_stream=as_stream, progress=False))
+        return Run(plan_of(self, [value], as_stream=as_stream, progress=progress, trace=trace))
 
 
 AnyStep = Flow[Any, Any] | Callable[..., Any]

@@ -18,6 +18,7 @@ from .arguments import (
     own_limit,
     place_of_calls,
     retry_of,
+    trace_of,
 )
 from .core.check import answered, flag, not_callable, seconds, text, whole
 from .core.colour import (
@@ -416,12 +417,8 @@ def _journal_of(given: Any) -> Any:
 
 
 def _trace_of(given: object, journal: object) -> str | None:
-    """Return the file to record to, which only its users load."""
-    if given is None:
-        return None
-    from .insight.tracefile import check_trace
-
-    path = check_trace(given)
+    """Return the file to record to, which is not one of the journal's."""
+    path = trace_of(given)
     if path is not None and (run := _journal_of(journal)) is not None:
         from .io.names import OF_JOURNAL, clash
 

@@ -50,12 +50,61 @@ def texts(now: Summary) -> list[str]:
         ({"source": 0.8, "busy": 0.2}, {}, "The source gives 20/s, the calls could take 100/s", None),
         ({"consumer": 0.8, "busy": 0.2}, {}, "Your loop takes 50 ms an outcome", None),
         ({"order": 0.5, "busy": 0.5}, {}, "ordered=False makes this 2.0x as fast", {"ordered": False}),
-        ({"limit: rate=20/s": 0.8, "busy": 0.2}, {}, "rate=20/s is what bounds this run", {"rate": "40/s"}),
         (
-            {"limit: concurrency=2 per key": 0.8, "busy": 0.2},
-            {},
-            "concurrency=2 per key is what bounds",
-            {"concurrency": 4},
+            {"limit: rate=20/s": 0.8, "busy": 0.2},
+            {"given_by": {"rate=20/s": ("rate", "")}},
+            "rate=20/s is what bounds this run",
+            {"rate": "40/s"},
+        ),
+        (
+            {"limit: rate=20/s": 0.8, "busy": 0.2},
+            {"given_by": {"rate=20/s": ("limit", "")}},
+            "rate=20/s is what bounds this run",
+            {"limit": 'Limit(rate="40/s")'},
+        ),
+        ({"limit: concurrency=2 per key": 0.8, "busy": 0.2}, {}, "concurrency=2 per key is what bounds", None),
+        ({"pushback": 0.8, "busy": 0.2}, {"rejected": 2}, "The other side had this run wait for 8.0 s", None),
+        (
+            {"pushback": 0.8, "busy": 0.2},
+            {"failed_time": {"ConnectionError": 1.0}},
+            "So many calls failed that the run paused",
+            None,
+        ),
+        (
+            {"busy": 0.8, "tail": 0.2},
+            {"failed_time": {"ConnectionError": 10.0}, "failed": 100},
+            "50 % of the time in calls was spent on calls that failed: without them this is at most 1.7x as fast",
+            None,
+        ),
+        (
+            {"busy": 0.8, "tail": 0.2},
+            {"failed_time": {"TimeoutError": 15.0}, "failed": 100},
+            "75 % of the time in calls was spent on calls that ran into their timeout",
+            None,
+        ),
+        (
+            {"busy": 0.9, "start": 0.1},
+            {"workers": {"worker 1": {"calls": 200, "seconds": 20.0, "computed": 19.0}}, "processors": 8},
+            "The calls compute, and there is a worker for each of the 8 processors",
+            None,
+        ),
+        (
+            {"busy": 0.9, "start": 0.1},
+            {"workers": {"worker 1": {"calls": 200, "seconds": 20.0, "computed": 19.0}}, "processors": 16},
+            "The calls compute, and there are 16 processors: concurrency=16 makes this at most 2.0x",
+            {"concurrency": 16},
+        ),
+        (
+            {"start": 0.6, "busy": 0.4},
+            {"workers": {"worker 1": {"calls": 200, "seconds": 20.0, "computed": 1.0}}, "processors": 8},
+            "The calls wait rather than compute, so they need no processes",
+            {"executor": "thread", "concurrency": 32},
+        ),
+        (
+            {"start": 0.6, "busy": 0.4},
+            {"workers": {"worker 1": {"calls": 200, "seconds": 20.0, "computed": 19.0}}, "processors": 8},
+            "Workers take 6.0 s to start",
+            None,
         ),
         (
             {"pushback": 0.8, "busy": 0.2},
@@ -126,7 +175,6 @@ def test_the_end_is_told_with_the_inputs_it_waited_for() -> None:
     [
         summary({"busy": 1.0}, called=19),
         summary({"busy": 1.0}, elapsed=0.1),
-        summary({"pushback": 0.9, "busy": 0.1}, rejected=1),
         summary({"pushback": 0.9, "busy": 0.1}, ok=0, failed=200, rejected=200),  # rate="0/s" is none
         summary({"start": 0.9, "busy": 0.1}),
         summary({"paused": 0.9, "busy": 0.1}),
@@ -135,6 +183,13 @@ def test_the_end_is_told_with_the_inputs_it_waited_for() -> None:
 )
 def test_nothing_is_said_where_nothing_is_known(now: Summary) -> None:
     assert now.advice == ()
+
+
+def test_of_one_input_that_is_a_stream_the_stage_is_named_that_its_items_wait_for() -> None:
+    stages = {"[0].each": {"busy": 4.0, "consumer": 36.0}, "[1].each": {"busy": 19.0, "source": 1.0}}
+    now = summary({"busy": 0.03, "tail": 0.97}, called=1, ok=1, stage_time=stages)
+    assert texts(now) == ["The other stages wait for [1].each: concurrency=4 there makes the flow at most 2.0x as fast"]
+    assert now._replace(elapsed=1.0).advice == ()
 
 
 def test_of_one_level_no_gain_is_announced() -> None:

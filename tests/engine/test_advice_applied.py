@@ -36,6 +36,12 @@ async def taken(run: whilst.Run[Any, Any], each: float = 0.0) -> whilst.Summary:
     return run.summary()
 
 
+async def all_taken(run: whilst.Run[Any, Any]) -> whilst.Summary:
+    async for _ in run.outcomes():
+        pass
+    return run.summary()
+
+
 @virtually
 async def test_more_lanes_where_the_other_side_takes_them() -> None:
     arguments: dict[str, Any] = {"concurrency": 4}
@@ -247,3 +253,89 @@ async def test_a_pace_that_the_other_side_keeps_is_its_doing_and_no_gain_is_prom
     found = await taken(whilst.map(call, range(300), concurrency=8, retry=again))
     assert next(iter(found.account)) == "pushback"
     assert all(it.gain is None for it in found.advice)
+
+
+@virtually
+async def test_a_higher_limit_is_given_where_the_limit_was_given() -> None:
+    before = await taken(whilst.map(nap, [0.1] * 100, concurrency=8, limit=whilst.Limit(rate="20/s")))
+    (advice,) = before.advice
+    assert advice.change == {"limit": 'Limit(rate="40/s")'}
+    after = await taken(whilst.map(nap, [0.1] * 100, concurrency=8, limit=whilst.Limit(rate="40/s")))
+    assert before.elapsed / after.elapsed == pytest.approx(2.0, rel=0.1)
+
+
+LIMITS: dict[str, Callable[[], whilst.Limit]] = {
+    "of a key": lambda: whilst.Limit(rate="20/s", by=lambda item: 1),
+    "with a weight": lambda: whilst.Limit(rate="20/s", weight=lambda item: 1.0),
+    "with a number of calls, too": lambda: whilst.Limit(rate="20/s", concurrency=50),
+    "with two rates": lambda: whilst.Limit(rate=["20/s", "5000/h"]),
+    "that bursts": lambda: whilst.Limit(rate="20/s", burst=3),
+}
+
+
+@pytest.mark.parametrize("which", LIMITS)
+@virtually
+async def test_no_line_is_proposed_that_would_drop_what_else_a_limit_says(which: str) -> None:
+    before = await taken(whilst.map(nap, [0.1] * 100, concurrency=8, limit=LIMITS[which]()))
+    (advice,) = before.advice
+    assert "rate=20/s" in advice.text
+    assert advice.change is None
+
+
+@pytest.mark.parametrize("limited", ["by its own rate", "by a limit"])
+@virtually
+async def test_a_stage_that_was_done_early_is_not_what_the_others_wait_for(limited: str) -> None:
+    def pipeline(rate: str) -> whilst.Flow[Any, Any]:
+        given: dict[str, Any] = {"rate": rate} if limited == "by its own rate" else {"limit": whilst.Limit(rate=rate)}
+        return whilst.sequence(
+            lambda n: range(n),
+            whilst.flatten(),
+            whilst.each(lambda item: nap(0.01), concurrency=4),
+            whilst.each(lambda item: nap(0.05), concurrency=4, **given),
+        )
+
+    before = await taken(pipeline("50/s").stream(400))
+    assert sum(before.stage_time["sequence[2].each"].values()) == pytest.approx(4 * before.elapsed, rel=0.02)
+    assert before.stages["sequence[2].each"]["tail"] > 0.8
+    (advice,) = before.advice
+    assert advice.text.startswith("The other stages wait for sequence[3].each, which is held by rate=50/s")
+    assert advice.change is not None
+    assert advice.change["step"].startswith("sequence[3].each")
+    assert advice.change.get("rate", advice.change.get("limit")) in ("100/s", 'Limit(rate="100/s")')
+    after = await taken(pipeline("100/s").stream(400))
+    assert before.elapsed / after.elapsed > 1.4
+
+
+@virtually
+async def test_a_shorter_timeout_ends_calls_sooner_that_would_not_answer() -> None:
+    async def call(item: int) -> int:
+        await asyncio.sleep(60.0 if item % 3 == 0 else 0.02)
+        return item
+
+    before = await all_taken(whilst.map(call, range(90), concurrency=8, timeout=2.0))
+    advice = next(it for it in before.advice if "timeout" in it.text)
+    assert "TimeoutError" in advice.evidence
+    after = await all_taken(whilst.map(call, range(90), concurrency=8, timeout=0.5))
+    assert before.elapsed / after.elapsed > 3.0
+
+
+@pytest.mark.parametrize("as_step", [False, True])
+@virtually
+async def test_what_calls_that_fail_cost_is_at_most_what_is_said(as_step: bool) -> None:
+    async def call(item: int) -> int:
+        await asyncio.sleep(0.1)
+        if broken and whilst.current_call().attempt < 3:  # type: ignore[union-attr]
+            raise ConnectionResetError
+        return item
+
+    again = whilst.Retry(5, base=0.001, budget=None, breaker=False)
+    given: dict[str, Any] = {"concurrency": 8} if as_step else {"concurrency": 8, "retry": again}
+    fn: Any = whilst.step(call, retry=again) if as_step else call
+    broken = True
+    before = await taken(whilst.map(fn, range(200), **given))
+    assert before.failed_time["ConnectionResetError"] == pytest.approx(0.1 * 400, rel=0.02)
+    (advice,) = [it for it in before.advice if "calls that failed" in it.text]
+    assert "at most 2.9x" in advice.text or "at most 3.0x" in advice.text
+    broken = False
+    after = await taken(whilst.map(fn, range(200), **given))
+    assert before.elapsed / after.elapsed > 2.5

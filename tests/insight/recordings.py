@@ -81,7 +81,7 @@ def flow_recording(count: int) -> Recorded:
             if path == "save" and index % 10 == 3
         ]
         head = Chunk(len(rows), 1e-6, 1, len(rows), kind, [KINDS[0]], [0], path=f"sequence.{path}")
-        columns: Any = list(zip(*rows, strict=True))
+        columns: Any = list(zip(*rows, strict=True)) or [(), (), ()]
         rows_of_it = Rows(columns[0], columns[1], columns[2], head)
         gathering = Gathering()
         gathering.recorded = found

@@ -135,6 +135,25 @@ def test_of_a_flow_each_step_has_lanes_of_its_own_and_each_attempt_is_told(chrom
     assert shown.run("document.getElementById('found').textContent").startswith("1 found")
 
 
+def test_inputs_of_a_flow_are_not_shown_as_calls(chromium: Browser, tmp_path: Path) -> None:
+    shown = opened(chromium, tmp_path, page(flow_recording(400)))
+    headings = "[...document.querySelectorAll('#charts h2, #charts h3')].map(it => it.textContent).join(' | ')"
+    assert "Inputs on their way" in shown.run(headings)
+    assert "How long inputs took" in shown.run(headings)
+    shown.run("const of = document.querySelector('#of'); of.value = 'steps'; of.dispatchEvent(new Event('change'))")
+    assert "In flight" in shown.run(headings)
+    plain = opened(chromium, tmp_path, page(recording(400)))
+    assert "In flight" in plain.run(headings)
+    assert "How long calls took" in plain.run(headings)
+
+
+def test_of_one_input_it_is_its_steps_that_are_shown(chromium: Browser, tmp_path: Path) -> None:
+    shown = opened(chromium, tmp_path, page(flow_recording(1)))
+    assert shown.run("document.querySelector('#of').value") == "steps"
+    shown.run("const of = document.querySelector('#of'); of.value = ''; of.dispatchEvent(new Event('change'))")
+    assert shown.run("document.querySelector('#of').value") == ""
+
+
 def test_without_steps_there_is_nothing_to_choose(chromium: Browser, tmp_path: Path) -> None:
     shown = opened(chromium, tmp_path, page(recording(100)))
     assert shown.run("document.getElementById('which').checkVisibility()") is False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import time
 from html.parser import HTMLParser
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 from recordings import ADVICE, recording
 
 import whilst
+from whilst.core.account import meaning
+from whilst.insight.figures import figures_of
 from whilst.insight.page import asset, page, policy
-from whilst.insight.recorded import Recorded
+from whilst.insight.recorded import Recorded, read_trace
 from whilst.insight.spans import Example
 from whilst.insight.words import inert, share
 
@@ -58,10 +61,88 @@ def test_what_matters_can_be_read_without_a_script() -> None:
         "times as fast",
     ):
         assert str(said) in text
-    assert "calls ok" in text
+    assert "after 3,000 calls in 2 runs" in text
     assert "Of the last run" in text
     assert "20 %" in text
     assert "62 %" in text
+
+
+def test_of_several_runs_it_says_how_the_inputs_stand_and_how_many_calls_that_took(tmp_path: Path) -> None:
+    stopped = str(tmp_path / "stopped")
+
+    def call(item: int) -> int:
+        if item == 70 and not os.path.exists(stopped):
+            raise KeyboardInterrupt
+        if item % 10 == 3:
+            raise ValueError(item)
+        return item
+
+    def one() -> whilst.Run[int, int]:
+        journal = whilst.Journal(tmp_path / "run.db", commit="strict")
+        return whilst.map(call, range(100), concurrency=1, journal=journal, trace=tmp_path / "run.trace")
+
+    with pytest.raises(KeyboardInterrupt):
+        one().outcomes().list()
+    Path(stopped).touch()
+    last = one()
+    last.outcomes().list()
+    last.report(tmp_path / "run.html")
+    head = Read((tmp_path / "run.html").read_text("utf-8")).text
+    assert "90 ok, 10 failed (10 %), after 107 calls in 2 runs" in head, "seven failed ones were called again"
+    assert last.summary().rate == pytest.approx((100 - last.summary().recalled) / last.summary().elapsed)
+
+
+def test_if_the_last_run_was_killed_it_is_calls_that_are_counted() -> None:
+    recorded = recording(3000, runs=2)
+    recorded.sessions[-1].ending = None
+    assert "calls ok" in Read(page(recorded)).text
+
+
+def test_calls_of_a_flow_one_by_one_are_those_of_its_steps_and_not_its_inputs_waits(tmp_path: Path) -> None:
+    pipeline: whilst.Flow[int, int] = whilst.sequence(
+        lambda n: range(n),
+        whilst.flatten(),
+        whilst.each(lambda item: time.sleep(0.002) or item, concurrency=4),
+        whilst.each(lambda item: time.sleep(0.01) or item, concurrency=2),
+    )
+    run = pipeline.stream(100, trace=tmp_path / "run.trace")
+    run.list()
+    figures = figures_of(read_trace(str(tmp_path / "run.trace")))
+    assert figures.worked == pytest.approx(run.summary().sequential, rel=0.2)
+    run.report(tmp_path / "run.html")
+    text = Read((tmp_path / "run.html").read_text("utf-8")).text
+    assert "stage sequence[2].each" in text
+    assert "waiting for whoever takes the outcomes" in text or "without an input" in text
+
+
+def test_each_reason_is_explained_and_has_one_colour_in_every_report() -> None:
+    first, other = recording(100), recording(100)
+    assert other.sessions[0].ending is not None
+    other.sessions[0].ending["account"] = {"tail": 0.5, "source": 0.3, "limit: rate=100/s": 0.2}
+    found = [
+        dict(re.findall(r'<rect class="c(\d)" width="10" height="10"/></svg> ([^<]+)', page(it)))
+        for it in (first, other)
+    ]
+    by_reason = [{reason: colour for colour, reason in colours.items()} for colours in found]
+    assert set(by_reason[0]) == {"busy", "limit: rate=100/s", "source", "retries", "tail"}
+    assert all(by_reason[0][reason] == colour for reason, colour in by_reason[1].items())
+    assert other.sessions[0].ending is not None
+    other.sessions[0].ending["account"] = dict.fromkeys(
+        ("busy", "start", "tail", "order", "consumer", "source", "journal", "limit: a", "limit: b", "paused"), 0.1
+    )
+    many = re.findall(r'<rect class="c(\d)" width="10" height="10"/></svg> ([^<]+)', page(other))
+    assert {("2", "consumer"), ("4", "source"), ("6", "journal"), ("7", "tail"), ("1", "limit: a")} <= set(many)
+    text = Read(page(first)).text
+    assert all(meaning(reason) in text for reason in by_reason[0])
+
+
+def test_it_says_when_the_run_began_and_what_bounded_it(tmp_path: Path) -> None:
+    run = whilst.map(abs, range(50), concurrency=3, rate="1000/s", trace=tmp_path / "run.trace")
+    run.list()
+    run.report(tmp_path / "run.html")
+    text = Read((tmp_path / "run.html").read_text("utf-8")).text
+    assert re.search(r"Began \d{4}-\d\d-\d\d \d\d:\d\d:\d\d · at most 3 calls at once", text)
+    assert "1000/s" in text.split("Where the time")[0]
 
 
 def test_failures_come_first_and_the_advice_before_the_drawings() -> None:

@@ -223,7 +223,7 @@ LOOP.append(LOOP)
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (object(), "a object cannot be written as JSON"),
+        (object(), "an object cannot be written as JSON"),
         ([iter([])], "a list_iterator cannot be written as JSON"),
         (Point, "a type cannot be written as JSON"),
         ({(1, 2): 3}, "a tuple cannot be written as JSON"),

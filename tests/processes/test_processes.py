@@ -24,7 +24,7 @@ def test_calls_are_made_by_as_many_processes_as_there_are_processors(
 ) -> None:
     from whilst.processes import executor
 
-    monkeypatch.setattr(executor, "cpus", lambda: 2)
+    monkeypatch.setattr(executor, "processors", lambda: 2)
     made_by = whilst.map(jobs.meet, [(str(tmp_path), 2)] * 8, executor="process").list()
     assert os.getpid() not in made_by
     assert len(set(made_by)) == 2

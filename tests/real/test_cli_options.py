@@ -459,6 +459,18 @@ def test_a_summary_replaces_nothing_else(here: Path) -> None:
     assert call("jobs:same", "in.txt", "--summary", "no/such/folder.json")[0] == 2
 
 
+def test_a_summary_that_cannot_be_written_is_refused_before_anything_is_called(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from whilst.cli.main import run as run_here
+
+    may = os.access  # nobody may write here: a read-only mount, which no test may make
+    monkeypatch.setattr(os, "access", lambda path, mode, **given: mode != os.W_OK and may(path, mode, **given))
+    assert run_here(["map", "jobs.py:lengths", "in.txt", "--batch", "3", "--summary", "end.json"]) == 2
+    assert f"error: --summary end.json cannot be written: nothing can be made in {here}\n" in capsys.readouterr().err
+    assert not (here / "sizes").exists()
+
+
 def test_a_summary_goes_to_a_stream(here: Path) -> None:
     _, _, err = call("jobs:same", "in.txt", "-q", "--summary", "/dev/stderr")
     assert json.loads(err)["exit_code"] == 0

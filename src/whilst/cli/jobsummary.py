@@ -111,6 +111,11 @@ def _check(path: str) -> None:
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise Problem(f"--summary {path}: there is no directory {folder}", remedy=f"mkdir -p {folder}")
+    goes_beside = os.path.isfile(path) or not os.path.exists(path)
+    if goes_beside and not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK):
+        raise Problem(
+            f"--summary {path} cannot be written: nothing can be made in {folder}", remedy="another directory"
+        )
     if not os.path.isfile(path) or not os.path.getsize(path):
         return
     import json  # which reads what `_written` makes of the name of a file that is no text

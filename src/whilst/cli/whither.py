@@ -19,8 +19,10 @@ WIDTH = 80
 _FLAGS: tuple[
     tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...
 ] = (  # how a parameter of the library is written as an option; its names are in the texts
-    (re.compile(r'\bconcurrency="?(adaptive|\d+)"?(?! per)'), r"-j \1"),
+    (re.compile(r'\bconcurrency="?(adaptive|\d+)"?(?! per| there)'), r"-j \1"),
     (re.compile(r'\brate="([^"]+)"'), r"--rate \1"),
+    (re.compile(r"\b(rate|timeout|retry)=(?=\s|$)"), r"--\1"),
+    (re.compile(r'\bexecutor="(\w+)"'), r"--executor \1"),
     (re.compile(r"\bordered=False"), "--unordered"),
     (re.compile(r'\bcommit="buffered"'), "--commit buffered"),
     (

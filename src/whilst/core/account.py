@@ -65,6 +65,11 @@ class Account:
         self._sums: dict[str, float] = {}
 
     @property
+    def since(self) -> float:
+        """Until when it was added up: the time of the last turn, or of the end."""
+        return self._since
+
+    @property
     def now(self) -> tuple[int, Idle]:
         """How many slots are busy, and why the others are not."""
         return self._busy, self._idle

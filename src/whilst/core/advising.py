@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
-from .account import BUSY, CONSUMER, JOURNAL, LIMIT, ORDER, PUSHBACK, RETRIES, SOURCE, TAIL
+from .account import BUSY, CONSUMER, JOURNAL, LIMIT, ORDER, PUSHBACK, RETRIES, SOURCE, START, TAIL
 from .advice import Advice
 from .budget import ways_out
 from .scaling import Level, knee_of, levels_of
@@ -20,9 +20,13 @@ from .summary import BUSY_CPU, LATE, MANY_QUEUED, Summary, kinds_of
 MOST = 3
 LEAST_CALLS = 20
 LEAST_TIME = 0.2  # seconds; of what is over sooner nothing need be said
+LEAST_OF_STREAMS = 2.0  # seconds; a few inputs may be streams of many items
 LEAST_SHARE = 0.2  # of the lane-time
+FAILING = "failing"  # a cause beside the reasons of the account: a part of what is busy
+COMPUTES = 0.5  # of the time of a call; from then on it is the processors that count
 FULL = 0.9  # busy lanes from which on more of them are the question
 LEAST_GAIN = 1.1
+OF_OTHERS = (SOURCE, CONSUMER, ORDER, TAIL, START)  # why a stage is idle that is not what the others wait for
 SHORT = 100e-6  # seconds; a call that takes less is over before it could be sent anywhere
 SEVERAL = 5  # refusals; fewer say nothing of what the other side permits
 SENT = "the function and its inputs can be sent to other processes"
@@ -30,16 +34,22 @@ SENT = "the function and its inputs can be sent to other processes"
 
 def advice_on(now: Summary) -> tuple[Advice, ...]:
     """Return what would help most, the most important first."""
-    if now.called < LEAST_CALLS or now.elapsed < LEAST_TIME or not now.lane_time:
+    several = now.called >= LEAST_CALLS
+    if not now.lane_time or now.elapsed < (LEAST_TIME if several else LEAST_OF_STREAMS):
         return ()
     if found := _on_stages(now):
         return found[:MOST]
-    found = tuple(
-        advice
-        for reason, share in now.account.items()
+    if not several:
+        return ()
+    account = now.account
+    failing = FAILING, account.get(BUSY, 0.0) * _failed_share(now)
+    causes = sorted([*account.items(), failing], key=lambda cause: -cause[1])
+    said = {
+        advice.text: advice
+        for reason, share in causes
         if share >= LEAST_SHARE and (advice := _on(reason)(now, reason, share)) is not None
-    )
-    return found[:MOST]
+    }
+    return tuple(said.values())[:MOST]
 
 
 def _on(reason: str) -> Callable[[Summary, str, float], Advice | None]:
@@ -56,6 +66,8 @@ def _on_nothing(now: Summary, reason: str, share: float) -> Advice | None:
 def _on_busy(now: Summary, reason: str, share: float) -> Advice | None:
     if not now.keeps_up:
         return _on_process(now)
+    if (computed := _computed_share(now)) is not None:
+        return _on_workers(now, computed)
     levels = _levels(now)
     if len(levels) > 1:
         return _on_levels(now, levels)
@@ -69,7 +81,7 @@ def _on_busy(now: Summary, reason: str, share: float) -> Advice | None:
             text=f"{now.bounded} of its limit is what bounds this run: twice that makes it at most {most:.1f}x as fast",
             evidence=f"all calls that it permits were in flight ({_percent(share)}), {now.rate:,.0f}/s",
             condition="the other side answers more calls at once as quickly",
-            change={"limit": f"Limit(concurrency={2 * now.concurrency})"},
+            change=_raised(now, now.bounded),
         )
     return Advice(
         text=f"All {now.concurrency} lanes were in calls: concurrency={2 * now.concurrency} makes this at most "
@@ -113,9 +125,9 @@ def _time_with(now: Summary, level: Level) -> float:
     return max(ceil(now.called / level.slots) * level.took, one_long)
 
 
-def _concurrency(now: Summary, level: Level) -> dict[str, Any]:
+def _concurrency(now: Summary, level: Level) -> dict[str, Any] | None:
     """Return the argument that has so many calls in flight."""
-    return {"limit": f"Limit(concurrency={level.slots})"} if now.bounded else {"concurrency": level.slots}
+    return _raised(now, now.bounded, level.slots) if now.bounded else {"concurrency": level.slots}
 
 
 def _on_process(now: Summary) -> Advice:
@@ -209,23 +221,120 @@ def _on_limit(now: Summary, reason: str, share: float) -> Advice | None:
         f"this at most {most:.1f}x as fast",
         evidence=_lanes(now, share, f"were held by {limit}"),
         condition="the other side permits more",
-        change=_twice(limit),
+        change=_raised(now, limit),
     )
 
 
 def _on_pushback(now: Summary, reason: str, share: float) -> Advice | None:
+    if not now.rejected:
+        return _on_breaker(now, share)
+    evidence = (
+        f'{_counted(now.rejected, "call was", "calls were")} told "slower"; {_lanes(now, share, "waited for that")}'
+    )
     if now.rejected < SEVERAL:
-        return None
+        return Advice(
+            text=f"The other side had this run wait for {_time(share * now.elapsed)}: a rate= below what it permits, "
+            "or fewer calls at once, gets as much done without its refusals",
+            evidence=evidence,
+            condition="it refuses because the calls are too many",
+        )
     permitted = (now.called - now.rejected) / now.elapsed  # calls: what a journal gave back was no call
     if permitted <= 0.0:  # no rate is low enough
         return None
     return Advice(
         text=f'The other side permits about {_rate(permitted)}: rate="{_rate(permitted)}" gets as much done without '
         "its refusals; only a higher allowance there makes it faster",
-        evidence=f'{now.rejected:,} calls were told "slower"; {_lanes(now, share, "waited for that")}',
+        evidence=evidence,
         condition="that is what it always permits",
         change={"rate": _rate(permitted)},
     )
+
+
+def _on_breaker(now: Summary, share: float) -> Advice:
+    """Nobody said "slower": so few calls went well that all were held back, until one did again."""
+    failed = f"; calls that failed: {_spent(now.failed_time)}" if now.failed_time else ""
+    return Advice(
+        text="So many calls failed that the run paused, again and again, and called one at a time to see whether the "
+        "other side is back: what makes them fail costs the time; Retry(breaker=False) does not pause",
+        evidence=f"{_lanes(now, share, 'waited for that')}{failed}",
+        condition="the other side is not down and can bear calls that fail",
+    )
+
+
+def _on_failing(now: Summary, reason: str, share: float) -> Advice | None:
+    busy = now.account.get(BUSY, 0.0)
+    failed = share / busy if busy else 0.0
+    timeouts = now.failed_time.get("TimeoutError", 0.0)
+    evidence = f"calls that failed: {_spent(now.failed_time)}, of {_time(now.sequential)}"
+    if timeouts > sum(now.failed_time.values()) / 2:
+        return Advice(
+            text=f"{_percent(failed)} of the time in calls was spent on calls that ran into their timeout: a shorter "
+            "timeout= ends them sooner",
+            evidence=evidence,
+            condition="calls that take so long do not answer any more",
+        )
+    return Advice(
+        text=f"{_percent(failed)} of the time in calls was spent on calls that failed: without them this is at most "
+        f"{1.0 / (1.0 - share):.1f}x as fast"
+        if share < 1.0
+        else "All of the time was spent on calls that failed",
+        evidence=evidence,
+        condition="what makes them fail can be mended",
+    )
+
+
+def _failed_share(now: Summary) -> float:
+    """Return the share of the time in calls that was spent on calls that failed."""
+    whole = now.sequential
+    return min(1.0, sum(now.failed_time.values()) / whole) if whole > 0 and now.failed < now.finished else 0.0
+
+
+def _on_start(now: Summary, reason: str, share: float) -> Advice | None:
+    computed = _computed_share(now)
+    if computed is None:
+        return None
+    if computed < COMPUTES:
+        return _on_workers(now, computed)
+    return Advice(
+        text=f"Workers take {_time(share * now.elapsed)} to start: what the program imports at its beginning they "
+        "import too; a longer run, or an import inside the function that needs it, costs less",
+        evidence=_lanes(now, share, "were being started"),
+    )
+
+
+def _on_workers(now: Summary, computed: float) -> Advice | None:
+    """Speak of calls that worker processes of this machine make."""
+    evidence = f"the calls computed for {_percent(computed)} of their time, in {now.concurrency} worker processes"
+    if computed < COMPUTES:
+        return Advice(
+            text='The calls wait rather than compute, so they need no processes: executor="thread" starts at once, '
+            "and makes many more of them at once",
+            evidence=evidence,
+            condition="the function may be called on several threads",
+            change={"executor": "thread", "concurrency": max(32, now.concurrency)},
+        )
+    if now.concurrency < now.processors:
+        return Advice(
+            text=f"The calls compute, and there are {now.processors} processors: concurrency={now.processors} makes "
+            f"this at most {now.processors / now.concurrency:.1f}x as fast",
+            evidence=evidence,
+            condition="other programs leave them free",
+            change={"concurrency": now.processors},
+        )
+    return Advice(
+        text=f"The calls compute, and there is a worker for each of the {now.processors} processors: more of them get "
+        "no more done here; other machines would (whilst.ray)",
+        evidence=evidence,
+    )
+
+
+def _computed_share(now: Summary) -> float | None:
+    """Return for which share of their time the calls of worker processes computed; None where that is not known."""
+    known = [it for it in now.workers.values() if it.get("computed") is not None]
+    seconds = float(sum(it["seconds"] for it in known))
+    if not now.processors or seconds <= 0 or len(known) < len(now.workers):
+        return None
+    return min(1.0, float(sum(it["computed"] for it in known)) / seconds)
 
 
 def _on_retries(now: Summary, reason: str, share: float) -> Advice | None:
@@ -280,6 +389,8 @@ _RULES: Mapping[str, Callable[[Summary, str, float], Advice | None]] = {
     ORDER: _on_order,
     PUSHBACK: _on_pushback,
     RETRIES: _on_retries,
+    FAILING: _on_failing,
+    START: _on_start,
     JOURNAL: _on_journal,
     TAIL: _on_tail,
 }
@@ -290,26 +401,48 @@ _RULES: Mapping[str, Callable[[Summary, str, float], Advice | None]] = {
 
 def _on_stages(now: Summary) -> tuple[Advice, ...]:
     """Speak of the stage for which the others wait: the one that itself waits least for its neighbours."""
-    waits = {path: it.get(SOURCE, 0.0) + it.get(CONSUMER, 0.0) + it.get(ORDER, 0.0) for path, it in now.stages.items()}
-    if not waits:
+    waits = {path: sum(it.get(reason, 0.0) for reason in OF_OTHERS) for path, it in now.stages.items() if it}
+    path = min(waits, key=lambda it: waits[it], default="")
+    if not path or waits[path] > 1.0 - LEAST_SHARE:
         return ()
-    path = min(waits, key=lambda it: waits[it])
-    account = now.stages[path]
-    if waits[path] > 1.0 - LEAST_SHARE or not account:
-        return ()
-    slots = max(1, round(sum(now.stage_time[path].values()) / now.elapsed))
-    reason, share = next((it for it in account.items() if it[0] not in (SOURCE, CONSUMER)), (BUSY, 0.0))
     others = f"The other stages wait for {path}" if len(waits) > 1 else f"{path} is what bounds this flow"
+    for reason, share in now.stages[path].items():
+        if reason not in OF_OTHERS and share >= LEAST_SHARE:
+            advice = _on_stage(now, path, others, reason, share, share / (1.0 - waits[path]))
+            if advice is not None:
+                return (advice,)
+    return ()
+
+
+def _on_stage(now: Summary, path: str, others: str, reason: str, share: float, own: float) -> Advice | None:
+    """Say what one stage waits for; `own` is the share of that in the time in which it does not wait for others."""
+    evidence = f"{path}: {_percent(share)} {reason}"
     if reason.startswith(LIMIT):
-        text, change = f"{others}, which is held by {reason.removeprefix(LIMIT)}", _twice(reason.removeprefix(LIMIT))
-        condition = "the other side permits more"
-    elif reason == BUSY and now.late < LATE and now.cpu < BUSY_CPU * now.elapsed:
-        text = f"{others}: concurrency={2 * slots} there makes the flow at most 2.0x as fast"
-        change, condition = {"concurrency": 2 * slots}, "the other side answers more calls at once as quickly"
+        limit, busy = reason.removeprefix(LIMIT), now.stages[path].get(BUSY, 0.0)
+        most = f", and makes the flow at most {1.0 / (1.0 - share):.1f}x as fast" if busy and share < 1.0 else ""
+        change = _raised(now, limit)
+        return Advice(
+            text=f"{others}, which is held by {limit}: a higher limit lets it go on{most}",
+            evidence=evidence,
+            condition="the other side permits more",
+            change={"step": path, **change} if change is not None else None,
+        )
+    if reason == PUSHBACK:
+        text, condition = f"{others}, which the other side holds back", ""
+    elif reason == RETRIES:
+        text = f"{others}, where items that failed wait for another attempt: fewer failures, or a shorter wait, help"
+        condition = "the other side needs no time to recover"
+    elif reason == BUSY and own >= FULL and now.late < LATE and now.cpu < BUSY_CPU * now.elapsed:
+        slots = max(1, round(sum(now.stage_time[path].values()) / now.elapsed))
+        return Advice(
+            text=f"{others}: concurrency={2 * slots} there makes the flow at most 2.0x as fast",
+            evidence=evidence,
+            condition="the other side answers more calls at once as quickly",
+            change={"step": path, "concurrency": 2 * slots},
+        )
     else:
-        return ()
-    change = {"step": path, **change} if change is not None else {"step": path}
-    return (Advice(text=text, evidence=f"{path}: {_percent(share)} {reason}", condition=condition, change=change),)
+        return None
+    return Advice(text=text, evidence=evidence, condition=condition)
 
 
 # -- in words ---------------------------------------------------------------------------------------------------------
@@ -322,26 +455,40 @@ def _most(now: Summary) -> float:
     return min(most, now.elapsed / now.wanted) if now.wanted > 0 else most
 
 
-def _twice(limit: str) -> dict[str, Any] | None:
-    """Return the argument that doubles a limit of this name.
+def _raised(now: Summary, limit: str, number: int | None = None) -> dict[str, Any] | None:
+    """Return the argument that doubles a limit of this name, or sets it to a number; None if that changes more.
 
-    >>> _twice("rate=100/s"), _twice("concurrency=4"), _twice("key")
-    ({'rate': '200/s'}, {'concurrency': 8}, None)
+    >>> given = {"rate=9/s": ("rate", ""), "concurrency=4": ("limit", "")}
+    >>> now = Summary("f", None, 0, 0, 0, 0, 1.0, 4, given_by=given)
+    >>> _raised(now, "rate=9/s"), _raised(now, "concurrency=4"), _raised(now, "rate=9/s per key")
+    ({'rate': '18/s'}, {'limit': 'Limit(concurrency=8)'}, None)
     """
-    name, _, value = limit.partition(" ")[0].partition("=")
-    number, slash, period = value.partition("/")
-    try:
-        twice = f"{2 * float(number):g}"
-    except ValueError:
+    argument, step = now.given_by.get(limit, ("", ""))
+    name, _, value = limit.partition("=")
+    amount, _, period = value.partition("/")
+    if not argument:
         return None
-    if name == "rate" and slash:
-        return {"rate": f"{twice}/{period}"}
-    return {"concurrency": int(float(twice))} if name == "concurrency" else None
+    twice = f"{2 * float(amount) if number is None else number:g}"
+    new = f"{twice}/{period}" if name == "rate" else int(float(twice))
+    change = (
+        {name: new} if argument == name else {"limit": f'Limit({name}="{new}")' if period else f"Limit({name}={new})"}
+    )
+    return {"step": step, **change} if step else change
 
 
 def _lanes(now: Summary, share: float, did: str) -> str:
     lanes = share * now.concurrency
     return f"on average {lanes:.{0 if lanes >= 9.5 else 1}f} of {now.concurrency} lanes {did} ({_percent(share)})"
+
+
+def _spent(seconds: Mapping[str, float]) -> str:
+    """Say on what kinds of failures most of the time was spent."""
+    most = sorted(seconds.items(), key=lambda it: -it[1])[:MOST]
+    return ", ".join(f"{_time(took)} with {kind}" for kind, took in most)
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _percent(share: float) -> str:

@@ -59,11 +59,16 @@ class Summary(NamedTuple):
         step_time: for a flow, seconds that inputs spent at each step, by its path and by the reason; see `steps`.
         join_time: for each `together` of a flow, by its path: how many seconds the other branches waited for which one.
         stage_time: for a flow with stages, the `lane_time` of each stage, by its path; see `stages`.
-        workers: for each worker process or node, by its name, how many calls it made, for how many seconds; else empty.
+        workers: for each worker process or node, by its name: "calls", how many it made; "seconds", how long they
+            took; "computed", for how many seconds it had or wanted a processor, where that is known. Else empty.
         levels: what calls took by how many were in flight when they began, if that moved with a limit: how many to
             (calls, mean, median), in seconds.
         bounded: the name of the limit that allows no more calls at once than there are lanes; else "".
         timings: the data for `times`.
+        failed_time: seconds of calls that failed, by the kind of failure; those that were tried again count too.
+        processors: how many processors this process may use; 0 if that is not known.
+        given_by: for each limit that is one number, by its name: with which argument it is given, and at which step of
+            a flow.
         shared: outcomes of inputs that shared the call of an equal one; they count in ok and failed too.
 
     >>> import whilst
@@ -109,6 +114,9 @@ class Summary(NamedTuple):
     bounded: str = ""
     queued: float = 0.0
     late: float = 0.0
+    failed_time: Mapping[str, float] = _NOTHING
+    processors: int = 0
+    given_by: Mapping[str, tuple[str, str]] = _NOTHING
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be pickled and copied with plain dicts for the mappings, which are views that cannot be."""
@@ -121,8 +129,8 @@ class Summary(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Outcomes a second since the start."""
-        return self.finished / self.elapsed if self.elapsed > 0 else 0.0
+        """Outcomes a second since the start; those that came from the journal are no work, and not counted."""
+        return (self.finished - self.recalled) / self.elapsed if self.elapsed > 0 else 0.0
 
     @property
     def account(self) -> dict[str, float]:

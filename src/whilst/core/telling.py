@@ -27,10 +27,10 @@ LISTS = ("left_behind", "notes", "held")
 COUNTS = (
     "name", "total", "ok", "failed", "finished", "rate", "in_flight", "abandoned", "elapsed", "concurrency", "done",
     "recalled", "retried", "hedged", "shared", "waiting", "rejected", "paused", "stopping", "peak", "called", "cpu",
-    "wanted", "queued", "late", "keeps_up",
+    "wanted", "queued", "late", "keeps_up", "processors",
     "sequential", "waited", "worked", "speedup", "best_speedup",
 )  # fmt: skip
-MAPPINGS = ("failures", "account", "lane_time", "retry_waits", "join_time", "steps", "stages", "workers")
+MAPPINGS = ("failures", "account", "lane_time", "retry_waits", "failed_time", "join_time", "steps", "stages", "workers")
 
 
 def as_dict(now: Summary) -> dict[str, Any]:
@@ -89,16 +89,15 @@ def details(now: Summary) -> list[str]:
     if now.speedup is not None and now.times.calls:
         lines.append(f"  time    {_replaced(now)}")
     if now.times.p50:
-        lines.append(f"  calls   {times_in_words(now.times)}")
+        lines.append(f"  {'inputs' if now.step_time else 'calls ':6}  {times_in_words(now.times)}")
     if now.hanging:
         lines.append("  hanging " + ", ".join(f"input {it.index} for {brief(it.took)}" for it in now.hanging[:3]))
     if now.retry_waits:
-        waits = ", ".join(f"{brief(took)} {_WAITS.get(why, why)}" for why, took in now.retry_waits.items())
+        waits = ", ".join(f"{brief(took)} {retry_wait(why)}" for why, took in now.retry_waits.items())
         lines.append(f"  retries waited {waits}")
     if now.workers:
         lines.append(f"  workers {_workers(now.workers)}")
-    lines += _parts("stage", now.stages) + _steps(now.steps)
-    return lines
+    return lines + _parts("stage", now.stages) + _steps(now.steps) + _joins(now)
 
 
 def advised(advice: Iterable[Advice]) -> list[str]:
@@ -136,6 +135,15 @@ def times_in_words(times: Times) -> str:
     if len(times.slowest) < 2 or times.longest < 2 * times.p50:
         return text
     return f"{text}; slowest: inputs {', '.join(f'{it.index}' for it in times.slowest[:3])}"
+
+
+def retry_wait(why: str) -> str:
+    """Say for what an input waited before another attempt.
+
+    >>> retry_wait("budget")
+    'for the retry budget'
+    """
+    return _WAITS.get(why, why)
 
 
 def brief(seconds: float) -> str:
@@ -244,6 +252,13 @@ def _steps(steps: Mapping[str, Mapping[str, float]]) -> list[str]:
         for path, spent in heavy
         if sum(spent.values()) >= LEAST_TOLD
     ]
+
+
+def _joins(now: Summary) -> list[str]:
+    """Say for which branch of a `together` the others waited."""
+    found = [(path, *max(waits.items(), key=lambda it: it[1])) for path, waits in now.join_time.items() if waits]
+    heavy = sorted((it for it in found if it[2] >= LEAST_TOLD * now.elapsed), key=lambda it: -it[2])[:MOST_PARTS]
+    return [f"  join    {path}: the other branches waited {brief(took)} for {branch}" for path, branch, took in heavy]
 
 
 def _whole(spent: Mapping[str, float]) -> dict[str, float]:

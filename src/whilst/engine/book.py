@@ -115,7 +115,7 @@ class Book:
         self.attempts: Waiting | None = attempts
         self.keeping: Keeping | None = keeping
         self.gate: Gate | None = None
-        self.waylaid: bool = attempts is not None or keeping is not None
+        self.waylaid: bool = attempts is not None or keeping is not None or plan.share is not None
         """Whether inputs may stand between source and lanes, or on their way back."""
         self.queue: deque[Pair] = host.queue
         self._host = host

@@ -319,6 +319,10 @@ class Growing(Source):
         self._move()
         self._host.arrived()
 
+    def turn(self) -> None:
+        """Take note that the other source has all that there is room for."""
+        self._host.turn()
+
     def ended(self, error: BaseException | None) -> None:
         """Take note that the other source has no more."""
         self._inner_over, self._error = True, error

@@ -34,6 +34,8 @@ class Failures:
 
     def __init__(self, plan: Plan) -> None:
         self.kinds: Counter[str] = Counter()
+        self.time: dict[str, float] = {}
+        """Seconds of calls that failed, by kind; of those too that are made again."""
         self.rejected: int = 0
         """Calls that were answered with "slower"."""
         self.way_on: str = ""
@@ -68,6 +70,11 @@ class Failures:
         if calls is not None and (name := same.note(error, calls)):
             return self._hopeless(same, name, calls, untouched)
         return None
+
+    def took(self, error: BaseException, seconds: float) -> None:
+        """Take note that a call took so long, and failed."""
+        kind = kind_of(error)
+        self.time[kind] = self.time.get(kind, 0.0) + seconds
 
     def pushed_back(self, pushback: Pushback) -> None:
         """Take note that the other side wants less."""
@@ -190,6 +197,8 @@ class Judging:
             host.book.lose(1)
             host.fatal(error)
             return False
+        if not self._plan.composed:
+            self.failures.took(error, record[5])
         pushback = pushback_of(error, time.time())
         ill = self._attempts is not None and self._attempts.attempts.is_ill(error, pushback)
         heeds = self._attempts is not None or not self._plan.composed  # the steps of a flow do it by themselves

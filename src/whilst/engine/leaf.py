@@ -234,6 +234,7 @@ class Leaf(StepRun):
             self._over(call)
             tries.last = started, self.clock() - started
             self.spent.called(tries.last[1])
+            self._scope.took(error, tries.last[1])
             self._say_it_ended(tries, started, error)
             tries.pushback = self.failed(call, value, error)
             raise
@@ -327,6 +328,7 @@ class Leaf(StepRun):
         tries.number, tries.first, tries.last = 1, started, (started, self.clock() - started)
         tries.pushback = self.failed(call, value, error)
         self.spent.called(tries.last[1])
+        self._scope.took(error, tries.last[1])
         if timed:
             self._told.add(asyncio.current_task())
         return tries if await self._rest_before_next(error, value, tries) else None

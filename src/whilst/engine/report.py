@@ -32,17 +32,18 @@ from ..core.retried import OFF
 from ..core.scaling import Levels
 from ..core.summary import Summary
 from ..core.timings import SLOWEST, Slow, Timings
-from ..lanes.clock import used
+from ..lanes.clock import processors, used
 from ..lanes.port import Lanes
 from .book import Book
 from .book import Host as BookHost
 from .deadlines import Deadlines
 from .growing import Additions
-from .handoff import Handoff, Window
+from .handoff import Handoff
 from .judging import Failures
 from .source import Source
 
 if TYPE_CHECKING:
+    from .ahead import ReadAhead
     from .scope import Scope
 
 FIRST = 0.05  # seconds from the start to the first look, and between two looks at least
@@ -132,9 +133,9 @@ class Host(BookHost, Protocol):
 class Accounting:
     """The account of one run; on its loop, but for what summaries read."""
 
-    def __init__(self, host: Host, plan: Plan, consumer: Handoff, window: Window, scope: Scope | None) -> None:
-        now = host.clock()
-        self.account: Account = Account(now)
+    def __init__(self, host: Host, plan: Plan, consumer: Handoff, ahead: ReadAhead, scope: Scope | None) -> None:
+        self.account: Account = Account(host.started)
+        self.account.turn(host.started, 0, ((reasons.START, host.concurrency),))
         self.levels: Levels | None = None
         """What calls took by how many were in flight, once that number moves."""
         self.hanging: tuple[Slow, ...] = ()
@@ -142,9 +143,10 @@ class Accounting:
         self.hanging_until: float = -inf
         """Until when that is not done again."""
         self._host: Host | None = host
-        self._starting = plan.executor == "thread"  # whether threads may not be there yet
+        self._elsewhere = not isinstance(plan.executor, str)  # where workers or nodes are started at any time
+        self._starting = self._elsewhere or plan.executor == "thread"  # whether lanes may not be there yet
         self._consumer = consumer
-        self._window = window
+        self._ahead = ahead
         self._scope = scope
         self._cpu = time.process_time()
         self._full = False
@@ -164,16 +166,17 @@ class Accounting:
             self._quiet = False
         book, slots = host.book, host.concurrency
         busy = book.source.admitted - book.done
-        if self._starting and self._is_starting(host, busy, slots):
-            return
+        coming = self._lanes_that_start(host, busy) if self._starting else 0
         if self._scope is not None:
             busy -= host.lanes.resting
         if book.waylaid:
-            self._turn_by_the_gate(host, book, busy, slots)
-        elif busy < slots:
+            self._turn_by_the_gate(host, book, busy, slots, coming)
+        elif coming or busy < slots:
             self._full = False
-            now = host.clock()
-            self.account.turn(now, busy, ((self._why(host, book, now), slots - busy),))
+            now, busy = host.clock(), min(busy, slots)
+            coming = min(coming, busy)
+            idle = ((self._why(host, book, now), slots - busy),)
+            self.account.turn(now, busy - coming, ((reasons.START, coming), *idle) if coming else idle)
         elif not self._full:
             self._full = True
             self.account.turn(host.clock(), slots)
@@ -203,7 +206,7 @@ class Accounting:
 
     # -- private, in order of use -----------------------------------------------------------------------------
 
-    def _turn_by_the_gate(self, host: Host, book: Book, busy: int, slots: int) -> None:
+    def _turn_by_the_gate(self, host: Host, book: Book, busy: int, slots: int, coming: int) -> None:
         """Do it where something stands between the source and the lanes, and inputs wait there."""
         gate, keeping, held = book.gate, book.keeping, 0
         if gate is not None:
@@ -214,6 +217,11 @@ class Accounting:
         if keeping is not None:
             held = keeping.held_back
             busy -= held + len(book.source.inbox) + keeping.looking
+        if book.sifting is not None:
+            busy -= book.sifting.waiting + (len(book.source.inbox) if keeping is None else 0)
+        if coming:
+            coming = max(0, min(coming, busy, slots))
+            busy = min(busy, slots) - coming
         full = busy >= slots
         if full and self._full and busy == self._level:
             return
@@ -224,7 +232,7 @@ class Accounting:
         if full:
             self.account.turn(now, slots)
         else:
-            self.account.turn(now, *self._idle(max(0, busy), slots, held, now))
+            self.account.turn(now, *self._idle(max(0, busy), slots, held, coming, now))
 
     def _note_level(self, host: Host, now: float, level: int, slots: int) -> None:
         """Note how many calls are in flight, from the time on from which that number moves; 0: fewer than might be."""
@@ -239,33 +247,29 @@ class Accounting:
             book.pushes_by(levels.seeing)
         levels.moved(now, level)
 
-    def _idle(self, busy: int, slots: int, held: int, now: float) -> tuple[int, Idle]:
+    def _idle(self, busy: int, slots: int, held: int, coming: int, now: float) -> tuple[int, Idle]:
         """Return how many slots are busy, and why the others are not."""
         host = self._host
         assert host is not None
         idle = slots - busy
-        if held:
-            return busy, split(idle, (reasons.JOURNAL, held), (self._why(host, host.book, now), 0))
+        if held or coming:
+            first = (reasons.START, coming), (reasons.JOURNAL, held)
+            return busy, split(idle, *first, (self._why(host, host.book, now), 0))
         waiting = host.book.waiting
         if waiting and busy and host.book.exhausted and not self._refused(host):
             return busy, split(idle, (reasons.RETRIES, waiting), (reasons.TAIL, 0))
         return busy, ((self._why(host, host.book, now), idle),)
 
-    def _is_starting(self, host: Host, busy: int, slots: int) -> bool:
-        """Whether threads are still being started for inputs that are there; then that is noted, and looked at soon."""
-        coming = min(len(host.queue), busy)
-        if host.book.done or not coming or host.book.waylaid:
-            self._starting = bool(not host.book.done and not host.book.source.admitted)
-            return False
-        busy = min(busy, slots)
-        coming = min(coming, busy)
-        now = host.clock()
-        idle = split(slots - busy + coming, (reasons.START, coming), (self._why(host, host.book, now), 0))
-        self.account.turn(now, busy - coming, idle)
-        if not self._coming:
+    def _lanes_that_start(self, host: Host, busy: int) -> int:
+        """Return how many lanes are being started for inputs that are there; threads are looked at again soon."""
+        if self._elsewhere:
+            return host.lanes.starting
+        coming = 0 if host.book.done or host.book.waylaid else min(len(host.queue), busy)
+        self._starting = bool(coming or not (host.book.done or host.book.source.admitted))
+        if coming and not self._coming:
             self._coming = True
             host.loop.call_later(GETTING_UP, self._look_again)
-        return True
+        return coming
 
     def _look_again(self) -> None:
         self._coming = False
@@ -282,7 +286,7 @@ class Accounting:
         if book.waylaid and (held := self._held(book, now)):
             return held
         reading = not book.exhausted
-        if reading and book.source.admitted < self._window.limit:
+        if reading and book.source.admitted < self._ahead.asked:
             return reasons.SOURCE
         if self._scope is not None and host.lanes.resting:
             return self._scope.why(now)
@@ -342,11 +346,14 @@ def summary_of(run: Host, elapsed: float) -> Summary:
         retry_waits=_retry_waits(run),
         step_time=scope.step_time() if scope is not None else {},
         join_time=scope.join_time() if scope is not None else {},
-        stage_time=scope.stage_time(lane_time) if scope is not None else {},
+        stage_time=scope.stage_time(lane_time, run.started + elapsed) if scope is not None else {},
         workers={name: {**it} for name, it in run.lanes.by_worker.items()} if run.lanes.by_worker else {},
         levels=accounting.levels.seen() if accounting.levels is not None else {},
         timings=run.timings.snapshot(),
         bounded=_bounded(plan, run.concurrency),
+        failed_time=added([failures.time, scope.failed_time if scope is not None else {}]),
+        processors=processors(),
+        given_by=_given_by(run),
     )
 
 
@@ -363,6 +370,17 @@ def _bounded(plan: Plan, lanes: int) -> str:
     """Return the limit that permits no more calls at once than there are lanes, by its name."""
     bounds = [limit.most for limit in plan.limits if limit.most is not None and not (limit.keyed or limit.adaptive)]
     return f"concurrency={min(bounds)}" if bounds and min(bounds) <= lanes else ""
+
+
+def _given_by(run: Host) -> dict[str, tuple[str, str]]:
+    """Return with which argument each number that a limit holds to is given, and at which step."""
+    steps = run.scope.limits() if run.scope is not None else []
+    limits = [*((limit, "") for limit in run.plan.limits), *steps]
+    return {
+        number: (number.partition("=")[0] if limit.of_run else "limit", path)
+        for limit, path in limits
+        for number in limit.numbers
+    }
 
 
 def _retry_waits(run: Host) -> dict[str, float]:

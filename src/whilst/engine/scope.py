@@ -38,6 +38,7 @@ from .step_calls import StepRun, place_and_identity
 from .suspended import GivenUp, Held, held_by
 
 if TYPE_CHECKING:
+    from ..limit.state import LimitState
     from ..remote.calls import RemoteCalls
 
 
@@ -87,6 +88,8 @@ class Scope:
         """Inputs of steps that wait for another attempt."""
         self.rejected: int = 0
         """Calls that were answered with "slower"."""
+        self.failed_time: dict[str, float] = {}
+        """Seconds of calls of steps that failed, by kind."""
         self.began: float = self.clock()
         """When the run began, by the clock."""
         self.notes: dict[str, None] = {}
@@ -124,6 +127,11 @@ class Scope:
         self.rejected += not pushback.timeout
         if pushback.absurd:
             self.notes.setdefault(pushback.absurd)
+
+    def took(self, error: BaseException, seconds: float) -> None:
+        """Take note that a call of a step took so long, and failed."""
+        kind = kind_of(error)
+        self.failed_time[kind] = self.failed_time.get(kind, 0.0) + seconds
 
     def went_on(self, what: str, error: BaseException) -> None:
         """Count an item of a stage that failed and ended nothing; `what` says which stage, and what it did."""
@@ -286,6 +294,15 @@ class Scope:
         """Return the seconds that inputs of steps waited for another attempt, by what for."""
         return added(leaf.retry_waits for leaf in self.leaves)
 
+    def limits(self) -> list[tuple[LimitState, str]]:
+        """Return the limits of its steps, and the path of each step. From any thread."""
+        return [
+            (limit, leaf.spent.path)
+            for leaf in tuple(self.leaves)
+            if leaf.gate is not None
+            for limit in leaf.gate.limits
+        ]
+
     @property
     def broken(self) -> list[str]:
         """Name the keys that breakers of steps have paused."""
@@ -317,9 +334,8 @@ class Scope:
         """Return, for each `together`, how many seconds others waited for which branch."""
         return {it.path: it.seconds.copy() for it in self._behind if it.seconds}
 
-    def stage_time(self, last: dict[str, float]) -> dict[str, dict[str, float]]:
+    def stage_time(self, last: dict[str, float], now: float) -> dict[str, dict[str, float]]:
         """Return the account of each stage; that of the run is that of the last one, if it is a stage."""
-        now = self.clock()
         found = {stage.path: spent for stage in self._stages if (spent := stage.seconds(now)) is not None}
         return {**found, self.last_stage: last} if self.last_stage else found
 

@@ -88,6 +88,9 @@ class Reader(Protocol):
     def arrived(self) -> None:
         """Take note, on the loop, that the inbox has something after it was empty."""
 
+    def turn(self) -> None:
+        """Take note that more has come, or that the source has all that there is room for."""
+
     def ended(self, error: BaseException | None) -> None:
         """Take note, on the loop, that nothing more will come, because of `error` or because it is all."""
 
@@ -320,6 +323,8 @@ class ThreadFeeder(Source):
         self._hungry = True  # first: what is appended from here on rings again
         if self.inbox:
             self._reader.arrived()
+        else:
+            self._reader.turn()  # lanes may have taken what came meanwhile
 
     def _wait_for_room(self, index: int) -> bool:
         self.full = True
@@ -347,6 +352,7 @@ class AsyncFeeder(Source):
         self._inputs = inputs
         self._limit = 0
         self._closed = False
+        self._several = False  # whether more has come than the reader was told of
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -363,6 +369,11 @@ class AsyncFeeder(Source):
         if self._task is not None and not self._closed:  # once: the generator's own clean-up may take a while
             self._task.cancel()
         self._closed = True
+
+    def _were_several(self) -> None:
+        self._several = False
+        if not self._closed:
+            self._reader.turn()
 
     async def _feed(self) -> None:
         error: BaseException | None = None
@@ -400,6 +411,9 @@ class AsyncFeeder(Source):
             self.admitted += 1
             if len(self.inbox) == 1:
                 self._reader.arrived()
+            elif not self._several:
+                self._several = True
+                self._reader.loop.call_soon(self._were_several)
             while self.admitted >= self._limit:
                 self.full = True
                 self._room = self._reader.loop.create_future()

@@ -14,7 +14,7 @@ from math import inf
 from typing import Protocol
 from weakref import WeakSet
 
-from ..core.account import BUSY, Account, added
+from ..core.account import BUSY, TAIL, Account, added
 from ..core.timings import LONG
 from ..core.tree import Each
 from .slots import Slots
@@ -198,4 +198,5 @@ class Stage:
         if self._ended is None:
             return None
         accounts = tuple(self._accounts)
-        return added([self._ended, *(it.seconds(now) for it in accounts)])
+        since = min((now - it.since for it in accounts), default=0.0) if all(it.over for it in accounts) else 0.0
+        return added([self._ended, *(it.seconds(now) for it in accounts), {TAIL: self.concurrency * max(0.0, since)}])

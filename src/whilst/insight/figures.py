@@ -32,7 +32,7 @@ class Figures(NamedTuple):
         calls: how many there were, exactly.
         ok, failed: how many of them went well in the end, and how many did not.
         retried: rows that took more than one attempt, as far as they were kept.
-        worked: seconds that all calls took together.
+        worked: seconds that all calls took together; of a flow, those of its steps.
         percentiles: seconds by name, `max` last; empty without calls.
         slowest: the calls that took longest.
     """
@@ -56,7 +56,7 @@ def figures_of(recorded: Recorded) -> Figures:
         max(0, calls - failed),
         failed,
         len(spans.attempts),
-        _worked(spans),
+        _worked(recorded),
         percentiles(spans),
         _slowest(recorded),
     )
@@ -74,7 +74,12 @@ def percentiles(spans: Spans) -> dict[str, float]:
     return {**found, "max": max(spans.took)}
 
 
-def _worked(spans: Spans) -> float:
+def _worked(recorded: Recorded) -> float:
+    """Add up what calls took; an input of a flow also waits between its steps, which no call does."""
+    nodes = [node for session in recorded.sessions for node in session.nodes.values()]
+    if nodes:
+        return sum(node.seconds for node in nodes)
+    spans = recorded.spans
     if not spans.sampled:
         return sum(spans.took)
     return sum(took * weight for took, weight in zip(spans.took, spans.weight, strict=True))

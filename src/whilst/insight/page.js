@@ -33,6 +33,7 @@ function take() {
   attempts = new Map(said.attempts || []);
   for (let i = 0; i < N; i++) if (T[i] > longest) longest = T[i];
   assign(2 * said.tick, said.paths);
+  $("flight").previousElementSibling.textContent = sets.steps && !P ? "Inputs on their way" : "In flight";
 }
 // The lowest free lane for each call. A heap is a list of [key, key, …] with a list of what belongs to each.
 function push(keys, things, key, thing) {
@@ -219,7 +220,7 @@ function chart(id, good, bad, scale, which, mark) {
   let most = 1e-9;
   for (let i = 0; i < n; i++) most = Math.max(most, (good[i] + (bad ? bad[i] : 0)) * scale);
   const limits = [];
-  if (!P) for (const session of meta.sessions) session.allowed.forEach((look, i) => {
+  if (!P && !(sets.steps && which === 1)) for (const session of meta.sessions) session.allowed.forEach((look, i) => {
     const next = session.allowed[i + 1], a = session.at + look[0], b = session.at + (next ? next[0] : session.s);
     if (look[which] != null && b >= v0 && a <= v1) limits.push([a, b, look[which]]);
   });
@@ -340,7 +341,7 @@ function listen() {
   });
   $("tools").addEventListener("submit", e => { e.preventDefault(); next(); });
   $("find").addEventListener("input", search); $("show").addEventListener("change", () => { search(); next(); });
-  $("of").addEventListener("change", () => { take(); search(); zoom(0); });
+  $("of").addEventListener("change", () => { $("of").dataset.chosen = 1; take(); search(); zoom(0); });
   document.addEventListener("keydown", e => { if (e.key === "/" && !/INPUT|SELECT/.test(e.target.tagName)) { e.preventDefault(); $("find").focus(); } });
   addEventListener("resize", () => { draw(); histogram(); });
   matchMedia("(prefers-color-scheme:dark)").addEventListener("change", () => { palette(); draw(); histogram(); });
@@ -370,7 +371,9 @@ function choices() {
 async function fill(said, calls, steps, stepCalls) {
   sets = { "": await columns(said, calls) };
   if (steps) sets.steps = await columns(steps, stepCalls);
+  if (steps && sets[""].list[0].length < 2 && !$("of").dataset.chosen) $("of").value = "steps";
   $("which").hidden = !steps;
+  $("took").previousElementSibling.textContent = steps ? "How long inputs took" : "How long calls took";
   take();
 }
 // -- begin -------------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ def page(recorded: Recorded, *, live: bool = False, said: Mapping[str, str] | No
             f'<meta http-equiv="Content-Security-Policy" content="{policy(style, script, live=live)}">',
             '<meta name="viewport" content="width=device-width,initial-scale=1">',
             '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">',
+            *(['<link rel="icon" href="data:,">'] * live),  # else a browser asks the server for one
             f"<title>{inert(recorded.name or 'a run', 80)} · whilst</title>",
             f"<style>{style}</style></head><body><main>",
             *(f'<section id="{place}">{said[place]}</section>' for place in PLACES),

@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from ..core.account import meaning
+from ..core.telling import lanes_in_words, retry_wait
 from .figures import Figures, figures_of
-from .recorded import Recorded, Session
+from .recorded import LONGEST, Recorded, Session
 from .spans import Node
 from .words import counted, inert, seconds, share, three
 
@@ -20,6 +22,10 @@ WIDE: Final = 0.12  # a share from which on its name stands in the bar
 BAR: Final = 1000  # units of a bar's width
 SHOWN_EXAMPLES: Final = 3
 MOST_LINES: Final = 500  # of the picture of a flow
+MOST_ROWS: Final = 40  # of what is said of stages, branches and workers
+COLOURS: Final[Mapping[str, int]] = {
+    "busy": 0, "limit": 1, "consumer": 2, "retries": 3, "source": 4, "pushback": 5, "journal": 6, "tail": 7,
+}  # fmt: skip
 
 
 def sections(recorded: Recorded) -> dict[str, str]:
@@ -31,25 +37,28 @@ def sections(recorded: Recorded) -> dict[str, str]:
 def head(recorded: Recorded, figures: Figures) -> str:
     """Say what it was and how it went."""
     last, sessions = recorded.last, recorded.sessions
-    ok, failed = _count(last, "ok", figures.ok), _count(last, "failed", figures.failed)
-    if len(sessions) > 1 or not last:
-        ok, failed = figures.ok, figures.failed
+    known = bool(last) and (sessions[-1].ending is not None or bool(sessions[-1].now))  # of all runs, how it stands now
+    ok, failed = (_count(last, "ok", figures.ok), _count(last, "failed", figures.failed)) if known else figures[1:3]
+    recalled = _count(last, "recalled", 0) if known else 0
     spent = sum(session.seconds for session in sessions)
-    said = [f"<b>{ok:,}</b> {'calls ' if len(sessions) > 1 else ''}ok"]
+    made = figures.calls if len(sessions) > 1 else max(0, ok + failed - recalled)
+    said = [f"<b>{ok:,}</b> {'' if known or len(sessions) < 2 else 'calls '}ok"]
     if failed:
         said.append(f'<b class="bad">{failed:,} failed</b> ({share(failed, ok + failed)})')
+    if len(sessions) > 1 and known and figures.calls:
+        said.append(f"after {counted(figures.calls, 'call')} in {len(sessions)} runs")
     if spent:
         said.append(f"in {seconds(spent)}")
-    if spent and ok + failed:
-        said.append(f"{three((ok + failed) / spent)}/s")
+    if spent and made:
+        said.append(f"{three(made / spent)}/s")
     for name, words in (("retried", "retries"), ("abandoned", "left behind"), ("recalled", "from the journal")):
-        if number := _count(last, name, 0):
+        if number := _count(last, name, 0) if len(sessions) < 2 else 0:
             said.append(f"{number:,} {words}")
     title = inert(recorded.name or "a run", 120)
     state = ""
     if recorded.live:
         state = '<span class="live" id="state">live</span>' if recorded.served else '<span class="live">went on</span>'
-    return f"<h1>{title} {state}</h1><p>{', '.join(said)}</p>{_runs(recorded)}{_notes(recorded)}"
+    return f"<h1>{title} {state}</h1><p>{', '.join(said)}</p>{_when(recorded)}{_runs(recorded)}{_notes(recorded)}"
 
 
 def failures(recorded: Recorded, figures: Figures) -> str:
@@ -106,18 +115,21 @@ def account(recorded: Recorded, figures: Figures) -> str:
         return ""
     shares.sort(key=lambda each: (each[0] != "busy", -each[1]))
     at, bars, rows = 0.0, list[str](), list[str]()
-    for number, (name, part) in enumerate(shares[:SHARES]):
+    for (name, part), colour in zip(shares[:SHARES], _colours([name for name, _ in shares[:SHARES]]), strict=True):
         width = part * BAR
-        bars.append(f'<rect class="c{number % 8}" x="{at:.1f}" width="{max(0.5, width - 2):.1f}" height="30" rx="2"/>')
+        bars.append(f'<rect class="c{colour}" x="{at:.1f}" width="{max(0.5, width - 2):.1f}" height="30" rx="2"/>')
         if part >= WIDE:
-            bars.append(f'<text class="t{number % 8}" x="{at + 8:.1f}" y="20">{inert(name, int(part * 100))}</text>')
+            bars.append(f'<text class="t{colour}" x="{at + 8:.1f}" y="20">{inert(name, int(part * 100))}</text>')
         at += width
-        swatch = f'<svg class=swatch viewBox="0 0 10 10"><rect class="c{number % 8}" width="10" height="10"/></svg>'
-        rows.append(f'<tr><th scope="row">{swatch} {inert(name, 120)}</th><td>{share(part, 1)}</td></tr>')
+        swatch = f'<svg class=swatch viewBox="0 0 10 10"><rect class="c{colour}" width="10" height="10"/></svg>'
+        rows.append(
+            f'<tr><th scope="row">{swatch} {inert(name, 120)}</th><td>{share(part, 1)}</td>'
+            f"<td class=soft>{inert(meaning(name), 120)}</td></tr>"
+        )
     bar = f'<svg class=bar viewBox="0 0 {BAR} 30" preserveAspectRatio="none" aria-hidden="true">{"".join(bars)}</svg>'
     return (
         f"<h2>Where the time of the lanes went</h2>{_of_last(recorded)}{bar}"
-        f'<div class=wide><table class="numbers"><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<div class=wide><table class="numbers"><tbody>{"".join(rows)}</tbody></table></div>{_more(recorded.last)}'
     )
 
 
@@ -143,7 +155,10 @@ def latencies(recorded: Recorded, figures: Figures) -> str:
 def compared(recorded: Recorded, figures: Figures) -> str:
     """Draw what the calls would take one by one against what they took, to one scale."""
     spent = sum(session.seconds for session in recorded.sessions)
-    if not recorded.timed or recorded.live or not spent or figures.calls < 2 or figures.worked < 1.2 * spent:
+    steps = any(session.nodes for session in recorded.sessions)
+    if not recorded.timed or recorded.live or not spent or (figures.calls < 2 and not steps):
+        return ""
+    if figures.worked < 1.2 * spent:
         return ""
     width = max(0.5, BAR * spent / figures.worked)
     return (
@@ -200,8 +215,65 @@ def _nodes(recorded: Recorded) -> str:
     )
 
 
+def _when(recorded: Recorded) -> str:
+    """Say when the last run began, and how many calls it was to make at once."""
+    if not recorded.sessions:
+        return ""
+    beginning = recorded.sessions[-1].beginning
+    began = _at(beginning.at)
+    said = [f"Began {began}"] if began and len(recorded.sessions) == 1 else []
+    if beginning.concurrency:
+        said.append(f"at most {counted(beginning.concurrency, 'call')} at once at first")
+    said += [inert(limit, 120) for limit in beginning.limits[:SHARES]]
+    return f"<p class=soft>{' · '.join(said)}</p>" if said else ""
+
+
 def _of_last(recorded: Recorded) -> str:
     return "<p class=soft>Of the last run.</p>" if len(recorded.sessions) > 1 else ""
+
+
+def _colours(reasons: Sequence[str]) -> list[int]:
+    """Return the number of a colour for each reason: its own, which it has in every report, or one that is left."""
+    found: dict[str, int] = {}
+    for reason in reasons:
+        own = COLOURS.get(reason.partition(":")[0])
+        if own is not None and own not in found.values():
+            found[reason] = own
+    for reason in reasons:
+        left = [each for each in range(7, 0, -1) if each not in found.values()]
+        found.setdefault(reason, left[0] if left else 7)
+    return [found[reason] for reason in reasons]
+
+
+def _more(last: Mapping[str, Any]) -> str:
+    """Say what the account of the lanes leaves open: stages, branches, workers, and what retries waited for."""
+    rows = [(f"stage {path}", lanes_in_words(_numbers(spent))) for path, spent in _mapping(last, "stages").items()]
+    for path, waits in _mapping(last, "join_time").items():
+        branch, took = max(_numbers(waits).items(), key=lambda it: it[1], default=("", 0.0))
+        rows.append((f"{path}", f"the other branches waited {seconds(took)} for {branch}"))
+    for name, made in _mapping(last, "workers").items():
+        known = _numbers(made)
+        computed = f", {seconds(known['computed'])} of them computing" if "computed" in known else ""
+        rows.append(
+            (str(name), f"{known.get('calls', 0):,.0f} calls in {seconds(known.get('seconds', 0.0))}{computed}")
+        )
+    waited = _numbers(last.get("retry_waits"))
+    if waited:
+        rows.append(("retries", ", ".join(f"waited {seconds(took)} {retry_wait(why)}" for why, took in waited.items())))
+    shown = "".join(
+        f'<tr><th scope="row">{inert(name, 160)}</th><td class=words>{inert(said, 400)}</td></tr>'
+        for name, said in rows[:MOST_ROWS]
+    )
+    return f"<div class=wide><table><tbody>{shown}</tbody></table></div>" if shown else ""
+
+
+def _numbers(given: Any) -> dict[str, float]:
+    """Return what is a number in a mapping that came from a file."""
+    return {
+        str(name): float(number)
+        for name, number in _as_mapping(given).items()
+        if isinstance(number, (int, float)) and abs(number) < LONGEST
+    }
 
 
 def _runs(recorded: Recorded) -> str:

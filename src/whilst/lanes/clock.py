@@ -65,7 +65,17 @@ def announce(worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
         clock._watch(worker)
 
 
-def used(tid: int) -> tuple[float, float, int] | None:
+def processors() -> int:
+    """Return how many processors this process may use."""
+    count = getattr(os, "process_cpu_count", None)  # 3.13 on
+    if count is not None:
+        return count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def used(tid: int, process: int | str = "self") -> tuple[float, float, int] | None:
     """Return seconds that thread `tid` ran, seconds it queued for a processor, and how often it was put on one.
 
     None where that cannot be known: the thread is gone, or this is not Linux.
@@ -74,7 +84,7 @@ def used(tid: int) -> tuple[float, float, int] | None:
     True
     """
     try:
-        file = os.open(f"/proc/self/task/{tid}/schedstat", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        file = os.open(f"/proc/{process}/task/{tid}/schedstat", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         try:  # of a file object, each of seven calls would let go of the GIL
             ran, queued, turns = os.read(file, 100).split()
         finally:

@@ -89,6 +89,8 @@ class Lanes(Protocol):
     resting: int = 0
     """How many calls are of inputs that only wait, and hold no place of the concurrency: none, where a call that waits
     holds its lane."""
+    starting: int = 0
+    """How many lanes are not ready yet, of those that are being started elsewhere."""
 
     @property
     def abandoned(self) -> int:

@@ -389,6 +389,8 @@ class LimitState(Alone):
         self.number: int = next(_numbers)
         self.lanes: int | None = None
         """How many calls its one run has in flight at most: while it does, the rate saves up what it gives."""
+        self.of_run: bool = False
+        """Whether it is what the `rate=` and `concurrency=` of one run or step are short for."""
         self.terms: Terms = terms
         self._controller: Callable[[], Controller] | None = _adaptive() if self.adaptive else None
         self.keyed: bool = by is not None
@@ -417,6 +419,18 @@ class LimitState(Alone):
             return self.most
         with lock:
             return max((queue.throttle.concurrency or 0 for queue in self.keys.queues), default=0) or None
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Return its numbers as they are given, those that can be changed alone: `rate=100/s`, `concurrency=4`."""
+        terms = self.terms
+        if self.keyed or self.weighted or self._burst != 1 or terms.asks:
+            return ()
+        calls = [f"concurrency={terms.concurrency}"] if isinstance(terms.concurrency, int) else []
+        rates = [f"rate={name.removeprefix('rate=')}" for name in terms.rate_names]
+        if self.of_run:  # there they are two arguments, but several rates are one
+            return (*calls, *(rates if len(rates) == 1 else ()))
+        return (*calls, *rates) if len(calls) + len(rates) == 1 and not self.adaptive else ()
 
     @property
     def adaptive(self) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core.check import answered, whole
+from ..lanes.clock import processors
 from ..remote.codec import Target, encoded_target
 from .preparing import is_importing_main, preparation, variables_of
 
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     from ..remote.calls import RemoteCalls
     from ..remote.transport import Client, Worker
     from .link import Rounds
-
-
-def cpus() -> int:
-    """Return how many processors this process may use."""
-    count = getattr(os, "process_cpu_count", None)  # 3.13 on
-    if count is not None:
-        return count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Processes:
@@ -69,7 +59,7 @@ class Processes:
     @property
     def default(self) -> int:
         """How many workers there are where nobody says: one for each processor."""
-        return cpus()
+        return processors()
 
     def check(self, fn: Callable[..., Any], use: tuple[tuple[str, Any], ...] = ()) -> None:
         """Refuse, where it is written, what cannot be sent to a worker."""
@@ -98,7 +88,7 @@ class Processes:
         """Return those of the running loop, for one value through a flow; idle ones end after a while, and with it."""
         from ..lanes.calls import kept_for_loop
 
-        return kept_for_loop(self, lambda loop: self._calls(loop, cpus(), "whilst", IDLE))
+        return kept_for_loop(self, lambda loop: self._calls(loop, processors(), "whilst", IDLE))
 
     def _calls(self, loop: asyncio.AbstractEventLoop, most: int, name: str, patience: float | None) -> RemoteCalls:
         from ..lanes.clock import clock_of

@@ -20,6 +20,7 @@ from sys import getsizeof
 from typing import Any, Final
 
 from ..errors import WorkerDied
+from ..lanes.clock import used
 from ..remote.batch import ROUND
 from ..remote.codec import PLAIN, PROTOCOL, Encoded, dumps, understood
 from ..remote.failures import decoded_failure
@@ -114,6 +115,11 @@ class Link:
         return self._process.pid
 
     # -- what the lanes call: see `Worker` ------------------------------------------------------------------------
+
+    def computed(self) -> float | None:
+        """Return for how many seconds its main thread, which makes the calls, has had or wanted a processor."""
+        found = used(self.pid, self.pid)
+        return None if found is None else found[0] + found[1]
 
     def put(self, index: int, target: int, value: Any, attempt: int = 1, identity: Any = None) -> int:
         """Add an input to the batch that goes out next; return how many bytes it has."""

@@ -71,6 +71,10 @@ class Link:
 
     # -- what the lanes call: see `Worker` ------------------------------------------------------------------------
 
+    def computed(self) -> float | None:
+        """Return None: it is on another machine."""
+        return None
+
     def put(self, index: int, target: int, value: Any, attempt: int = 1, identity: Any = None) -> int:
         """Add an input to the batch that goes out next; return how many bytes it has."""
         kind, size = AS_IT_IS, 8

@@ -25,6 +25,7 @@ STALLED_WIDE: Final = 0.1  # of a worker that makes many calls at once; to ask i
 BYTES: Final = 1 << 18  # of encoded inputs in a batch
 RESTARTS: Final = 5  # workers in a row that are ended from outside before they are ready
 PATIENCE: Final = 5.0  # seconds that idle workers have to close what they opened
+LOOK_EVERY: Final = 0.05  # seconds between looks at how long a worker has computed
 HURRY: Final = 0.5  # seconds, when a run ends before its time
 SEVERAL: Final = 2
 
@@ -37,8 +38,8 @@ class _Station:
     """One worker, and what is out there."""
 
     __slots__ = (
-        "behind", "called_back", "heard", "knows", "last", "made", "name", "out", "pace", "ready", "refused", "sent",
-        "stalled", "worker",
+        "behind", "called_back", "computed", "heard", "knows", "last", "looked", "made", "name", "out", "pace", "ready",
+        "refused", "sent", "stalled", "worker",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -65,6 +66,10 @@ class _Station:
         """When what is out was sent, to a worker that makes many calls at once: there each has a time of its own."""
         self.behind: list[int] = []
         """Calls that were given up and go on there."""
+        self.computed: float = 0.0
+        """For how many seconds it had had or wanted a processor, at the last look."""
+        self.looked: float = 0.0
+        """When that was."""
         self.refused: dict[int, Exception] = {}
         """Why what a call has said cannot be: that is its failure, whatever it answers."""
 
@@ -110,7 +115,8 @@ class RemoteLanes(Lanes):
         self._portion = portion
         self._recycle = recycle
         self.by_worker: dict[str, dict[str, float]] = {}
-        """Of each worker that has answered: how many calls it made, and the seconds for which these took."""
+        """Of each worker that has answered: how many calls it made, the seconds for which these took, and how many of
+        them it computed, where that is known."""
         self._stations: dict[Worker, _Station] = {}
         self._leaving: list[Worker] = []  # that get no more, or are dead, and may not be gone yet
         self._lost_early = 0
@@ -127,6 +133,11 @@ class RemoteLanes(Lanes):
         return not self._closed and (
             len(self._stations) < self.most or any(map(self._has_room, self._stations.values()))
         )
+
+    @property
+    def starting(self) -> int:  # type: ignore[override]
+        """How many lanes are not ready yet: of workers that are being started."""
+        return sum(station.worker.width for station in self._stations.values() if not station.ready)
 
     def resize(self, concurrency: int) -> None:
         """Have so many workers at most; those that are too many end when they have nothing to do."""
@@ -236,8 +247,10 @@ class RemoteLanes(Lanes):
         """Send it something."""
         if (station := self._stations.get(worker)) is not None:
             station.ready = True
+            station.looked, station.computed = self._port.clock(), worker.computed() or 0.0
             self._lost_early = 0
             self._feed()
+            self._port.turn()
 
     def unready(self, worker: Worker, error: BaseException, *, again: bool) -> None:
         """End the run, unless another worker may do better."""
@@ -310,6 +323,10 @@ class RemoteLanes(Lanes):
         made = self.by_worker.setdefault(station.name, {"calls": 0, "seconds": 0.0})
         made["calls"] += calls
         made["seconds"] += seconds
+        now = self._port.clock()
+        if now - station.looked >= LOOK_EVERY and (computed := station.worker.computed()) is not None:
+            made["computed"] = made.get("computed", 0.0) + computed - station.computed
+            station.looked, station.computed = now, computed
 
     def handed_back(self, worker: Worker, indices: Sequence[int]) -> None:
         """Put inputs before the others again."""
@@ -452,6 +469,7 @@ class RemoteLanes(Lanes):
             station.pace = Pace(station.worker.width)
             self._stations[station.worker] = station
             self._tell_targets(station)
+        self._port.turn()
 
     def _tell_targets(self, station: _Station) -> None:
         while station.knows < len(self._targets):

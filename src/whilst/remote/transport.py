@@ -31,6 +31,10 @@ class Worker(Protocol):
     name: str
     """What the summary calls it; empty: it gets a number."""
 
+    def computed(self) -> float | None:
+        """Return for how many seconds it has had a processor or queued for one; None where that cannot be known."""
+        ...
+
     def put(self, index: int, target: int, value: Any, attempt: int = 1, identity: Any = None) -> int:
         """Add an input to the batch that goes out next; return how many bytes it has.
 

@@ -10,6 +10,7 @@ from ..core.summary import Summary
 from ..core.telling import brief, colour_of
 
 MOST = 120  # looks that are kept; then every second one goes, so that it stays small however long the run
+SHORT = 0.4  # of the time between two looks; a shorter one is a part of the one before it
 WIDTH, HEIGHT = 560, 60
 
 
@@ -25,11 +26,16 @@ class Timeline:
 
     def __init__(self) -> None:
         self._seen: list[Summary] = []
+        self._last = 0.0  # seconds between two looks
 
     def seen(self, now: Summary) -> None:
         """Take note of a summary."""
         if self._seen and now.elapsed <= self._seen[-1].elapsed:
             return
+        if len(self._seen) > 1 and now.elapsed - self._seen[-1].elapsed < SHORT * self._last:
+            self._seen.pop()  # of a moment nothing can be said: most likely nothing ended in it
+        elif self._seen:
+            self._last = now.elapsed - self._seen[-1].elapsed
         self._seen.append(now)
         if len(self._seen) > MOST:
             self._seen = [*self._seen[:-1:2], now]
@@ -67,8 +73,12 @@ class Column:
         self.began: float = before.elapsed
         self.ended: float = after.elapsed
         self.seconds: float = after.elapsed - before.elapsed
-        self.rate: float = max(0, after.finished - before.finished) / self.seconds
+        self.rate: float = max(0, _made(after) - _made(before)) / self.seconds
         self.account: dict[str, float] = shares(_since(before.lane_time, after.lane_time))
+
+
+def _made(now: Summary) -> int:
+    return now.finished - now.recalled
 
 
 def _since(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
