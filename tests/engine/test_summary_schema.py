@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -74,7 +75,15 @@ def test_the_names_are_those_of_the_attributes() -> None:
     assert all(hasattr(now, name) for name in now.to_dict())
     assert now.to_dict()["account"] == now.account
     assert now.to_dict()["times"]["p50"] == now.times.p50
-    assert [one["text"] for one in now.to_dict()["advice"]] == [one.text for one in now.advice]
+
+
+def test_the_advice_is_that_of_the_attribute() -> None:
+    spent = {"limit: rate=20/s": 64.0, "busy": 16.0}  # of a run that no busy machine can make another one
+    now = whilst.Summary("fetch", 200, 200, 0, 0, 0, 10.0, 8, lane_time=spent, called=200, peak=8, cpu=0.5, done=True)
+    found = now.to_dict()
+    jsonschema.validate(json.loads(json.dumps(found, allow_nan=False)), SCHEMA)
+    assert found["advice"] == [dataclasses.asdict(one) for one in now.advice]
+    assert found["advice"][0]["text"].startswith("rate=20/s is what bounds this run")
 
 
 def test_no_secret_is_in_it() -> None:
