@@ -30,6 +30,7 @@ class Store:
 
     def __init__(self, path: str, *, exists: bool) -> None:
         self.path = path
+        _check_beside(path)
         try:
             _make_private(path, create=not exists)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
@@ -156,6 +157,16 @@ class Store:
         sync_directory(os.path.dirname(self.path))
 
 
+def _check_beside(path: str) -> None:
+    """JournalError where something is planted that SQLite would follow, or wait for in the kernel, past all signals."""
+    for beside in (f"{path}-wal", f"{path}-journal"):
+        if os.path.lexists(beside):
+            try:
+                os.close(open_regular(beside))
+            except OSError as error:
+                cannot_beside(path, beside, error)
+
+
 def _make_private(path: str, *, create: bool) -> None:
     """See to it that the file is readable by its owner only, whoever made it; its log takes that over.
 
@@ -186,16 +197,6 @@ def told(error: Exception, path: str) -> JournalError:
 
 
 def _unwritable(path: str, text: str) -> JournalError:
-    for beside in (f"{path}-wal", f"{path}-journal"):  # of which SQLite says no more than that it cannot open it
-        try:
-            os.close(open_regular(beside))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            try:
-                cannot_beside(path, beside, error)
-            except JournalError as made:
-                return made
     return JournalError(
         f"{path} cannot be written", f"SQLite says: {text}", remedy="free some space, or use another path"
     )
