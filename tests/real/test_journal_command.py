@@ -187,6 +187,18 @@ def test_a_rejected_row_stays_rejected_and_is_no_outcome_of_the_journal(do: Whil
     assert do("status", "run.db")[1].startswith("row: 2 done of 3, 0 failed\n")
 
 
+def test_the_status_says_what_is_left_to_do(do: Whilst) -> None:
+    do(*MAP, "-o", "out.jsonl")
+    _, shown, _ = do("status", "run.db")
+    assert "19 done of 20, 1 failed" in shown
+    assert "try the failed ones again: whilst resume run.db" in shown
+    (do.folder / "mended").touch()
+    do("resume", "run.db")
+    _, shown, _ = do("status", "run.db")
+    assert "20 done of 20" in shown
+    assert "whilst resume" not in shown
+
+
 def test_a_journal_written_from_python_is_seen_and_not_resumed(do: Whilst) -> None:
     assert whilst.map(str.upper, ["a", "b"], journal=do.folder / "run.db").list() == ["A", "B"]
     code, _, said = do("resume", "run.db")
@@ -496,7 +508,8 @@ def test_status_says_what_there_is_as_text_and_as_json(do: Whilst) -> None:
     assert code == 0
     assert printed.splitlines()[0] == "double: 19 done of 20, 1 failed"
     assert '  1 ValueError  e.g. unlucky for "13"' in printed
-    assert "  whilst map jobs:double inputs.txt --journal run.db -o out.jsonl\n  go on: whilst resume run.db" in printed
+    command, left = "whilst map jobs:double inputs.txt --journal run.db -o out.jsonl", "try the failed ones again"
+    assert f"  {command}\n  {left}: whilst resume run.db" in printed
     found = json.loads(do("status", "run.db", "--json")[1])
     assert (found["done"], found["failed"], found["running"]) == (19, 1, False)
     assert found["kinds"]["ValueError"] == {"count": 1, "example": {"input": '"13"', "message": "unlucky"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -13,6 +14,9 @@ from ..errors import JournalError
 from .keep import problem_of
 from .messages import clean, short
 from .paths import Name
+
+if TYPE_CHECKING:
+    from ..journal import Status
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -50,7 +54,14 @@ def command(journal: str, as_json: bool) -> int:
     lines += [f"  {text}" for text in (status.problem, *status.notices) if text]
     if status.command is not None:
         lines.append(f"  whilst {shlex.join(without_secrets_in(status.command.argv))}")
-        if not status.running:
-            lines.append(f"  go on: whilst resume {shlex.quote(journal)}")
+        if not status.running and (what := _what_is_left(status)):
+            lines.append(f"  {what}: whilst resume {shlex.quote(journal)}")
     click.echo(clean(without_secrets("\n".join(lines))))
     return 0
+
+
+def _what_is_left(status: Status) -> str:
+    """Say what `resume` would do, as far as there is anything."""
+    if status.total is None or status.done + status.failed < status.total:
+        return "go on"
+    return "try the failed ones again" if status.failed else ""
