@@ -42,6 +42,8 @@ HARMLESS = [
     "error: whilst get has no option --password\n  try: whilst get --header-env Authorization=NAME",
     "python -u\n  try: python",
     "unzip -o a.zip -d out",
+    "redis-cli -h db get name",
+    "vault read kv/shop",
     "error: --passes 3 is no option; bypass: no",
     "psql -U me -w -d shop",
     "403 Forbidden: GET https://host/a?api_key=…&page=…: no",
@@ -140,6 +142,8 @@ def test_any_text_can_be_looked_through(text: str) -> None:
         "#a=",
         "curl -u ",
         "mysql '-p",
+        "mysqladmin ",
+        "vault login",
     ],
 )
 def test_a_long_text_takes_no_more_than_its_length(part: str) -> None:

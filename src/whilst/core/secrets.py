@@ -6,7 +6,7 @@ What is hidden is one `…`. It is looked for in
 - URLs: what stands before the host, behind the question mark and behind the `#`, where there is no scheme too;
 - (of a database, `table=` and `key=` are shown: which table, and which column finds a row)
 - names that speak of a secret, with their value: `api_key=…`, `"password": …`, `--token …`, `Authorization: …`;
-- commands, in a shell's words and as a list: what `mysql -p…`, `sshpass -p …`, `redis-cli -a …`, `curl -u …` take;
+- commands, in a shell's words and as a list: what `mysql -p…`, `curl -u …`, `vault login …` and forty others take;
 - a secret in words: `token 'abc'`, `Incorrect API key provided: abc`, `Bearer abc`;
 - texts of a known shape: JSON web tokens, private keys, the keys that large services hand out.
 """
@@ -49,6 +49,7 @@ _BETWEEN = r"""(?:\\*["']|%22)?\s{0,2}(?:%(?:25)*3[ad]|=>|:=|=(?!>)|[:>]|(?<=["'
 _VALUE = rf"(?i)({_NAME}[\w.\[\]-]{{0,40}}{_BETWEEN})({_QUOTED}|[^\s…]+)"
 # Between two words of a command, as a shell has them and as a list has.
 _NEXT = r"""(?:[^\S\n]+|\\*["'],\s{1,2}(?=\\*["'](?!-)))"""
+_THEN = r"""(?:[^\S\n]+|\\*["']?,\s{0,2}(?=\\*["']))"""  # the same, whatever the words are
 _WORD = r"""\\"(?:(?!\\").)*\\"|\\'(?:(?!\\').)*\\'|""" + _QUOTED
 _FLAG = (
     rf"(?i)(?<![^\s\"'])(?!--journal-key|--header-)(--?[\w-]{{0,40}}(?:{_NAME}[\w-]{{0,40}}|(?<!by)pass(?:in|out)?){_NEXT}|"
@@ -69,6 +70,11 @@ _COMMANDS = (
     (r"snmp\w+", "[cAX]", True),
     (r"openssl", "[kK]", True),
 )  # fmt: skip
+# Commands that take one as a plain word: whatever follows them is hidden, but for options.
+_PLAIN = (
+    r"htpasswd|vault\W+login|openssl\W+passwd|rclone\W+obscure|ansible-vault\W+encrypt_string|"
+    r"net\W+user|mysqladmin\b[^\n]{0,200}?\Wpassword|(?:redis|valkey|keydb)-cli\b[^\n]{0,200}?\W(?:auth|AUTH)"
+)
 _COMMAND = r"(?:(?<![\w.-])|(?<=\\[nrt]))(?:%s)(?:\.exe)?(?=[\s\"'\\])"
 _LETTER = r"""(?<=[\s"'])-\w"""
 _SAID = r"(?:\s+(?:is|was|provided|given|used|value|not|unknown|invalid)){0,3}"
@@ -115,6 +121,8 @@ def without_secrets(text: str) -> str:
         for names, letter, may_be_next in _COMMANDS:
             hidden = partial(_behind, rf"-{letter}", may_be_next)
             text = re.sub(_COMMAND % names + r"(?:[^\n\\]|\\[\s\S])*", hidden, text)
+    if re.search(_COMMAND % _PLAIN, text):
+        text = re.sub(rf"{_COMMAND % _PLAIN}(?:{_THEN}(?:{_WORD}|[^\s\"'\\]\S*))+", _without_words, text)
     return text
 
 
@@ -221,6 +229,17 @@ def _behind(letter: str, may_be_next: bool, found: re.Match[str]) -> str:
     text = re.sub(rf"""(\\*["'])({letter})(?:(?!\1)(?:\\.|.))+""", rf"\1\2{HIDDEN}", found[0])
     text = re.sub(rf"""(\s{letter})({_WORD}|[^\s"'\\…][^\s…]*)""", _hidden, text)
     return re.sub(rf"""((?<=[\s"']){letter}{_NEXT})({_WORD}|[^\s…-]\S*)""", _hidden, text) if may_be_next else text
+
+
+def _without_words(found: re.Match[str]) -> str:
+    """Hide the words behind a command that are no options."""
+    command = re.match(_PLAIN, found[0])
+    at = command.end() if command else 0
+    return found[0][:at] + re.sub(rf"({_THEN})({_WORD}|[^\s\"'\\…-]\S*)", _hidden_unless_option, found[0][at:])
+
+
+def _hidden_unless_option(found: re.Match[str]) -> str:
+    return found[0] if found[2].lstrip("\\\"'").startswith("-") else _hidden(found)
 
 
 def _value(found: re.Match[str]) -> str:
