@@ -263,6 +263,9 @@ class Additions:
 class Growing(Source):
     """The source of a run that grows: what was added, and before or after it what another source gives."""
 
+    admitted: int
+    full: bool
+
     def __init__(self, host: Host, inner: Source, frontier: deque[Any]) -> None:
         self.loop: asyncio.AbstractEventLoop = host.loop
         self.source_context: Context = host.source_context

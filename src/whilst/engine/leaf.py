@@ -62,6 +62,10 @@ class Leaf(StepRun):
         first: whether no call was made for an input that comes here for the first time.
     """
 
+    gate: Gate | None
+    begun: int
+    over: int
+
     def __init__(
         self,
         scope: Scope,

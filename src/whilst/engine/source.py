@@ -153,6 +153,8 @@ def open_source(reader: Reader, inputs: Any, inbox: Queue, *, plain: bool = Fals
 class Container(Source):
     """A builtin container, read in slices on the loop (0.05 µs an input)."""
 
+    admitted: int
+
     def __init__(self, reader: Reader, inputs: Iterable[Any], inbox: Queue) -> None:
         super().__init__(reader, inbox)
         self._pairs = enumerate(inputs)
@@ -180,6 +182,8 @@ class Container(Source):
 
 class ThreadFeeder(Source):
     """Any other iterable, read on a daemon thread, in the context of the run."""
+
+    admitted: int
 
     def __init__(self, reader: Reader, inputs: Iterable[Any], inbox: Queue) -> None:
         super().__init__(reader, inbox)
@@ -346,6 +350,8 @@ class ThreadFeeder(Source):
 
 class AsyncFeeder(Source):
     """An async iterable, read by a task on the loop; an async generator is closed with the run."""
+
+    admitted: int
 
     def __init__(self, reader: Reader, inputs: AsyncIterable[Any], inbox: Queue) -> None:
         super().__init__(reader, inbox)

@@ -29,7 +29,10 @@ from .queue import Clock, WaitQueue, told
 from .state import NOBODY, LimitState
 
 if TYPE_CHECKING:
+    from contextvars import Token
+
     from ..core.headers import Left
+    from .holders import Link
 
 RETURNED = 256  # blocks of a mere rate whose end is counted together, as nobody waits for it
 
@@ -39,6 +42,7 @@ class BlockPermit(Holder):
 
     __slots__ = ("started", "within")
 
+    token: Token[Link | None] | None
     started: float
     """When it was taken, if the limit wants to know."""
 
