@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import weakref
 from collections.abc import Hashable
+from inspect import CO_COROUTINE
+from itertools import pairwise
 from opcode import opmap
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -45,6 +48,14 @@ def stacked(frame: FrameType | None) -> Stacked:
         frame = frame.f_back
     spots.reverse()
     return Stacked(spots, step)
+
+
+def in_plain_cell(spots: list[Spot]) -> bool:
+    """Whether this is a cell of a notebook that awaits nothing: the loop is its kernel's, and the cell plain code."""
+    return any(
+        code.co_name == "run_code" and code.co_filename.endswith(_SHELL) and not cell.co_flags & CO_COROUTINE
+        for (code, _), (cell, _) in pairwise(spots)
+    )
 
 
 def sight(spots: list[Spot], *, locked: bool = False, elsewhere: bool = False) -> Sight | None:
@@ -143,4 +154,5 @@ _ROOTS = {  # where a loop runs to the end of a task, and the name that this has
     asyncio.Runner.run.__code__: "task",
     asyncio.base_events.BaseEventLoop.run_until_complete.__code__: "future",
 }
+_SHELL = os.path.join("IPython", "core", "interactiveshell.py")
 _START = bytes((opmap["RESUME"], 0))

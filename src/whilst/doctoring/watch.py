@@ -14,7 +14,19 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from ..lanes.clock import Threads, busy, used
-from .glances import Driver, Glance, Stacked, driver, others, reference, sight, stacked, task_of, tasks_of
+from .glances import (
+    Driver,
+    Glance,
+    Stacked,
+    driver,
+    in_plain_cell,
+    others,
+    reference,
+    sight,
+    stacked,
+    task_of,
+    tasks_of,
+)
 from .places import chain, imports, stack
 from .pulse import Pulse, Pulses, Round, clock
 from .records import Held, Seen
@@ -219,6 +231,9 @@ class Watch:
             if here.step is not None or pulse.beats:
                 break
             here = stacked(sys._current_frames().get(pulse.ident))
+        if in_plain_cell(here.spots):  # nobody meant that loop to go on meanwhile
+            self._rounds_of(pulse).leave_out(number, self._woke - began, imported=True)
+            return None
         if here.spots and (pulse.beats or (pulse.left == began and pulse.in_round)):
             step = here.step if here.step is not None else task_of(pulse.loop)  # it is no loop of asyncio's own
             return Glance(pulse, number, began, step, here.spots)
@@ -267,7 +282,7 @@ class Watch:
             if alone and self._in_round_since(pulse) is None:
                 self._look_at_tasks(pulse, driver(frames.get(pulse.ident)), span, began)
         for ident in frames:
-            if ident not in loops and ident != self._ident:
+            if (ident not in loops or in_plain_cell(stacked(frames[ident]).spots)) and ident != self._ident:
                 self._look_at_thread(ident, frames[ident], span, began)
         del frames
         self._waits.settle()
