@@ -93,7 +93,7 @@ class Attempts:
         self._total = inf if retry is None or retry.total is None else retry.total
         self.budget: Budget | None = None
         if retry is not None and retry.budget is not None:
-            self.budget = Budget(retry.budget, now, retry._with_budget)
+            self.budget = Budget(retry.budget, now, lambda budget: retry._as_given(budget=budget))
 
     @property
     def breaks(self) -> bool:

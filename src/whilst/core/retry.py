@@ -27,7 +27,7 @@ Judge: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Retry:
     """When a failed call is called again: the decision, without the wait. Users have `retrying.Retry`, which is one.
 
@@ -89,16 +89,19 @@ class Retry:
             )
         return cls(attempts=given)
 
-    def _with_budget(self, budget: float | None) -> str:
-        """Return how this would be written with another budget, and all else that was given as it was.
+    def __repr__(self) -> str:
+        return self._as_given(attempts=self.attempts)
 
-        >>> Retry(attempts=3, on=(OSError, KeyError))._with_budget(None)
+    def _as_given(self, **changes: object) -> str:
+        """Return how this would be written, with other values where there are some.
+
+        >>> Retry(attempts=3, on=(OSError, KeyError))._as_given(budget=None)
         'Retry(attempts=3, on=(OSError, KeyError), budget=None)'
         """
         given: dict[str, object] = {
-            field.name: budget if field.name == "budget" else getattr(self, field.name)
+            field.name: changes.get(field.name, getattr(self, field.name))
             for field in fields(self)
-            if field.name == "budget" or getattr(self, field.name) != field.default
+            if field.name in changes or getattr(self, field.name) != field.default
         }
         return f"Retry({', '.join(f'{name}={_as_code(value)}' for name, value in given.items())})"
 
