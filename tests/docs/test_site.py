@@ -43,7 +43,7 @@ def test_a_program_finds_every_page_as_markdown(site: Path) -> None:
     pages = {path.relative_to(site).with_suffix(".md").as_posix() for path in site.rglob("*.html")}
     assert pages - {"genindex.md", "search.md"} == set(listed)
     assert all((site / page).read_text("utf-8").strip() for page in listed)
-    assert "## Rooms" in (site / "llms-full.txt").read_text("utf-8")
+    assert "## Where things are" in (site / "llms-full.txt").read_text("utf-8")
 
 
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:

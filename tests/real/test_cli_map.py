@@ -167,7 +167,7 @@ def test_a_value_that_cannot_be_json_fails_its_own_input(here: Path) -> None:
     assert code == 1
     assert lines == [
         {"input": "decimal", "value": "1.5"},
-        {"input": "object", "error": "TypeError: a object cannot be written as JSON", "attempts": 1},
+        {"input": "object", "error": "TypeError: an object cannot be written as JSON", "attempts": 1},
         {"input": "bytes", "value": "YWI="},
     ]
 

@@ -224,7 +224,7 @@ RATES = "--rate 100/s, 30/min, 5000/h or 1000/10s"
         ("--dedline 3", "whilst map has no option --dedline", "whilst map --deadline"),
         ("--stop 3", "whilst map has no option --stop", "whilst map --stop-after"),
         ("--limitby host", "whilst map has no option --limitby", "whilst map --limit-by"),
-        ("--rate", "option '--rate' requires an argument", "whilst map --help"),
+        ("--rate", "option '--rate' requires an argument", "--rate 100/s"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_with_one_that_can(

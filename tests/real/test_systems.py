@@ -31,6 +31,7 @@ for holder, names in ((os, FUNCTIONS), (signal, SIGNALS)):
     for name in names:
         if hasattr(holder, name):
             delattr(holder, name)
+os.process_cpu_count = os.cpu_count  # as Python has it where there is no sched_getaffinity
 """
 
 MACOS = """
@@ -46,6 +47,7 @@ for holder, names in ((os, FUNCTIONS), (signal, SIGNALS), (select, ["epoll"])):
     for name in names:
         if hasattr(holder, name):
             delattr(holder, name)
+os.process_cpu_count = os.cpu_count  # as Python has it where there is no sched_getaffinity
 """
 
 LIBRARIES = """

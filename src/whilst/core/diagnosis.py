@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Final
 
 from ..errors import Throttled, WhilstError
-from .asked import asked_by
 from .evidence import (
     called,
     chain_of,
     described_status,
     error_code_of,
+    headers_of,
     is_a,
     is_plain_mistake,
     leaves_of,
@@ -27,6 +27,8 @@ from .evidence import (
     wait_of,
 )
 from .frozen import NamedTuple
+from .headers import Advice, advice_of, capped
+from .retry_info import told_delay
 from .verdicts import (
     BAD_TLS,
     BROKEN,
@@ -79,6 +81,31 @@ def diagnose(error: BaseException) -> Diagnosis:
         if vague is None and (verdict := _by_vague_name(it)):
             vague = Diagnosis(*verdict, it)
     return vague or Diagnosis(*_final(error), error)
+
+
+def asked_by(error: BaseException, now: float) -> Advice:
+    """Read all that an exception says of waiting; where headers say how long, that counts.
+
+    `now` is as in `advice_of`.
+
+    >>> import whilst
+    >>> asked_by(whilst.Throttled(retry_after=2), now=0.0).retry_after
+    2.0
+    """
+    own = wait_of(error)
+    if is_a(error, Throttled):  # what it was raised from has been judged by who raised it
+        advice, what = Advice(), "retry_after"
+    else:
+        headers = headers_of(error)
+        advice = advice_of(headers, now) if headers else Advice()
+        if advice.retry_after is not None:
+            return advice
+        delay = told_delay(error, headers)
+        own, what = (own, "retry_after") if delay is None else (delay, "RetryInfo")
+    if own is None:
+        return advice
+    told = [advice.absurd] if advice.absurd else []
+    return advice._replace(retry_after=capped(own, what, told), absurd="; ".join(told))
 
 
 def _final(error: BaseException) -> Verdict:

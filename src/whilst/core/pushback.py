@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from .asked import asked_by
-from .diagnosis import Diagnosis, Kind, diagnose
+from .diagnosis import Diagnosis, Kind, asked_by, diagnose
 from .evidence import described_status, host_of, leaves_of, status_of
 from .frozen import NamedTuple
 from .headers import CAP

@@ -21,8 +21,6 @@ class ReadAhead:
 
     def __init__(self, host: Host, plan: Plan, handoff: Handoff, deadlines: Deadlines) -> None:
         self.window: Window = Window(plan.concurrency, plan.run_ahead)
-        self.asked: int = 0
-        """The source was asked for inputs below this index: more than once, but not each time that there is room."""
         self.nudge_at: float = inf
         """How many must be delivered for the consumer to call `nudge`."""
         self._host: Host | None = host  # until the run has ended; its consumer may take what is left for long
@@ -59,8 +57,8 @@ class ReadAhead:
         source = host.book.source
         self.nudge_at = inf if host.book.exhausted else 0  # before the look at `delivered`, so that none is missed
         if not host.book.exhausted:
-            self.asked = self.window.limit
-            source.fill(self.asked)
+            asked = self.window.asked = self.window.limit
+            source.fill(asked)
         host.book.pump()
         if host.book.exhausted:
             self.nudge_at = inf

@@ -148,7 +148,7 @@ class Driver:
         self.failures: Failures = self._judging.failures
         self.ahead: ReadAhead = ReadAhead(self, plan, handoff, self._deadlines)
         self.timings: Timings = Timings(scope.look if scope is not None else looked)
-        self.accounting: Accounting = Accounting(self, plan, handoff, self.ahead, scope)
+        self.accounting: Accounting = Accounting(self, plan, handoff, self.ahead.window, scope)
         self.turn: Callable[[], None] = self.accounting.turn
         self.lateness: Lateness | None = None  # of a run that has lasted long enough to say
         self._overdue = Overdue(self, plan, attempts, self._deadlines)

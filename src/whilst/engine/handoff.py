@@ -26,12 +26,14 @@ CAP_PER_LANE = 8
 class Window:
     """The run-ahead window: inputs below `limit` may start."""
 
-    __slots__ = ("cap", "delivered", "size")
+    __slots__ = ("asked", "cap", "delivered", "size")
 
     def __init__(self, concurrency: int, start: int | None = None) -> None:
         self.size: int = concurrency if start is None else start
         self.cap: int = max(LEAST_CAP, CAP_PER_LANE * concurrency)
         self.delivered: int = 0  # written by the consumer alone, perhaps on another thread
+        self.asked: int = 0
+        """The source was asked for inputs below this index: more than once, but not each time that there is room."""
 
     def resize(self, concurrency: int) -> None:
         """Hold to another concurrency: what it needs may start, and what has started may be far ahead of less."""

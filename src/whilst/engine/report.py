@@ -38,12 +38,11 @@ from .book import Book
 from .book import Host as BookHost
 from .deadlines import Deadlines
 from .growing import Additions
-from .handoff import Handoff
+from .handoff import Handoff, Window
 from .judging import Failures
 from .source import Source
 
 if TYPE_CHECKING:
-    from .ahead import ReadAhead
     from .scope import Scope
 
 FIRST = 0.05  # seconds from the start to the first look, and between two looks at least
@@ -133,7 +132,7 @@ class Host(BookHost, Protocol):
 class Accounting:
     """The account of one run; on its loop, but for what summaries read."""
 
-    def __init__(self, host: Host, plan: Plan, consumer: Handoff, ahead: ReadAhead, scope: Scope | None) -> None:
+    def __init__(self, host: Host, plan: Plan, consumer: Handoff, window: Window, scope: Scope | None) -> None:
         self.account: Account = Account(host.started)
         self.account.turn(host.started, 0, ((reasons.START, host.concurrency),))
         self.levels: Levels | None = None
@@ -146,7 +145,7 @@ class Accounting:
         self._elsewhere = not isinstance(plan.executor, str)  # where workers or nodes are started at any time
         self._starting = self._elsewhere or plan.executor == "thread"  # whether lanes may not be there yet
         self._consumer = consumer
-        self._ahead = ahead
+        self._window = window
         self._scope = scope
         self._cpu = time.process_time()
         self._full = False
@@ -286,7 +285,7 @@ class Accounting:
         if book.waylaid and (held := self._held(book, now)):
             return held
         reading = not book.exhausted
-        if reading and book.source.admitted < self._ahead.asked:
+        if reading and book.source.admitted < self._window.asked:
             return reasons.SOURCE
         if self._scope is not None and host.lanes.resting:
             return self._scope.why(now)

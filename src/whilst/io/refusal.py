@@ -11,6 +11,8 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+SHORTENED = 3  # letters from which on a name may stand for one that begins with it
+
 
 class Refused(Exception):
     """An input or output that cannot be meant: the fact, the evidence, and the words that would work.
@@ -61,7 +63,7 @@ def load_extra(module: str, extra: str, wanted_for: str) -> Any:
 def closest(name: str, names: Iterable[str], *, alike: float = 0.6) -> str:
     """Return which of `names` was likely meant, or nothing; from 1 on they are the same.
 
-    One that differs in upper and lower case alone comes before all others.
+    One that differs in upper and lower case alone comes before all others, then one that is longer.
 
     >>> closest("--jurnal", ["--journal", "--keep"]), closest("--version", ["--overwrite"], alike=0.75)
     ('--journal', '')
@@ -74,6 +76,8 @@ def closest(name: str, names: Iterable[str], *, alike: float = 0.6) -> str:
     others = [it for it in names if it != name]
     if same := next((it for it in others if it.casefold() == name.casefold()), ""):
         return same
+    if longer := [it for it in others if it.startswith(name) and len(name.strip("-")) >= SHORTENED]:
+        return min(longer, key=len)
     close = difflib.get_close_matches(name, others, 3, alike)  # the likest first
 
     def begun(other: str) -> int:
