@@ -25,8 +25,7 @@ NARROWEST = 20  # columns that a message is wrapped to; what is narrower breaks 
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
-
-_own: Any = None
+_own: Any = None  # the stream that the command speaks to, once it was given one
 
 
 class Become(BaseException):
