@@ -1,8 +1,8 @@
 # One command each: demo, fast, test, check, docs, dist, bench. Each sets up $(VENV) by itself; only Python >= 3.11, venv
 # and make are needed (uv is used where it is there).
-PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PYTHON ?= $(or $(abspath $(wildcard $(BIN)/python)),python3)
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 1)))
 SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 ALONE := -n $(shell n=$(JOBS); echo $$((n > 2 ? 2 : n))) --dist load
