@@ -31,6 +31,7 @@ from .engine.consume import (
     consume_together_aio,
     noted_value_of,
 )
+from .lanes.interrupted import Latch
 from .written import Rest, Written
 
 if TYPE_CHECKING:
@@ -515,8 +516,13 @@ def _close_from_outside(driver: Driver) -> None:
     closing = asyncio.run_coroutine_threadsafe(driver.close(), driver.loop)
     if _may_hold_up(driver):
         return  # it closes soon; waiting here would be for ever
-    with suppress(RuntimeError, TimeoutError):  # the engine is gone, or a call ignores its cancellation
-        closing.result(CLOSE_WAIT)
+    closed = Latch()
+    closing.add_done_callback(lambda _: closed.open())
+    if not closed.wait(CLOSE_WAIT):  # a call ignores its cancellation, or something holds the loop
+        driver.held_up = not driver.finished
+        return
+    with suppress(RuntimeError):  # the engine is gone
+        closing.result()
 
 
 def _check_await(name: str, subject: str) -> None:

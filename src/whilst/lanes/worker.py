@@ -18,6 +18,8 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .interrupted import start
+
 if TYPE_CHECKING:
     from .results import Client, ResultBridge
 
@@ -228,7 +230,7 @@ class Supply:
         if not self._assign(worker, pool, most):
             return False
         try:
-            threading.Thread(target=worker.run, args=(self._ended,), name=pool.name, daemon=True).start()
+            start(threading.Thread(target=worker.run, args=(self._ended,), name=pool.name, daemon=True))
         except RuntimeError as error:  # the system gives no more threads; those there are go on
             self._ended(worker)
             pool.left(worker)
@@ -278,7 +280,7 @@ class Supply:
             if self._spawner is None:
                 spawner = threading.Thread(target=self._spawn, name="whilst-spawner", daemon=True)
                 try:
-                    spawner.start()
+                    start(spawner)
                 except RuntimeError:
                     pass
                 else:
