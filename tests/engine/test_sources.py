@@ -1,8 +1,8 @@
 """Sources of every kind: what they raise, where they run, how they are left."""
 
 import asyncio
-import contextlib
 import collections
+import contextlib
 import contextvars
 import itertools
 import threading

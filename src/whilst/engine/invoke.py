@@ -30,7 +30,8 @@ After = Callable[[], None] | None
 def invoker(step: Step, scope: Scope, opening: Opening | None, *, alone: bool) -> Invoker:
     """Return what calls the function, in the way its colour wants.
 
-    Calls that wait for what they need to be `opening` are counted. `alone`: each is all that its input needs. For a step on a thread it takes a second argument: what to call when the call is really over.
+    Calls that wait for what they need to be `opening` are counted. `alone`: each is all that its input needs. For a
+    step on a thread it takes a second argument: what to call when the call is really over.
     """
     fn = step.fn
     if step.is_generator:

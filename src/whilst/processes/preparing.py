@@ -40,7 +40,7 @@ class Preparation(NamedTuple):
     variables: Variables
     """The context variables of the caller that can be sent: module, name, value."""
     filters: list[bytes]
-    """What is done with warnings, each rule by itself: those that the program was started with, and those it has set."""
+    """What is done with warnings, each rule encoded by itself."""
 
 
 def preparation(name: str, context: contextvars.Context, run: bytes = b"") -> bytes:
