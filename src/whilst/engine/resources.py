@@ -311,10 +311,9 @@ class Own:
         factory = self._wanted.factory
         made = self._context.run(factory)
         if has_method(made, "__aenter__") and not has_method(made, "__enter__"):
-            raise TypeError(
-                f"{name_of(factory)}() is async and cannot be opened per thread"
-                f'\n  try: whilst.resource({name_of(factory)}, per="run")'
-            )
+            per = self._wanted.per
+            meant = f'whilst.resource({name_of(factory)}, per="run")' if per == "thread" else "a factory that blocks"
+            raise TypeError(f"{name_of(factory)}() is async and cannot be opened per {per}\n  try: {meant}")
         return made, self._context.run(made.__enter__) if has_method(made, "__enter__") else made
 
     def _is_well(self) -> bool:
@@ -326,8 +325,8 @@ class Own:
         if has_method(well, "__await__"):
             discard(well)
             raise TypeError(
-                f"check={name_of(self._wanted.check)} gave an awaitable; what is opened per thread is looked at there"
-                '\n  try: a check that is not async, or per="run"'
+                f"check={name_of(self._wanted.check)} gave an awaitable; what is opened per {self._wanted.per} is "
+                "looked at there\n  try: a check that is not async" + ', or per="run"' * (self._wanted.per == "thread")
             )
         return bool(well)
 

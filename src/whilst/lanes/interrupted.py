@@ -22,9 +22,14 @@ def start(thread: threading.Thread) -> None:
     try:
         thread.start()
     except RuntimeError as error:
-        if isinstance(interrupt := error.__context__, KeyboardInterrupt):
-            raise interrupt from None
+        raise_interrupt(error)
         raise
+
+
+def raise_interrupt(error: RuntimeError) -> None:
+    """Raise the KeyboardInterrupt that stands behind an error of `threading`, if one does."""
+    if isinstance(interrupt := error.__context__, KeyboardInterrupt):
+        raise interrupt from None
 
 
 class Latch:

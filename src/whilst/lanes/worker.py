@@ -18,7 +18,7 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .interrupted import start
+from .interrupted import raise_interrupt
 
 if TYPE_CHECKING:
     from .results import Client, ResultBridge
@@ -230,8 +230,9 @@ class Supply:
         if not self._assign(worker, pool, most):
             return False
         try:
-            start(threading.Thread(target=worker.run, args=(self._ended,), name=pool.name, daemon=True))
+            threading.Thread(target=worker.run, args=(self._ended,), name=pool.name, daemon=True).start()
         except RuntimeError as error:  # the system gives no more threads; those there are go on
+            raise_interrupt(error)
             self._ended(worker)
             pool.left(worker)
             if not pool.workers:
@@ -280,9 +281,9 @@ class Supply:
             if self._spawner is None:
                 spawner = threading.Thread(target=self._spawn, name="whilst-spawner", daemon=True)
                 try:
-                    start(spawner)
-                except RuntimeError:
-                    pass
+                    spawner.start()
+                except RuntimeError as error:
+                    raise_interrupt(error)
                 else:
                     self._spawner = spawner
         if self._spawner is not None:
