@@ -229,6 +229,9 @@ class Judging:
             if record[6] == 1:
                 self.failures.tried_again(error)
             return False
+        if host.finished:  # as in `settle`
+            host.book.lose(1)
+            return False
         self.count(record)
         return True
 
@@ -252,6 +255,9 @@ class Judging:
 
     def settle(self, record: Record, *, called: bool = True) -> None:
         """Take a failure that no call of this moment made."""
+        if self._host.finished:  # by what was asked, which has ended the run
+            self._host.book.lose(1)
+            return
         self.count(record, called=called)
         kept = record if self._keeping is None else self._keeping.write(record, slot=False)
         if kept is not None:
