@@ -361,7 +361,7 @@ def test_statements_that_change_nothing_that_is_named_are_no_change(load: Load, 
 
 def test_what_statements_take_from_elsewhere_is_named_too(load: Load) -> None:
     module = load(
-        "C = []\nfor line in open(__file__):\n    C.append(line)\nD = {}\nD['a'] = 1\ndef f(x): return C, D\n"
+        "import sys\nC = []\nfor line in sys.path:\n    C.append(line)\nD = {}\nD['a'] = 1\ndef f(x): return C, D\n"
     )
     assert list(Parts(module.f).unseen) == ["jobs_.C"]
 
