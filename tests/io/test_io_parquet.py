@@ -49,7 +49,7 @@ def test_a_column_of_large_cells_is_what_arrow_makes_of_it(values: list[Any]) ->
 
     kind = settled(unified(kind_of(it) for it in values))
     cells, type = [fitted(kind, it) for it in values], _type(pyarrow, kind)
-    made = _array(cells, type)
+    made = _array(pyarrow, cells, type)
     made.validate(full=True)
     assert made.equals(pyarrow.array(cells, type=type))
 

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import accumulate, chain
 from typing import Any, BinaryIO, cast
 
@@ -179,7 +180,7 @@ class ParquetSink:
             self._file = self._writer(schema)
         elif schema != self._file.schema:
             self._rewrite(schema)
-        make = _array if self._is_large else self._pyarrow.array
+        make = partial(_array, self._pyarrow) if self._is_large else self._pyarrow.array
         arrays = [make(columns.pop(0), type=field.type) for field in schema]
         self._rows, self._size = [], 0
         if arrays and len(arrays[0]):
@@ -284,12 +285,12 @@ class _File:
         return False
 
 
-def _array(values: Sequence[Any], type: Any) -> Any:
+def _array(pyarrow: Any, values: Sequence[Any], type: Any) -> Any:
     """Return a column of large cells with one copy of them; pyarrow's own way takes two."""
-    import pyarrow
-
     if pyarrow.types.is_struct(type):
-        children = [_array([None if it is None else it.get(field.name) for it in values], field.type) for field in type]
+        children = [
+            _array(pyarrow, [None if it is None else it.get(field.name) for it in values], field.type) for field in type
+        ]
         gaps = pyarrow.array([it is None for it in values], type=pyarrow.bool_())
         return pyarrow.StructArray.from_arrays(children, fields=list(type), mask=gaps)
     is_text = pyarrow.types.is_string(type)
