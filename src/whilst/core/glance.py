@@ -136,6 +136,27 @@ def _window(family: Family) -> Reader:
     return read
 
 
+def _interval(family: Family) -> Reader:
+    remaining, length = family.remaining, family.reset
+    known: tuple[object, float] = (_ABSENT, 0.0)  # the length is the same in every answer
+
+    def read(get: Get, clock: Clock) -> Left | None:
+        nonlocal known
+        text, said = get(remaining), get(length)
+        if text is None:
+            raise _HARD
+        if said is None:
+            return None
+        last, seconds = known
+        if said != last:
+            seconds = _number(said.strip()) / 1000
+            known = (said, seconds)
+        calls = float(text) if text.isdigit() and text.isascii() and len(text) <= 15 else _number(text)
+        return _left(calls, seconds)
+
+    return read
+
+
 def _bucket(family: Family) -> Reader:
     remaining, reset, limit = family.remaining, family.reset, family.limit
     known: tuple[object, float | None] = (_ABSENT, None)  # the limit is the same in every answer
@@ -218,7 +239,7 @@ def _ratio(family: Family) -> Reader:
     return read
 
 
-_READERS: Final = {"window": _window, "bucket": _bucket, "list": _list, "ratio": _ratio}
+_READERS: Final = {"window": _window, "interval": _interval, "bucket": _bucket, "list": _list, "ratio": _ratio}
 
 
 def _left(calls: float, seconds: float, refill: float = 0.0) -> Left:
