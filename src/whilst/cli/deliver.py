@@ -283,6 +283,8 @@ def _evidence(tally: Tally, now: Summary) -> list[str]:
     lines: list[str] = []
     if tally.first:
         lines.append(f"first: {tally.first}")
+        if "not UTF-8: " in tally.first:
+            lines.append("another encoding is read with --encoding latin-1, or whichever it is")
     lines += [in_flags(note) for note in now.notes[:5]]
     if now.abandoned:
         lines.append(f"left behind, still inside: {'; '.join(now.left_behind[:3])}")

@@ -267,7 +267,9 @@ def _unreachable(database: Database, error: Exception) -> Refused:
     text, remedy = database.said(error), ""
     if "password" in text:
         remedy = "PGPASSWORD=… in the environment, or a line in ~/.pgpass"
-    elif "refused" in text or "No such file" in text:
+    elif "locked" in text:
+        remedy = "wait until the program that writes to it has ended"
+    elif "refused" in text or "No such file" in text or "resolve" in text:
         remedy = "start the server, or check host and port"
     elif "does not exist" in text:
         remedy = "psql -l lists the databases"
