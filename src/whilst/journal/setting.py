@@ -10,7 +10,7 @@ import ast
 import collections.abc
 import functools
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from .names import Space, assignments, place_in, sources_of
 from .sources import shape_of
@@ -282,13 +282,13 @@ def _header(node: ast.stmt) -> ast.AST:
     """Return a compound statement without its statements."""
     match node:
         case ast.For() | ast.AsyncFor():
-            made: ast.AST = ast.Tuple([node.target, node.iter])
+            made: Any = ast.Tuple([node.target, node.iter])
         case ast.With() | ast.AsyncWith():
             made = ast.With(node.items, [])
         case _:
             made = ast.Pass()
-    made.lineno = node.lineno  # pyright: ignore[reportAttributeAccessIssue]
-    return made
+    made.lineno = node.lineno
+    return cast("ast.AST", made)
 
 
 # -- expressions ---------------------------------------------------------------------------------------------------
