@@ -31,6 +31,7 @@ from .engine.consume import (
     consume_together_aio,
     noted_value_of,
 )
+from .lanes.interrupted import raise_interrupt
 from .written import Rest, Written
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ class Run(Written, Unlike, Generic[I, T]):
             if driver is None:
                 if self._closed:
                     raise has_ended(self._plan.name)
+                if self._drained or self._cancelled:
+                    return False
                 self._growth = self._growth or Growth()
                 return self._growth.put(item, key)
         return not (self._drained or self._cancelled) and driver.additions.add(item, key)
@@ -515,8 +518,12 @@ def _close_from_outside(driver: Driver) -> None:
     closing = asyncio.run_coroutine_threadsafe(driver.close(), driver.loop)
     if _may_hold_up(driver):
         return  # it closes soon; waiting here would be for ever
-    with suppress(RuntimeError, TimeoutError):  # the engine is gone, or a call ignores its cancellation
+    try:
         closing.result(CLOSE_WAIT)
+    except TimeoutError:  # a call ignores its cancellation, or something holds the loop
+        driver.held_up = not driver.finished
+    except RuntimeError as error:  # the engine is gone, mostly
+        raise_interrupt(error)
 
 
 def _check_await(name: str, subject: str) -> None:

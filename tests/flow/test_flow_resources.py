@@ -380,6 +380,20 @@ def test_an_async_manager_per_thread_is_refused_by_name_at_the_call() -> None:
         whilst.step(use_blocking, use={"r": held})(1)
 
 
+def test_an_async_manager_per_process_is_refused_with_what_would_do_there() -> None:
+    held = whilst.resource(contextlib.asynccontextmanager(_give), per="process")
+    with pytest.raises(TypeError, match=r"_give\(\) is async and cannot be opened per process\n  try: a factory that"):
+        whilst.step(_use, use={"r": held}, executor="process")(1)
+
+
+async def _give() -> AsyncIterator[int]:
+    yield 1
+
+
+def _use(x: int, r: int) -> int:
+    return x + r
+
+
 def test_the_last_opened_is_closed_first() -> None:
     order: list[str] = []
 

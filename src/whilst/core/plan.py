@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Named = Literal["auto", "thread", "process"]
 
 
-class Elsewhere(Protocol):
-    """Something that has calls made in other processes, and may be given as `executor=`."""
+class Place(Protocol):
+    """Where calls are made that are made in other processes; what a run needs of it besides is in `lanes.port`."""
 
     @property
     def name(self) -> str:
@@ -38,6 +38,13 @@ class Elsewhere(Protocol):
 
     def check(self, fn: Callable[..., Any], use: tuple[tuple[str, Any], ...] = ()) -> None:
         """Refuse a function that cannot be sent there."""
+
+
+class Elsewhere(Protocol):
+    """Something that has calls made in other processes, and may be given as `executor=`; its place is for runs."""
+
+    @property
+    def _place(self) -> Place: ...
 
 
 Executor: TypeAlias = "Named | Elsewhere"

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from ..core.frozen import NamedTuple
 from ..core.outcome import Record
 from ..lanes.clock import monotonic
+from ..lanes.interrupted import GLANCE
 
 LEAST_CAP = 1024
 CAP_PER_LANE = 8
@@ -104,10 +105,6 @@ def as_finished(ready: deque[Any], *, values: bool = False) -> Order:
 
     return Order(push if values else append, lambda: None)
 
-
-# Seconds that a waiting consumer lets pass without a look around: a signal that comes between the interpreter's last
-# look for signals and the system call that waits would else be handled only when the wait ends.
-GLANCE = 0.5
 
 # A wake-up of a thread costs both sides some 15 µs (they take turns with the interpreter's lock), so a consumer whose
 # records come that fast lets several come together: as many as a quarter of the window, so that no lane stands idle

@@ -21,6 +21,7 @@ from ..core.events import AttemptFailed, Event, RunEnded, RunStarted, as_json
 from ..core.outcome import Record
 from ..core.summary import Summary
 from ..lanes.clock import monotonic
+from ..lanes.interrupted import start
 from .chunks import Chunk, Columns
 from .kept import Calls, Kept, said_by
 from .looks import Look, Permitted, look_at, permitted
@@ -133,7 +134,7 @@ class Recorder:
         self._waiter: asyncio.Future[None] | None = None
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="whilst-trace", daemon=True)
-        self._thread.start()
+        start(self._thread)
         _open.add(self)
 
     # -- on the loop ------------------------------------------------------------------------------------------

@@ -41,6 +41,12 @@ class _LaneTask(OwnTask[None]):
 
     lane: _Lane
 
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel it; a call that does so may have returned before it hears of that."""
+        if task_here() is self:
+            self.lane.odd = True
+        return super().cancel(msg)
+
 
 class _Lane:
     __slots__ = (
@@ -451,6 +457,10 @@ class LoopLanes(Lanes):
                     self._port.dropped(given[0])
                 elif lane.abandoned:
                     return  # its input is settled, and another lane has its place
+                elif lane.task is not None and lane.task.by_itself:
+                    emit(lane.record(given, None, error or self._cancelled_itself(lane.task), ended))
+                    self._replace(lane)  # its next wait would hear of it
+                    return
                 else:
                     emit(lane.record(given, value, error, ended))
                 if ended >= look_at:
@@ -535,13 +545,14 @@ class LoopLanes(Lanes):
             return error
         return failure_of(caught, self._name)
 
-    def _cancelled_itself(self, task: _LaneTask, caught: BaseException) -> BaseException:
+    def _cancelled_itself(self, task: _LaneTask, caught: BaseException | None = None) -> BaseException:
         """Return the failure of a call that cancelled the task it runs in, and take that back: the lane goes on."""
         task.by_itself = False
         while task.cancelling():
             task.uncancel()
         error = RuntimeError(f"{self._name}() cancelled its own task")
-        error.__cause__ = trimmed(caught)
+        if caught is not None:  # it may have returned before it heard of that
+            error.__cause__ = trimmed(caught)
         return error
 
     def _settle(self, lane: _Lane) -> bool:
