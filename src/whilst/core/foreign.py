@@ -175,7 +175,7 @@ OF_STEPS = (  # what puts steps together has no policies of its own
     ("concurrency max_workers rate limit", "", "whilst.step({function}(…), limit=whilst.Limit(concurrency={n}))"),
 )
 _OF_FALLBACK = (("default default_value value", "", "whilst.fallback(fn, lambda value: 0)"), *OF_STEPS)
-OF = {
+OF: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Retry": OF_RETRY,
     "Limit": OF_LIMIT,
     "Limit.pause": _OF_PAUSE,
