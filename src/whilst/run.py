@@ -308,7 +308,7 @@ class Run(Written, Unlike, Generic[I, T]):
         from .engine.handoff import ThreadHandoff
 
         loop = background().loop
-        handoff = ThreadHandoff(loop)
+        handoff = ThreadHandoff(loop, values=not outcomes)
         plan, ledger = self._plan, None
         if plan.journal is not None:
             ledger = plan.journal._ledger(plan.subject, name=plan.name, loop=loop)
@@ -346,7 +346,7 @@ class Run(Written, Unlike, Generic[I, T]):
         await loaded(".driver" if plan.node is None else ".compiled", *recording, *watching)
         from .engine.handoff import LoopHandoff
 
-        handoff = LoopHandoff(loop)
+        handoff = LoopHandoff(loop, values=not outcomes)
         if plan.journal is not None:  # beside the loop, which would stand still meanwhile
             ledger = await plan.journal._aledger(plan.subject, name=plan.name)
         try:

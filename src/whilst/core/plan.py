@@ -88,6 +88,8 @@ class Plan(Frozen):
     """What sees the run; see `engine.observer`."""
     trace: str | None = None
     """The file that the run is recorded to."""
+    in_flags: bool = False
+    """Whether the command line asked for it, so that advice is written as its options."""
     as_stream: bool = False
     """Whether `inputs` is one value whose outputs are streamed, instead of many inputs with one output each."""
 

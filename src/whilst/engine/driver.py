@@ -126,7 +126,7 @@ class Driver:
         self.together: Callable[[bool], None] = handoff.together
         """Called by lanes around several records: the consumer is woken once for them."""
         self._fail_fast = fail_fast
-        push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
+        push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready, values=handoff.values)
         if plan.observers:
             push = self.watch.seeing(push)
         self._final: Summary | None = None  # of a run that has let go of all that it was made of

@@ -206,7 +206,6 @@ class LoopLanes(Lanes):
         self._concurrency = concurrency
         self._lanes: set[_Lane] = set()
         self._parked: deque[_Lane] = deque()
-        self._take: Callable[[], tuple[int, Any]] = port.queue.popleft
         self._context = port.context.copy()
         if self._context.get(current) is not None:
             self._context.run(current.set, None)
@@ -407,7 +406,7 @@ class LoopLanes(Lanes):
 
     async def _serve(self, lane: _Lane, context: Context) -> None:
         # names that each call needs stand first: the interpreter loads the first sixteen two at a time
-        fn, take, clock, emit = self._fn, self._take, self._port.clock, self._port.emit
+        fn, queue, clock, emit = self._fn, self._port.queue, self._port.clock, self._port.emit
         untouched, names = context.copy(), lane.names
         call: Any = None  # what its code may know of it, where somebody may ask
         root, count, kept = None, -1, -1  # what holds the context's variables; references of it, of `call`; see `Names`
@@ -417,21 +416,18 @@ class LoopLanes(Lanes):
             while not self._closing:
                 if self._crowded and self._hand_over(lane):
                     return
-                try:
-                    lane.input = given = take()
-                except IndexError:
-                    given = None  # and no waiting in here, where whatever comes would be told of this first
-                if given is None:
+                if not queue:  # looked at first: what is raised here leaves a lane with a frame object, of 400 bytes
                     if self._parks(lane) and lane.waiter is not None:
                         await lane.waiter
                         lane.waiter = None
-                    elif self._ending and not self._port.queue:
+                    elif self._ending and not queue:
                         return
                     woken = True
                     continue
+                lane.input = given = queue.popleft()
                 if woken:
                     woken = False
-                    if self._port.queue:
+                    if queue:
                         self.wake()
                     ended = clock()
                 lane.started = started = ended  # a lane that goes straight on saves a look at the clock
