@@ -129,6 +129,11 @@ class Host(GateHost, Protocol):
     plan: Plan
     book: Book
 
+    @property
+    def finished(self) -> bool:
+        """Whether there will be no more outcomes."""
+        ...
+
     def give(self, record: Record) -> None:
         """Give an outcome to the consumer."""
 
