@@ -12,7 +12,7 @@ from .core.check import whole
 from .core.colour import is_async, is_generator_function, name_of
 from .core.concurrency import AtOnce
 from .core.outcome import short
-from .core.plan import MOST_THREADS, Named
+from .core.plan import MOST_THREADS, Named, Place
 from .core.resource import Resource
 
 if TYPE_CHECKING:
@@ -154,21 +154,24 @@ def at_once(concurrency: int | str | None, limits: tuple[LimitState, ...], place
 
 def place_of_calls(fn: Any, executor: Any) -> Any:
     """Return where calls are made, as `Plan.executor` has it; refuse a function that cannot be sent there."""
-    executor = executor_object(fn, executor)
-    if not isinstance(executor, str):
-        return executor
-    return "thread" if executor == "thread" or not is_async(fn) else "loop"
+    place = place_given(fn, executor)
+    if not isinstance(place, str):
+        return place
+    return "thread" if place == "thread" or not is_async(fn) else "loop"
 
 
-def executor_object(fn: Any, executor: Any, use: Mapping[str, Resource] | None = None) -> Any:
-    """Return the object that "process" is short for, and any other as it is; refuse what cannot be sent there."""
+def place_given(fn: Any, executor: Any, use: Mapping[str, Resource] | None = None) -> Any:
+    """Return the place that an executor means, if it is elsewhere, or else its word; refuse what cannot be sent."""
     if executor == "process":
         from .processes import Processes
 
         executor = Processes()
-    if not isinstance(executor, str) and callable(fn):
-        executor.check(fn, tuple((use or {}).items()))
-    return executor
+    if isinstance(executor, str):
+        return executor
+    place: Place = executor._place
+    if callable(fn):
+        place.check(fn, tuple((use or {}).items()))
+    return place
 
 
 def _executor_meant(executor: Any) -> str:
@@ -184,7 +187,7 @@ def _executor_meant(executor: Any) -> str:
 
 def check_colour(fn: Any, executor: Any, use: Mapping[str, Resource] | None = None) -> None:
     """Refuse an executor that there is not, and one or resources that the function's colour rules out."""
-    if executor not in get_args(Named) and not hasattr(executor, "lanes"):
+    if executor not in get_args(Named) and not hasattr(executor, "_place"):
         names = ", ".join(map(repr, get_args(Named)))
         raise ValueError(
             f"executor must be one of {names}, or an object such as whilst.processes.Processes(…), "
@@ -206,7 +209,7 @@ def check_colour(fn: Any, executor: Any, use: Mapping[str, Resource] | None = No
                 f"use[{key!r}] must be a whilst.resource(…), got {short(wanted)}\n"
                 f"  try: use={{{key!r}: whilst.resource({name})}}"
             )
-    opens = frozenset({"thread", "run", "process"}) if isinstance(executor, str) else executor.opens
+    opens = frozenset({"thread", "run", "process"}) if isinstance(executor, str) else executor._place.opens
     if executor == "process":
         opens = frozenset({"process"})
     for key, wanted in (use or {}).items():
@@ -218,7 +221,7 @@ def check_colour(fn: Any, executor: Any, use: Mapping[str, Resource] | None = No
     if not callable(fn) or not (is_async(fn) or is_generator_function(fn)):
         return
     kind = "async" if is_async(fn) else "a generator function"
-    name = executor if isinstance(executor, str) else executor.name
+    name = executor if isinstance(executor, str) else executor._place.name
     if name in ("thread", "process"):
         raise TypeError(f'{name_of(fn)}() is {kind} and cannot run with executor="{name}"; leave executor out')
     per_thread = [key for key, wanted in (use or {}).items() if wanted.per == "thread"]

@@ -17,6 +17,7 @@ from .core.colour import is_async, is_async_generator_function, is_generator_fun
 from .engine.background import background, is_engine_thread
 from .lanes.awaiting import trimmed
 from .lanes.calls import Calls, calls_of_loop
+from .lanes.interrupted import Latch
 from .lanes.worker import current_worker
 
 P = ParamSpec("P")
@@ -177,8 +178,8 @@ class PlainContext(Generic[T]):
 
     def __enter__(self) -> T:
         """Make it and enter it."""
-        entered = threading.Event()
-        self._call = _Call(self._own(entered), on_end=entered.set)
+        entered = Latch()
+        self._call = _Call(self._own(entered), on_end=entered.open)
         self._call.wait(until=entered)
         return cast("T", self._value if self._body is not None else self._call.result())
 
@@ -192,11 +193,11 @@ class PlainContext(Generic[T]):
         self._call.wait()
         return bool(self._call.result())
 
-    async def _own(self, entered: threading.Event) -> Any:
+    async def _own(self, entered: Latch) -> Any:
         manager = self._factory()
         self._value = await manager.__aenter__()
         self._body = asyncio.get_running_loop().create_future()
-        entered.set()
+        entered.open()
         try:
             error = await self._body
         except asyncio.CancelledError as caught:
@@ -268,7 +269,7 @@ class _Call:
         on_end: Callable[[], None] = _nothing,
     ) -> None:
         _check_thread(coroutine)
-        self.ended: threading.Event = threading.Event()
+        self.ended: Latch = Latch()
         self.loop: asyncio.AbstractEventLoop = background().loop
         self._on_end = on_end
         self._value: Any = None
@@ -276,7 +277,7 @@ class _Call:
         self._task: asyncio.Task[None] | None = None
         self.loop.call_soon_threadsafe(self._start, coroutine, context or contextvars.copy_context())
 
-    def wait(self, until: threading.Event | None = None) -> None:
+    def wait(self, until: Latch | None = None) -> None:
         """Wait for the end, or something before it; whatever interrupts the waiting cancels the coroutine."""
         try:
             (until or self.ended).wait()
@@ -318,7 +319,7 @@ class _Call:
         if task.cancelled():  # before its first step
             coroutine.close()
             self._error = asyncio.CancelledError()
-        self.ended.set()
+        self.ended.open()
         self._on_end()
 
 

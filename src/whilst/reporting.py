@@ -66,6 +66,7 @@ def beginning_of(plan: Plan) -> Beginning:
         whilst=getattr(sys.modules[__name__.partition(".")[0]], "__version__", ""),
         pid=os.getpid(),
         journal="" if plan.journal is None else without_secrets(os.path.abspath(plan.journal.path)),
+        in_flags=plan.in_flags,
     )
 
 

@@ -31,6 +31,7 @@ from .engine.consume import (
     consume_together_aio,
     noted_value_of,
 )
+from .lanes.interrupted import raise_interrupt
 from .written import Rest, Written
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ class Run(Written, Unlike, Generic[I, T]):
             if driver is None:
                 if self._closed:
                     raise has_ended(self._plan.name)
+                if self._drained or self._cancelled:
+                    return False
                 self._growth = self._growth or Growth()
                 return self._growth.put(item, key)
         return not (self._drained or self._cancelled) and driver.additions.add(item, key)
@@ -305,7 +308,7 @@ class Run(Written, Unlike, Generic[I, T]):
         from .engine.handoff import ThreadHandoff
 
         loop = background().loop
-        handoff = ThreadHandoff(loop)
+        handoff = ThreadHandoff(loop, values=not outcomes)
         plan, ledger = self._plan, None
         if plan.journal is not None:
             ledger = plan.journal._ledger(plan.subject, name=plan.name, loop=loop)
@@ -343,7 +346,7 @@ class Run(Written, Unlike, Generic[I, T]):
         await loaded(".driver" if plan.node is None else ".compiled", *recording, *watching)
         from .engine.handoff import LoopHandoff
 
-        handoff = LoopHandoff(loop)
+        handoff = LoopHandoff(loop, values=not outcomes)
         if plan.journal is not None:  # beside the loop, which would stand still meanwhile
             ledger = await plan.journal._aledger(plan.subject, name=plan.name)
         try:
@@ -515,8 +518,12 @@ def _close_from_outside(driver: Driver) -> None:
     closing = asyncio.run_coroutine_threadsafe(driver.close(), driver.loop)
     if _may_hold_up(driver):
         return  # it closes soon; waiting here would be for ever
-    with suppress(RuntimeError, TimeoutError):  # the engine is gone, or a call ignores its cancellation
+    try:
         closing.result(CLOSE_WAIT)
+    except TimeoutError:  # a call ignores its cancellation, or something holds the loop
+        driver.held_up = not driver.finished
+    except RuntimeError as error:  # the engine is gone, mostly
+        raise_interrupt(error)
 
 
 def _check_await(name: str, subject: str) -> None:

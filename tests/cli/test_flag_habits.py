@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from whilst.cli.main import run
-from whilst.core.habits import _FLAGS
+from whilst.core.foreign import FLAGS
 
 ANSWERS = [
     ("map", "--jobs", "whilst map -j N"),
@@ -72,7 +72,7 @@ def test_an_option_without_its_value_or_with_one_too_many_is_shown_as_it_is_writ
 
 
 def test_no_answer_stands_twice_for_one_command() -> None:
-    words = [(word, option) for these, option, _ in _FLAGS for word in these.split()]
+    words = [(word, option) for these, option, _ in FLAGS for word in these.split()]
     assert len(words) == len(set(words))
 
 

@@ -110,6 +110,37 @@ def test_a_window_after_a_bucket_is_counted_as_a_window() -> None:
     assert (bucket.room(0, 5.0), bucket.delay(0, 5.0)) == (3, 0.0)
 
 
+def _given(headers: dict[str, str], remaining: str) -> dict[str, list[object]]:
+    return {name: [text.replace("LEFT", remaining)] for name, text in headers.items()}
+
+
+HUBSPOT = {  # as its guidelines say: the length of the window in milliseconds, not when it ends
+    "x-hubspot-ratelimit-daily": "250000",
+    "x-hubspot-ratelimit-daily-remaining": "249000",
+    "x-hubspot-ratelimit-interval-milliseconds": "10000",
+    "x-hubspot-ratelimit-max": "100",
+    "x-hubspot-ratelimit-remaining": "LEFT",
+}
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+SENTRY = {  # https://docs.sentry.io/api/ratelimits: the reset in seconds since 1970
+    "date": DATE.replace("1994", "2022"),
+    "x-sentry-rate-limit-limit": "40",
+    "x-sentry-rate-limit-remaining": "LEFT",
+    "x-sentry-rate-limit-reset": "1667724578",
+}
+LINEAR = {  # https://linear.app/developers/rate-limiting: in milliseconds since 1970
+    "date": DATE.replace("1994", "2022"),
+    "x-ratelimit-requests-limit": "5000",
+    "x-ratelimit-requests-remaining": "LEFT",
+    "x-ratelimit-requests-reset": "1667726377000",
+    "x-complexity": "12",
+    "x-ratelimit-complexity-limit": "250000",
+    "x-ratelimit-complexity-remaining": "249988",
+    "x-ratelimit-complexity-reset": "1667726377000",
+    "x-ratelimit-endpoint-requests-reset": "1667724637000",
+}
+
+
 @pytest.mark.parametrize(
     ("headers", "left"),
     [
@@ -127,6 +158,13 @@ def test_a_window_after_a_bucket_is_counted_as_a_window() -> None:
         ({"ratelimit-remaining": ["7"], "ratelimit-reset": ["9"]}, Left(7, 9)),
         ({"x-ratelimit-remaining": ["0"], "x-ratelimit-reset": ["86400"]}, Left(0, 3600)),
         ({"x-ratelimit-remaining": ["soon"], "x-ratelimit-reset": ["9"]}, None),
+        (_given(HUBSPOT, remaining="87"), Left(87, 10)),
+        (_given(HUBSPOT, remaining="0"), Left(0, 10)),
+        ({"x-hubspot-ratelimit-remaining": ["87"]}, None),
+        (_given(SENTRY, remaining="39"), Left(39, 1)),
+        (_given(LINEAR, remaining="4990"), Left(4990, 1800)),
+        (_given(LINEAR, remaining="4990") | {"x-ratelimit-complexity-remaining": ["0"]}, Left(0, 1)),
+        (_given(LINEAR, remaining="4990") | {"x-ratelimit-endpoint-requests-remaining": ["3"]}, Left(3, 60)),
         ({"ratelimit-policy": ['"a";q=100;w=60']}, None),  # a policy is not what is left of it
         ({"retry-after": ["9"]}, None),  # of an answer that went well it says when to look again
         ({}, None),

@@ -42,6 +42,17 @@ DRAFTS = {
 SHOPIFY = {"x-shopify-shop-api-call-limit": "32/40"}
 OLD = {"ratelimit-limit": "100", "ratelimit-remaining": "50", "ratelimit-reset": "30", "ratelimit-policy": "100;w=60"}
 BOTH = OLD | GITHUB
+HUBSPOT = {
+    "x-hubspot-ratelimit-interval-milliseconds": "10000",
+    "x-hubspot-ratelimit-max": "100",
+    "x-hubspot-ratelimit-remaining": "87",
+}
+SENTRY = {f"x-sentry-rate-limit-{name}": text for name, text in (("remaining", "39"), ("reset", str(int(NOW) + 1)))}
+LINEAR = {
+    f"x-ratelimit-{what}-{name}": text
+    for what, left in (("requests", "4990"), ("complexity", "249000"), ("endpoint-requests", "99"))
+    for name, text in (("limit", "5000"), ("remaining", left), ("reset", str((int(NOW) + 60) * 1000)))
+}
 OTHERS = {"content-type": "application/json", "date": DATE, "etag": "x", "vary": "y"}
 
 
@@ -118,7 +129,9 @@ def test_no_answer_is_missed_while_all_are_looked_for_anew() -> None:
     assert seen == [at_length(GITHUB)] * len(seen)
 
 
-@pytest.mark.parametrize("api", [GITHUB, OPENAI, ANTHROPIC, CLAUDE, DRAFT, DRAFTS, SHOPIFY, OLD])
+@pytest.mark.parametrize(
+    "api", [GITHUB, OPENAI, ANTHROPIC, CLAUDE, DRAFT, DRAFTS, SHOPIFY, OLD, HUBSPOT, SENTRY, LINEAR]
+)
 def test_one_api_after_the_other_is_read_as_well(api: dict[str, str]) -> None:
     glance = Glance()
     for other in (GITHUB, api, OTHERS, DRAFT, api, OPENAI, api, api):

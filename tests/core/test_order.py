@@ -1,13 +1,14 @@
 """Outcomes leave in the order of the inputs, or as they finish."""
 
 from collections import deque
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whilst.core.outcome import Record
-from whilst.engine.handoff import as_finished, in_order
+from whilst.engine.handoff import Failed, as_finished, in_order
 
 
 def record(index: int) -> Record:
@@ -45,6 +46,20 @@ def test_what_waits_for_one_missing_record_is_released_with_it(make) -> None:
     assert [r[0] for r in ready] == ([] if make is in_order else [3, 2, 1])
     push(record(0))
     assert [r[0] for r in ready] == ([0, 1, 2, 3] if make is in_order else [3, 2, 1, 0])
+
+
+@pytest.mark.parametrize("make", [in_order, as_finished])
+@pytest.mark.parametrize("value", [None, 0, (7, "a tuple"), ValueError("returned")])
+def test_a_consumer_of_values_gets_these_alone_and_the_records_of_failures(make, value: object) -> None:
+    ready: deque[Any] = deque()
+    push, error = make(ready, values=True).push, ValueError("raised")
+    push((0, "input 0", value, None, 0.0, 0.0, 1))
+    push((2, "input 2", value, None, 0.0, 0.0, 1))
+    push((1, "input 1", None, error, 0.0, 0.0, 2))
+    given, failed = [it for it in ready if it is value], [it for it in ready if type(it) is Failed]
+    assert len(given) == 2
+    assert failed == [(1, "input 1", None, error, 0.0, 0.0, 2)]
+    assert ready.index(failed[0]) == (1 if make is in_order else 2)
 
 
 @given(st.permutations(range(30)))

@@ -109,6 +109,18 @@ def shared() -> Made:
     return whilst.map(nap, among_others(), concurrency=4, limit=limit), 0.0
 
 
+def opening() -> Made:
+    @contextlib.asynccontextmanager
+    async def slowly() -> AsyncIterator[None]:
+        await asyncio.sleep(0.5)
+        yield
+
+    async def query(seconds: float, db: None) -> None:
+        await asyncio.sleep(seconds)
+
+    return whilst.map(query, [0.01] * 30, concurrency=8, use={"db": whilst.resource(slowly, per="run")}), 0.0
+
+
 CAUSES: dict[str, Callable[[], Made]] = {
     "busy": busy,
     "source": source,
@@ -121,6 +133,7 @@ CAUSES: dict[str, Callable[[], Made]] = {
     "retries": retries,
     "order": order,
     "tail": tail,
+    "start": opening,
 }
 
 
@@ -184,12 +197,18 @@ def plainly(run: whilst.Run[Any, Any]) -> whilst.Run[Any, Any]:
     return run
 
 
+def opened_on_threads() -> whilst.Run[float, None]:
+    db = whilst.resource(lambda: time.sleep(0.2), per="thread")
+    return whilst.map(lambda seconds, db: time.sleep(seconds), [0.005] * 20, concurrency=4, use={"db": db})
+
+
 PLAIN: dict[str, Callable[[], whilst.Run[Any, Any]]] = {
     "busy": lambda: plainly(whilst.map(time.sleep, [0.02] * 80, concurrency=8)),
     "source": lambda: plainly(whilst.map(time.sleep, slow_list(40, 0.008, 0.004), concurrency=8)),
     "consumer": plain_consumer,
     "limit: rate=150/s": lambda: plainly(whilst.map(time.sleep, [0.005] * 40, concurrency=8, rate="150/s")),
     "tail": lambda: plainly(whilst.map(time.sleep, [*[0.01] * 30, 0.4], concurrency=8)),
+    "start": lambda: plainly(opened_on_threads()),
 }
 
 

@@ -144,6 +144,13 @@ class TestFromTheConsumer:
         assert [run.add(-3, key="x"), run.add(-4, key="x"), run.add(-5)] == [True, False, True]
         assert sorted(run.list()) == [1, 2, 3, 5]
 
+    @pytest.mark.parametrize("word", ["drain", "cancel"])
+    def test_nothing_is_added_to_a_run_that_starts_nothing(self, word: str) -> None:
+        run = whilst.map(abs, [-1, -2])
+        assert run.add(-3)
+        getattr(run, word)()
+        assert not run.add(-4)
+
     @pytest.mark.parametrize("kind", ["list", "generator", "async"])
     def test_what_is_added_goes_before_what_the_source_has_not_given(self, kind: str) -> None:
         async def later() -> AsyncIterator[int]:

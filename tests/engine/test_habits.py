@@ -18,7 +18,7 @@ import pytest
 import tenacity
 
 import whilst
-from whilst.core import habits
+from whilst.core import foreign
 
 
 def double(x: int) -> int:
@@ -378,11 +378,11 @@ def test_a_name_that_nobody_knows_is_the_interpreters() -> None:
 
 
 def test_no_answer_hides_a_public_name() -> None:
-    assert not set(habits._NAMES) & set(whilst.__all__)
-    for answers in (habits._KEYWORDS, habits._OF_LIMIT, habits._OF_RETRY):
+    assert not set(foreign.NAMES) & set(whilst.__all__)
+    for answers in (foreign.KEYWORDS, foreign.OF_LIMIT, foreign.OF_RETRY):
         words = [word for these, _, _ in answers for word in these.split()]
         assert len(words) == len(set(words))
-    for kind, names in habits._ATTRIBUTES.items():
+    for kind, names in foreign.ATTRIBUTES.items():
         public = set(dir(getattr(whilst, kind)))
         assert not public & {word for these in names for word in these.split()}, kind
 
@@ -400,12 +400,12 @@ def test_another_librarys_operand_decides_what_a_pipe_means() -> None:
 
 def lines_shown() -> Iterator[tuple[str, str]]:
     """Give each line that the tables propose, as it is shown, with the words that it answers."""
-    tables = [habits._KEYWORDS, *habits._OF.values()]
+    tables = [foreign.KEYWORDS, *foreign.OF.values()]
     for words, _, line in (row for table in tables for row in table):
         yield words, line.format(n="8", s="1.0", r="10/s", function="whilst.step")
-    for words, line in habits._LINES.items():
+    for words, line in foreign.LINES.items():
         yield words, line
-    for kind in habits._ATTRIBUTES.values():
+    for kind in foreign.ATTRIBUTES.values():
         yield from kind.items()
 
 
@@ -434,6 +434,6 @@ import sys, whilst
 limit = whilst.Limit(concurrency=2)
 assert whilst.map(str.upper, ["a"], concurrency=3, retry=2, limit=limit).list() == ["A"]
 [outcome] = whilst.map(str.upper, ["a"]).outcomes()
-assert "whilst.core.habits" not in sys.modules
+assert not {"whilst.core.habits", "whilst.core.foreign"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)

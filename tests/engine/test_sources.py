@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import contextlib
 import contextvars
 import itertools
 import threading
@@ -238,6 +239,33 @@ def test_leaving_early_while_the_source_blocks_does_not_wait_for_it_and_names_it
     assert "the source, inside next()" in run.summary().left_behind
     release.set()
     assert eventually(lambda: not run.summary().left_behind)
+
+
+@pytest.mark.parametrize("way", ["ignores", "holds"])
+def test_an_async_source_that_does_not_end_is_left_behind_and_named(way: str, eventually) -> None:
+    """It goes on although it was cancelled, or does not come to hear of it, as it holds the loop."""
+    release, holds = threading.Event(), threading.Event()
+
+    async def source():
+        yield 1
+        if way == "holds":
+            await asyncio.sleep(0)
+            holds.set()
+            assert release.wait(20)
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    run = whilst.map(str, source(), concurrency=2)
+    for value in run:
+        assert value == "1"
+        assert way == "ignores" or holds.wait(20)
+        break
+    told = {"ignores": "which ignored being cancelled", "holds": "inside anext(), where it holds the loop"}
+    assert run.summary().left_behind == (f"the source, {told[way]}",)
+    release.set()
+    assert eventually(lambda: not run.summary().left_behind)
+    assert eventually(lambda: run.summary().done)
 
 
 def test_a_source_that_waits_for_room_is_asked_for_nothing_more_once_it_is_closed(eventually) -> None:

@@ -251,6 +251,23 @@ async def test_a_function_that_cancels_its_own_task_fails_its_own_input() -> Non
         assert "cancels" in [frame.name for frame in traceback.extract_tb(cause.__traceback__)]  # it says where
 
 
+@virtually
+async def test_and_so_does_one_that_returns_before_it_hears_of_that() -> None:
+    async def cancels(item: int) -> int:
+        if item == 1:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        elif item > 1:
+            await asyncio.sleep(0)  # where a cancellation that is left over would come out
+        return item
+
+    for subject in (cancels, whilst.step(cancels), whilst.step(cancels, retry=2), whilst.step(cancels, timeout=9)):
+        outcomes = await whilst.map(subject, range(4), concurrency=1).outcomes()
+        assert [o.ok for o in outcomes] == [True, False, True, True]
+        assert str(outcomes[1].error).endswith("cancels() cancelled its own task")
+
+
 def test_one_coroutine_for_two_inputs_fails_the_second_and_never_hangs() -> None:
     @functools.cache
     async def look_up(item: int) -> int:

@@ -7,6 +7,7 @@ import contextvars
 import os
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ def same(x: Any) -> Any:
 
 async def same_async(x: Any) -> Any:
     return x
+
+
+def old(x: int) -> int:
+    warnings.warn("old", DeprecationWarning, stacklevel=1)
+    return x
+
+
+async def old_async(x: int) -> int:
+    return old(x)
 
 
 def refuse(x: int) -> int:

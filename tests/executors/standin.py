@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from whilst.lanes import here
-from whilst.ray.executor import Ray
+from whilst.ray.executor import Nodes, Ray
 from whilst.ray.link import Fleet, Knock
 from whilst.ray.node import Node
 
@@ -260,11 +260,9 @@ class StandIn(Ray):
         self.names: list[str] = list(names)
         self.late = late
         self.order = order
-        self.nodes = nodes
-        self.per_node = per_node
         self.actors: dict[str, list[Actor]] = {}
         self.refusing: set[str] = set()
-        self._address, self._options, self._is_ours = None, {}, False
+        self._address, self._is_ours, self._place = None, False, StandInNodes(nodes, per_node, self)
 
     def signal(self, node: str, number: signal.Signals) -> None:
         """Send a signal to the processes of a node."""
@@ -272,11 +270,19 @@ class StandIn(Ray):
             if actor.process.pid is not None and actor.process.is_alive():
                 os.kill(actor.process.pid, number)
 
+
+class StandInNodes(Nodes):
+    """Where the calls of such an executor are made."""
+
+    def __init__(self, nodes: int | None, per_node: int, of: StandIn) -> None:
+        super().__init__(nodes, per_node, {})
+        self.of = of
+
     def _count(self) -> int:
-        there = max(1, len(self.names))
+        there = max(1, len(self.of.names))
         return there if self.nodes is None else self.nodes
 
     def _make_fleet(self, *given: Any) -> Fleet:
         found = StandInFleet(*given)
-        found.there = self
+        found.there = self.of
         return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -167,10 +168,23 @@ def test_context_variables_reach_calls_and_do_not_leak(place: Place) -> None:
     assert set(found) == {"acme"}
 
 
+@pytest.mark.parametrize("is_step", [False, True])
+def test_what_the_program_does_with_warnings_is_done_with_those_of_calls(place: Place, *, is_step: bool) -> None:
+    old = place.fn("old")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fn = whilst.sequence(calls.same, whilst.step(old, executor=place.executor)) if is_step else old
+        given = {} if is_step else {"executor": place.executor}
+        assert whilst.map(fn, [1], concurrency=1, **given).list() == [1]
+        warnings.filterwarnings("error", "ol", DeprecationWarning)
+        outcome, *_ = whilst.map(fn, [1], concurrency=1, **given).outcomes()
+    assert isinstance(outcome.error, DeprecationWarning)
+
+
 def test_resources_are_opened_and_closed(place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WHILST_TEST_OPENED", str(tmp_path / "opened"))
     if place.name.startswith("ray"):  # whose environment is that of its nodes
-        place.executor._options["runtime_env"] = {"env_vars": {"WHILST_TEST_OPENED": str(tmp_path / "opened")}}
+        place.executor._place.options["runtime_env"] = {"env_vars": {"WHILST_TEST_OPENED": str(tmp_path / "opened")}}
     use = {"opened": whilst.resource(calls.Opened, per=place.per)}  # type: ignore[arg-type]
     run = whilst.map(place.fn("with_opened"), range(20), executor=place.executor, concurrency=2, use=use)
     assert all(run.list())

@@ -10,6 +10,7 @@ import itertools
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from math import inf
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ import whilst
 from whilst import bridge
 from whilst.lanes import calls
 from whilst.lanes.calls import Calls
+from whilst.lanes.interrupted import Latch
 from whilst.lanes.worker import supply
 
 var: contextvars.ContextVar[str] = contextvars.ContextVar("var", default="unset")
@@ -569,23 +571,21 @@ class TestBlock:
                 await asyncio.sleep(0.01)
                 events.append("cleaned up")
 
-        class Interrupted(threading.Event):
+        class Interrupted(Latch):
             interrupted = False
 
-            def wait(self, timeout: float | None = None) -> bool:
-                if timeout is None and not self.interrupted:
+            def wait(self, timeout: float = inf) -> bool:
+                if timeout == inf and not self.interrupted:
                     self.interrupted = True
                     assert begun.wait(5)
                     raise KeyboardInterrupt
                 return super().wait(timeout)
 
         assert whilst.block(later)(1) == 2  # the engine is up: to start its thread waits for an event, too
-        real = threading.Event
-        monkeypatch.setattr(bridge.threading, "Event", Interrupted)
+        monkeypatch.setattr(bridge, "Latch", Interrupted)
         call = whilst.block(slow)
         with pytest.raises(KeyboardInterrupt):
             call()
-        monkeypatch.setattr(bridge.threading, "Event", real)
         assert events == ["cleaned up"]
 
     def test_an_async_generator_becomes_an_iterator_closed_when_left_early(self) -> None:

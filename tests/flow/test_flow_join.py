@@ -1,6 +1,8 @@
 """`together` and `first`: who is cancelled, what is raised, what is left; on virtual time."""
 
 import asyncio
+import copy
+import pickle
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -125,6 +127,15 @@ def test_first_raises_a_group_of_all_failures_in_the_order_of_the_branches() -> 
     with pytest.raises(ExceptionGroup, match=r"all 2 branches of sequence\[0\].together.place failed") as caught:
         testing.run(flow.aio())
     assert [type(error) for error in caught.value.exceptions] == [KeyError, OSError]
+
+
+@pytest.mark.parametrize("node", [whilst.first, whilst.fallback])
+def test_the_group_can_be_copied_and_sent_and_shows_what_it_holds(node: Any) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        node(int, float)("x")
+    for again in (caught.value, copy.copy(caught.value), pickle.loads(pickle.dumps(caught.value))):
+        assert [type(error) for error in again.exceptions] == [ValueError, ValueError]
+        assert repr(again).count("ValueError(") == 2
 
 
 def test_first_with_one_branch_that_fails_raises_a_group_too() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import functools
 import itertools
 import sqlite3
 import threading
@@ -378,6 +379,39 @@ def test_an_async_manager_per_thread_is_refused_by_name_at_the_call() -> None:
     held = whilst.resource(factories(Diary())["class of async managers"], per="thread")
     with pytest.raises(TypeError, match=r"AsyncManager\(\) is async and cannot be opened per thread\n.*per=\"run\""):
         whilst.step(use_blocking, use={"r": held})(1)
+
+
+def test_an_async_manager_per_process_is_refused_with_what_would_do_there() -> None:
+    held = whilst.resource(contextlib.asynccontextmanager(_give), per="process")
+    with pytest.raises(TypeError, match=r"_give\(\) is async and cannot be opened per process\n  try: a factory that"):
+        whilst.step(_use, use={"r": held}, executor="process")(1)
+
+
+async def _give() -> AsyncIterator[int]:
+    yield 1
+
+
+def _use(x: int, r: int) -> int:
+    return x + r
+
+
+@pytest.mark.parametrize("per", ["run", "thread"])
+def test_where_warnings_are_errors_all_is_closed_though_closing_one_fails(per: Any) -> None:
+    closed: list[str] = []
+
+    class Opened:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def close(self) -> None:
+            closed.append(self.name)
+            raise OSError(self.name)
+
+    use = {name: whilst.resource(functools.partial(Opened, name), per=per) for name in "ab"}
+    run = whilst.map(lambda x, a, b: x, [1], use=use, concurrency=1)
+    assert run.list() == [1]
+    assert eventually(lambda: sorted(closed) == ["a", "b"])
+    assert eventually(lambda: run.summary().done)
 
 
 def test_the_last_opened_is_closed_first() -> None:

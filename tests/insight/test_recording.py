@@ -378,14 +378,15 @@ def test_past_a_bound_it_samples_keeps_failures_and_the_slowest_and_says_so(monk
     assert sum(spans.weight) == pytest.approx(count, rel=0.02), "each stands for as many as were left out"
 
 
-def test_a_call_costs_twenty_bytes_until_it_is_handed_over() -> None:
-    recorder, _ = recording_to_list()
-    calls = recorder._calls
+def test_no_more_than_a_chunk_of_calls_waits_to_be_handed_over() -> None:
+    calls, given, records = kept(2 * kept_module.ROWS + 5)
+    for record in records:
+        calls.ended(record)
     columns = (calls._index, calls._ends, calls._took)
-    assert sum(column.itemsize for column in columns) <= 20
-    assert all(len(column) == kept_module.ROWS for column in columns)
-    recorder.close()
-    recorder.join()
+    assert [len(column) for column in columns] == [5, 5, 5]
+    (whole, _), _ = given
+    numbers = sum(sys.getsizeof(column[-1]) for column in whole)
+    assert sum(map(sys.getsizeof, whole)) / kept_module.ROWS + numbers < 110, "bytes a call"
 
 
 def test_indices_beyond_32_bits_are_kept_whole() -> None:
@@ -425,10 +426,10 @@ def instructions() -> Iterator[Callable[[Callable[[], object]], int]]:
     monitoring.free_tool_id(tool)
 
 
-def kept(count: int) -> tuple[kept_module.Kept, list[tuple[Columns, Chunk]], list[Record]]:
-    given: list[tuple[Columns, Chunk]] = []
+def kept(count: int) -> tuple[kept_module.Kept, list[tuple[kept_module.Calls, Chunk]], list[Record]]:
+    given: list[tuple[kept_module.Calls, Chunk]] = []
     records: list[Record] = [(n, None, None, None, n * 1e-3, 0.01 + n % 97 * 1e-4, 1) for n in range(count)]
-    return kept_module.Kept(lambda columns, head: given.append((columns, head)), whole=1 << 40), given, records
+    return kept_module.Kept(lambda calls, head: given.append((calls, head)), whole=1 << 40), given, records
 
 
 def test_a_call_costs_little_on_the_loop(instructions: Callable[[Callable[[], object]], int]) -> None:
@@ -443,8 +444,8 @@ def test_calls_are_packed_all_at_once(instructions: Callable[[Callable[[], objec
     calls, given, records = kept(kept_module.ROWS)
     for record in records:
         calls.ended(record)
-    (chunk,) = given
-    assert instructions(lambda: encoded(*chunk)) < len(records)
+    ((columns, head),) = given
+    assert instructions(lambda: encoded(Columns.packed(*columns), head)) < len(records)
 
 
 def test_a_finished_run_frees_what_it_recorded(tmp_path: Path) -> None:

@@ -240,6 +240,132 @@ def test_what_has_no_part_in_it_is_no_change(load: Load, get: Callable[[Any], An
     assert differ(*both(load, get, old, new)) == []
 
 
+SET = """
+import sys
+import config_
+from config_ import TABLE
+C = []
+C.append(2)
+D = {}
+for n in range(3):
+    k = n * 2
+    D[k] = n
+WORDS = set()
+WORDS |= {"a"}
+try:
+    import json
+    FAST = True
+except ImportError:
+    FAST = False
+if "x" in sys.argv:
+    MODE = "fast"
+else:
+    MODE = "slow"
+match len("ab"):
+    case 1:
+        KIND = "one"
+    case _:
+        KIND = "two"
+LEVEL = "small"
+def configure(name):
+    global LEVEL
+    LEVEL = name + "!"
+if (DEEP := 5) > 1:
+    configure("large")
+class Store:
+    def reset(self):
+        global LATER
+        LATER = 5
+LATER = 4
+HANDLERS = {}
+def handler(function):
+    HANDLERS[function.__name__] = function
+    return function
+@handler
+def red(x):
+    return 1
+config_.MODEL = "large"
+TABLE["a"] = 1
+SETTINGS = type("Settings", (), {})()
+SETTINGS.depth = 3
+with open(__file__) as FILE:
+    pass
+def other():
+    C.append(7)
+def uses(x):
+    return C, D, WORDS, FAST, MODE, KIND, LEVEL, DEEP, LATER, HANDLERS, config_.MODEL, TABLE, SETTINGS
+"""
+TABLES = "MODEL = 'small'\nTABLE = {}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("C.append(2)", "C.append(3)", "C"),
+        ("C.append(2)\n", "", "C"),
+        ("C.append(2)", "C.append(2)\nC.append(3)", "C"),
+        ("D[k] = n", "D[k] = -n", "D"),
+        ("range(3)", "range(4)", "D"),
+        ("n * 2", "n * 3", "D"),
+        ('|= {"a"}', '|= {"b"}', "WORDS"),
+        ("except ImportError", "except Exception", "FAST"),
+        ('"x" in', '"y" in', "MODE"),
+        ('"two"', '"three"', "KIND"),
+        ("case 1", "case 2", "KIND"),
+        ('name + "!"', "name", "LEVEL"),
+        ('"large")', '"larger")', "LEVEL"),
+        ("DEEP := 5", "DEEP := 6", "DEEP"),
+        ("LATER = 5", "LATER = 6", "LATER"),
+        ("function.__name__", "function.__qualname__", "HANDLERS"),
+        ("@handler\n", "", "HANDLERS"),
+        ('MODEL = "large"', 'MODEL = "larger"', "config_.MODEL"),
+        ('TABLE["a"] = 1', 'TABLE["a"] = 2', "TABLE"),
+        ("depth = 3", "depth = 4", "SETTINGS"),
+    ],
+)
+def test_statements_that_change_what_a_name_holds_are_noticed(load: Load, old: str, new: str, name: str) -> None:
+    assert SET.count(old) == 1
+    before = Parts(load(SET, config_=TABLES).uses)
+    after = Parts(load(SET.replace(old, new), config_=TABLES).uses)
+    # The journal's header says that they were looked for: one that is new is a change then, and was none before.
+    new_ones = Fingerprint("", "", after.digests).changed_since(Fingerprint("", "", before.digests, has_setters=True))
+    assert f"what sets jobs_.{name}" in (new_ones or ())
+
+
+def test_a_statement_that_is_new_refuses_no_journal_of_an_earlier_version(load: Load) -> None:
+    plain, more = (Parts(load(source).f) for source in ("C = []\ndef f(x): return C", APPENDED))
+    assert "what sets jobs_.C" in more.digests
+    assert Fingerprint("", "", more.digests).changed_since(Fingerprint("", "", plain.digests)) is None
+    told = Fingerprint("", "", plain.digests, has_setters=True)
+    assert Fingerprint("", "", more.digests).changed_since(told) == ("what sets jobs_.C",)
+    assert Fingerprint("", "", more.digests).changed_since(told, ignore=("C",)) is None
+
+
+APPENDED = "C = []\nC.append(1)\ndef f(x): return C"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("C.append(7)", "C.append(8)"),  # of a function that nothing of the module calls
+        ("import json\n", "import json, re\n"),
+        ("as FILE:\n    pass", "as FILE:\n    print(1)"),
+        ("log = 1", "log = 2"),
+    ],
+)
+def test_statements_that_change_nothing_that_is_named_are_no_change(load: Load, old: str, new: str) -> None:
+    source = SET + "import logging\nlog = 1\nlogging.getLogger('x').debug('y')\n"
+    before, after = (Parts(load(each, config_=TABLES).uses) for each in (source, source.replace(old, new)))
+    assert before.digests == after.digests
+
+
+def test_what_statements_take_from_elsewhere_is_named_too(load: Load) -> None:
+    module = load(
+        "import sys\nC = []\nfor line in sys.path:\n    C.append(line)\nD = {}\nD['a'] = 1\ndef f(x): return C, D\n"
+    )
+    assert list(Parts(module.f).unseen) == ["jobs_.C"]
+
+
 def test_what_is_not_looked_into_is_named(load: Load) -> None:
     module = load(JOBS, config_=CONFIG)
     assert list(Parts(module.four).unseen) == ["jobs_.TODAY", "jobs_.PATTERN"]
@@ -597,6 +723,7 @@ def test_names_to_be_ignored_are_checked(ignore: Any, words: str) -> None:
         ("class jobs.Model", "Model"),
         ("jobs.MODEL", "MODEL"),
         ("jobs.MODEL", "jobs.MODEL"),
+        ("what sets jobs.MODEL", "MODEL"),
         ("self.by[0].x", "x"),
     ],
 )
@@ -627,5 +754,10 @@ def test_in_a_notebook_the_cell_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         whilst.JournalChanged, match=r"f\(\) changed since run.db was written \(cell 4 line 1\)\n  2 res"
     ):
         run(path, notebook(*first, "def f(x):\n    return MODEL, x\n")["f"])
+    grown = "C = []\n", "C.append(1)\n", "def g(x):\n    return C\n"
+    run(tmp_path / "g.db", notebook(*grown)["g"])
+    assert run(tmp_path / "g.db", notebook(*grown, grown[1])["g"]).recalled == 2  # the same cell once more
+    with pytest.raises(whilst.JournalChanged, match=r"changed: what sets C \(cell 2 line 1\)"):
+        run(tmp_path / "g.db", notebook(*grown, "C.append(2)\n")["g"])
     with pytest.raises(whilst.JournalChanged, match=r"changed: helper\(\) \(cell 4 line 2\)"):
         run(path, notebook(*first, "\ndef helper(x):\n    return -x\n")["f"])

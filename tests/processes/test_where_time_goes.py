@@ -35,15 +35,21 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Any:
         sys.path.remove(str(folder))
 
 
-@pytest.mark.parametrize("gate", ["", "limit", "journal"])
+@pytest.mark.parametrize("gate", ["", "limit", "journal", "step"])
 def test_workers_that_are_being_started_are_not_busy(slow: Any, gate: str, tmp_path: Path) -> None:
     given: dict[str, Any] = {
         "": {},
         "limit": {"limit": whilst.Limit(concurrency=100)},
         "journal": {"journal": tmp_path / "run.db"},
+        "step": {},
     }[gate]
-    run = whilst.map(slow.nap, [0.01 + each / 1e6 for each in range(32)], executor="process", concurrency=2, **given)
-    run.list()
+    fn = slow.nap
+    if gate == "step":
+        fn = whilst.step(slow.nap, executor="process")
+    else:
+        given["executor"] = "process"
+    run = whilst.map(fn, [0.01 + each / 1e6 for each in range(32)], concurrency=2, **given)
+    assert all(outcome.took < 2.0 <= outcome.started for outcome in run.outcomes())
     now = run.summary()
     assert next(iter(now.account)) == "start"
     assert now.lane_time["start"] > 2.0, "at least one of the two took its two seconds"

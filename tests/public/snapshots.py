@@ -21,7 +21,6 @@ import whilst
 HERE = Path(__file__).parent
 INSIDE = ("http.aio", "journal", "demo.pokeapi")  # public modules that are imported by their own names
 MODULES = ("whilst", *(f"whilst.{name}" for name in sorted((*whilst._MODULES, *INSIDE))))
-OF_AN_EXECUTOR = {"calls", "calls_of_loop", "check", "default", "lanes"}  # what a run asks of one: no promise to users
 WIDE = 90  # characters of parameters on one line
 FORWARD = re.compile(r"ForwardRef\(['\"](.*?)['\"](?:, .*?)?\)")
 SHOWN = {"__iter__", "__aiter__", "__await__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__call__"}
@@ -90,8 +89,6 @@ def _members(kind: type) -> Iterator[tuple[str, str]]:
             continue
         for name, thing in vars(owner).items():
             if name in seen or (name.startswith("_") and name not in SHOWN) or name in fields:
-                continue
-            if name in OF_AN_EXECUTOR and hasattr(kind, "lanes"):
                 continue
             seen.add(name)
             if isinstance(thing, property):

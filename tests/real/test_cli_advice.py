@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commandkit import run
 
-from whilst.cli.whither import in_flags
+import whilst
+from whilst.core.flags import change_in_flags, in_flags
 
 PROGRAM = """
 import time
@@ -64,6 +67,37 @@ def test_the_summary_file_has_it_too() -> None:
     assert end["advice"][0]["change"] == {"concurrency": "adaptive"}
     assert end["times"]["calls"] == 150
     assert end["exit_code"] == 0
+
+
+def test_the_page_of_a_command_has_the_words_of_the_terminal_and_that_of_a_program_its_own() -> None:
+    said("-j", "4", "--trace", "run.trace")
+    assert run("report", "run.trace")[0] == 0
+    page = Path("run.html").read_text()
+    advice = page[page.index("What to change") : page.index("One by one")]
+    assert "-j 8 makes this" in advice
+    assert "<code>-j adaptive</code>" in advice
+    assert "concurrency=" not in advice
+    mapped = whilst.map(lambda _: time.sleep(0.01), range(150), concurrency=4, trace="own.trace")
+    mapped.list()
+    assert run("report", "own.trace")[0] == 0
+    page = Path("own.html").read_text()
+    assert "<code>concurrency=&quot;adaptive&quot;</code>" in page[page.index("What to change") :]
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        ({"executor": "thread", "concurrency": 32}, "--executor thread -j 32"),
+        ({"retry": "Retry(attempts=5, budget=None)"}, "--retry-budget none"),
+        ({"ordered": False}, "--unordered"),
+        ({"commit": "buffered"}, "--commit buffered"),
+        ({"step": "a/b", "concurrency": 4}, ""),
+        ({"limit": "Limit(concurrency=4)"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_change_is_options_or_nothing(change: dict[str, Any], options: str) -> None:
+    assert change_in_flags(change) == options
 
 
 @pytest.mark.parametrize(

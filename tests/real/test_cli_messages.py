@@ -287,7 +287,13 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
         ([], ["missing argument 'TARGET'", "try: whilst map --help"]),
         (["jobs.py:check", "urls.txt", "--format", "jsonll"], ["invalid value for '--format'", "try: --format jsonl"]),
         (["jobs.py:check", "urls.txt", "--call", "name"], ["invalid value for '--call'", "try: --call names"]),
-        (["jobs.py:check", "urls.txt", "--take", "0"], ["invalid value for '--take'", "try: --take 1"]),
+        (["jobs.py:check", "urls.txt", "--take", "0"], ["--take must be at least 1, got 0", "try: --take 1"]),
+        (
+            ["jobs.py:check", "urls.txt", "--take", "x"],
+            ["--take must be a whole number, got 'x'", "try: --take 1"],
+        ),
+        (["jobs.py:check", "urls.txt", "-o", "a.csv.bz2"], ["a.csv.bz2 has no ending", "known", "try: a.csv.gz"]),
+        (["jobs.py:check", "urls.txt", "-o", "a.xz"], ["a.xz has no ending", "known", "try: a.jsonl.gz"]),
         (
             ["jobs.py:check", "urls.txt", "-o", "new/out.jsonl"],
             ["new/out.jsonl cannot be written: No such file", "in ", "try: mkdir -p new"],
@@ -321,6 +327,19 @@ def test_a_wrong_argument(
     assert len(said) == len(lines)
     for line, start in zip(said, ["error: " + lines[0], *(f"  {it}" for it in lines[1:])], strict=True):
         assert line.startswith(start)
+
+
+def test_rows_in_another_encoding_name_the_option_that_reads_them(call: Call, here: Path) -> None:
+    (here / "latin.txt").write_bytes("café\nthé\n".encode("latin-1"))
+    code, _, err = call("map", "jobs.py:check", "latin.txt")
+    assert code == 1
+    assert "first: not UTF-8: byte 0xe9 at position 3 (row 1 of latin.txt)\n" in err
+    assert "--encoding latin-1" in err
+
+
+def test_a_field_that_occurs_twice_is_named_in_the_summary_too(call: Call, here: Path) -> None:
+    (here / "twice.jsonl").write_text('{"a": 1, "a": 2}\n')  # after the word `key` it would be taken for a secret
+    assert "first: the field 'a' occurs twice (row 1" in call("map", "jobs.py:check", "twice.jsonl")[2]
 
 
 def test_a_csv_without_a_usable_header(call: Call, here: Path) -> None:

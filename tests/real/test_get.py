@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -336,9 +338,38 @@ def test_pages_go_on_by_the_link_header_and_items_are_lines(here: Path) -> None:
 def test_pages_end_where_they_go_round_or_are_too_many(here: Path) -> None:
     with scripted(book(link=lambda n: {"next": f"?p={n % 3 + 1}"})) as server:
         code, lines, _ = get(f"{server.url}/x?p=1", "--next", "next")
-        assert (code, len(lines)) == (1, 3)
-        assert lines[2]["error"].startswith("BadAnswer: the pages go round: GET ")
+        assert (code, [line["input"][-1] for line in lines]) == (1, ["1", "2", "3", "3"])
+        assert lines[2]["value"]["data"]["things"] == [6, {"n": 7}]  # the page that leads back is no less a page
+        assert lines[3]["error"].startswith("BadAnswer: the pages go round: GET ")
+        assert len(server.seen) == 3
         assert len(get(f"{server.url}/x?p=1", "--next", "next", "--max-pages", "2")[1]) == 2
+
+
+def test_pages_that_go_round_are_written_once_with_a_journal_and_into_a_database(here: Path) -> None:
+    with scripted(book(link=lambda n: {"cursor": n % 3 + 1})) as server:
+        flags = [
+            f"{server.url}/x?p=1",
+            "--next",
+            "cursor",
+            "--next-param",
+            "p",
+            "-o",
+            "sqlite:///out.db?table=outcomes",
+            "--journal",
+            "run.db",
+        ]
+        for _ in range(2):
+            code, _, err = run("get", *flags, "--overwrite")
+            assert (code, "3 ok" in err, "1 failed" in err) == (1, True, True), err
+            assert len(server.seen) == 3
+            with closing(sqlite3.connect(here / "out.db")) as database:
+                rows = database.execute("SELECT input, error FROM outcomes ORDER BY input, error").fetchall()
+            assert [(row[0][-2], row[1] is None) for row in rows] == [
+                ("1", True),
+                ("2", True),
+                ("3", True),
+                ("3", False),
+            ]
 
 
 def test_many_rows_have_pages_at_the_same_time_and_a_row_stays_its_own_input(here: Path) -> None:
@@ -351,11 +382,13 @@ def test_many_rows_have_pages_at_the_same_time_and_a_row_stays_its_own_input(her
     assert mine == [140, {"n": 141}, 142, {"n": 143}, 144, {"n": 145}]
 
 
-def test_a_next_page_that_cannot_be_followed_fails_its_page(here: Path) -> None:
+def test_a_next_page_that_cannot_be_followed_fails_after_its_page_is_given(here: Path) -> None:
     with scripted(book(link=lambda n: {"next": [7, "ftp://x/", "http://a:99999/"][n]})) as server:
         code, lines, _ = get(f"{server.url}/x?p={{0..2}}", "--next", "next")
     assert code == 1
-    assert [line["error"].partition(": GET")[0] for line in lines] == [
+    assert sorted(line["input"][-1] for line in lines if "value" in line) == ["0", "1", "2"]
+    failed = sorted((line for line in lines if "error" in line), key=lambda line: str(line["input"]))
+    assert [line["error"].partition(": GET")[0] for line in failed] == [
         "BadAnswer: 'next' is not the URL of a further page",
         "BadAnswer: the next page cannot be fetched: it has no http:// or https:// at its start",
         "BadAnswer: the next page is not a URL: invalid port number",
@@ -370,7 +403,8 @@ def test_secrets_do_not_follow_a_page_to_another_host(here: Path) -> None:
         flags = [f"{server.url}/x?p=1", "--next", "next"]
         code, lines, _ = get(*flags, "--header-env", "X-Api-Key=TOKEN", env={"TOKEN": "SECRET"})
         assert (code, other.seen) == (1, [])
-        assert "where the headers given must not go" in lines[0]["error"]
+        assert "value" in lines[0]
+        assert "where the headers given must not go" in lines[1]["error"]
         code, lines, _ = get(*flags, "--header", "Accept: application/json")
         assert (code, len(lines), len(other.seen)) == (0, 2, 1)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import os
 import pickle
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -291,6 +293,75 @@ def test_redirects_are_followed_and_credentials_stay_with_their_host(request_: R
 
 
 # -- ends -----------------------------------------------------------------------------------------------------
+
+
+# -- connections that are kept, and closed without a word ---------------------------------------------------
+
+
+@both_colours
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_kept_connection_that_turns_out_closed_is_replaced_once(request_: Request, method: str) -> None:
+    def reply(seen: Seen) -> bytes | None:
+        return None if len(server.seen) == 2 else answer(body="" if method == "HEAD" else "ok")
+
+    with scripted(reply) as server:
+        assert [request_(method, f"{server.url}/").status for _ in range(2)] == [200, 200]
+        assert (len(server.seen), server.connections) == (3, 2)
+
+
+@both_colours
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_what_must_not_be_asked_twice_is_not(request_: Request, method: str) -> None:
+    with scripted(lambda _: None if len(server.seen) == 2 else answer()) as server:
+        request_("GET", f"{server.url}/")
+        with pytest.raises(http.ConnectError, match="broke the connection"):
+            request_(method, f"{server.url}/")
+        assert len(server.seen) == 2
+
+
+@both_colours
+def test_a_connection_that_was_not_kept_is_not_replaced(request_: Request) -> None:
+    with scripted(lambda _: None if len(server.seen) > 1 else answer(Connection="close")) as server:
+        request_("GET", f"{server.url}/")
+        for count in (2, 3):
+            with pytest.raises(http.ConnectError, match="broke the connection"):
+                request_("GET", f"{server.url}/")
+            assert len(server.seen) == count
+
+
+@both_colours
+def test_a_connection_in_place_of_a_kept_one_is_not_replaced_again(request_: Request) -> None:
+    with scripted(lambda _: None if len(server.seen) > 1 else answer()) as server:
+        request_("GET", f"{server.url}/")
+        with pytest.raises(http.ConnectError, match="broke the connection"):
+            request_("GET", f"{server.url}/")
+        assert (len(server.seen), server.connections) == (3, 2)
+
+
+@pytest.mark.parametrize("function", [http.get_text, aio.get_text])
+def test_a_server_that_closes_after_each_answer_without_saying_so_fails_nobody(function: Callable[..., Any]) -> None:
+    def serve(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            connection.recv(65_536)
+            connection.sendall(answer(body="ok"))
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65_536):  # what is on its way is not answered
+                pass
+
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        run = whilst.map(function, [f"http://127.0.0.1:{listener.getsockname()[1]}/"] * 400, concurrency=16)
+        assert run.list() == ["ok"] * 400
+        assert run.summary().retried == 0
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 def test_cancelling_ends_the_request() -> None:

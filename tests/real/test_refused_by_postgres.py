@@ -21,7 +21,7 @@ from commandkit import run  # noqa: E402
 from whilst.io.open import open_output  # noqa: E402
 from whilst.io.refusal import BrokenOutput, Refused  # noqa: E402
 from whilst.io.rows import Row  # noqa: E402
-from whilst.io.sink import Shape, Sink  # noqa: E402
+from whilst.io.sink import Misfit, Shape, Sink  # noqa: E402
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 APART = Shape(failures_here=False)
@@ -298,6 +298,38 @@ def test_any_field_is_a_column_also_of_the_next_run(url: str, sql: Sql, name: st
         sink.finish()
     assert len(sql("SELECT * FROM t")[0]) == 6
     assert [it[2] for it in sql("SELECT * FROM t ORDER BY id")] == [1, 2]
+
+
+@pytest.mark.parametrize(("table", "key"), [("t" * 70, "id"), ("é" * 40, "id"), ("t", "k" * 70), ("t", "é" * 40)])
+def test_a_name_longer_than_postgres_keeps_is_the_same_name_in_the_next_run(
+    url: str, sql: Sql, table: str, key: str
+) -> None:
+    for value in (1, 2):
+        sink = opened(f"{url}?table={table}&key={key}")
+        given = {key: 7}
+        sink.write(Row(1, given, json.dumps(given).encode()), sink.prepare({"a": value}))
+        sink.finish()
+        kept = table.encode()[:63].decode(errors="ignore")
+        assert sql(f'SELECT a FROM "{kept}"') == [(value,)]
+
+
+def test_more_columns_than_a_table_has_are_refused_at_the_first_row(url: str, sql: Sql) -> None:
+    sink = opened(f"{url}?table=t&key=id")
+    with pytest.raises(Misfit, match="a table of PostgreSQL has 1,600 columns at most, 1,597 do not fit beside 4 oth"):
+        put(sink, (1, {f"f{it}": it for it in range(1597)}))
+
+
+def test_a_table_of_a_thousand_columns_is_not_made_again_for_each_row_that_is_too_large(url: str, sql: Sql) -> None:
+    made: list[str] = []
+    sink: Any = opened(f"{url}?table=t&key=id")
+    make_room = sink._table.make_room
+    sink._table.make_room = lambda *given, **options: made.append("") or make_room(*given, **options)
+    put(sink, *((it, {f"f{n}": n for n in range(1200)}) for it in range(200)))
+    sink.flush()
+    found = refused(sink)
+    assert len(found) == 200
+    assert all("row is too big" in it and "write to a file such as out.jsonl" in it for it in found.values())
+    assert len(made) < 30
 
 
 def test_a_row_with_its_own_key_fills_a_table_with_defaults(url: str, sql: Sql) -> None:

@@ -255,6 +255,24 @@ def test_fields_that_differ_in_case_only_have_columns_of_their_own(here: Path, s
     assert sql("SELECT a, A_, Error_, error FROM t") == [(1, 2, 3, None)]
 
 
+def test_more_columns_than_a_table_has_end_the_run_at_the_first_row_and_lose_nothing(here: Path, sql: Table) -> None:
+    wide = {f"f{it}": it for it in range(2500)}
+    code, failed, err = call("-o", "sqlite:///f.db?table=t&key=id", "-j", "2", rows=of([wide] * 2000), job="counted")
+    assert code == 3, err
+    assert "stopped: none of the values of this function fits into sqlite:///f.db?table=t&key=id" in err
+    assert "a table of SQLite has 2,000 columns at most, 2,500 do not fit beside 4 others (write to a file" in err
+    assert len(failed) == len(Path("called").read_text()) <= 50
+    assert all(json.loads(it["error"].partition("; ")[2]) == wide for it in failed), "what a call returned is kept"
+
+
+def test_a_value_that_brings_too_many_columns_to_those_before_fails_alone(here: Path, sql: Table) -> None:
+    outs = [*({f"g{it}_{n}": n for n in range(900)} for it in range(3)), {"g0_1": 7}]
+    code, failed, err = call("-o", "sqlite:///f.db?table=t&key=id", rows=of(outs))
+    assert (code, [it["input"]["id"] for it in failed]) == (1, [2]), err
+    assert "900 do not fit beside 1,804 others" in failed[0]["error"]
+    assert sql("SELECT id, g0_1, g1_2 FROM t ORDER BY id") == [(0, 1, None), (1, None, 2), (3, 7, None)]
+
+
 @pytest.mark.parametrize("name", ["", "a b", 'q"uote', "semi;colon", "%s", ":p", "select", "ż", "x" * 200, "nu\0l"])
 def test_any_field_is_a_column(here: Path, sql: Table, name: str) -> None:
     code, failed, err = call("-o", "sqlite:///f.db?table=t&key=id", rows=of([{name: 1}, {name: 2, "b": 3}]))

@@ -62,11 +62,11 @@ class Batches:
 def batch_worker(target: Target, prepare: Callable[[object], Any]) -> Callable[[Batch], Any]:
     """Return a function of a batch, of the user's colour; it gives what to write for each of its rows."""
     from ..flow import Flow  # who hands over one row a call need not load it
-    from .exits import OF_A_CALL, left
+    from .exits import calling
 
     fn: Any = target.fn
 
-    def finished(batch: Batch, values: list[Any], found: Any) -> list[Any]:
+    def finished(values: list[Any], found: Any) -> list[Any]:
         if isinstance(found, str | bytes | Mapping | Set) or not isinstance(found, Iterable):
             got = short(f"{found!r}", 60)  # a set has no order: its answers would stand beside the rows of others
             raise TypeError(f"{target.name}() gets a list of {len(values)} and must return one, got {got}")
@@ -80,22 +80,12 @@ def batch_worker(target: Target, prepare: Callable[[object], Any]) -> Callable[[
         return _flow_worker(fn, finished)
 
     async def call_async(batch: Batch) -> Any:
-        values = batch.values
-        try:
-            return finished(batch, values, await fn(values) if values else [])
-        except OF_A_CALL:
-            raise
-        except BaseException as error:  # a panic of a Rust library, too: its row is named
-            raise left(error, batch.line) from None
+        with calling(batch.line):
+            return finished(values := batch.values, await fn(values) if values else [])
 
     def call_plain(batch: Batch) -> Any:
-        values = batch.values
-        try:
-            return finished(batch, values, fn(values) if values else [])
-        except OF_A_CALL:
-            raise
-        except BaseException as error:  # a panic of a Rust library, too: its row is named
-            raise left(error, batch.line) from None
+        with calling(batch.line):
+            return finished(values := batch.values, fn(values) if values else [])
 
     chosen: Callable[[Batch], Any] = call_async if is_async(fn) else call_plain
     functools.update_wrapper(chosen, fn)
@@ -128,7 +118,7 @@ def check_batch(options: RunOptions) -> None:
             )
 
 
-def _flow_worker(flow: Any, finished: Callable[[Batch, list[Any], Any], list[Any]]) -> Callable[[Batch], Any]:
+def _flow_worker(flow: Any, finished: Callable[[list[Any], Any], list[Any]]) -> Callable[[Batch], Any]:
     """Put the flow between two steps of ours; its value is the list."""
     from ..composing import sequence
 
@@ -141,7 +131,7 @@ def _flow_worker(flow: Any, finished: Callable[[Batch, list[Any], Any], list[Any
     whole = sequence(open_batch, flow, close_batch)
 
     async def call(batch: Batch) -> Any:
-        return finished(batch, batch.values, await whole.aio(batch))
+        return finished(batch.values, await whole.aio(batch))
 
     return call
 

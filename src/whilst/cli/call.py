@@ -19,7 +19,7 @@ from ..core.colour import is_async
 from ..core.signature import Handing
 from ..flow import Flow
 from ..io.rows import Rejected, Row
-from .exits import OF_A_CALL, guarded, left
+from .exits import calling, guarded
 from .feed import RowRejected
 from .items import Items
 from .messages import Problem, short
@@ -141,32 +141,20 @@ def worker(call: Call, prepare: Callable[[object], Any], items: Items | None = N
     async def call_async(row: Any) -> Any:
         if type(row) is Rejected:
             raise RowRejected(row.reason)
-        try:
+        with calling(row.line):
             value = await fn(row.value)
-        except OF_A_CALL:
-            raise
-        except BaseException as error:  # a panic of a Rust library, too: its row is named
-            raise left(error, row.line) from None
         return prepare(value)
 
     def call_plain(row: Any) -> Any:
         if type(row) is Rejected:
             raise RowRejected(row.reason)
-        try:
+        with calling(row.line):
             value = fn(row.value)
-        except OF_A_CALL:
-            raise
-        except BaseException as error:  # a panic of a Rust library, too: its row is named
-            raise left(error, row.line) from None
         return finish(value, row.line) if hasattr(value, "__await__") else prepare(value)
 
     async def finish(value: Awaitable[object], line: int) -> Any:
-        try:
+        with calling(line):
             found = await value
-        except OF_A_CALL:
-            raise
-        except BaseException as error:  # a panic of a Rust library, too: its row is named
-            raise left(error, line) from None
         return prepare(found)
 
     chosen: Callable[[Row | Rejected], Any] = call_async if is_async(call.target.fn) else call_plain

@@ -13,6 +13,7 @@ import msgspec
 from .. import errors
 from ..core.described import described
 from ..core.failures import StopAfter, kind_of
+from ..core.flags import in_flags
 from ..core.secrets import without_secrets
 from ..core.summary import efforts, kinds_of
 from ..io.rows import Rejected, Row
@@ -25,7 +26,6 @@ from .feed import Feed
 from .keep import remedy_of
 from .messages import BROKEN_PIPE, DISK, FAILED, OK, STOPPED, place, short
 from .signals import Signals
-from .whither import in_flags
 
 if TYPE_CHECKING:
     from ..core.summary import Summary
@@ -283,6 +283,8 @@ def _evidence(tally: Tally, now: Summary) -> list[str]:
     lines: list[str] = []
     if tally.first:
         lines.append(f"first: {tally.first}")
+        if "not UTF-8: " in tally.first:
+            lines.append("another encoding is read with --encoding latin-1, or whichever it is")
     lines += [in_flags(note) for note in now.notes[:5]]
     if now.abandoned:
         lines.append(f"left behind, still inside: {'; '.join(now.left_behind[:3])}")

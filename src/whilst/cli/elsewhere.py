@@ -81,7 +81,7 @@ def moved(flow: Any, name: str, place: Place) -> Flow[Any, Any]:
 
     Async steps stay on the loop if worker processes are asked for, which make blocking calls.
     """
-    from ..arguments import executor_object
+    from ..arguments import place_given
     from ..flow import Flow
 
     count = 0
@@ -92,7 +92,7 @@ def moved(flow: Any, name: str, place: Place) -> Flow[Any, Any]:
             if node.executor != "auto" or (is_async(node.fn) and place == "process"):
                 return node
             count += 1
-            return node._replace(executor=executor_object(node.fn, place, dict(node.use)))
+            return node._replace(executor=place_given(node.fn, place, dict(node.use)))
         return with_children(node, there)
 
     try:

@@ -27,22 +27,44 @@ Exited.__name__ = Exited.__qualname__ = "SystemExit"
 Exited.__module__ = "builtins"
 
 
-def left(error: BaseException, line: int | None = None) -> BaseException:
-    """Return what to raise for what ends more than a call: the failure of a row, or the error with the row in a note.
+class calling:
+    """Around a call of the user's: what ends more than that becomes the failure of its row, or names the row in a note.
 
-    Not only Ctrl-C does that: so does a panic in Rust (`PanicException` of pyo3), or pytest's `fail`.
+    Not only Ctrl-C ends more: so does a panic in Rust (`PanicException` of pyo3), or pytest's `fail`. Without a line
+    only `SystemExit` is looked at.
+
+    >>> with calling(7):
+    ...     raise SystemExit("bad argument")
+    Traceback (most recent call last):
+    SystemExit: bad argument
     """
-    if isinstance(error, SystemExit):
-        return Exited(*error.args).with_traceback(error.__traceback__)
-    if line is not None:
-        error.add_note(f"{NOTE}{line}")
-    return error
+
+    __slots__ = ("_line",)
+
+    def __init__(self, line: int | None = None) -> None:
+        self._line = line
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Raise what goes on in place of the error; nothing, where that is the error itself."""
+        if error is None or isinstance(error, OF_A_CALL):
+            return
+        if isinstance(error, SystemExit):
+            raise Exited(*error.args).with_traceback(error.__traceback__) from None
+        if self._line is not None:
+            error.add_note(f"{NOTE}{self._line}")
 
 
 def row_of(error: BaseException) -> str:
     """Return the row that ended a run, in words; nothing where nobody knows.
 
-    >>> row_of(left(KeyboardInterrupt(), 7))
+    >>> try:
+    ...     with calling(7):
+    ...         raise KeyboardInterrupt
+    ... except KeyboardInterrupt as error:
+    ...     row_of(error)
     'row 7'
     """
     notes: list[str] = getattr(error, "__notes__", [])
@@ -73,16 +95,12 @@ def _guarded(fn: Callable[..., Any]) -> Callable[..., Any]:
         return fn
 
     async def call_async(*args: Any, **kwargs: Any) -> Any:
-        try:
+        with calling():
             return await fn(*args, **kwargs)
-        except SystemExit as error:
-            raise left(error) from None
 
     def call_plain(*args: Any, **kwargs: Any) -> Any:
-        try:
+        with calling():
             return fn(*args, **kwargs)
-        except SystemExit as error:
-            raise left(error) from None
 
     chosen: Callable[..., Any] = call_async if is_async(fn) else call_plain
     return functools.update_wrapper(chosen, fn)

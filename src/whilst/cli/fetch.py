@@ -210,6 +210,8 @@ def fetcher(
             raise RowRejected(row.reason)
         if fetch.saver is not None:
             return prepare(await fetch.save(row))
+        if pages is not None:
+            pages.check(row)
         try:
             answer: Response | None = await fetch.ask(row)
         except BaseException:

@@ -179,7 +179,7 @@ def _make_run(options: RunOptions, job: Job, work: Work, sinks: Sinks, feed: Fee
     fn = work.worker(sinks.out.prepare if _is_prepared_there(work, keeper) else as_it_is)
     place: dict[str, Any] = {} if work.executor is None else {"executor": work.executor}
     try:
-        return whilst_map(
+        run: Any = whilst_map(
             fn,
             feed if job.batch is None else Batches(feed, job.batch),
             total=job.total if options.take is None or job.total is None else min(job.total, options.take),
@@ -189,6 +189,8 @@ def _make_run(options: RunOptions, job: Job, work: Work, sinks: Sinks, feed: Fee
             **place,
             **options.policies(),
         )
+        run._plan = run._plan._replace(in_flags=True)
+        return run
     except (TypeError, ValueError) as error:
         raise in_flags(error, POLICIES, command) from None
 

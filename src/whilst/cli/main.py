@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -155,7 +156,7 @@ def perform(arguments: Sequence[str]) -> int:
         return USAGE
     except click.UsageError as error:
         remedy = _mended(error) or _with_a_value(error, arguments) or f"{_command(error, arguments)} --help"
-        say(str(Problem(_as_fact(error.format_message()), remedy=remedy)))
+        say(str(Problem(_in_words(_as_fact(error.format_message())), remedy=remedy)))
         return USAGE
     except click.ClickException as error:
         say(f"error: {_as_fact(error.format_message())}")
@@ -189,6 +190,24 @@ def _is_nowhere() -> bool:
     except FileNotFoundError:
         return True
     return False
+
+
+def _in_words(fact: str) -> str:
+    """Say of a number what the library says, where click speaks of its types.
+
+    >>> _in_words("invalid value for '--take': 'x' is not a valid integer range")
+    "--take must be a whole number, got 'x'"
+    >>> _in_words("invalid value for '--batch': 0 is not in the range x>=1")
+    '--batch must be at least 1, got 0'
+    """
+    found = re.fullmatch(r"invalid value for '(--[\w-]+)': (.+) is not (.+)", fact, re.IGNORECASE | re.DOTALL)
+    if found is None:
+        return fact
+    flag, given, what = found.groups()
+    if what.rstrip(".") in ("a valid integer range", "a valid integer"):
+        return f"{flag} must be a whole number, got {given}"
+    least = re.fullmatch(r"in the range x>=(\d+)\.?", what)
+    return f"{flag} must be at least {least[1]}, got {given}" if least else fact
 
 
 def _mended(error: click.UsageError) -> str:

@@ -1,6 +1,7 @@
 """Where does an answer go on? `--next FIELD` and `--follow link`: each further page is an input of its own.
 
-So a page is limited, tried again and counted as any other input is.
+So a page is limited, tried again and counted as any other input is. A page whose link leads nowhere, or round, is
+given; what it leads to is an input that fails.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class Paged:
     seen: set[str]
     known_by: Any
     """What a journal knows it by."""
+    why: str | None = None
+    """Why it cannot be asked for."""
 
 
 class PagedText(str, Paged):
@@ -67,30 +70,52 @@ class Pages:
         self._after: Row | None = None
 
     def kept(self, value: Any, row: Row, answer: Response) -> dict[str, Any]:
-        """Return a value with the URL of the page after it; BadAnswer if what is there cannot be followed."""
-        after = None
+        """Return a value with the URL of the page after it, or why that cannot be followed.
+
+        BadAnswer if the first page has no field of the name: then it is none, most likely.
+        """
         is_first = not isinstance(row.value, Paged)
-        if not self._is_last(answer, is_first) and (link := self._link(answer, is_first)):
-            url = self._url_of(row.value)
-            after = self._checked(link if self._param is None else _with(url, self._param, link), url, answer)
-            if after in (url, answer.url, str(Url(url))):  # a last page that names itself
-                after = None
-            elif after in self._seen(row):
-                raise BadAnswer(f"the pages go round: {answer.asked} leads back to {shown_url(after)}")
-        return {"value": value, "next": after}
+        if self._is_last(answer, is_first):
+            return {"value": value, "next": None}
+        found = self._found(answer, is_first)
+        try:
+            return {"value": value, "next": self._after_of(found, row, answer)}
+        except BadAnswer as error:
+            return {"value": value, "next": None, "why": str(error)}
 
-    def prepare(self, sink: Sink, kept: dict[str, Any]) -> tuple[Any, str | None]:
+    def _after_of(self, found: Any, row: Row, answer: Response) -> str | None:
+        """Return the URL of the page after this one; None if there is none, BadAnswer if it cannot be followed."""
+        if not (link := self._link(found, answer)):
+            return None
+        url = self._url_of(row.value)
+        after = self._checked(link if self._param is None else _with(url, self._param, link), url, answer)
+        if after in (url, answer.url, str(Url(url))):  # a last page that names itself
+            return None
+        if after in self._seen(row):
+            raise BadAnswer(f"the pages go round: {answer.asked} leads back to {shown_url(after)}")
+        return after
+
+    def prepare(self, sink: Sink, kept: dict[str, Any]) -> tuple[Any, str | None, str | None]:
         """Prepare what of it is written."""
-        return sink.prepare(kept["value"]), kept["next"]
+        return sink.prepare(kept["value"]), kept["next"], kept.get("why")
 
-    def write(self, sink: Sink, row: Row, prepared: tuple[Any, str | None]) -> None:
+    def write(self, sink: Sink, row: Row, prepared: tuple[Any, str | None, str | None]) -> None:
         """Take note of the link, and write the value, which may yet be refused."""
-        value, link = prepared
+        value, link, why = prepared
         seen = self._seen(row)
-        if link is not None and (self._most is None or len(seen) < self._most):
-            seen.add(link)
-            self._after = _row_after(row, link, seen)
+        if self._most is None or len(seen) < self._most:
+            if link is not None:
+                seen.add(link)
+                self._after = _row_after(row, link, seen)
+            elif why is not None:
+                self._after = _row_after(row, self._url_of(row.value), seen, why)
         sink.write(row, value)
+
+    @staticmethod
+    def check(row: Row) -> None:
+        """Raise BadAnswer for a page that cannot be asked for."""
+        if isinstance(row.value, Paged) and row.value.why is not None:
+            raise BadAnswer(row.value.why)
 
     def after(self, _: Row | Rejected) -> Row | None:
         """Return the page after the one that has just been written."""
@@ -107,11 +132,14 @@ class Pages:
         field, value = self._until
         return self._field_of(answer, field, is_first, "--until") in (value, str(value))
 
-    def _link(self, answer: Response, is_first: bool) -> str | None:
-        """Return the link to the next page, or the cursor of it; None where there is none."""
+    def _found(self, answer: Response, is_first: bool) -> Any:
+        """Return what stands where the next page should be named."""
         if self._field is None:
             return next_in(answer.headers.get("link", ""))
-        value = self._field_of(answer, self._field, is_first, "--next")
+        return self._field_of(answer, self._field, is_first, "--next")
+
+    def _link(self, value: Any, answer: Response) -> str | None:
+        """Return the link to the next page, or the cursor of it; None where there is none."""
         if value is None or value is False or value == "":
             return None
         if self._param is not None and type(value) in (int, float):
@@ -193,14 +221,14 @@ def next_in(header: str) -> str | None:
     return None
 
 
-def _row_after(row: Row, url: str, seen: set[str]) -> Row:
+def _row_after(row: Row, url: str, seen: set[str], why: str | None = None) -> Row:
     before: Any = row.value
     value: PagedRow | PagedText
     if type(before) in (dict, PagedRow):
         value, raw = PagedRow(before), row.raw
-        value.known_by = {**before, "page": url}
+        value.known_by = {**before, "page": url, **({} if why is None else {"after": True})}
     else:
         value, raw = PagedText(url), msgspec.json.encode(url)
-        value.known_by = url
-    value.url, value.seen = url, seen
+        value.known_by = url if why is None else [url, "after"]
+    value.url, value.seen, value.why = url, seen, why
     return Row(row.line, value, raw)

@@ -187,7 +187,7 @@ def _make_run(flow: Flow[Any, Any], value: Any, target: Target, options: RunOpti
         name=target.name,
         trace=_trace_of(options),
     )
-    return Run(plan)
+    return Run(plan._replace(in_flags=True))
 
 
 def _trace_of(options: RunOptions) -> str | None:

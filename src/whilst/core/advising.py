@@ -13,20 +13,30 @@ from typing import Any
 
 from .account import BUSY, CONSUMER, JOURNAL, LIMIT, ORDER, PUSHBACK, RETRIES, SOURCE, START, TAIL
 from .advice import Advice
+from .advice_on_stages import on_stages
+from .advice_on_workers import computed_share, on_start, on_workers
+from .advice_words import (
+    FULL,
+    LEAST_SHARE,
+    MOST,
+    counted,
+    lanes_that,
+    most_of,
+    percent,
+    raised,
+    rate,
+    spent_on,
+    time_of,
+)
 from .budget import ways_out
 from .scaling import Level, knee_of, levels_of
 from .summary import BUSY_CPU, LATE, MANY_QUEUED, Summary, kinds_of
 
-MOST = 3
 LEAST_CALLS = 20
 LEAST_TIME = 0.2  # seconds; of what is over sooner nothing need be said
 LEAST_OF_STREAMS = 2.0  # seconds; a few inputs may be streams of many items
-LEAST_SHARE = 0.2  # of the lane-time
 FAILING = "failing"  # a cause beside the reasons of the account: a part of what is busy
-COMPUTES = 0.5  # of the time of a call; from then on it is the processors that count
-FULL = 0.9  # busy lanes from which on more of them are the question
 LEAST_GAIN = 1.1
-OF_OTHERS = (SOURCE, CONSUMER, ORDER, TAIL, START)  # why a stage is idle that is not what the others wait for
 SHORT = 100e-6  # seconds; a call that takes less is over before it could be sent anywhere
 SEVERAL = 5  # refusals; fewer say nothing of what the other side permits
 SENT = "the function and its inputs can be sent to other processes"
@@ -37,7 +47,7 @@ def advice_on(now: Summary) -> tuple[Advice, ...]:
     several = now.called >= LEAST_CALLS
     if not now.lane_time or now.elapsed < (LEAST_TIME if several else LEAST_OF_STREAMS):
         return ()
-    if found := _on_stages(now):
+    if found := on_stages(now):
         return found[:MOST]
     if not several:
         return ()
@@ -66,8 +76,8 @@ def _on_nothing(now: Summary, reason: str, share: float) -> Advice | None:
 def _on_busy(now: Summary, reason: str, share: float) -> Advice | None:
     if not now.keeps_up:
         return _on_process(now)
-    if (computed := _computed_share(now)) is not None:
-        return _on_workers(now, computed)
+    if (computed := computed_share(now)) is not None:
+        return on_workers(now, computed)
     levels = _levels(now)
     if len(levels) > 1:
         return _on_levels(now, levels)
@@ -79,14 +89,14 @@ def _on_busy(now: Summary, reason: str, share: float) -> Advice | None:
     if now.bounded:
         return Advice(
             text=f"{now.bounded} of its limit is what bounds this run: twice that makes it at most {most:.1f}x as fast",
-            evidence=f"all calls that it permits were in flight ({_percent(share)}), {now.rate:,.0f}/s",
+            evidence=f"all calls that it permits were in flight ({percent(share)}), {now.rate:,.0f}/s",
             condition="the other side answers more calls at once as quickly",
-            change=_raised(now, now.bounded),
+            change=raised(now, now.bounded),
         )
     return Advice(
         text=f"All {now.concurrency} lanes were in calls: concurrency={2 * now.concurrency} makes this at most "
         f'{most:.1f}x as fast; concurrency="adaptive" finds out',
-        evidence=f"{_percent(share)} busy, {now.rate:,.0f}/s at one level of concurrency",
+        evidence=f"{percent(share)} busy, {now.rate:,.0f}/s at one level of concurrency",
         condition="the other side answers more calls at once as quickly",
         change={"concurrency": "adaptive"},
     )
@@ -107,7 +117,7 @@ def _on_levels(now: Summary, levels: list[Level]) -> Advice | None:
     above = [level for level in levels if level.slots > aim.slots and level.calls >= level.slots]  # a whole round of it
     few = f"More than {aim.slots} calls at once get little more done" if above else ""
     shown = sorted({levels[0], levels[len(levels) // 2], aim, levels[-1]})
-    evidence = "; ".join(f"{it.slots} at once took {_time(it.took)} each, {_rate(it.rate)}" for it in shown)
+    evidence = "; ".join(f"{it.slots} at once took {time_of(it.took)} each, {rate(it.rate)}" for it in shown)
     if gain is None:
         return Advice(text=few, evidence=evidence, change=_concurrency(now, aim)) if few else None
     return Advice(
@@ -127,7 +137,7 @@ def _time_with(now: Summary, level: Level) -> float:
 
 def _concurrency(now: Summary, level: Level) -> dict[str, Any] | None:
     """Return the argument that has so many calls in flight."""
-    return _raised(now, now.bounded, level.slots) if now.bounded else {"concurrency": level.slots}
+    return raised(now, now.bounded, level.slots) if now.bounded else {"concurrency": level.slots}
 
 
 def _on_process(now: Summary) -> Advice:
@@ -141,7 +151,7 @@ def _on_process(now: Summary) -> Advice:
         )
     if now.queued >= MANY_QUEUED and now.cpu < half:
         return Advice(
-            text=f"This machine has other work: the run's loop got a processor for {_percent(1.0 - now.queued)} of the "
+            text=f"This machine has other work: the run's loop got a processor for {percent(1.0 - now.queued)} of the "
             "time in which it wanted one, so more calls at once get no more done",
             evidence=spent,
         )
@@ -157,14 +167,14 @@ def _on_process(now: Summary) -> Advice:
 
 
 def _processor_time(now: Summary) -> str:
-    late = f"; the loop was late by {_time(now.late)}, usually" if now.late >= LATE else ""
+    late = f"; the loop was late by {time_of(now.late)}, usually" if now.late >= LATE else ""
     return f"{now.cpu:.1f} s of processor time in {now.elapsed:.1f} s{late}"
 
 
 def _on_processor(now: Summary) -> Advice:
     if now.times.mean < SHORT:
         return Advice(
-            text=f"The calls take {_time(now.times.mean)} and wait for nothing: a plain loop is as fast",
+            text=f"The calls take {time_of(now.times.mean)} and wait for nothing: a plain loop is as fast",
             evidence=_processor_time(now),
         )
     return Advice(
@@ -177,26 +187,26 @@ def _on_processor(now: Summary) -> Advice:
 
 
 def _on_source(now: Summary, reason: str, share: float) -> Advice | None:
-    most = _most(now)
+    most = most_of(now)
     if most < LEAST_GAIN or not now.keeps_up:  # it may be us who do not come to reading it
         return None
     return Advice(
-        text=f"The source gives {_rate(now.rate)}, the calls could take {_rate(now.rate * most)}: inputs that come "
+        text=f"The source gives {rate(now.rate)}, the calls could take {rate(now.rate * most)}: inputs that come "
         f"faster make this at most {most:.1f}x as fast",
-        evidence=_lanes(now, share, "waited for the next input"),
+        evidence=lanes_that(now, share, "waited for the next input"),
         condition="the source can be read in larger pieces, or several of it at once",
     )
 
 
 def _on_consumer(now: Summary, reason: str, share: float) -> Advice | None:
-    most = _most(now)
+    most = most_of(now)
     if most < LEAST_GAIN or now.elapsed < SHORT * now.finished:
         return None
     each = now.elapsed / max(1, now.finished)
     return Advice(
-        text=f"Your loop takes {_time(each)} an outcome: what it does, done in the calls or in a second stage, makes "
+        text=f"Your loop takes {time_of(each)} an outcome: what it does, done in the calls or in a second stage, makes "
         f"this at most {most:.1f}x as fast",
-        evidence=_lanes(now, share, "waited for whoever takes the outcomes"),
+        evidence=lanes_that(now, share, "waited for whoever takes the outcomes"),
         condition="that need not be done one after the other",
     )
 
@@ -205,7 +215,7 @@ def _on_order(now: Summary, reason: str, share: float) -> Advice | None:
     gain = 1.0 / (1.0 - share) if share < 1.0 else 1.0
     return Advice(
         text=f"ordered=False makes this {gain:.1f}x as fast: outcomes need not wait for a slow input before them",
-        evidence=_lanes(now, share, "waited because an early input was slow"),
+        evidence=lanes_that(now, share, "waited because an early input was slow"),
         condition="the order of the outcomes does not matter",
         gain=gain,
         change={"ordered": False},
@@ -213,15 +223,15 @@ def _on_order(now: Summary, reason: str, share: float) -> Advice | None:
 
 
 def _on_limit(now: Summary, reason: str, share: float) -> Advice | None:
-    limit, most = reason.removeprefix(LIMIT), _most(now)
+    limit, most = reason.removeprefix(LIMIT), most_of(now)
     if most < LEAST_GAIN:
         return None
     return Advice(
-        text=f"{limit} is what bounds this run: the calls could take {_rate(now.rate * most)}, so a higher limit makes "
+        text=f"{limit} is what bounds this run: the calls could take {rate(now.rate * most)}, so a higher limit makes "
         f"this at most {most:.1f}x as fast",
-        evidence=_lanes(now, share, f"were held by {limit}"),
+        evidence=lanes_that(now, share, f"were held by {limit}"),
         condition="the other side permits more",
-        change=_raised(now, limit),
+        change=raised(now, limit),
     )
 
 
@@ -229,11 +239,11 @@ def _on_pushback(now: Summary, reason: str, share: float) -> Advice | None:
     if not now.rejected:
         return _on_breaker(now, share)
     evidence = (
-        f'{_counted(now.rejected, "call was", "calls were")} told "slower"; {_lanes(now, share, "waited for that")}'
+        f'{counted(now.rejected, "call was", "calls were")} told "slower"; {lanes_that(now, share, "waited for that")}'
     )
     if now.rejected < SEVERAL:
         return Advice(
-            text=f"The other side had this run wait for {_time(share * now.elapsed)}: a rate= below what it permits, "
+            text=f"The other side had this run wait for {time_of(share * now.elapsed)}: a rate= below what it permits, "
             "or fewer calls at once, gets as much done without its refusals",
             evidence=evidence,
             condition="it refuses because the calls are too many",
@@ -242,21 +252,21 @@ def _on_pushback(now: Summary, reason: str, share: float) -> Advice | None:
     if permitted <= 0.0:  # no rate is low enough
         return None
     return Advice(
-        text=f'The other side permits about {_rate(permitted)}: rate="{_rate(permitted)}" gets as much done without '
+        text=f'The other side permits about {rate(permitted)}: rate="{rate(permitted)}" gets as much done without '
         "its refusals; only a higher allowance there makes it faster",
         evidence=evidence,
         condition="that is what it always permits",
-        change={"rate": _rate(permitted)},
+        change={"rate": rate(permitted)},
     )
 
 
 def _on_breaker(now: Summary, share: float) -> Advice:
     """Nobody said "slower": so few calls went well that all were held back, until one did again."""
-    failed = f"; calls that failed: {_spent(now.failed_time)}" if now.failed_time else ""
+    failed = f"; calls that failed: {spent_on(now.failed_time)}" if now.failed_time else ""
     return Advice(
         text="So many calls failed that the run paused, again and again, and called one at a time to see whether the "
         "other side is back: what makes them fail costs the time; Retry(breaker=False) does not pause",
-        evidence=f"{_lanes(now, share, 'waited for that')}{failed}",
+        evidence=f"{lanes_that(now, share, 'waited for that')}{failed}",
         condition="the other side is not down and can bear calls that fail",
     )
 
@@ -265,16 +275,16 @@ def _on_failing(now: Summary, reason: str, share: float) -> Advice | None:
     busy = now.account.get(BUSY, 0.0)
     failed = share / busy if busy else 0.0
     timeouts = now.failed_time.get("TimeoutError", 0.0)
-    evidence = f"calls that failed: {_spent(now.failed_time)}, of {_time(now.sequential)}"
+    evidence = f"calls that failed: {spent_on(now.failed_time)}, of {time_of(now.sequential)}"
     if timeouts > sum(now.failed_time.values()) / 2:
         return Advice(
-            text=f"{_percent(failed)} of the time in calls was spent on calls that ran into their timeout: a shorter "
+            text=f"{percent(failed)} of the time in calls was spent on calls that ran into their timeout: a shorter "
             "timeout= ends them sooner",
             evidence=evidence,
             condition="calls that take so long do not answer any more",
         )
     return Advice(
-        text=f"{_percent(failed)} of the time in calls was spent on calls that failed: without them this is at most "
+        text=f"{percent(failed)} of the time in calls was spent on calls that failed: without them this is at most "
         f"{1.0 / (1.0 - share):.1f}x as fast"
         if share < 1.0
         else "All of the time was spent on calls that failed",
@@ -289,57 +299,9 @@ def _failed_share(now: Summary) -> float:
     return min(1.0, sum(now.failed_time.values()) / whole) if whole > 0 and now.failed < now.finished else 0.0
 
 
-def _on_start(now: Summary, reason: str, share: float) -> Advice | None:
-    computed = _computed_share(now)
-    if computed is None:
-        return None
-    if computed < COMPUTES:
-        return _on_workers(now, computed)
-    return Advice(
-        text=f"Workers take {_time(share * now.elapsed)} to start: what the program imports at its beginning they "
-        "import too; a longer run, or an import inside the function that needs it, costs less",
-        evidence=_lanes(now, share, "were being started"),
-    )
-
-
-def _on_workers(now: Summary, computed: float) -> Advice | None:
-    """Speak of calls that worker processes of this machine make."""
-    evidence = f"the calls computed for {_percent(computed)} of their time, in {now.concurrency} worker processes"
-    if computed < COMPUTES:
-        return Advice(
-            text='The calls wait rather than compute, so they need no processes: executor="thread" starts at once, '
-            "and makes many more of them at once",
-            evidence=evidence,
-            condition="the function may be called on several threads",
-            change={"executor": "thread", "concurrency": max(32, now.concurrency)},
-        )
-    if now.concurrency < now.processors:
-        return Advice(
-            text=f"The calls compute, and there are {now.processors} processors: concurrency={now.processors} makes "
-            f"this at most {now.processors / now.concurrency:.1f}x as fast",
-            evidence=evidence,
-            condition="other programs leave them free",
-            change={"concurrency": now.processors},
-        )
-    return Advice(
-        text=f"The calls compute, and there is a worker for each of the {now.processors} processors: more of them get "
-        "no more done here; other machines would (whilst.ray)",
-        evidence=evidence,
-    )
-
-
-def _computed_share(now: Summary) -> float | None:
-    """Return for which share of their time the calls of worker processes computed; None where that is not known."""
-    known = [it for it in now.workers.values() if it.get("computed") is not None]
-    seconds = float(sum(it["seconds"] for it in known))
-    if not now.processors or seconds <= 0 or len(known) < len(now.workers):
-        return None
-    return min(1.0, float(sum(it["computed"] for it in known)) / seconds)
-
-
 def _on_retries(now: Summary, reason: str, share: float) -> Advice | None:
     budget = now.retry_waits.get("budget", 0.0)
-    evidence = f"{now.retried:,} retries; {_lanes(now, share, 'waited for another attempt')}"
+    evidence = f"{now.retried:,} retries; {lanes_that(now, share, 'waited for another attempt')}"
     outs = ways_out(now.notes)
     if outs and budget > sum(now.retry_waits.values()) / 2:
         return Advice(
@@ -359,8 +321,9 @@ def _on_retries(now: Summary, reason: str, share: float) -> Advice | None:
 
 def _on_journal(now: Summary, reason: str, share: float) -> Advice | None:
     return Advice(
-        text=f'Lanes wait for the disk: a journal with commit="buffered" makes this at most {_most(now):.1f}x as fast',
-        evidence=_lanes(now, share, "waited for the journal"),
+        text='Lanes wait for the disk: a journal with commit="buffered" makes this at most '
+        f"{most_of(now):.1f}x as fast",
+        evidence=lanes_that(now, share, "waited for the journal"),
         condition="calls whose rows were not written yet may be made again after a crash",
         change={"commit": "buffered"},
     )
@@ -376,7 +339,7 @@ def _on_tail(now: Summary, reason: str, share: float) -> Advice | None:
     return Advice(
         text=f"The end waits for a few slow inputs ({slow}): with the slowest ones first this is "
         f"{'' if full else 'at most '}{gain:.1f}x as fast",
-        evidence=_lanes(now, share, "had no input left while others were in calls"),
+        evidence=lanes_that(now, share, "had no input left while others were in calls"),
         condition="it is known beforehand which inputs are slow",
         gain=gain if full else None,
     )
@@ -390,116 +353,7 @@ _RULES: Mapping[str, Callable[[Summary, str, float], Advice | None]] = {
     PUSHBACK: _on_pushback,
     RETRIES: _on_retries,
     FAILING: _on_failing,
-    START: _on_start,
+    START: on_start,
     JOURNAL: _on_journal,
     TAIL: _on_tail,
 }
-
-
-# -- flows with stages ------------------------------------------------------------------------------------------------
-
-
-def _on_stages(now: Summary) -> tuple[Advice, ...]:
-    """Speak of the stage for which the others wait: the one that itself waits least for its neighbours."""
-    waits = {path: sum(it.get(reason, 0.0) for reason in OF_OTHERS) for path, it in now.stages.items() if it}
-    path = min(waits, key=lambda it: waits[it], default="")
-    if not path or waits[path] > 1.0 - LEAST_SHARE:
-        return ()
-    others = f"The other stages wait for {path}" if len(waits) > 1 else f"{path} is what bounds this flow"
-    for reason, share in now.stages[path].items():
-        if reason not in OF_OTHERS and share >= LEAST_SHARE:
-            advice = _on_stage(now, path, others, reason, share, share / (1.0 - waits[path]))
-            if advice is not None:
-                return (advice,)
-    return ()
-
-
-def _on_stage(now: Summary, path: str, others: str, reason: str, share: float, own: float) -> Advice | None:
-    """Say what one stage waits for; `own` is the share of that in the time in which it does not wait for others."""
-    evidence = f"{path}: {_percent(share)} {reason}"
-    if reason.startswith(LIMIT):
-        limit, busy = reason.removeprefix(LIMIT), now.stages[path].get(BUSY, 0.0)
-        most = f", and makes the flow at most {1.0 / (1.0 - share):.1f}x as fast" if busy and share < 1.0 else ""
-        change = _raised(now, limit)
-        return Advice(
-            text=f"{others}, which is held by {limit}: a higher limit lets it go on{most}",
-            evidence=evidence,
-            condition="the other side permits more",
-            change={"step": path, **change} if change is not None else None,
-        )
-    if reason == PUSHBACK:
-        text, condition = f"{others}, which the other side holds back", ""
-    elif reason == RETRIES:
-        text = f"{others}, where items that failed wait for another attempt: fewer failures, or a shorter wait, help"
-        condition = "the other side needs no time to recover"
-    elif reason == BUSY and own >= FULL and now.late < LATE and now.cpu < BUSY_CPU * now.elapsed:
-        slots = max(1, round(sum(now.stage_time[path].values()) / now.elapsed))
-        return Advice(
-            text=f"{others}: concurrency={2 * slots} there makes the flow at most 2.0x as fast",
-            evidence=evidence,
-            condition="the other side answers more calls at once as quickly",
-            change={"step": path, "concurrency": 2 * slots},
-        )
-    else:
-        return None
-    return Advice(text=text, evidence=evidence, condition=condition)
-
-
-# -- in words ---------------------------------------------------------------------------------------------------------
-
-
-def _most(now: Summary) -> float:
-    """Return how many times as fast this is with every lane in a call all the time, as far as the processor lets it."""
-    busy = now.account.get(BUSY, 0.0)
-    most = 1.0 / busy if busy > 0 else 1.0
-    return min(most, now.elapsed / now.wanted) if now.wanted > 0 else most
-
-
-def _raised(now: Summary, limit: str, number: int | None = None) -> dict[str, Any] | None:
-    """Return the argument that doubles a limit of this name, or sets it to a number; None if that changes more.
-
-    >>> given = {"rate=9/s": ("rate", ""), "concurrency=4": ("limit", "")}
-    >>> now = Summary("f", None, 0, 0, 0, 0, 1.0, 4, given_by=given)
-    >>> _raised(now, "rate=9/s"), _raised(now, "concurrency=4"), _raised(now, "rate=9/s per key")
-    ({'rate': '18/s'}, {'limit': 'Limit(concurrency=8)'}, None)
-    """
-    argument, step = now.given_by.get(limit, ("", ""))
-    name, _, value = limit.partition("=")
-    amount, _, period = value.partition("/")
-    if not argument:
-        return None
-    twice = f"{2 * float(amount) if number is None else number:g}"
-    new = f"{twice}/{period}" if name == "rate" else int(float(twice))
-    change = (
-        {name: new} if argument == name else {"limit": f'Limit({name}="{new}")' if period else f"Limit({name}={new})"}
-    )
-    return {"step": step, **change} if step else change
-
-
-def _lanes(now: Summary, share: float, did: str) -> str:
-    lanes = share * now.concurrency
-    return f"on average {lanes:.{0 if lanes >= 9.5 else 1}f} of {now.concurrency} lanes {did} ({_percent(share)})"
-
-
-def _spent(seconds: Mapping[str, float]) -> str:
-    """Say on what kinds of failures most of the time was spent."""
-    most = sorted(seconds.items(), key=lambda it: -it[1])[:MOST]
-    return ", ".join(f"{_time(took)} with {kind}" for kind, took in most)
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def _rate(each: float) -> str:
-    return f"{each:,.0f}/s".replace(",", "") if each >= 10 else f"{each:.2g}/s"
-
-
-def _time(seconds: float) -> str:
-    from .telling import brief
-
-    return brief(seconds)

@@ -1,10 +1,12 @@
 """How many calls are left, and when do they come back, as the headers of an answer say? One table of families.
 
-- A *window* (GitHub; the IETF draft draft-ietf-httpapi-ratelimit-headers, its present form `"name";r=5;t=30` and its
-  earlier ones; `X-RateLimit-*` of many): so many are left, and none comes back before the reset.
+- A *window* (GitHub, Sentry, Linear; the IETF draft draft-ietf-httpapi-ratelimit-headers, its present form
+  `"name";r=5;t=30` and its earlier ones; `X-RateLimit-*` of many): so many are left, and none comes back before the
+  reset.
 - A *bucket* (OpenAI, Anthropic, Groq, Shopify): calls come back one by one, and the reset is when all of them will
   have. So (limit - remaining) / reset come back a second, and with none left the next is there in one part of that.
-- *Tokens* are not calls: only that none is left says something.
+- An *interval* (HubSpot): so many are left of a window that is so long; when it began is not told.
+- *Tokens* (and Linear's complexity) are not calls: only that none is left says something.
 """
 
 from __future__ import annotations
@@ -52,18 +54,26 @@ class Family(NamedTuple):
 
 def _families() -> Iterator[Family]:
     for prefix in ("ratelimit", "x-ratelimit", "x-rate-limit"):
-        yield Family(f"{prefix}-remaining", f"{prefix}-limit", f"{prefix}-reset", "window")
-    yield Family("x-ratelimit-remaining-requests", "x-ratelimit-limit-requests", "x-ratelimit-reset-requests", "bucket")
+        yield _of_prefix(prefix, "window")
+    yield _of_prefix("x-sentry-rate-limit", "window")
+    for what in ("requests", "endpoint-requests"):  # Linear's
+        yield _of_prefix(f"x-ratelimit-{what}", "window")
     yield Family(
-        *("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-limit"),
-        *("anthropic-ratelimit-requests-reset", "bucket"),
+        *("x-hubspot-ratelimit-remaining", "x-hubspot-ratelimit-max", "x-hubspot-ratelimit-interval-milliseconds"),
+        "interval",
     )
+    yield Family("x-ratelimit-remaining-requests", "x-ratelimit-limit-requests", "x-ratelimit-reset-requests", "bucket")
+    yield _of_prefix("anthropic-ratelimit-requests", "bucket")
     yield Family("ratelimit", "", "ratelimit-policy", "list")
     yield Family("x-shopify-shop-api-call-limit", "", "", "ratio")
     yield Family("x-ratelimit-remaining-tokens", "x-ratelimit-limit-tokens", "x-ratelimit-reset-tokens", "tokens")
     for what in ("tokens", "input-tokens", "output-tokens"):
-        of = f"anthropic-ratelimit-{what}"
-        yield Family(f"{of}-remaining", f"{of}-limit", f"{of}-reset", "tokens")
+        yield _of_prefix(f"anthropic-ratelimit-{what}", "tokens")
+    yield _of_prefix("x-ratelimit-complexity", "tokens")
+
+
+def _of_prefix(prefix: str, kind: str) -> Family:
+    return Family(f"{prefix}-remaining", f"{prefix}-limit", f"{prefix}-reset", kind)
 
 
 FAMILIES: Final = tuple(_families())
@@ -108,6 +118,12 @@ def _window(family: Family, headers: Headers, clock: float) -> Iterator[Left]:
             yield Left(calls, seconds)
 
 
+def _interval(family: Family, headers: Headers, clock: float) -> Iterator[Left]:
+    calls, length = first_number(headers, family.remaining), first_number(headers, family.reset)
+    if calls is not None and length is not None:
+        yield Left(calls, length / 1000)
+
+
 def _bucket(family: Family, headers: Headers, clock: float) -> Iterator[Left]:
     limit = first_number(headers, family.limit)
     for left in _window(family, headers, clock):
@@ -147,4 +163,11 @@ def _is_foreign(given: Mapping[str, str]) -> bool:
     return given.get("qu", "requests") != "requests"
 
 
-READERS: Final = {"window": _window, "bucket": _bucket, "list": _list, "ratio": _ratio, "tokens": _tokens}
+READERS: Final = {
+    "window": _window,
+    "interval": _interval,
+    "bucket": _bucket,
+    "list": _list,
+    "ratio": _ratio,
+    "tokens": _tokens,
+}

@@ -8,7 +8,7 @@ other form to `left_of`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from .counts import DRAINS, FAMILIES, NAMES, Family, Left
@@ -38,7 +38,7 @@ Reader: TypeAlias = Callable[[Get, Clock], "Left | None"]
 _TELLING: Final = tuple(family.remaining for family in FAMILIES)
 _HARD: Final = _Hard()  # one for all: to make one takes 0.3 µs
 _ABSENT: Final = object()
-_new: Callable[..., Any] = cast("Any", tuple).__new__  # a third of what Left(…) takes
+_new: Callable[..., Left] = cast("Any", tuple).__new__  # a third of what Left(…) takes
 
 
 class Glance:
@@ -59,18 +59,18 @@ class Glance:
 
     def at(self, headers: Given, clock: Clock) -> Left | None:
         """Return how many calls are left; None where the answer does not say. `clock` tells the wall's time."""
-        read = self._read
-        if read is None and self._mute >= MANY:
+        read, hard = self._read, False
+        if read is not None:
+            self._looks = looks = self._looks + 1
+            if looks % AGAIN:
+                try:
+                    return read(headers.get, clock)
+                except _Hard:
+                    hard = True
+        elif self._mute >= MANY:
             self._mute += 1
             if self._mute % SELDOM:
                 return None
-        self._looks = looks = self._looks + 1
-        hard = False
-        if read is not None and looks % AGAIN:
-            try:
-                return read(headers.get, clock)
-            except _Hard:
-                hard = True
         return self._search(headers, clock, hard)
 
     def _search(self, headers: Given, clock: Clock, hard: bool) -> Left | None:
@@ -96,19 +96,19 @@ def _at_length(headers: Given, clock: Clock) -> Left | None:
 
 def _reader_of(families: list[Family]) -> Reader | None:
     """Return what reads these families at once; None for none."""
-    readers = [_READERS[family.kind](family) for family in families if family.kind != "tokens"]
     tokens = tuple(family.remaining for family in families if family.kind == "tokens")
-    if not readers:
+    of_calls = [family for family in families if family.kind != "tokens"]
+    if not of_calls:
         return None
-    if len(readers) == 1 and not tokens:
-        return readers[0]
-    first = readers[0]
-    more = tuple(readers[1:])
+    if len(of_calls) == 1 and of_calls[0].kind == "bucket":
+        return _bucket(of_calls[0], tokens)
+    first, *more = [_READERS[family.kind](family) for family in of_calls]
+    if not (more or tokens):
+        return first
 
     def read(get: Get, clock: Clock) -> Left | None:
-        for name in tokens:  # only that none is left says something
-            text = get(name)
-            if text is not None and text[:1] == "0":
+        for name in tokens:
+            if (some := get(name)) is not None and some < "1":
                 raise _HARD
         least = first(get, clock)
         for other in more:
@@ -131,17 +131,42 @@ def _window(family: Family) -> Reader:
             return None
         calls = float(text) if text.isdigit() and text.isascii() and len(text) <= 15 else _number(text)
         seconds = _seconds(when, get, clock)
-        return _left(calls, seconds)
+        return _new(Left, (calls, seconds if seconds <= CAP else CAP, 0.0))
 
     return read
 
 
-def _bucket(family: Family) -> Reader:
+def _interval(family: Family) -> Reader:
+    remaining, length = family.remaining, family.reset
+    known: tuple[object, float] = (_ABSENT, 0.0)  # the length is the same in every answer
+
+    def read(get: Get, clock: Clock) -> Left | None:
+        nonlocal known
+        text, said = get(remaining), get(length)
+        if text is None:
+            raise _HARD
+        if said is None:
+            return None
+        last, seconds = known
+        if said != last:
+            seconds = min(_number(said.strip()) / 1000, CAP)
+            known = (said, seconds)
+        calls = float(text) if text.isdigit() and text.isascii() and len(text) <= 15 else _number(text)
+        return _new(Left, (calls, seconds, 0.0))
+
+    return read
+
+
+def _bucket(family: Family, tokens: Sequence[str] = ()) -> Reader:
+    """Read the calls of a bucket. Of its `tokens` only that none is left says something, and is hard."""
     remaining, reset, limit = family.remaining, family.reset, family.limit
     known: tuple[object, float | None] = (_ABSENT, None)  # the limit is the same in every answer
 
     def read(get: Get, clock: Clock) -> Left | None:
         nonlocal known
+        for name in tokens:
+            if (some := get(name)) is not None and some < "1":
+                raise _HARD
         text, when = get(remaining), get(reset)
         if text is None:
             raise _HARD
@@ -160,12 +185,12 @@ def _bucket(family: Family) -> Reader:
             refill = (most - calls) / seconds
         else:
             return None
-        return _left(calls, seconds, refill)
+        return _new(Left, (calls, seconds if seconds <= CAP else CAP, refill))
 
     return read
 
 
-_ITEM = r'"[\w -]{1,60}";r=(\d{1,15});t=(\d{1,15})'
+_ITEM = r'"[^"]{1,60}+";r=(\d{1,15}+);t=(\d{1,15}+)'
 _items = re.compile(rf"{_ITEM}(?:, ?{_ITEM})?", re.ASCII).fullmatch
 
 
@@ -189,12 +214,11 @@ def _list(family: Family) -> Reader:
         if found is None:
             raise _HARD
         calls, seconds, others, until = found.groups()
-        one, its = float(calls), float(seconds)
-        if others is not None:
-            two, of_two = float(others), float(until)
-            if two < one or (two == one and of_two > its):
-                one, its = two, of_two
-        return _left(one, its)
+        one = float(calls)
+        if others is not None and (two := float(others)) <= one and (two < one or float(until) > float(seconds)):
+            one, seconds = two, until
+        its = float(seconds)
+        return _new(Left, (one, its if its <= CAP else CAP, 0.0))
 
     return read
 
@@ -213,17 +237,12 @@ def _ratio(family: Family) -> Reader:
         if not 0.0 < used <= size:
             return None
         seconds = used * DRAINS / size
-        return _left(size - used, seconds, size / DRAINS)
+        return _new(Left, (size - used, seconds, size / DRAINS))
 
     return read
 
 
-_READERS: Final = {"window": _window, "bucket": _bucket, "list": _list, "ratio": _ratio}
-
-
-def _left(calls: float, seconds: float, refill: float = 0.0) -> Left:
-    left: Left = _new(Left, (calls, seconds if seconds <= CAP else CAP, refill))
-    return left
+_READERS: Final = {"window": _window, "interval": _interval, "bucket": _bucket, "list": _list, "ratio": _ratio}
 
 
 def _number(text: str) -> float:

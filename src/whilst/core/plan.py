@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Named = Literal["auto", "thread", "process"]
 
 
-class Elsewhere(Protocol):
-    """Something that has calls made in other processes, and may be given as `executor=`."""
+class Place(Protocol):
+    """Where calls are made that are made in other processes; what a run needs of it besides is in `lanes.port`."""
 
     @property
     def name(self) -> str:
@@ -38,6 +38,13 @@ class Elsewhere(Protocol):
 
     def check(self, fn: Callable[..., Any], use: tuple[tuple[str, Any], ...] = ()) -> None:
         """Refuse a function that cannot be sent there."""
+
+
+class Elsewhere(Protocol):
+    """Something that has calls made in other processes, and may be given as `executor=`; its place is for runs."""
+
+    @property
+    def _place(self) -> Place: ...
 
 
 Executor: TypeAlias = "Named | Elsewhere"
@@ -81,6 +88,8 @@ class Plan(Frozen):
     """What sees the run; see `engine.observer`."""
     trace: str | None = None
     """The file that the run is recorded to."""
+    in_flags: bool = False
+    """Whether the command line asked for it, so that advice is written as its options."""
     as_stream: bool = False
     """Whether `inputs` is one value whose outputs are streamed, instead of many inputs with one output each."""
 

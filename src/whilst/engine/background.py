@@ -15,6 +15,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from ..lanes.clock import monotonic
+from ..lanes.interrupted import start
 
 EXIT_WAIT = 1.0  # seconds that a normal exit waits for runs that are still going to close what they opened
 
@@ -26,7 +27,12 @@ class Background:
         self.loop: asyncio.AbstractEventLoop = _new_loop()
         self._stopped = False
         self.thread: threading.Thread = threading.Thread(target=self._run, name="whilst-engine", daemon=True)
-        self.thread.start()
+        try:
+            start(self.thread)
+        except BaseException:  # Ctrl-C, mostly: nobody will know of this one
+            self._stopped = True
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            raise
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -116,7 +122,7 @@ class _Loading:
         self._names = names
         self._loop = loop
         self.done: asyncio.Future[None] = loop.create_future()
-        threading.Thread(target=self._load, name="whilst-loading", daemon=True).start()
+        start(threading.Thread(target=self._load, name="whilst-loading", daemon=True))
 
     def _load(self) -> None:
         with suppress(Exception):  # whoever imports it on the loop hears of it

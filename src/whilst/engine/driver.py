@@ -68,6 +68,7 @@ KEPT = frozenset(  # of a run that has ended, which may be kept for its summary
         "additions",
         "concurrency",
         "emit",
+        "held_up",
         "accounting",
         "turn",
         "scope",
@@ -125,7 +126,7 @@ class Driver:
         self.together: Callable[[bool], None] = handoff.together
         """Called by lanes around several records: the consumer is woken once for them."""
         self._fail_fast = fail_fast
-        push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready)
+        push, self._flush = (in_order if plan.ordered else as_finished)(handoff.ready, values=handoff.values)
         if plan.observers:
             push = self.watch.seeing(push)
         self._final: Summary | None = None  # of a run that has let go of all that it was made of
@@ -142,6 +143,8 @@ class Driver:
         self.book: Book = Book(self, plan, self._deadlines, attempts, self.keeping, handoff, push)
         self.emit: Callable[[Record], None] = self.book.emit
         """Called by lanes with what became of a call."""
+        self.held_up: bool = False
+        """Whether the consumer has left and the loop, which is held, has not heard of it."""
         self._left: Source | None = None  # what may have been left behind of a run that has ended
         self._judging = Judging(self, plan, attempts, self.keeping, fail_fast=fail_fast, asks=bool(judge))
         self.book.judge, self.book.judge_failure = self._judging.outcome_of, self._judging.failed
@@ -248,7 +251,7 @@ class Driver:
     def asking(self) -> Asking:
         """What asks functions of the user's; made for the first one."""
         if self._asking is None:
-            self._asking = Asking(self.loop, self.plan.context, lambda text: self.failures.note(text))
+            self._asking = Asking(self.loop, self.plan.context, lambda text: self.failures.note(text), self.fatal)
         return self._asking
 
     @property

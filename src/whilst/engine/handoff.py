@@ -4,6 +4,9 @@ A run may have started at most `Window.size` inputs that were not delivered yet.
 concurrency (or below it, where the concurrency adapts itself) and doubles only when it is proven to be the bottleneck:
 the consumer ran dry while lanes stood idle for want of room. So a slow consumer stays `concurrency` behind, a fast one
 gets batches that pay for the wake-ups (measured: 4.4 µs an input with a window of 100, 1.4 with 1,024).
+
+A consumer that wants values is given these alone: the rest of a record is freed on the loop, where it was made, and
+not kept until the consumer comes to it, perhaps on another core.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from time import sleep
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..core.frozen import NamedTuple
 from ..core.outcome import Record
 from ..lanes.clock import monotonic
+from ..lanes.interrupted import GLANCE
 
 LEAST_CAP = 1024
 CAP_PER_LANE = 8
@@ -62,20 +66,27 @@ class Order(NamedTuple):
     flush: Callable[[], None]
 
 
-def in_order(ready: deque[Record]) -> Order:
-    """Hold a record back until all before it have been pushed, then append it to `ready`."""
-    held: dict[int, Record] = {}
+class Failed(tuple[Any, ...]):
+    """The record of a failure, among values."""
+
+    __slots__ = ()
+
+
+def in_order(ready: deque[Any], *, values: bool = False) -> Order:
+    """Hold a record back until all before it have been pushed, then append it to `ready`, or its value alone."""
+    held: dict[int, Any] = {}
     following = 0
 
     def push(record: Record) -> None:
         nonlocal following
+        given = record if not values else record[2] if record[3] is None else Failed(record)
         if record[0] != following:
-            held[record[0]] = record
+            held[record[0]] = given
             return
-        ready.append(record)
+        ready.append(given)
         following += 1
-        while held and (later := held.pop(following, None)) is not None:
-            ready.append(later)
+        while held and following in held:
+            ready.append(held.pop(following))
             following += 1
 
     def flush() -> None:
@@ -85,14 +96,15 @@ def in_order(ready: deque[Record]) -> Order:
     return Order(push, flush)
 
 
-def as_finished(ready: deque[Record]) -> Order:
-    """Append every record to `ready` at once."""
-    return Order(ready.append, lambda: None)
+def as_finished(ready: deque[Any], *, values: bool = False) -> Order:
+    """Append every record to `ready` at once, or its value alone."""
+    append = ready.append
 
+    def push(record: Record) -> None:
+        append(record[2] if record[3] is None else Failed(record))
 
-# Seconds that a waiting consumer lets pass without a look around: a signal that comes between the interpreter's last
-# look for signals and the system call that waits would else be handled only when the wait ends.
-GLANCE = 0.5
+    return Order(push if values else append, lambda: None)
+
 
 # A wake-up of a thread costs both sides some 15 µs (they take turns with the interpreter's lock), so a consumer whose
 # records come that fast lets several come together: as many as a quarter of the window, so that no lane stands idle
@@ -108,7 +120,9 @@ NAP = (100e-6, 2e-3)  # seconds; the operating system's sleep is no finer
 class Handoff(Protocol):
     """Records that are ready, and a consumer that may be waiting for more."""
 
-    ready: deque[Record]
+    ready: deque[Any]
+    values: bool
+    """Whether it takes values alone, and records only of failures, as `Failed`."""
     waiting: bool
     """Whether the consumer ran dry; set by the consumer, cleared by whoever wakes it."""
 
@@ -125,8 +139,9 @@ class Handoff(Protocol):
 class LoopHandoff:
     """The consumer is a task on the same loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.ready: deque[Record] = deque()
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, values: bool = False) -> None:
+        self.ready: deque[Any] = deque()
+        self.values: bool = values
         self.waiting: bool = False
         self._loop = loop
         self._waiter: asyncio.Future[None] | None = None
@@ -162,8 +177,9 @@ class ThreadHandoff:
     many is harmless, the consumer looks again.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.ready: deque[Record] = deque()
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, values: bool = False) -> None:
+        self.ready: deque[Any] = deque()
+        self.values: bool = values
         self.waiting: bool = False
         self._loop = loop
         self._waits = 0  # since the pace was looked at

@@ -43,7 +43,7 @@ from .invoke import InRow, invoker, may_be_in_row
 from .leaf import Leaf
 from .scope import Scope
 from .slots import Slots
-from .stage import NO_DETOUR, Behind, Ending, Spent, Stage
+from .stage import NO_DETOUR, Behind, Ending, Opening, Spent, Stage
 from .stages import merged
 from .suspended import GivenUp, tells
 
@@ -382,15 +382,18 @@ async def _stream(
 def _leaf(step: Step, scope: Scope, path: str, limits: tuple[LimitState, ...], stage: Stage | None) -> Runner:
     """Return one call of a step with its policies: attempts, each perhaps with a hedge, each call with its permits."""
     limits, slots = in_order((*limits, *step.limits)), _slots_of(step, scope, path, stage)
+    opening = scope.opening() if step.use or step.elsewhere else None
     if scope.watch.observers:
         seen = step
         if not step.elsewhere:
             seen = step._replace(fn=scope.watch.wrap(step.fn, path, is_async=not step.on_thread))
-        return _with_policies(step, scope, path, limits, slots, invoker(seen, scope))
+        return _with_policies(
+            step, scope, path, limits, slots, invoker(seen, scope, opening, alone=path == ALONE), opening
+        )
     careful = step.retry is not None and (step.retry.total is not None or step.retry.on_value is not None)
     if not (limits or step.hedge or careful):
-        return _short(step, scope, path, slots)[1]
-    leaf = _with_policies(step, scope, path, limits, slots, invoker(step, scope))
+        return _short(step, scope, path, slots, opening)[1]
+    leaf = _with_policies(step, scope, path, limits, slots, invoker(step, scope, opening, alone=path == ALONE), opening)
     return leaf.straight if leaf.may_go_straight else leaf
 
 
@@ -413,9 +416,9 @@ def _slots_of(step: Step, scope: Scope, path: str, stage: Stage | None) -> Slots
     return _slots(scope, stage)
 
 
-def _short(step: Step, scope: Scope, path: str, slots: Slots) -> tuple[Leaf, Runner]:
-    invoke = invoker(step, scope)
-    leaf = _with_policies(step, scope, path, (), slots, invoke)
+def _short(step: Step, scope: Scope, path: str, slots: Slots, opening: Opening | None = None) -> tuple[Leaf, Runner]:
+    invoke = invoker(step, scope, opening, alone=path == ALONE)
+    leaf = _with_policies(step, scope, path, (), slots, invoke, opening)
     if step.on_thread and not step.is_generator:
         invoke = partial(invoke, after=leaf.off_thread)
     if step.timeout is not None and not step.elsewhere:
@@ -439,10 +442,16 @@ def _timed(invoke: Runner, timeout: float, name: str, scope: Scope, leaf: Leaf) 
 
 
 def _with_policies(
-    step: Step, scope: Scope, path: str, limits: tuple[LimitState, ...], slots: Slots, invoke: Runner
+    step: Step,
+    scope: Scope,
+    path: str,
+    limits: tuple[LimitState, ...],
+    slots: Slots,
+    invoke: Runner,
+    opening: Opening | None,
 ) -> Leaf:
     first, scope.at_first_step = scope.at_first_step, False
-    return Leaf(
+    leaf = Leaf(
         scope,
         invoke,
         f"{name_of(step.fn)}()",
@@ -458,6 +467,8 @@ def _with_policies(
         inside=retries_of(step.fn) if step.retry is not None else "",
         first=first,
     )
+    leaf.spent.opening = opening
+    return leaf
 
 
 def _plain(leaf: Leaf, invoke: Runner, slots: Slots, *, retries: bool) -> Runner:

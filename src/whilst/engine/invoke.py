@@ -13,34 +13,35 @@ from typing import Any
 from ..core.attempt import Patience
 from ..core.colour import has_method, name_of
 from ..core.tree import Node, Step, Uses
-from ..lanes.calling import wanted
+from ..lanes.calling import seat, wanted
 from ..lanes.calls import Row
 from ..remote.codec import Target
 from .leaf import Leaf
 from .resources import with_own
 from .scope import Scope
 from .slots import Slots
-from .stage import Spent, Visits
+from .stage import Opening, Spent, Visits
 from .suspended import Held, tells
 
 Invoker = Callable[..., Awaitable[Any]]
 After = Callable[[], None] | None
 
 
-def invoker(step: Step, scope: Scope) -> Invoker:
+def invoker(step: Step, scope: Scope, opening: Opening | None, *, alone: bool) -> Invoker:
     """Return what calls the function, in the way its colour wants.
 
-    For a step on a thread it takes a second argument: what to call when the call is really over.
+    Calls that wait for what they need to be `opening` are counted. `alone`: each is all that its input needs. For a
+    step on a thread it takes a second argument: what to call when the call is really over.
     """
     fn = step.fn
     if step.is_generator:
-        return _inline(step, scope, awaits=False)
+        return _inline(step, scope, opening, awaits=False)
     if step.on_thread:
-        return _on_thread(step, scope)
+        return _on_thread(step, scope, opening)
     if step.elsewhere:
-        return _elsewhere(step, scope)
+        return _elsewhere(step, scope, opening, alone=alone)
     if step.use:
-        return _inline(step, scope, awaits=True)
+        return _inline(step, scope, opening, awaits=True)
     return fn if step.takes_value else _without_value(fn)
 
 
@@ -51,11 +52,12 @@ def _without_value(fn: Callable[[], Awaitable[Any]]) -> Invoker:
     return call
 
 
-def _inline(step: Step, scope: Scope, *, awaits: bool) -> Invoker:
+def _inline(step: Step, scope: Scope, opening: Opening | None, *, awaits: bool) -> Invoker:
     fn, args, use = step.fn, _args(step), step.use
 
     async def call(value: Any) -> Any:
-        async with scope.resources.using(use) as opened:
+        assert opening is not None
+        async with scope.resources.using(use, opening) as opened:
             made = fn(*args(value), **opened)
             return await made if awaits else made
 
@@ -65,7 +67,7 @@ def _inline(step: Step, scope: Scope, *, awaits: bool) -> Invoker:
     return call if use else call_without
 
 
-def _on_thread(step: Step, scope: Scope) -> Invoker:
+def _on_thread(step: Step, scope: Scope, opening: Opening | None) -> Invoker:
     fn, args = step.fn, _args(step)
     for_run = tuple((key, wanted) for key, wanted in step.use if wanted.per != "thread")
     per_thread = tuple((key, wanted) for key, wanted in step.use if wanted.per == "thread")
@@ -74,8 +76,9 @@ def _on_thread(step: Step, scope: Scope) -> Invoker:
         return await made(fn, args(value), after)
 
     async def call_with(value: Any, after: After = None) -> Any:
-        async with scope.resources.using(for_run) as opened:
-            return await made(_with_resources(fn, opened, per_thread), args(value), after)
+        assert opening is not None
+        async with scope.resources.using(for_run, opening) as opened:
+            return await made(_with_resources(fn, opened, per_thread, opening), args(value), after)
 
     async def made(target: Callable[..., Any], given: tuple[Any, ...], after: After) -> Any:
         calls = scope.own_calls if per_thread else scope.calls
@@ -85,21 +88,32 @@ def _on_thread(step: Step, scope: Scope) -> Invoker:
     return call_with if step.use else call
 
 
-def _elsewhere(step: Step, scope: Scope) -> Invoker:
+def _elsewhere(step: Step, scope: Scope, opening: Opening | None, *, alone: bool) -> Invoker:
     target = Target(step.fn, step.takes_value, step.use, with_variables=True)
 
     patience = Patience(f"{name_of(step.fn)}()", inf if step.timeout is None else step.timeout, inf)
 
     async def call(value: Any) -> Any:
-        return await scope.calls_at(step.executor).call(target, value, patience=patience)
+        assert opening is not None
+        place = seat.get() if alone else None
+        with opening.wait() as waiting:
+
+            def begun() -> None:
+                waiting.over()
+                if place is not None:
+                    place.begins(scope.clock())
+
+            return await scope.calls_at(step.executor).call(target, value, patience=patience, begun=begun)
 
     return call
 
 
-def _with_resources(fn: Callable[..., Any], opened: dict[str, Any], per_thread: Uses) -> Callable[..., Any]:
+def _with_resources(
+    fn: Callable[..., Any], opened: dict[str, Any], per_thread: Uses, opening: Opening
+) -> Callable[..., Any]:
     @functools.wraps(fn, updated=())
     def target(*args: Any) -> Any:
-        return with_own(fn, opened, per_thread, args)
+        return with_own(fn, opened, per_thread, args, opening)
 
     return target
 

@@ -54,7 +54,7 @@ async def first_of(branches: Sequence[Runner], value: Any, leave: Leave, path: s
         if won is not None:
             return join.values[won]
         failures += [error for error in join.errors if isinstance(error, Exception)]
-        raise ExceptionGroup(f"all {len(branches)} branches of {path} failed", failures)
+        raise ExceptionGroup(f"all {len(branches)} branches of {path} failed", [*failures])
     finally:
         join.errors.clear()  # as above
         failures.clear()
@@ -69,7 +69,7 @@ async def fallback(branches: Sequence[Runner], value: Any, path: str) -> Any:
                 return await branch(value)
             except Exception as error:
                 failures.append(error)
-        raise ExceptionGroup(f"all {len(branches)} branches of {path} failed", failures)
+        raise ExceptionGroup(f"all {len(branches)} branches of {path} failed", [*failures])
     finally:
         failures.clear()  # the frames of a failure keep this one
 

@@ -117,6 +117,7 @@ class Host(BookHost, Protocol):
     failures: Failures
     accounting: Accounting
     lateness: Lateness | None
+    held_up: bool
 
     @property
     def total(self) -> int | None:
@@ -168,6 +169,8 @@ class Accounting:
         coming = self._lanes_that_start(host, busy) if self._starting else 0
         if self._scope is not None:
             busy -= host.lanes.resting
+            for opening in self._scope.openings:
+                coming += opening.now
         if book.waylaid:
             self._turn_by_the_gate(host, book, busy, slots, coming)
         elif coming or busy < slots:
@@ -447,6 +450,6 @@ def _notes(run: Host) -> tuple[str, ...]:
 
 
 def _left_behind(run: Host) -> tuple[str, ...]:
-    source = run.book.source.waiting if run.book.stopping else ""
+    source = run.book.source.waiting if run.book.stopping or run.held_up else ""
     calls = run.scope.left_behind() if run.scope is not None else ()
     return run.lanes.left_behind() + calls + ((source,) if source else ())

@@ -9,6 +9,7 @@ import asyncio
 import inspect
 import warnings
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, suppress
 from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,7 @@ from ..core.tree import Uses
 from ..lanes.awaiting import discard, without_our_frames
 from ..lanes.calls import Calls
 from ..lanes.worker import current_worker
+from .stage import Opening
 
 
 class Opened:
@@ -70,11 +72,11 @@ class Resources:
         """Whether something is open."""
         return bool(self._all)
 
-    def using(self, uses: Uses) -> Using:
-        """Return what gives a call its resources: `async with` it."""
-        return Using(self, uses)
+    def using(self, uses: Uses, opening: Opening) -> Using:
+        """Return what gives a call its resources: `async with` it; who waits until they are open is counted."""
+        return Using(self, uses, opening)
 
-    async def get(self, wanted: Resource) -> tuple[Opened, Any]:
+    async def get(self, wanted: Resource, opening: Opening) -> tuple[Opened, Any]:
         """Return the run's own, opening it at the first call, and again once it broke.
 
         A failed opening fails every call that waits for it; the next call tries again, if it may go well then.
@@ -87,7 +89,8 @@ class Resources:
             held = self._begin(wanted)
         held.users += 1
         try:
-            value, error = await asyncio.shield(held.opened)
+            with opening.wait() if not held.opened.done() else nullcontext():
+                value, error = await asyncio.shield(held.opened)
         except BaseException:  # a cancellation
             self.release(held)
             raise
@@ -213,9 +216,10 @@ class Resources:
 class Using:
     """The resources that one call has, by keyword; what it fails of is looked at for what it says of them."""
 
-    __slots__ = ("_held", "_resources", "_uses")
+    __slots__ = ("_held", "_opening", "_resources", "_uses")
 
-    def __init__(self, resources: Resources, uses: Uses) -> None:
+    def __init__(self, resources: Resources, uses: Uses, opening: Opening) -> None:
+        self._opening = opening
         self._resources = resources
         self._uses = uses
         self._held: list[Opened] = []
@@ -225,7 +229,7 @@ class Using:
         given: dict[str, Any] = {}
         try:
             for key, wanted in self._uses:
-                held, given[key] = await self._resources.get(wanted)
+                held, given[key] = await self._resources.get(wanted, self._opening)
                 self._held.append(held)
         except BaseException:  # a cancellation too: what it had already is free
             self._release()
@@ -261,7 +265,8 @@ def leave(made: Any, value: Any) -> None:
 def report(wanted: Resource, error: Exception) -> None:
     """Say that closing failed; the results are whole, so the run does not fail for it."""
     text = f"closing what {name_of(wanted.factory)}() opened failed: {type(error).__name__}: {error}"
-    warnings.warn(text, RuntimeWarning, stacklevel=2)
+    with suppress(RuntimeWarning):  # where warnings are errors this is no place for one: more is to be closed
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 class Own:
@@ -307,10 +312,9 @@ class Own:
         factory = self._wanted.factory
         made = self._context.run(factory)
         if has_method(made, "__aenter__") and not has_method(made, "__enter__"):
-            raise TypeError(
-                f"{name_of(factory)}() is async and cannot be opened per thread"
-                f'\n  try: whilst.resource({name_of(factory)}, per="run")'
-            )
+            per = self._wanted.per
+            meant = f'whilst.resource({name_of(factory)}, per="run")' if per == "thread" else "a factory that blocks"
+            raise TypeError(f"{name_of(factory)}() is async and cannot be opened per {per}\n  try: {meant}")
         return made, self._context.run(made.__enter__) if has_method(made, "__enter__") else made
 
     def _is_well(self) -> bool:
@@ -322,15 +326,15 @@ class Own:
         if has_method(well, "__await__"):
             discard(well)
             raise TypeError(
-                f"check={name_of(self._wanted.check)} gave an awaitable; what is opened per thread is looked at there"
-                '\n  try: a check that is not async, or per="run"'
+                f"check={name_of(self._wanted.check)} gave an awaitable; what is opened per {self._wanted.per} is "
+                "looked at there\n  try: a check that is not async" + ', or per="run"' * (self._wanted.per == "thread")
             )
         return bool(well)
 
 
-def with_own(fn: Callable[..., Any], given: dict[str, Any], uses: Uses, args: tuple[Any, ...]) -> Any:
+def with_own(fn: Callable[..., Any], given: dict[str, Any], uses: Uses, args: tuple[Any, ...], opening: Opening) -> Any:
     """Call `fn(*args, **given)` with what this thread has of its own besides; look at what it fails of."""
-    own = {key: _own(wanted) for key, wanted in uses}
+    own = {key: _own(wanted, opening) for key, wanted in uses}
     values = {key: it.get() for key, it in own.items()}
     try:
         return fn(*args, **given, **values)
@@ -340,12 +344,13 @@ def with_own(fn: Callable[..., Any], given: dict[str, Any], uses: Uses, args: tu
         raise
 
 
-def _own(wanted: Resource) -> Own:
+def _own(wanted: Resource, opening: Opening) -> Own:
     """Return this thread's own, opening it at the thread's first call; it is closed when the thread leaves."""
     worker = current_worker()
     assert worker is not None, "a resource per thread is only for calls on a pool's thread"
     found: Own | None = worker.opened.get(wanted)
     if found is None:
-        found = worker.opened[wanted] = Own(wanted)
+        with opening.wait():
+            found = worker.opened[wanted] = Own(wanted)
         worker.at_end.append(found.close)
     return found

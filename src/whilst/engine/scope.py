@@ -33,7 +33,7 @@ from .growing import Additions, no_run_to_grow
 from .observer import Observer, Watch
 from .resources import Resources
 from .slots import Slots
-from .stage import Behind, Ending, Stage
+from .stage import Behind, Ending, Opening, Stage
 from .step_calls import StepRun, place_and_identity
 from .suspended import GivenUp, Held, held_by
 
@@ -95,6 +95,8 @@ class Scope:
         self.notes: dict[str, None] = {}
         self.asking: Asking = Asking(loop, context, self.notes.setdefault)
         self.resources: Resources = Resources(lambda: self.calls)
+        self.openings: list[Opening] = []
+        """Of each step that uses something, or is called elsewhere: how many of its calls wait until that is there."""
         self.still: Still = Still()
         """When its calls stood still because somebody had paused it."""
         self.ending: Ending | None = None
@@ -160,6 +162,19 @@ class Scope:
             self._calls = Calls(self.loop, self.most, name=f"whilst-lane {self._name}")
             self._calls.left = self._call_left
         return self._calls
+
+    def opening(self) -> Opening:
+        """Return what counts the calls of one step that wait for what they need to be opened or started."""
+        self.openings.append(made := Opening(self.clock, self._turned))
+        return made
+
+    def _turned(self) -> None:
+        if self.run is None:
+            return
+        if asyncio._get_running_loop() is self.loop:
+            self.run.turn()
+        else:
+            self.tell(self.run.turn)
 
     def run_id(self) -> bytes:
         """Return what tells the run from all others."""
@@ -405,6 +420,7 @@ class Scope:
         if self.run is not None:
             self._id = self.run.run_id()
         self._stages.clear()
+        self.openings.clear()
         self._most_there.clear()
         if self._calls is not None:
             self._calls.left = nothing

@@ -17,8 +17,9 @@ from itertools import islice, repeat
 from typing import Any, Protocol
 
 from ..core.batches import InBatches
-from ..lanes.awaiting import trimmed
+from ..lanes.awaiting import insist, trimmed
 from ..lanes.clock import announce
+from ..lanes.interrupted import start
 
 Pair = tuple[Any, Any]  # (who, input): the index of an input of a map, or a call of a step
 Queue = deque[Pair]
@@ -219,7 +220,7 @@ class ThreadFeeder(Source):
             context = self._reader.source_context.copy()
             self._thread = threading.Thread(target=context.run, args=(self._feed,), name="whilst-source", daemon=True)
             announce(self, self._reader.loop)
-            self._thread.start()
+            start(self._thread)
         elif limit > self.admitted:
             self._room.set()
         if not self.inbox:
@@ -362,6 +363,16 @@ class AsyncFeeder(Source):
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> str:
+        """Say that the task goes on although it was cancelled, if it does, or that it holds the loop in this moment."""
+        task, loop = self._task, self._reader.loop
+        if task is None:
+            return ""
+        if asyncio._get_running_loop() is not loop and asyncio.current_task(loop) is task:
+            return "the source, inside anext(), where it holds the loop"
+        return "the source, which ignored being cancelled" if self._closed else ""
+
     def fill(self, limit: int) -> None:
         """Let the task read on to `limit`."""
         self._limit = limit
@@ -375,6 +386,11 @@ class AsyncFeeder(Source):
         if self._task is not None and not self._closed:  # once: the generator's own clean-up may take a while
             self._task.cancel()
         self._closed = True
+
+    async def gone(self) -> None:
+        """Leave a task behind that goes on: it is cancelled again and again."""
+        if self._task is not None and not self._task.done():
+            insist(self._task)
 
     def _were_several(self) -> None:
         self._several = False

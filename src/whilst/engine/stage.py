@@ -9,15 +9,19 @@ holds for all of them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from math import inf
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
-from ..core.account import BUSY, TAIL, Account, added
+from ..core.account import BUSY, START, TAIL, Account, added
 from ..core.timings import LONG
 from ..core.tree import Each
 from .slots import Slots
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class Visits:
@@ -27,6 +31,64 @@ class Visits:
 
     def __init__(self) -> None:
         self.begun: int = 0
+
+
+class Opening:
+    """What the calls of one step need is being opened or started: how many wait for that now, and how long they did.
+
+    Args:
+        clock: of the run.
+        turned: called when one begins or ends to wait; from the thread on which it does.
+    """
+
+    __slots__ = ("_clock", "_guard", "_turned", "now", "waited")
+
+    def __init__(self, clock: Callable[[], float], turned: Callable[[], None]) -> None:
+        self.now: int = 0
+        """How many calls wait."""
+        self.waited: float = 0.0
+        """Seconds for which calls did."""
+        self._clock = clock
+        self._turned = turned
+        self._guard = threading.Lock()
+
+    def wait(self) -> Wait:
+        """Count a call as waiting, from now until that is over; from any thread."""
+        with self._guard:
+            self.now += 1
+        self._turned()
+        return Wait(self, self._clock())
+
+    def over(self, began: float) -> None:
+        """Count it no more."""
+        with self._guard:
+            self.now -= 1
+            self.waited += self._clock() - began
+        self._turned()
+
+
+class Wait:
+    """One call that waits; over with its block, if not before."""
+
+    __slots__ = ("_began", "_opening")
+
+    def __init__(self, opening: Opening, began: float) -> None:
+        self._opening: Opening | None = opening
+        self._began = began
+
+    def over(self) -> None:
+        """Wait no more."""
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.over(self._began)
+
+    def __enter__(self) -> Self:
+        """Wait."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the wait."""
+        self.over()
 
 
 class Spent:
@@ -39,7 +101,9 @@ class Spent:
     {'limit: rate=2/s': 1.5, 'busy': 0.5}
     """
 
-    __slots__ = ("_long", "_long_time", "_short", "_short_time", "_waits", "detours", "others", "path", "pinned")
+    __slots__ = (
+        "_long", "_long_time", "_short", "_short_time", "_waits", "detours", "opening", "others", "path", "pinned"
+    )  # fmt: skip
 
     def __init__(self, path: str) -> None:
         self.path: str = path
@@ -49,6 +113,8 @@ class Spent:
         """Whether all calls do, for another reason."""
         self.others: Visits | None = None
         """What counts inputs beside the calls of the step itself."""
+        self.opening: Opening | None = None
+        """How long its calls waited for what they use, which is a part of the time that they took."""
         self._waits: dict[str, float] = {}
         self._long = self._short = 0
         self._long_time = self._short_time = 0.0
@@ -73,7 +139,13 @@ class Spent:
             begun += self.others.begun
         each = self._short_time / self._short if self._short else 0.0
         busy = self._long_time + each * max(self._short, begun - self._long)
-        return {**self._waits, BUSY: busy} if busy else self._waits.copy()
+        found = self._waits.copy()
+        if self.opening is not None and (waited := self.opening.waited):
+            found[START] = waited
+            busy = max(0.0, busy - waited)
+        if busy:
+            found[BUSY] = busy
+        return found
 
 
 NO_DETOUR: Spent = Spent("")

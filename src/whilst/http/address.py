@@ -37,8 +37,12 @@ def why_no_url(text: str) -> str | None:
 
     >>> why_no_url("example.com/a"), why_no_url("http://example.com:99999/")
     ('it has no http:// or https:// at its start', 'it is not a URL: invalid port number')
+    >>> why_no_url("https://"), why_no_url("http:///path")
+    ('it has no host', 'it has no host')
     """
     if not _START.match(text):
+        if text.lower().startswith(("http://", "https://")):
+            return "it has no host"
         return "it has no http:// or https:// at its start" if text else "it is empty"
     if Url.is_valid(text):
         return None

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .body import Data, encoded, method_of
-from .clients import TIMEOUT, async_client, ended, made
+from .clients import TIMEOUT, async_client, async_client_afresh, ended, made
 from .errors import RequestTimeout
 from .exchange import FAILURES, Exchange
 from .reading import FIRST, MAX_SIZE, NEXT, largest
@@ -38,16 +38,16 @@ async def request(
 ) -> Response:
     """Send a request and return the whole answer. Arguments and errors are those of `whilst.http.request`."""
     body, headers = encoded(json, data, headers)
-    client = made() or await _making()
+    client = made() or await _making(async_client)
     return await completed(Exchange(client, method_of(method), url, headers, body, timeout, largest(max_size)))
 
 
-async def _making() -> Client:
-    """Return the client, made on a thread: that takes 10 ms."""
+async def _making(client: Callable[[], Client]) -> Client:
+    """Return a client, made on a thread: that takes 10 ms."""
     loop = get_running_loop()
     if hasattr(loop, "virtual_clock"):  # whose time stands still meanwhile
-        return async_client()
-    return await loop.run_in_executor(None, async_client)
+        return client()
+    return await loop.run_in_executor(None, client)
 
 
 Grow = Callable[[int], Awaitable[None]]
@@ -74,13 +74,16 @@ async def completed(
                     else:
                         content = await _read(raw, exchange, chunk, grow)
         except FAILURES as error:
-            failure = exchange.failure(error)
+            failure = None if exchange.is_stale(error) else exchange.failure(error)
         else:
             if (answer := exchange.take(raw.status, headers, content)) is not None:
                 return answer
             continue
         finally:
             ended()
+        if failure is None:
+            exchange.send_afresh(await _making(async_client_afresh))
+            continue
         raise failure  # out here, so that the client's own error, which has the whole URL, is no part of it
 
 

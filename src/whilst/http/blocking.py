@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .body import Data, encoded, method_of
-from .clients import TIMEOUT, blocking_client
+from .clients import TIMEOUT, blocking_client, blocking_client_afresh
 from .exchange import FAILURES, Exchange
 from .reading import FIRST, MAX_SIZE, NEXT, largest
 
@@ -35,7 +35,8 @@ def request(
         timeout: seconds for the whole answer, for each redirect anew; None waits for ever.
         max_size: how many bytes the answer may have in memory, decompressed: 64 MiB by default, None for any size.
 
-    At most ten redirects are followed. All threads of the process share one pool of connections.
+    At most ten redirects are followed. All threads of the process share one pool of connections. A GET or HEAD whose
+    kept connection turns out closed, before anything of the answer came, is sent once more, on a new connection.
 
     Raises:
         StatusError: the status is not 2xx.
@@ -104,10 +105,13 @@ def _completed(exchange: Exchange) -> Response:
                 else:
                     content = _rest(raw, exchange, chunk)
         except FAILURES as error:
-            failure = exchange.failure(error)
+            failure = None if exchange.is_stale(error) else exchange.failure(error)
         else:
             if (answer := exchange.take(raw.status, raw.headers, content)) is not None:
                 return answer
+            continue
+        if failure is None:
+            exchange.send_afresh(blocking_client_afresh())
             continue
         raise failure  # out here, so that the client's own error, which has the whole URL, is no part of it
 

@@ -54,6 +54,13 @@ def async_client() -> Client:
     return client
 
 
+def async_client_afresh() -> Client:
+    """Return a client of coroutines that keeps no connection."""
+    client = _clients.get("async, afresh") or _make("async, afresh")
+    assert isinstance(client, Client)
+    return client
+
+
 def made() -> Client | None:
     """Return the client of coroutines, if there is one."""
     return cast("Client | None", _clients.get("async"))
@@ -68,6 +75,13 @@ def ended() -> None:
 def blocking_client() -> SyncClient:
     """Return the client of threads."""
     client = _clients.get("blocking") or _make("blocking")
+    assert isinstance(client, SyncClient)
+    return client
+
+
+def blocking_client_afresh() -> SyncClient:
+    """Return a client of threads that keeps no connection."""
+    client = _clients.get("blocking, afresh") or _make("blocking, afresh")
     assert isinstance(client, SyncClient)
     return client
 
@@ -111,10 +125,17 @@ def _make(colour: str) -> Client | SyncClient:
             import_module(".response", __package__)  # here, as a client of coroutines is made beside their loop
             if colour == "async":
                 atexit.register(_let_go)
-            _clients[colour] = (
-                _configured(ClientBuilder()).build() if colour == "async" else _configured(SyncClientBuilder()).build()
-            )
+            _clients[colour] = _built(colour)
         return _clients[colour]
+
+
+def _built(colour: str) -> Client | SyncClient:
+    colour, afresh, _ = colour.partition(", afresh")
+    if colour == "async":
+        builder = _configured(ClientBuilder())
+        return (builder.pool_max_idle_per_host(0) if afresh else builder).build()
+    threads = _configured(SyncClientBuilder())
+    return (threads.pool_max_idle_per_host(0) if afresh else threads).build()
 
 
 def _configured(builder: BuilderT) -> BuilderT:

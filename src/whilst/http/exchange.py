@@ -33,6 +33,7 @@ from .errors import (
     UnknownHost,
     masked,
 )
+from .kept import SAFE, Kept, origin_of, was_closed
 from .pace import pass_on
 from .reading import FIRST, Body, Largest
 
@@ -44,6 +45,7 @@ MOST_REDIRECTS = 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Headers that may follow a redirect to another host; any other may be a credential.
 HARMLESS = frozenset({"accept", "accept-language", "user-agent", "content-type"})
+_KEPT = {Client: Kept(), SyncClient: Kept()}  # of the one client of each colour
 # What sending and reading raise; ValueError: a URL or a header that is none.
 FAILURES = (raw.PyreqwestError, HTTPError, ValueError)
 
@@ -56,7 +58,10 @@ OS_ERROR = r"\(os error (\d+)\)"
 class Exchange:
     """One request and the redirects it meets: ask `builder` for what to send, give `take` what came."""
 
-    __slots__ = ("_body", "_client", "_headers", "_largest", "_least", "_method", "_redirects", "_timeout", "_url")
+    __slots__ = (
+        *("_afresh", "_body", "_client", "_headers", "_is_again", "_kept", "_largest", "_least", "_taken"),
+        *("_method", "_redirects", "_timeout", "_url"),
+    )
 
     def __init__(
         self,
@@ -71,6 +76,10 @@ class Exchange:
         if type(url) is not str:
             raise TypeError(f"url must be a string, got {type(url).__name__}")
         self._client = client
+        self._kept = _KEPT[type(client)]
+        self._taken = 0
+        self._afresh: Client | SyncClient | None = None
+        self._is_again = False
         self._method = method
         self._url = url
         self._headers = headers
@@ -83,7 +92,13 @@ class Exchange:
 
     def builder(self) -> Any:
         """Return what to send next; ValueError if it cannot be sent."""
-        made: RequestBuilder | SyncRequestBuilder = self._client.request(self._method, self._url)
+        made: RequestBuilder | SyncRequestBuilder
+        if (afresh := self._afresh) is None:
+            self._taken = self._kept.take(origin_of(self._url))
+            made = self._client.request(self._method, self._url)
+        else:
+            self._afresh = None
+            made = afresh.request(self._method, self._url)
         if self._timeout is not _USUAL:  # which the client has by itself; each call into it costs
             made = made.timeout(self._timeout)
         if self._headers:
@@ -101,10 +116,25 @@ class Exchange:
         except HTTPError as error:
             raise self._named(error) from None
 
+    def is_stale(self, error: Exception) -> bool:
+        """Whether to send the same once more, `afresh`: a kept connection had been closed before anything came.
+
+        Once, and what may be asked twice: GET and HEAD.
+        """
+        if self._is_again or self._method not in SAFE or self._body is not None or not was_closed(error):
+            return False
+        return self._kept.may_have_been(origin_of(self._url), self._taken)
+
+    def send_afresh(self, client: Client | SyncClient) -> None:
+        """Have the next request sent by a client that keeps no connections."""
+        self._afresh, self._is_again = client, True
+
     def take(self, status: int, given: HeaderMap, body: bytes) -> Response | None:
         """Return the answer, or None when it is a redirect and `builder` has the next request."""
         pass_on(given)
         headers = Received(given)
+        if not self._is_again and headers.get("connection", "").lower() != "close":
+            self._kept.give(origin_of(self._url))
         if 200 <= status < 300:
             from .response import Response  # loaded with the client, beside a caller's loop
 

@@ -19,6 +19,7 @@ from functools import lru_cache
 from itertools import accumulate, chain, repeat
 from math import floor, log2
 from operator import add, mul, sub
+from struct import pack
 from typing import Final, TypeVar
 
 import msgspec
@@ -65,7 +66,7 @@ class Chunk(msgspec.Struct, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Some thousands of calls, as they are recorded: 20 bytes each.
+    """Some thousands of calls, as they are recorded: 24 bytes each.
 
     Attributes:
         index: of the input.
@@ -80,10 +81,21 @@ class Columns:
     began: float = 0.0
 
     @classmethod
-    def of(cls, index: Iterable[int], started: Iterable[float], took: Sequence[float]) -> Columns:
+    def of(cls, index: Sequence[int], started: Iterable[float], took: Sequence[float]) -> Columns:
         """Return calls that were kept in another way."""
-        ends = array("d", [start + long + HIGH for start, long in zip(started, took, strict=True)])
-        return cls(array("q", index), ends, array("d", [long + HIGH for long in took]))
+        ends = [start + long + HIGH for start, long in zip(started, took, strict=True)]
+        return cls.packed(index, ends, [long + HIGH for long in took])
+
+    @classmethod
+    def packed(cls, index: Sequence[int], ends: Sequence[float], took: Sequence[float], began: float = 0.0) -> Columns:
+        """Make arrays of what is none, in half the time that their class takes."""
+        count = len(index)
+        return cls(
+            array("q", pack(f"{count}q", *index)),
+            array("d", pack(f"{count}d", *ends)),
+            array("d", pack(f"{count}d", *took)),
+            began,
+        )
 
     def rows(self, head: Chunk) -> Rows:
         """Return them as times in seconds, without having written them."""

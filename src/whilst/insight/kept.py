@@ -1,27 +1,30 @@
 """Which calls are kept, of a run or of one step of a flow? All up to a bound; then one of many, and what is rare.
 
-A call that went well costs three assignments. Those that failed, were tried again or took longest cost more. Whoever
+A call that went well is appended to three lists. Those that failed, were tried again or took longest cost more. Whoever
 writes is given some thousands at a time; neither inputs nor values are kept until then.
 """
 
 from __future__ import annotations
 
 import heapq
-from array import array
 from collections.abc import Callable
 from math import inf
-from typing import Final
+from typing import Final, TypeAlias
 
 from ..core.failures import kind_of
 from ..core.outcome import Record
 from ..core.secrets import bounded
-from .chunks import HIGH, Chunk, Columns
+from .chunks import HIGH, Chunk
 from .spans import FAILED, MOST_KINDS, RETRIED, SLOWEST, Kinds
 
-ROWS: Final = 4096  # in a chunk; four of them are 320 KB
+ROWS: Final = 4096  # in a chunk
 FEW: Final = 500  # calls that took longest, and are kept whatever is sampled
 EXAMPLES: Final = 5  # failures of each kind that are shown with what they say
 LONGEST: Final = 300  # characters of what a failure says
+
+
+Calls: TypeAlias = "tuple[list[int], list[float], list[float]]"
+"""Of some calls what `Columns` has."""
 
 
 class Kept:
@@ -34,17 +37,15 @@ class Kept:
         rows: how many are given at a time.
     """
 
-    def __init__(self, give: Callable[[Columns, Chunk], None], whole: int, path: str = "", rows: int = ROWS) -> None:
+    def __init__(self, give: Callable[[Calls, Chunk], None], whole: int, path: str = "", rows: int = ROWS) -> None:
         self._rows = rows
         self._give = give
         self._whole = whole
         self._path = path
         self._closed = False
-        self._at = 0  # how many rows of the columns are in use
-        self._index: array[int]
-        self._ends: array[float]
-        self._took: array[float]
-        self._columns(rows)
+        self._index: list[int] = []
+        self._ends: list[float] = []
+        self._took: list[float] = []
         self._marks: list[tuple[int, int, int]] = []
         self._kinds = Kinds()
         self._numbers: dict[str, int] = {}  # of kinds, as they are called before secrets are left out
@@ -63,15 +64,10 @@ class Kept:
         if error is not None or attempts != 1 or self._sampled or started != started:
             self.take(index, error, started, took, attempts)
             return
-        at = self._at
-        try:
-            self._index[at] = index
-        except OverflowError:
-            self._widen(index)
-        self._ends[at] = started + took + HIGH
-        self._took[at] = took + HIGH
-        self._at = at = at + 1
-        if at == self._rows:
+        self._index.append(index)
+        self._ends.append(started + took + HIGH)
+        self._took.append(took + HIGH)
+        if len(self._took) == self._rows:
             self.hand_over()
 
     def take(self, index: int, error: BaseException | None, started: float, took: float, attempts: int) -> None:
@@ -96,19 +92,20 @@ class Kept:
             if took > self._slow[0]:
                 heapq.heapreplace(self._slow, took)
         if status or attempts != 1:
-            self._marks.append((self._at, status, attempts))
-        self._put(index, started, took)
+            self._marks.append((len(self._took), status, attempts))
+        self._index.append(index)
+        self._ends.append(started + took + HIGH)
+        self._took.append(took + HIGH)
+        if len(self._took) == self._rows:
+            self.hand_over()
 
     def hand_over(self) -> None:
         """Give what there is, and begin anew."""
-        count = self._at
+        calls = self._index, self._ends, self._took
+        count = len(self._took)
         if self._closed or not (count or self._passed):
             return
-        columns = Columns(self._index, self._ends, self._took)
-        if count == self._rows:
-            self._columns(count)
-        else:
-            columns = Columns(self._index[:count], self._ends[:count], self._took[:count])
+        self._index, self._ends, self._took = [], [], []
         failed = sum(mark[1] >= FAILED for mark in self._marks) if self._sampled else 0
         head = Chunk(
             *(0, 0.0, self._stride, self._passed + failed if self._sampled else count, self._marks),
@@ -116,8 +113,8 @@ class Kept:
             recalled=self._recalled,
             path=self._path,
         )
-        self._give(columns, head)
-        self._at = self._passed = 0
+        self._give(calls, head)
+        self._passed = 0
         self._marks, self._examples = [], []
         self._kept += count
         if self._kept >= self._whole:
@@ -129,33 +126,9 @@ class Kept:
         """Give the rest, and keep nothing any more."""
         self.hand_over()
         self._closed = self._sampled = True  # from here on `take` is asked, which takes nothing
-        self._columns(0)
         del self._give  # which leads to who records
 
     # -- private ----------------------------------------------------------------------------------------------
-
-    def _put(self, index: int, started: float, took: float) -> None:
-        """Do what `ended` does by itself for most calls."""
-        at = self._at
-        try:
-            self._index[at] = index
-        except OverflowError:
-            self._widen(index)
-        self._ends[at], self._took[at] = started + took + HIGH, took + HIGH
-        self._at = at + 1
-        if self._at == self._rows:
-            self.hand_over()
-
-    def _widen(self, index: int) -> None:
-        """Have room for an index of more than 32 bits."""
-        self._index = array("q", self._index)
-        self._index[self._at] = index
-
-    def _columns(self, rows: int) -> None:
-        """Have room for so many rows, of 20 bytes each."""
-        self._index = array("I", bytes(4 * rows))
-        self._ends = array("d", bytes(8 * rows))
-        self._took = array("d", bytes(8 * rows))
 
     def _failed(self, index: int, error: BaseException, took: float, attempts: int) -> int:
         kinds = self._kinds

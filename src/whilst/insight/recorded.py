@@ -30,6 +30,7 @@ class Beginning(msgspec.Struct, omit_defaults=True):
         tree: the flow that is mapped, as `plan()` prints it; empty for a function.
         python, whilst, pid: who ran it.
         journal: the journal that it goes on from, if any.
+        in_flags: whether the command line made it, so that advice is written as its options.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Beginning(msgspec.Struct, omit_defaults=True):
     whilst: str = ""
     pid: int = 0
     journal: str = ""
+    in_flags: bool = False
 
 
 @dataclass(slots=True)

@@ -21,8 +21,9 @@ from ..core.events import AttemptFailed, Event, RunEnded, RunStarted, as_json
 from ..core.outcome import Record
 from ..core.summary import Summary
 from ..lanes.clock import monotonic
+from ..lanes.interrupted import start
 from .chunks import Chunk, Columns
-from .kept import Kept, said_by
+from .kept import Calls, Kept, said_by
 from .looks import Look, Permitted, look_at, permitted
 from .spans import Node
 
@@ -133,7 +134,7 @@ class Recorder:
         self._waiter: asyncio.Future[None] | None = None
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="whilst-trace", daemon=True)
-        self._thread.start()
+        start(self._thread)
         _open.add(self)
 
     # -- on the loop ------------------------------------------------------------------------------------------
@@ -208,8 +209,8 @@ class Recorder:
             self._queue.put(self._events)
             self._events = []
 
-    def _give_calls(self, columns: Columns, head: Chunk) -> None:
-        self._queue.put((columns, head))
+    def _give_calls(self, calls: Calls, head: Chunk) -> None:
+        self._queue.put((calls, head))
 
     # -- private, on its own thread ---------------------------------------------------------------------------
 
@@ -259,11 +260,11 @@ class Recorder:
     def _permitted(self) -> Permitted:
         return permitted(self._most, self._limits)
 
-    def _give(self, given: tuple[Columns, Chunk] | list[dict[str, Any]]) -> None:
+    def _give(self, given: tuple[Calls, Chunk] | list[dict[str, Any]]) -> None:
         if isinstance(given, list):
             self._each(lambda sink: sink.events(given))
         else:
-            columns, head = replace(given[0], began=self._began), given[1]
+            columns, head = Columns.packed(*given[0], self._began), given[1]
             self._each(lambda sink: sink.calls(columns, head))
 
     def _end(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from ..core.account import meaning
+from ..core.flags import change_in_flags, in_flags
 from ..core.telling import lanes_in_words, retry_wait
 from .figures import Figures, figures_of
 from .recorded import LONGEST, Recorded, Session
@@ -92,14 +93,15 @@ def advice(recorded: Recorded, figures: Figures) -> str:
     """Say what to change, with the line that does it."""
     del figures
     found: list[str] = []
+    worded, line = (in_flags, _line_in_flags) if _is_in_flags(recorded) else (str, _line)
     for each in _sequence(recorded.last, "advice"):
         given = _as_mapping(each)
         if not given.get("text"):
             continue
-        more = f"<p class=soft>{inert(given['evidence'], 600)}</p>" if given.get("evidence") else ""
-        if condition := str(given.get("condition") or ""):
+        more = f"<p class=soft>{inert(worded(str(given['evidence'])), 600)}</p>" if given.get("evidence") else ""
+        if condition := worded(str(given.get("condition") or "")):
             more += f"<p class=soft>If {inert(condition.removeprefix('if '), 600)}.</p>"
-        found.append(f"<li><p>{inert(given['text'], 600)}</p>{more}{_line(given.get('change'))}</li>")
+        found.append(f"<li><p>{inert(worded(str(given['text'])), 600)}</p>{more}{line(given.get('change'))}</li>")
     return f"<h2>What to change</h2>{_of_last(recorded)}<ol class=advice>{''.join(found)}</ol>" if found else ""
 
 
@@ -311,7 +313,19 @@ def _notes(recorded: Recorded) -> str:
             f"{len(recorded.spans):,} are kept: all failures, the slowest, and at last one of {most} of the others. "
             "Counts are exact; what is drawn stands for the rest."
         )
-    return "".join(f"<p class=soft>{inert(note, 500)}</p>" for note in notes)
+    worded = in_flags if _is_in_flags(recorded) else str
+    return "".join(f"<p class=soft>{inert(worded(note), 500)}</p>" for note in notes)
+
+
+def _is_in_flags(recorded: Recorded) -> bool:
+    """Whether the last run was the command line's, whose parameters are options."""
+    return bool(recorded.sessions) and recorded.sessions[-1].beginning.in_flags
+
+
+def _line_in_flags(change: Any) -> str:
+    """Return the options that make the change, to be copied."""
+    options = change_in_flags(_as_mapping(change))
+    return _copied(inert(options)) if options else ""
 
 
 def _line(change: Any) -> str:
@@ -320,8 +334,11 @@ def _line(change: Any) -> str:
     if not given:
         return ""
     line = ", ".join(f"{name}={_written(value)}" for name, value in given.items() if name != "step")
-    where = f"at {inert(given['step'], 160)}: " if given.get("step") else ""
-    return f'<p class=copy>{where}<code>{inert(line)}</code> <button type="button" data-copy>copy</button></p>'
+    return _copied(inert(line), f"at {inert(given['step'], 160)}: " if given.get("step") else "")
+
+
+def _copied(line: str, where: str = "") -> str:
+    return f'<p class=copy>{where}<code>{line}</code> <button type="button" data-copy>copy</button></p>'
 
 
 def _written(value: Any) -> str:

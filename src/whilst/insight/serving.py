@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ..lanes.interrupted import start
+
 if TYPE_CHECKING:
     from .answering import Listening
 
@@ -56,7 +58,7 @@ class Server:
         self.url: str = f"http://{HOST}:{self.port}{self.path}?token={self.token}"
         self._listening: Listening | None = None
         self._thread = threading.Thread(target=self._serve, args=(shown,), name="whilst-watch", daemon=True)
-        self._thread.start()
+        start(self._thread)
 
     def close(self) -> None:
         """Send the last picture to whoever looks, and serve no more; on a loop without waiting for that."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from ..lanes.interrupted import start
 from .sink import Sink
 
 EVERY = 0.2  # seconds between two flushes; below that nobody sees a difference
@@ -18,7 +19,7 @@ class Attendant:
         self._on_broken = on_broken
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._attend, name="whilst-attendant", daemon=True)
-        self._thread.start()
+        start(self._thread)
 
     def stop(self) -> None:
         """End; an output that is stuck is not waited for."""

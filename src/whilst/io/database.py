@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 from .postgres import forgive, refusals_untold
 from .refusal import Refused, closest, listed, load_extra
 
+MOST_NAME = 63  # bytes of a name that PostgreSQL keeps
 PATIENCE = 10  # seconds for a connection to PostgreSQL, unless the URL has a connect_timeout
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _SECRET = re.compile(r"(?i)([?&](?:\w*password|passwd|secret|token)=)[^&]*")
@@ -48,6 +49,12 @@ class Database:
     def is_sqlite(self) -> bool:
         """Whether types are a suggestion only, and a connection a file."""
         return bool(self.engine.dialect.name == "sqlite")
+
+    def called(self, name: str, room: int = 0) -> str:
+        """Return as much of a name as the database keeps, less the room for more."""
+        if self.engine.dialect.name != "postgresql":
+            return name
+        return name.encode()[: MOST_NAME - room].decode("utf-8", "ignore")
 
     @contextmanager
     def writing(self, connection: Any) -> Generator[None]:
@@ -153,6 +160,7 @@ def reach(name: str, *, create: bool = False) -> Database:
     new_file = url.database if is_sqlite and url.database and not os.path.exists(url.database) else ""
     engine = _sqlite(sa, url, name, create) if is_sqlite else _server(sa, url, name)
     database = Database(shown(name), engine, new_file, table, schema, ours["query"], ours["key"])
+    database = replace(database, table=database.called(table), schema=database.called(schema))
     try:
         with engine.connect() as connection:
             if database.is_sqlite:  # which opens anything, and looks at it later
@@ -259,7 +267,9 @@ def _unreachable(database: Database, error: Exception) -> Refused:
     text, remedy = database.said(error), ""
     if "password" in text:
         remedy = "PGPASSWORD=… in the environment, or a line in ~/.pgpass"
-    elif "refused" in text or "No such file" in text:
+    elif "locked" in text:
+        remedy = "wait until the program that writes to it has ended"
+    elif "refused" in text or "No such file" in text or "resolve" in text:
         remedy = "start the server, or check host and port"
     elif "does not exist" in text:
         remedy = "psql -l lists the databases"
@@ -269,6 +279,8 @@ def _unreachable(database: Database, error: Exception) -> Refused:
 def _said(error: Exception, password: str | None) -> str:
     text = str(getattr(error, "orig", None) or error).partition("\nMultiple")[0]
     text = " ".join(text.partition("\nDETAIL:  Failing row contains")[0].split())  # which has other columns' values
+    if text.startswith("row is too big"):
+        text += " (write to a file such as out.jsonl, or return fewer fields)"
     return text.replace(str(password), "***") if password and len(password) > 3 else text
 
 

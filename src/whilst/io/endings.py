@@ -30,6 +30,8 @@ _NOT_READ = {
     ".lz4": "lz4cat {name} | … -",
     ".7z": "7z x -so {name} | … -",
 }
+_PACKED = (".bz2", ".xz", ".lz4", ".br", ".zip", ".7z", ".z", ".lzma")
+_LINES_OUT = (".jsonl", ".ndjson", ".csv", ".tsv", ".tab")
 _NO_SLIP = (".text", ".ts", ".cs", ".js", ".cv", ".ini", ".tx")  # endings of their own
 
 
@@ -69,12 +71,15 @@ def refuse_short_url(name: str, schemes: Iterable[str]) -> None:
 
 
 def better_output(name: str) -> str:
-    """Return an output that is near to a name whose ending says nothing.
+    """Return an output that is near to a name whose ending says nothing, or which is packed as none of ours is.
 
-    >>> better_output("out.txt"), better_output("out.db")
-    ('out.jsonl', 'sqlite:///out.db?table=NAME')
+    >>> better_output("out.txt"), better_output("out.db"), better_output("out.csv.bz2")
+    ('out.jsonl', 'sqlite:///out.db?table=NAME', 'out.csv.gz')
     """
     stem, ending = os.path.splitext(name)
+    if ending.lower() in _PACKED:
+        inside = os.path.splitext(stem)[1].lower()
+        return f"{stem}.gz" if inside in _LINES_OUT else f"{stem}.jsonl.gz"
     if os.path.isdir(name):
         return os.path.join(name, "out.jsonl")
     return f"sqlite:///{name}?table=NAME" if ending.lower() in _DATABASES else f"{stem}.jsonl"

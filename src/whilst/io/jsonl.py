@@ -211,7 +211,7 @@ def _count_keys(value: Any) -> int:
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
     if len(dict(pairs)) != len(pairs):
         key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key {key[:80]!r} occurs twice")
+        raise ValueError(f"the field {key[:80]!r} occurs twice")
 
 
 def _rejected(number: int, error: Exception, line: bytes) -> Rejected:

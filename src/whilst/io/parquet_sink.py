@@ -14,7 +14,8 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import chain
+from functools import partial
+from itertools import accumulate, chain
 from typing import Any, BinaryIO, cast
 
 from .given import Given
@@ -27,6 +28,8 @@ from .sink import Refusal, Shape, Unfit, beside
 
 GROUP_ROWS = 65_536
 GROUP_BYTES = 16 * 1024 * 1024  # of JSON text; the values take a few times as much
+_MOST_OFFSET = 2**31 - 1
+LARGE = 256 * 1024  # bytes of a row, on average, from which on copies of cells count
 
 
 def parquet_sink(output: Output) -> ParquetSink:
@@ -177,14 +180,21 @@ class ParquetSink:
             self._file = self._writer(schema)
         elif schema != self._file.schema:
             self._rewrite(schema)
-        arrays = [self._pyarrow.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)]
+        make = partial(_array, self._pyarrow) if self._is_large else self._pyarrow.array
+        arrays = [make(columns.pop(0), type=field.type) for field in schema]
         self._rows, self._size = [], 0
         if arrays and len(arrays[0]):
             self._file.write_batch(self._pyarrow.RecordBatch.from_arrays(arrays, schema=schema))
 
     def _writer(self, schema: Any) -> Any:
         parquet: Any = load_extra("pyarrow.parquet", "arrow", "a .parquet file")
-        return parquet.ParquetWriter(_File(self._output), schema)
+        # Of cells that are large, statistics take six copies and a dictionary one; they find nothing in a file then.
+        few = {"use_dictionary": False, "write_statistics": False} if self._is_large else {}
+        return parquet.ParquetWriter(_File(self._output), schema, **few)
+
+    @property
+    def _is_large(self) -> bool:
+        return self._size > LARGE * max(1, len(self._rows))
 
     def _rewrite(self, schema: Any) -> None:
         """Write again what was written, in which a column was null, now that its type is known."""
@@ -273,6 +283,36 @@ class _File:
 
     def seekable(self) -> bool:
         return False
+
+
+def _array(pyarrow: Any, values: Sequence[Any], type: Any) -> Any:
+    """Return a column of large cells with one copy of them; pyarrow's own way takes two."""
+    if pyarrow.types.is_struct(type):
+        children = [
+            _array(pyarrow, [None if it is None else it.get(field.name) for it in values], field.type) for field in type
+        ]
+        gaps = pyarrow.array([it is None for it in values], type=pyarrow.bool_())
+        return pyarrow.StructArray.from_arrays(children, fields=list(type), mask=gaps)
+    is_text = pyarrow.types.is_string(type)
+    if not is_text and not pyarrow.types.is_binary(type):
+        return pyarrow.array(values, type=type)
+    ends = [0, *accumulate([_size_of(it) for it in values])]
+    if ends[-1] > _MOST_OFFSET:
+        return pyarrow.array(values, type=type)
+    data = pyarrow.allocate_buffer(ends[-1])
+    view = memoryview(data).cast("B")
+    for it, begin, end in zip(values, ends, ends[1:], strict=False):
+        if it is not None:
+            view[begin:end] = it.encode() if is_text else it
+    there = pyarrow.array([it is not None for it in values], type=pyarrow.bool_()).buffers()[1]
+    offsets = pyarrow.array(ends, type=pyarrow.int32()).buffers()[1]
+    return pyarrow.Array.from_buffers(type, len(values), [there, offsets, data])
+
+
+def _size_of(cell: str | bytes | None) -> int:
+    if cell is None:
+        return 0
+    return len(cell) if isinstance(cell, bytes) or cell.isascii() else len(cell.encode())
 
 
 def _with_types(pyarrow: Any, table: Any, schema: Any) -> Any:

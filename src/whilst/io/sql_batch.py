@@ -13,8 +13,10 @@ import msgspec
 
 from .database import Database
 from .rows import Row
-from .sql_errors import meaning, persist
+from .sql_errors import is_too_large, meaning, persist
 from .sql_table import Table
+
+SURE = 3  # rows that are too large with the columns that they would make; then all of the batch are
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -67,11 +69,14 @@ class BatchWriter:
                 self._table.make_room(connection, records, with_inputs=with_inputs)
                 self._table.upsert(connection, records)
         except BaseException as error:
+            grew = self._table.columns.keys() != before[0].keys()
             self._table.columns, self._table.exists = before  # what was altered is not so any more
             if not isinstance(error, Exception) or meaning(error) != "row":
                 raise
-            if len(piece) == 1:
-                refused.append((piece[0], error.with_traceback(None)))
+            # To make a thousand columns for each row takes hours: a few tell that none fits.
+            is_for_all = grew and len(refused) >= SURE and is_too_large(error)
+            if len(piece) == 1 or is_for_all:
+                refused += [(each, error.with_traceback(None)) for each in piece]
                 return []
             half = len(piece) // 2
             return [piece[:half], piece[half:]]

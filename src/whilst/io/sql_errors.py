@@ -54,6 +54,11 @@ def meaning(error: BaseException) -> Meaning:
     return "row" if kind in ("DataError", "ProgrammingError", "InterfaceError", "NotSupportedError") else "final"
 
 
+def is_too_large(error: BaseException) -> bool:
+    """Whether a row is too large, or has too many columns, for any table (class 54 of SQLSTATE)."""
+    return str(getattr(getattr(error, "orig", None), "sqlstate", None)).startswith("54")
+
+
 def _of_sqlite(code: int, text: str) -> Meaning:
     if code in _ROW_SQLITE or text.startswith(_ROW_TEXTS):
         return "row"

@@ -24,7 +24,7 @@ from .refusal import BrokenOutput, Refused, closest, listed
 from .rows import Rejected, Row
 from .sink import Misfit, Refusal, Shape, Unfit
 from .sql_batch import BatchWriter, Taken
-from .sql_table import OURS, Table
+from .sql_table import OURS, Table, TooManyColumns
 
 T = TypeVar("T")
 
@@ -200,7 +200,10 @@ class SqlSink:
         if {*map(type, prepared)} != {dict} or any(type(row.value) not in _PLAIN for row in rows):
             return None
         names, *others = {*map(tuple, prepared)}
-        if others or self._table.names_of(names) != names:
+        try:
+            if others or self._table.names_of(names) != names:
+                return None
+        except TooManyColumns:
             return None
         known: Sequence[Any] = prepared if shape.items else _decode(b"[%b]" % b",".join([row.raw for row in rows]))
         try:
@@ -221,7 +224,11 @@ class SqlSink:
             return
         fields = cast("dict[str, Any]", prepared)
         names, key = tuple(fields), self._key
-        named, known = self._table.names_of(names), record[key]
+        try:
+            named, known = self._table.names_of(names), record[key]
+        except TooManyColumns as error:
+            kind = Unfit if self._is_tried else Misfit
+            raise kind(f"{error}; {_shown(fields, key)}") from None
         record.update(fields if named == names else zip(named, fields.values(), strict=True))
         if (value := record[key]) is not known:
             record[key] = known

@@ -8,6 +8,9 @@ somebody else made is never altered.
 from __future__ import annotations
 
 import datetime
+import functools
+import sqlite3
+from contextlib import closing
 from itertools import chain
 from math import isfinite
 from typing import Any
@@ -19,7 +22,7 @@ from .refusal import Refused, closest, listed, load_extra
 
 OURS = ("input", "error", "attempts")
 
-MOST_NAME = 63  # bytes of a name that PostgreSQL keeps
+MOST_COLUMNS = 1600  # of a table of PostgreSQL
 MOST_SHAPES = 1000  # sets of fields whose columns are remembered
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}  # SQLite knows no other letters
 
@@ -51,6 +54,10 @@ def _is_partial(index: Any) -> bool:
     return any(name.endswith("_where") and it is not None for name, it in options.items())
 
 
+class TooManyColumns(ValueError):
+    """A value with more fields than a table may have columns, or than it has room for beside those that it has."""
+
+
 class NoSuchRow(ValueError):
     """A row that can only be changed, and is not there."""
 
@@ -59,7 +66,7 @@ class Table:
     """A table that takes rows by their key; it is made with the first of them."""
 
     def __init__(self, database: Database, columns: dict[str, str]) -> None:
-        given = database.key or "key"
+        given = database.called(database.key) or "key"
         self.key: str = next((it for it in columns if _folded(it, database) == _folded(given, database)), given)
         """The column that finds a row, as it is written there."""
         self.exists: bool = bool(columns)
@@ -77,16 +84,32 @@ class Table:
         self.unknown: dict[str, None] = {}
         """Columns of our own table that are not there yet, as nothing but NULL has come for them."""
         self._named: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._wanted: set[str] = set()
         self._sa: Any = load_extra("sqlalchemy", "sql", "a database")
 
     def names_of(self, fields: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the columns of the fields of a value, each its own."""
+        """Return the columns of the fields of a value, each its own; TooManyColumns if there is no room for them."""
         if (named := self._named.get(fields)) is None:
             taken = {self._folded(name) for name in OURS} if self.ours else set[str]()
             named = tuple([self._column_of(field, taken) for field in fields])
+            if self.ours:
+                self._find_room(named)
             if len(self._named) < MOST_SHAPES:
                 self._named[fields] = named
         return named
+
+    def _find_room(self, named: tuple[str, ...]) -> None:
+        """Take note of columns that are wanted: what has no room beside those of all values before is refused."""
+        self._wanted |= {self.key, *OURS, *self.columns}
+        more, most = self._wanted.union(named), _most_columns() if self._database.is_sqlite else MOST_COLUMNS
+        if len(more) > most:
+            kind = "SQLite" if self._database.is_sqlite else "PostgreSQL"
+            others = len(self._wanted.difference(named))
+            raise TooManyColumns(
+                f"a table of {kind} has {most:,} columns at most, {len(named):,} do not fit beside {others:,} others "
+                "(write to a file such as out.jsonl, or return fewer fields)"
+            )
+        self._wanted = more
 
     def beside(self, name: str) -> str:
         """Return another name for a column whose own is taken."""
@@ -95,18 +118,14 @@ class Table:
     def _column_of(self, field: str, taken: set[str]) -> str:
         """Return the column of a field as the database will call it, which is not among those taken, and take it."""
         whole, more = field.replace("\0", "").encode("utf-8", "replace").decode() or "_", ""
-        name = self._cut(whole)
+        name = self._database.called(whole)
         while self._folded(name) in taken:
             more += "_"
-            name = self._cut(whole, len(more)) + more
+            name = self._database.called(whole, len(more)) + more
         taken.add(self._folded(name))
         if self._database.is_sqlite and name not in self.columns:  # for which A is a
             name = next((it for it in (self.key, *self.columns) if self._folded(it) == self._folded(name)), name)
         return name
-
-    def _cut(self, name: str, room: int = 0) -> str:
-        """Return as much of a name as PostgreSQL keeps, less the room for more."""
-        return name if self._database.is_sqlite else name.encode()[: MOST_NAME - room].decode("utf-8", "ignore")
 
     def _folded(self, name: str) -> str:
         return _folded(name, self._database)
@@ -318,6 +337,13 @@ class Table:
 
     def __repr__(self) -> str:
         return f"<Table {self._database.table}, {len(self.columns)} columns>"
+
+
+@functools.cache
+def _most_columns() -> int:
+    """Return how many columns this SQLite was built for."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        return connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN)
 
 
 def _text(value: Any) -> Any:

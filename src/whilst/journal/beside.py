@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import JournalError
 from ..lanes.awaiting import ended
 from ..lanes.clock import announce
+from ..lanes.interrupted import start
 from ..lanes.results import tell
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ async def opened_beside(open_it: Callable[[GoingOn], Ledger], loop: asyncio.Abst
 
     announce(going_on, loop)
     thread = threading.Thread(target=open_or_fail, name="whilst-journal", daemon=True)
-    thread.start()
+    start(thread)
     try:
         await asyncio.wait([done])
     except asyncio.CancelledError:

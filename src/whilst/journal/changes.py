@@ -63,9 +63,9 @@ def unknown(path: str, given: str, results: int) -> JournalChanged:
 def unseen_notice(before: Header | None, now: Header) -> str:
     """Say what was not looked into, once: when a journal begins, or when there is more of it; else nothing.
 
-    A journal of 0.1 goes on as it did.
+    A journal of a version that looked into less goes on as it did.
     """
-    if before is not None and not before.fingerprint.parts:
+    if before is not None and not before.fingerprint.has_setters:
         return ""
     known = () if before is None else before.fingerprint.unseen
     new = [name for name in now.fingerprint.unseen if name not in known]

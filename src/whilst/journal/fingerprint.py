@@ -22,7 +22,7 @@ import msgspec
 from ..core.tree import Batched, Each, Flatten, Step, Together, children
 from .identity import canonical, digest_of
 from .names import in_text
-from .parts import Parts, is_ignored, is_node, words_of_stage
+from .parts import SETS, Parts, is_ignored, is_node, words_of_stage
 from .sources import class_tree, source_tree
 from .tagged import NoTagError
 
@@ -37,12 +37,15 @@ class Fingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
     bound: str
     parts: dict[str, str] = {}
     unseen: tuple[str, ...] = ()
+    has_setters: bool = False
+    """Whether statements that change what a name holds are among the parts: at first only assignments were."""
 
     def changed_since(self, before: Fingerprint, ignore: Collection[str] = ()) -> tuple[str, ...] | None:
         """Return the names of the parts that are not what they were; None if nothing changed.
 
-        A part that was not there before is no change: an earlier version did not know of it. A function that moved is
-        none either. Of a journal of 0.1 no part can be named.
+        A part that was not there before is no change: an earlier version did not know of it, or what names it changed.
+        Statements that change what a name holds are one, if that version looked for them. A function that moved is
+        none. Of a journal of 0.1 no part can be named.
         """
         if not before.parts:
             return None if (before.code, before.bound) == (self.code, self.bound) else ()
@@ -53,6 +56,9 @@ class Fingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
             if self.parts.get(name) != digest and not is_ignored(name, ignore)
         ]
         changed = [name for name in differ if name in self.parts]
+        if before.has_setters:
+            new = [name for name in self.parts if name.startswith(SETS) and name not in before.parts]
+            changed += [name for name in new if not is_ignored(name, ignore)]
         gone = [name for name in differ if name not in self.parts and before.parts[name] not in added]
         return tuple(changed or gone) or None  # what is gone is mostly what a changed function named
 
@@ -78,7 +84,7 @@ def fingerprint(fn: Any, parts: Parts | None = None, *, as_0_1: bool = False) ->
     if parts is None:
         return Fingerprint(_digest(code), _digest(bound))
     digests = {in_text(name): digest for name, digest in parts.digests.items()}
-    return Fingerprint(_digest(code), _digest(bound), digests, tuple(map(in_text, parts.unseen)))
+    return Fingerprint(_digest(code), _digest(bound), digests, tuple(map(in_text, parts.unseen)), has_setters=True)
 
 
 def _add_node(node: Any, code: list[Any], bound: list[Any], as_0_1: bool) -> None:

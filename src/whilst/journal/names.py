@@ -47,8 +47,6 @@ class Assigned(NamedTuple):
     """What it is assigned; more than one where that is up to a condition."""
     imported: tuple[str, str] | None
     """Module and name there (or nothing: the module itself)."""
-    is_open: bool
-    """Whether something else gives it a value, too: a loop, `+=`, a function or class of that name."""
     line: int
     place: str
 
@@ -116,9 +114,27 @@ def stem_of(space: Space) -> str:
 
 
 def assigned(space: Space, name: str) -> Assigned | None:
-    """Return what the source of a module says that one of its names is; None if it does not say."""
-    found = _assignments(space)
-    return found.get(name)
+    """Return what the source of a module assigns to one of its names; None if it does not say."""
+    package = space.get("__package__") if isinstance(space.get("__file__"), str) else ""
+    for source, file in reversed(sources_of(space)):
+        if found := assignments(source, file, package if isinstance(package, str) else "").get(name):
+            return found
+    return None
+
+
+def sources_of(space: Space) -> list[tuple[str, str]]:
+    """Return the source of a module, and its file; of a notebook one for each cell that was run, in order."""
+    file = space.get("__file__")
+    if isinstance(file, str):
+        return [("".join(linecache.getlines(file)), file)]
+    history = space.get("_ih")  # what IPython ran, cell by cell
+    cells = cast("list[object]", history) if isinstance(history, list) else []
+    first = max(0, len(cells) - MOST_CELLS)
+    return [
+        (text, f"<ipython-input-{number}->")
+        for number, text in enumerate(cells[first:], first)
+        if isinstance(text, str)
+    ]
 
 
 def is_fixed(value: ast.expr) -> bool:
@@ -148,8 +164,7 @@ def class_values(space: Space, qualname: str) -> dict[str, list[ast.expr]]:
     found: dict[str, list[ast.expr]] = {}
     for node in class_nodes(space, qualname):
         for name, value, _ in _targets(node.body):
-            if value is not None:
-                found.setdefault(name, []).append(value)
+            found.setdefault(name, []).append(value)
     return found
 
 
@@ -177,27 +192,9 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
             yield from _codes(constant)
 
 
-def _assignments(space: Space) -> dict[str, Assigned]:
-    file = space.get("__file__")
-    if isinstance(file, str):
-        return _in_source("".join(linecache.getlines(file)), file, _package(space))
-    history = space.get("_ih")  # what IPython ran, cell by cell
-    cells = cast("list[object]", history) if isinstance(history, list) else []
-    first = max(0, len(cells) - MOST_CELLS)
-    found: dict[str, Assigned] = {}
-    for number, text in enumerate(cells[first:], first):
-        if isinstance(text, str):
-            found.update(_in_source(text, f"<ipython-input-{number}->", ""))
-    return found
-
-
-def _package(space: Space) -> str:
-    package = space.get("__package__")
-    return package if isinstance(package, str) else ""
-
-
 @functools.lru_cache(maxsize=64)
-def _in_source(source: str, file: str, package: str) -> dict[str, Assigned]:
+def assignments(source: str, file: str, package: str = "") -> dict[str, Assigned]:
+    """Return what a source assigns, by name."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
@@ -205,13 +202,13 @@ def _in_source(source: str, file: str, package: str) -> dict[str, Assigned]:
     found: dict[str, Assigned] = {}
     for name, value, node in _targets(tree.body):
         before = found.get(name)
-        values = [*(before.values if before else []), *([value] if value is not None else [])]
-        is_open = value is None or (before is not None and before.is_open)
-        found[name] = Assigned(values, None, is_open, node.lineno, place_in(file, node.lineno))
+        found[name] = Assigned(
+            [*(before.values if before else []), value], None, node.lineno, place_in(file, node.lineno)
+        )
     for node in _statements(tree.body):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             for name, target in _imports(node, package):
-                found[name] = Assigned([], target, False, node.lineno, place_in(file, node.lineno))
+                found[name] = Assigned([], target, node.lineno, place_in(file, node.lineno))
     return found
 
 
@@ -247,22 +244,15 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _statements(below.body if isinstance(below, ast.ExceptHandler) else [below])
 
 
-def _targets(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None, ast.stmt]]:
-    """Give each name that is bound, with the expression; None where it is bound otherwise."""
+def _targets(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr, ast.stmt]]:
+    """Give each name that is assigned, with the expression; how else a name is set, `setting` knows."""
     for node in _statements(body):
         if isinstance(node, ast.Assign):
             for target in node.targets:
-                is_one = isinstance(target, (ast.Name, ast.Tuple, ast.List))
-                for name in _names_bound(target):
-                    yield name, node.value if is_one else None, node
+                if isinstance(target, (ast.Name, ast.Tuple, ast.List)):
+                    yield from ((name, node.value, node) for name in _names_bound(target))
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
             yield node.target.id, node.value, node
-        elif isinstance(node, (ast.AugAssign, ast.For, ast.AsyncFor)):
-            yield from ((name, None, node) for name in _names_bound(node.target))
-        elif isinstance(node, (ast.With, ast.AsyncWith)):
-            for item in node.items:
-                if item.optional_vars is not None:
-                    yield from ((name, None, node) for name in _names_bound(item.optional_vars))
 
 
 def _names_bound(target: ast.expr) -> list[str]:

@@ -1,14 +1,14 @@
 """What does a function depend on? A digest of each part, by name, so that a change can be named, never a value.
 
 Looked into are, of the user's own modules, the functions and classes that the code names (by source) and the names
-whose assignment in the source is a literal (the source counts, not the value that it has now); of objects that are
-called, or whose method is, dataclass fields and public plain attributes, as they are before the first call; defaults,
-arguments of partials, closures. What else the code names is `unseen`. Libraries count by name.
+whose assignment in the source is a literal (the source counts, not the value that it has now), with the statements
+that change what they hold; of objects that are called, or whose method is, dataclass fields and public plain
+attributes, as they are before the first call; defaults, arguments of partials, closures. What else the code names is
+`unseen`. Libraries count by name.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib.util
 import inspect
@@ -17,11 +17,21 @@ import types
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, cast
 
-import msgspec
-
 from ..core.evidence import peek
 from ..core.tree import Batched, Each, Fallback, First, Flatten, Policed, Sequence, Step, Together, children
-from .identity import canonical, digest_of
+from .contents import (
+    attributes_of,
+    content_digest,
+    digest_in_short,
+    fields_of,
+    functions_in,
+    functions_of,
+    has_own_class,
+    is_own_class,
+    place_of,
+    space_of,
+    static_attribute,
+)
 from .names import (
     Space,
     assigned,
@@ -35,13 +45,12 @@ from .names import (
     place_in,
     stem_of,
 )
+from .setting import Setter, setters
 from .sources import shape_of, source_tree
-from .tagged import NoTagError
 
 MOST_PARTS = 400
 DEEPEST = 16
-MOST_VALUES = 100_000  # in one value; what holds more, or longer text than this many bytes, is not looked into
-MOST_BYTES = 16 * 1024 * 1024
+SETS = "what sets "  # begins the name of a part that is statements
 NODES = (Step, Sequence, Together, First, Fallback, Policed, Each, Batched, Flatten)
 _MISSING = object()
 
@@ -68,6 +77,7 @@ class Parts:
         self._seen: dict[Any, Any] = {}
         self._held: dict[int, Any] = {}
         self._root = True
+        self._later: list[Callable[[], None]] = []  # so that what was found before setters were keeps its number
         node = fn if is_node(fn) else peek(fn, "node")
         if is_node(node):
             shape: list[Any] = []
@@ -77,6 +87,8 @@ class Parts:
         else:
             self._called(fn, "", 0)
             self.root = next(iter(self.digests), "")
+        for look in self._later:  # grows
+            look()
 
     # -- flows ------------------------------------------------------------------------------------------------
 
@@ -131,7 +143,7 @@ class Parts:
             shape: list[Any] = []
             self._node(node, shape, depth + 1)
             self._add(f"the shape of the flow {path or 'within'}", shape)
-        elif callable(wrapped := _static(fn, "__wrapped__")):  # functools.cache and the like
+        elif callable(wrapped := static_attribute(fn, "__wrapped__")):  # functools.cache and the like
             self._root = is_root
             self._called(wrapped, path, depth + 1)
         elif inspect.isroutine(fn):
@@ -191,15 +203,17 @@ class Parts:
 
     def _class(self, kind: type, depth: int, is_root: bool = False) -> None:
         """Look into a class that is named: all of it, and what its methods name."""
-        if not (is_root or _is_own_class(kind)) or not self._wants(kind.__name__, kind.__qualname__):
+        if not (is_root or is_own_class(kind)) or not self._wants(kind.__name__, kind.__qualname__):
             return
-        functions = list(_functions_of(kind))
-        space = _space_of(kind)
+        functions = list(functions_of(kind))
+        space = space_of(kind)
         nodes = class_nodes(space, kind.__qualname__)
         tree: Any = [shape_of(each) for each in nodes]
         if not nodes:  # a class of C, or one whose module is not to be found
-            tree = [[each.__name__, source_tree(each)] for each in sorted(functions, key=_qualname)]
-        place = place_in(space["__file__"], nodes[0].lineno) if nodes else _place_of(functions)
+            tree = [
+                [each.__name__, source_tree(each)] for each in sorted(functions, key=lambda each: each.__qualname__)
+            ]
+        place = place_in(space["__file__"], nodes[0].lineno) if nodes else place_of(functions)
         self._add(
             f"class {_qualified(space, kind.__qualname__)}", tree or f"{kind.__module__}.{kind.__qualname__}", place
         )
@@ -249,17 +263,22 @@ class Parts:
         name, more = chain[0], chain[1:]
         value = space.get(name, _MISSING)
         while isinstance(value, types.ModuleType):
-            space = vars(value)
+            here, module, space = space, name, vars(value)
             if not more or not is_own_space(space):
                 return
             name, more = more[0], more[1:]
             value = space.get(name, _MISSING)
+            if is_own_space(here):  # `config.MODEL = "small"`
+                set_by = [each for each in setters(here, module, value) if each.path[:1] == (name,)]
+                self._set(here, f"{module}.{name}", set_by, depth)
         if value is not _MISSING:
             self._named(space, name, value, depth)
 
     def _named(self, space: Space, name: str, value: Any, depth: int) -> None:
         """Look into a name of one of the user's own modules."""
-        if isinstance(value, (types.FunctionType, types.MethodType, type)) or callable(_static(value, "__wrapped__")):
+        if isinstance(value, (types.FunctionType, types.MethodType, type)) or callable(
+            static_attribute(value, "__wrapped__")
+        ):
             self._called(value, name, depth)
             return
         if not is_own_space(space) or isinstance(value, types.ModuleType):
@@ -268,20 +287,45 @@ class Parts:
         if label in self.digests or label in self.unseen or not self._wants(name, label) or depth > DEEPEST:
             return
         found = assigned(space, name)
+        is_imported = found is not None and found.imported is not None
+        set_by = [each for each in setters(space, name, value) if not (is_imported and each.how == "plain")]
+        is_open = self._set(space, name, set_by, depth)
+        was_open = any(each.how == "bound" for each in set_by)
         if found is not None and found.imported is not None:
             self._imported(found.imported, value, depth)
-        elif found is not None and not found.is_open and found.values and all(map(is_fixed, found.values)):
+        elif found is not None and found.values and all(map(is_fixed, found.values)):
             self._add(label, [shape_of(each) for each in found.values], found.place)
-            for each in found.values:
-                for below in names_in(each):
-                    if (there := space.get(below, _MISSING)) is not _MISSING:
-                        self._named(space, below, there, depth + 1)
+            names = [below for each in found.values for below in names_in(each)]
+            self._names(space, names, depth, later=was_open)
+            if is_open:
+                self._unseen(label)
         elif isinstance(value, functools.partial) or is_node(peek(value, "node")):
             self._called(value, label, depth)
+        elif set_by and not is_open and (found is None or not found.values):
+            pass  # what sets it is all that it is
         elif not inspect.isroutine(value) and not (name.startswith("__") and name.endswith("__")):
             self._unseen(label)
-            if _has_own_class(value):
+            if has_own_class(value):
                 self._called(type(value), "", depth + 1)
+
+    def _set(self, space: Space, name: str, set_by: list[Setter], depth: int) -> bool:
+        """Look into the statements that change what a name holds; return whether that is up to more than they say."""
+        label = f"{SETS}{_qualified(space, name)}"
+        if not set_by or label in self._seen or not self._wants(name, *_words(label)):
+            return False
+        self._seen[label] = label
+        self._later.append(functools.partial(self._add, label, [each.shape for each in set_by], set_by[0].place))
+        names = [below for each in set_by for below in each.names if below != name]
+        self._names(space, names, depth, later=True)
+        return not all(each.is_fixed for each in set_by)
+
+    def _names(self, space: Space, names: list[str], depth: int, later: bool) -> None:
+        if later:
+            self._later.append(functools.partial(self._names, space, names, depth, later=False))
+            return
+        for name in names:
+            if (there := space.get(name, _MISSING)) is not _MISSING:
+                self._named(space, name, there, depth + 1)
 
     def _imported(self, target: tuple[str, str], value: Any, depth: int) -> None:
         module, name = target
@@ -292,10 +336,10 @@ class Parts:
     def _attribute(self, kind: type, name: str, depth: int) -> None:
         """Look into an attribute of the user's own class: a method, a property, a literal of its body."""
         owner = next((each for each in kind.__mro__ if name in vars(each)), None)
-        if owner is None or not _is_own_class(owner):
+        if owner is None or not is_own_class(owner):
             return
         found = vars(owner)[name]
-        for function in _functions_in(found):
+        for function in functions_in(found):
             self._once(function, kind, look=functools.partial(self._function, function, depth, about=kind))
         if isinstance(found, type):
             self._called(found, name, depth)
@@ -303,9 +347,9 @@ class Parts:
             self._class_value(owner, name, found)
 
     def _class_value(self, owner: type, name: str, found: Any) -> None:
-        if list(_functions_in(found)) or hasattr(owner, "__dataclass_fields__"):
+        if list(functions_in(found)) or hasattr(owner, "__dataclass_fields__"):
             return
-        space = _space_of(owner)
+        space = space_of(owner)
         values = class_values(space, owner.__qualname__).get(name, [])
         label = _qualified(space, f"{owner.__qualname__}.{name}")
         if not self._wants(name, label):
@@ -323,9 +367,9 @@ class Parts:
             return
         if isinstance(value, type):
             self._called(value, path, depth + 1)
-        elif _fields_of(value) is not None:
+        elif fields_of(value) is not None:
             self._fields(value, path, depth)
-        elif content := _content(value):
+        elif content := content_digest(value):
             self._put(path, content)
         elif type(value) in (tuple, list, dict) and len(value) <= MOST_PARTS and depth < DEEPEST:
             pairs = cast("dict[object, Any]", value).items() if isinstance(value, dict) else enumerate(value)
@@ -338,27 +382,27 @@ class Parts:
         ):
             self._called(value, path, depth)
         elif inspect.isroutine(value):
-            self._put(path, _digest(f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"))
-        elif _has_own_class(value) and depth < DEEPEST:
+            self._put(path, digest_in_short(f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}"))
+        elif has_own_class(value) and depth < DEEPEST:
             if callable(value):
                 self._called(value, path, depth)
             else:
                 self._called(type(value), path, depth + 1)
                 self._fields(value, path, depth)
-        elif callable(_static(value, "__wrapped__")):
+        elif callable(static_attribute(value, "__wrapped__")):
             self._called(value, path, depth)
         else:
             self._unseen(path)
 
     def _fields(self, thing: Any, path: str, depth: int) -> None:
         """Look into the fields of an object, as they are now."""
-        known = _fields_of(thing)
+        known = fields_of(thing)
         if known is None:
-            if content := _content(thing):
+            if content := content_digest(thing):
                 self._put(path, content)
                 return
-            known = _attributes_of(thing)
-            if not known and not _has_own_class(thing):
+            known = attributes_of(thing)
+            if not known and not has_own_class(thing):
                 self._unseen(path)
         if depth > DEEPEST or id(thing) in self._held:
             return
@@ -389,7 +433,7 @@ class Parts:
         self.unseen[path] = None
 
     def _add(self, name: str, content: Any, place: str = "") -> None:
-        self._put(name, _digest(content), place)
+        self._put(name, digest_in_short(content), place)
 
     def _put(self, name: str, digest: str, place: str = "") -> None:
         number, first = 1, name
@@ -443,19 +487,8 @@ def _words(path: str) -> Iterator[str]:
     if kind in ("argument", "default", "variable"):
         words = rest.partition(" of ")[0].replace("[", ".").split(".")
     else:
-        words = (rest if kind == "class" else path).replace("[", ".").split(".")[1:] or [path]
+        words = (rest if kind == "class" else path.removeprefix(SETS)).replace("[", ".").split(".")[1:] or [path]
     yield from (word.strip("'\"])").removesuffix("(") for word in words if word != path)
-
-
-def _is_own_class(kind: type) -> bool:
-    if kind.__module__ == "builtins":
-        return False
-    space = _space_of(kind)
-    return bool(space) and is_own_space(space)
-
-
-def _has_own_class(thing: object) -> bool:
-    return _is_own_class(type(thing))
 
 
 def _is_own_module(module: str, space: Space) -> bool:
@@ -468,102 +501,3 @@ def _is_own_module(module: str, space: Space) -> bool:
     except (ImportError, ValueError):  # `__main__` has none
         return False
     return spec is not None and is_own(spec.origin or next(iter(spec.submodule_search_locations or ()), ""))
-
-
-def _static(thing: Any, name: str) -> Any:
-    """Return an attribute without running code of the thing: some answer to any name."""
-    return inspect.getattr_static(thing, name, None)
-
-
-def _functions_of(kind: type) -> Iterator[types.FunctionType]:
-    for value in list(vars(kind).values()):
-        yield from _functions_in(value)
-
-
-def _functions_in(value: Any) -> Iterator[types.FunctionType]:
-    """Give the functions that an entry of a class is, or is made of."""
-    if isinstance(value, (staticmethod, classmethod)):
-        value = cast("Any", value).__func__
-    several = (value.fget, value.fset) if isinstance(value, property) else (getattr(value, "func", None), value)
-    for each in several:
-        function = inspect.unwrap(each) if callable(each) else None
-        if isinstance(function, types.FunctionType):
-            yield function
-
-
-def _space_of(kind: type) -> Space:
-    """Return the module of a class, as its functions have it: its own ones, not those that it was given (enum)."""
-    found = next((it for it in _functions_of(kind) if it.__globals__.get("__name__") == kind.__module__), None)
-    if found is not None:
-        return found.__globals__
-    module = sys.modules.get(kind.__module__)
-    return vars(module) if module is not None else {}
-
-
-def _place_of(functions: list[types.FunctionType]) -> str:
-    code = functions[0].__code__ if functions else None
-    return place_in(code.co_filename, code.co_firstlineno) if code is not None else ""
-
-
-def _fields_of(thing: object) -> dict[str, bool] | None:
-    """Return the declared fields of an object, and whether each counts; None if it declares none."""
-    kind: Any = type(thing)
-    if hasattr(kind, "__dataclass_fields__"):
-        return {field.name: bool(field.compare) for field in dataclasses.fields(cast("Any", thing))}
-    if isinstance(thing, msgspec.Struct):
-        return dict.fromkeys(thing.__struct_fields__, True)
-    attrs = getattr(kind, "__attrs_attrs__", None)
-    if attrs is not None:
-        return {each.name: bool(each.eq) for each in attrs}
-    model = getattr(kind, "model_fields", None) if hasattr(kind, "__pydantic_validator__") else None
-    return dict.fromkeys(cast("dict[str, Any]", model), True) if isinstance(model, dict) else None
-
-
-def _attributes_of(thing: Any) -> dict[str, bool]:
-    """Return the attributes of an object, and whether each is public."""
-    names = list(getattr(thing, "__dict__", ()))
-    for each in type(thing).__mro__:
-        slots = vars(each).get("__slots__", ())
-        names += [slots] if isinstance(slots, str) else list(slots)
-    names = [name for name in dict.fromkeys(names) if name not in ("__dict__", "__weakref__")]
-    return {name: not name.startswith("_") for name in names}
-
-
-def _content(value: Any) -> str:
-    """Return the digest of a value that has a content and is no larger than what is looked into."""
-    left = [MOST_VALUES]
-    if not _is_bounded(value, left, 0):
-        return ""
-    try:
-        return _short(digest_of(canonical(value)))
-    except (NoTagError, RecursionError, ValueError):
-        return ""
-
-
-def _is_bounded(value: Any, left: list[int], depth: int) -> bool:
-    left[0] -= 1
-    if left[0] < 0 or depth > 100:
-        return False
-    if isinstance(value, (str, bytes, bytearray)):
-        return len(value) <= MOST_BYTES
-    if isinstance(value, dict):
-        fields = cast("dict[object, object]", value)
-        return len(fields) <= left[0] and all(
-            _is_bounded(part, left, depth + 1) for pair in fields.items() for part in pair
-        )
-    if isinstance(value, (list, tuple, set, frozenset)):
-        parts = cast("Collection[object]", value)
-        return len(parts) <= left[0] and all(_is_bounded(part, left, depth + 1) for part in parts)
-    return True
-
-
-def _digest(content: Any) -> str:
-    return _short(digest_of(ascii(content).encode()))
-
-
-def _short(digest: bytes) -> str:
-    return digest[:10].hex()
-
-
-def _qualname(fn: types.FunctionType) -> str:
-    return fn.__qualname__

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from ..core.outcome import Record
 from ..errors import JournalError
 from ..lanes.clock import monotonic
+from ..lanes.interrupted import raise_interrupt
 from .counts import Counts
 from .failure import Caught
 from .frame import OUTCOMES, Batch, Last, framed, packed
@@ -108,7 +109,11 @@ class Writer:
         """Begin."""
         self._beginning, self._last, self._listener = beginning, beginning.last, listener
         thread = threading.Thread(target=self.run, name="whilst-journal", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise_interrupt(error)
+            raise
         self._thread = thread
 
     @property

@@ -41,6 +41,12 @@ class _LaneTask(OwnTask[None]):
 
     lane: _Lane
 
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel it; a call that does so may have returned before it hears of that."""
+        if task_here() is self:
+            self.lane.odd = True
+        return super().cancel(msg)
+
 
 class _Lane:
     __slots__ = (
@@ -200,7 +206,6 @@ class LoopLanes(Lanes):
         self._concurrency = concurrency
         self._lanes: set[_Lane] = set()
         self._parked: deque[_Lane] = deque()
-        self._take: Callable[[], tuple[int, Any]] = port.queue.popleft
         self._context = port.context.copy()
         if self._context.get(current) is not None:
             self._context.run(current.set, None)
@@ -401,7 +406,7 @@ class LoopLanes(Lanes):
 
     async def _serve(self, lane: _Lane, context: Context) -> None:
         # names that each call needs stand first: the interpreter loads the first sixteen two at a time
-        fn, take, clock, emit = self._fn, self._take, self._port.clock, self._port.emit
+        fn, queue, clock, emit = self._fn, self._port.queue, self._port.clock, self._port.emit
         untouched, names = context.copy(), lane.names
         call: Any = None  # what its code may know of it, where somebody may ask
         root, count, kept = None, -1, -1  # what holds the context's variables; references of it, of `call`; see `Names`
@@ -411,21 +416,18 @@ class LoopLanes(Lanes):
             while not self._closing:
                 if self._crowded and self._hand_over(lane):
                     return
-                try:
-                    lane.input = given = take()
-                except IndexError:
-                    given = None  # and no waiting in here, where whatever comes would be told of this first
-                if given is None:
+                if not queue:  # looked at first: what is raised here leaves a lane with a frame object, of 400 bytes
                     if self._parks(lane) and lane.waiter is not None:
                         await lane.waiter
                         lane.waiter = None
-                    elif self._ending and not self._port.queue:
+                    elif self._ending and not queue:
                         return
                     woken = True
                     continue
+                lane.input = given = queue.popleft()
                 if woken:
                     woken = False
-                    if self._port.queue:
+                    if queue:
                         self.wake()
                     ended = clock()
                 lane.started = started = ended  # a lane that goes straight on saves a look at the clock
@@ -455,7 +457,13 @@ class LoopLanes(Lanes):
                     self._port.dropped(given[0])
                 elif lane.abandoned:
                     return  # its input is settled, and another lane has its place
+                elif lane.task is not None and lane.task.by_itself and lane.task.cancelling():
+                    emit(lane.record(given, None, error or self._cancelled_itself(lane.task), ended))
+                    self._replace(lane)  # its next wait would hear of it
+                    return
                 else:
+                    if lane.task is not None:
+                        lane.task.by_itself = False  # as a task group does that one of its tasks ends
                     emit(lane.record(given, value, error, ended))
                 if ended >= look_at:
                     if took >= LONG or look_at < 0.0:
@@ -539,13 +547,14 @@ class LoopLanes(Lanes):
             return error
         return failure_of(caught, self._name)
 
-    def _cancelled_itself(self, task: _LaneTask, caught: BaseException) -> BaseException:
+    def _cancelled_itself(self, task: _LaneTask, caught: BaseException | None = None) -> BaseException:
         """Return the failure of a call that cancelled the task it runs in, and take that back: the lane goes on."""
         task.by_itself = False
         while task.cancelling():
             task.uncancel()
         error = RuntimeError(f"{self._name}() cancelled its own task")
-        error.__cause__ = trimmed(caught)
+        if caught is not None:  # it may have returned before it heard of that
+            error.__cause__ = trimmed(caught)
         return error
 
     def _settle(self, lane: _Lane) -> bool:

@@ -18,6 +18,8 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .interrupted import raise_interrupt
+
 if TYPE_CHECKING:
     from .results import Client, ResultBridge
 
@@ -230,6 +232,7 @@ class Supply:
         try:
             threading.Thread(target=worker.run, args=(self._ended,), name=pool.name, daemon=True).start()
         except RuntimeError as error:  # the system gives no more threads; those there are go on
+            raise_interrupt(error)
             self._ended(worker)
             pool.left(worker)
             if not pool.workers:
@@ -279,8 +282,8 @@ class Supply:
                 spawner = threading.Thread(target=self._spawn, name="whilst-spawner", daemon=True)
                 try:
                     spawner.start()
-                except RuntimeError:
-                    pass
+                except RuntimeError as error:
+                    raise_interrupt(error)
                 else:
                     self._spawner = spawner
         if self._spawner is not None:

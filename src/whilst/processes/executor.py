@@ -40,21 +40,37 @@ class Processes:
     [1, 2]
     """
 
-    name: str = "process"
-    opens: frozenset[str] = frozenset({"process"})
+    __slots__ = ("_place",)
 
     @answered
     def __init__(self, *, recycle: int | None = None) -> None:
-        self.recycle: int | None = None if recycle is None else whole("recycle", recycle, least=1)
+        self._place: WorkerProcesses = WorkerProcesses(None if recycle is None else whole("recycle", recycle, least=1))
 
     def __repr__(self) -> str:
-        return "Processes()" if self.recycle is None else f"Processes(recycle={self.recycle})"
+        recycle = self._place.recycle
+        return "Processes()" if recycle is None else f"Processes(recycle={recycle})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Processes) and other.recycle == self.recycle
+        return isinstance(other, Processes) and other._place == self._place
 
     def __hash__(self) -> int:
-        return hash((Processes, self.recycle))
+        return hash(self._place)
+
+
+class WorkerProcesses:
+    """Where the calls of a run are made that was given `Processes`; see `lanes.port.Executor`, `core.plan.Place`."""
+
+    name: str = "process"
+    opens: frozenset[str] = frozenset({"process"})
+
+    def __init__(self, recycle: int | None) -> None:
+        self.recycle: int | None = recycle
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WorkerProcesses) and other.recycle == self.recycle
+
+    def __hash__(self) -> int:
+        return hash((WorkerProcesses, self.recycle))
 
     @property
     def default(self) -> int:

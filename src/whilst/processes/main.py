@@ -52,7 +52,7 @@ from .frames import (
     said,
     with_buffers,
 )
-from .preparing import become
+from .preparing import become, set_filters
 
 BUFFER = 1 << 16
 ANSWER_SIZE = WHOLE.size - HEAD.size
@@ -114,6 +114,7 @@ class _Worker:
             else:
                 self._know_later(data)
             _seed_apart()
+            set_filters(given.filters)
             place.look()
         except EOFError:
             return

@@ -10,6 +10,7 @@ import contextvars
 import os
 import pickle
 import sys
+import warnings
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any, Final, NamedTuple
@@ -38,11 +39,13 @@ class Preparation(NamedTuple):
     """What tells the run from others."""
     variables: Variables
     """The context variables of the caller that can be sent: module, name, value."""
+    filters: list[bytes]
+    """What is done with warnings, each rule encoded by itself."""
 
 
 def preparation(name: str, context: contextvars.Context, run: bytes = b"") -> bytes:
     """Describe this process to its workers."""
-    here = Preparation(list(sys.path), list(sys.argv), _main(), name, _levels(), run, variables_of(context))
+    here = Preparation(list(sys.path), list(sys.argv), _main(), name, _levels(), run, variables_of(context), _filters())
     return pickle.dumps(tuple(here), 5)
 
 
@@ -88,6 +91,21 @@ def set_variables(variables: Variables) -> None:
             variable.set(pickle.loads(data))
         except Exception:  # it does not travel, as others do not
             continue
+
+
+def set_filters(filters: list[bytes]) -> None:
+    """Have done with warnings what the parent does; after the imports, as the parent's were over when it said so."""
+    found: list[Any] = []
+    for data in filters:
+        try:
+            found.append(pickle.loads(data))
+        except Exception:  # of a category that is not there: no such warning comes either
+            continue
+    rules: list[Any] = list(warnings.filters)
+    if found != rules:
+        warnings.filters[:] = found  # type: ignore[index] # pyright: ignore[reportIndexIssue]
+        with warnings.catch_warnings():
+            pass  # behind which each warning is looked up anew
 
 
 def is_importing_main() -> bool:
@@ -147,6 +165,16 @@ def _levels() -> dict[str, int]:
     known = logging.root.manager.loggerDict
     levels = {name: each.level for name, each in known.items() if isinstance(each, logging.Logger) and each.level}
     return {"": logging.root.level, **levels}
+
+
+def _filters() -> list[bytes]:
+    found: list[bytes] = []
+    for rule in tuple(warnings.filters):
+        try:
+            found.append(dumps(rule))
+        except Exception:  # of a category that cannot be sent, and its warnings cannot either
+            continue
+    return found
 
 
 def _home(variable: ContextVar[Any]) -> tuple[str, str]:

@@ -45,8 +45,7 @@ class Ray:
         ConnectionError: nobody answers at the address.
     """
 
-    name: str = "ray"
-    opens: frozenset[str] = frozenset({"process"})
+    __slots__ = ("_address", "_is_ours", "_place")
 
     @answered
     def __init__(
@@ -59,16 +58,15 @@ class Ray:
         options: dict[str, Any] | None = None,
         init: dict[str, Any] | None = None,
     ) -> None:
-        self.nodes: int | None = None if nodes is None else whole("nodes", nodes, least=1)
-        self.per_node: int = whole("per_node", per_node, least=1)
+        most = None if nodes is None else whole("nodes", nodes, least=1)
+        self._place: Nodes = Nodes(most, whole("per_node", per_node, least=1), dict(options or {}))
         self._address = cluster.check_address(address, trusted)
-        self._options = dict(options or {})
         self._is_ours = cluster.connect(self._address, dict(init or {}))
 
     def __repr__(self) -> str:
         told = [] if self._address is None else [repr(self._address)]
-        told += [] if self.nodes is None else [f"nodes={self.nodes}"]
-        return f"Ray({', '.join([*told, f'per_node={self.per_node}'])})"
+        told += [] if self._place.nodes is None else [f"nodes={self._place.nodes}"]
+        return f"Ray({', '.join([*told, f'per_node={self._place.per_node}'])})"
 
     def __enter__(self) -> Self:
         """Have what was started here end with the block."""
@@ -83,6 +81,18 @@ class Ray:
         if self._is_ours:
             self._is_ours = False
             cluster.ray_module().shutdown()
+
+
+class Nodes:
+    """Where the calls of a run are made that was given `Ray`; see `lanes.port.Executor`, `core.plan.Place`."""
+
+    name: str = "ray"
+    opens: frozenset[str] = frozenset({"process"})
+
+    def __init__(self, nodes: int | None, per_node: int, options: dict[str, Any]) -> None:
+        self.nodes: int | None = nodes
+        self.per_node: int = per_node
+        self.options: dict[str, Any] = options
 
     @property
     def default(self) -> int:
@@ -147,7 +157,7 @@ class Ray:
         each = min(self.per_node, max(1, concurrency // count))
         more = min(concurrency - each * count, count) if each < self.per_node else 0
         widths = [each + 1] * max(0, more) + [each]
-        return self._make_fleet(loop, clock, name, told, widths, self._options, began)
+        return self._make_fleet(loop, clock, name, told, widths, self.options, began)
 
     def _make_fleet(self, *given: Any) -> Fleet:
         from .link import Fleet

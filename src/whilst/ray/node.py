@@ -32,7 +32,7 @@ from ..lanes.port import Lanes, Port
 from ..lanes.results import tell
 from ..lanes.threads import ThreadLanes
 from ..processes.calls import asks_to_wait, made
-from ..processes.preparing import Preparation, set_variables
+from ..processes.preparing import Preparation, set_filters, set_variables
 from ..remote.codec import PLAIN, PROTOCOL, Target, loads, unsendable_value
 from ..remote.failures import encoded_failure
 from ..remote.transport import ENDS, HOME, LEFT
@@ -114,6 +114,7 @@ class Node:
         self.width: int = width
         self.context: Context = Context()
         self.context.run(set_variables, given.variables)
+        self._filters = given.filters
         here.worker_of, here.is_making = given.name, _current
         self._targets: dict[int, tuple[str, Callable[[Any], Any], bool]] = {}
         self._made_by: dict[bool, _Made] = {}  # by whether they are awaited
@@ -144,6 +145,8 @@ class Node:
             self._targets[place] = *made(target, self._at_end, self._step), awaits
             if awaits not in self._made_by:
                 self._made_by[awaits] = _Made(self, is_awaited=awaits)
+        if targets:
+            set_filters(self._filters)
         found = [Sent(*one) for one in inputs]
         if len(self._made_by) == 1:
             next(iter(self._made_by.values())).take(found)

@@ -18,7 +18,7 @@ from ..core.call import Call
 from ..core.outcome import Record
 from ..core.timings import Timings
 from ..lanes.calling import Listener, current, listener_now
-from ..lanes.port import Port
+from ..lanes.port import Port, nothing
 from .codec import Dump, Encoded, Target, dumps, encoded_target
 from .lanes import RemoteLanes
 from .transport import Transport
@@ -32,11 +32,18 @@ MOST_TARGETS: Final = 1 << 16  # a number of one has two bytes
 
 
 class _Job:
-    __slots__ = ("call", "future", "listener", "patience", "target", "value")
+    __slots__ = ("begun", "call", "future", "listener", "patience", "target", "value")
 
     def __init__(
-        self, target: int, value: Any, patience: Patience, future: asyncio.Future[Any], call: Call | None
+        self,
+        target: int,
+        value: Any,
+        patience: Patience,
+        future: asyncio.Future[Any],
+        call: Call | None,
+        begun: Callable[[], object],
     ) -> None:
+        self.begun: Callable[[], object] | None = begun
         self.call = call
         self.target = target
         self.patience = patience
@@ -88,15 +95,19 @@ class RemoteCalls:
             self._port, transport, most, name=name, targets=self._encoded, portion=_portion, recycle=recycle
         )
 
-    async def call(self, target: Target, value: Any, *, patience: Patience) -> Any:
+    async def call(
+        self, target: Target, value: Any, *, patience: Patience, begun: Callable[[], object] = nothing
+    ) -> Any:
         """Call a function in a copy of the caller's context, as far as that travels; it has its time once it begins.
+
+        `begun` is called when it is sent to a worker, which may have to be started first.
 
         Cancelled while it waits, it never starts; cancelled while it runs, its worker is killed.
         """
         self._made += 1
         of = current.get()
         sent = (self._sent_with(copy_context()), None if of is None else of._told(), value)
-        job = _Job(self._number(target), sent, patience, self._loop.create_future(), of)
+        job = _Job(self._number(target), sent, patience, self._loop.create_future(), of, begun)
         pair = (self._made, job)
         self._begins(patience.least)
         try:
@@ -184,6 +195,10 @@ class RemoteCalls:
 
 
 def _portion(job: _Job) -> tuple[int, Any]:
+    """Return what is sent of a call, which begins when somebody asks that for the first time."""
+    begun, job.begun = job.begun, None
+    if begun is not None:
+        begun()
     return job.target, job.value
 
 

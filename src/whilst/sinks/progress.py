@@ -17,6 +17,7 @@ from typing import Any
 
 from ..core.summary import Summary
 from ..lanes.clock import monotonic
+from ..lanes.interrupted import start
 from .binding import Binding
 from .extent import Extent
 from .line import Pace, line, lines
@@ -125,7 +126,7 @@ class Display:
                 thread = threading.Thread(
                     target=self._watch, args=(self._changed,), name="whilst-progress", daemon=True
                 )
-                if _harmless(thread.start):  # there may be no more threads to be had
+                if _harmless(lambda: start(thread)):  # there may be no more threads to be had
                     self._thread = thread
 
     def remove(self, run: Progress, last: str) -> None:
