@@ -368,6 +368,43 @@ async def all_values(run: Any) -> None:
     await run
 
 
+def leaves(_: Any) -> Any:
+    raise SystemExit(3)
+
+
+def fails(x: int) -> int:
+    raise ValueError(x)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("outcomes", [True, False])
+@pytest.mark.parametrize(
+    "policies",
+    [
+        {"limit": Limit(concurrency=1, by=leaves)},
+        {"limit": Limit(rate="100/s", weight=leaves)},
+        {"retry": Retry(attempts=2, on=leaves)},
+        {"retry": Retry(attempts=2, on_value=leaves)},
+        {"share": leaves},
+    ],
+    ids=["by", "weight", "on", "on_value", "share"],
+)
+def test_what_is_no_exception_and_is_raised_by_a_question_ends_the_run(
+    policies: dict[str, Any], *, outcomes: bool, plain: bool
+) -> None:
+    """As when a call raises it; a panic of a library in Rust is such a thing, too."""
+    run = whilst.map(fails if getattr(policies.get("retry"), "on", None) is leaves else abs, range(20), **policies)
+    taken = run.outcomes() if outcomes else run
+
+    async def take() -> None:
+        await taken
+
+    with pytest.raises(SystemExit, match="3"):
+        taken.list() if plain else asyncio.run(take())
+    assert run.summary().done
+    assert whilst.map(abs, [-1]).list() == [1], "the engine goes on"
+
+
 @pytest.mark.parametrize(
     ("take", "policies", "error"), [(all_values, {}, ValueError), (all_outcomes, {"stop_after": 1}, whilst.Stopped)]
 )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import functools
 import itertools
 import sqlite3
 import threading
@@ -392,6 +393,25 @@ async def _give() -> AsyncIterator[int]:
 
 def _use(x: int, r: int) -> int:
     return x + r
+
+
+@pytest.mark.parametrize("per", ["run", "thread"])
+def test_where_warnings_are_errors_all_is_closed_though_closing_one_fails(per: Any) -> None:
+    closed: list[str] = []
+
+    class Opened:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def close(self) -> None:
+            closed.append(self.name)
+            raise OSError(self.name)
+
+    use = {name: whilst.resource(functools.partial(Opened, name), per=per) for name in "ab"}
+    run = whilst.map(lambda x, a, b: x, [1], use=use, concurrency=1)
+    assert run.list() == [1]
+    assert eventually(lambda: sorted(closed) == ["a", "b"])
+    assert eventually(lambda: run.summary().done)
 
 
 def test_the_last_opened_is_closed_first() -> None:

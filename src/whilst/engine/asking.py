@@ -32,10 +32,23 @@ SLOW, ENOUGH = 0.001, 16  # seconds; how many such answers, of at most twice as 
 
 
 class Asking:
-    """The questions of one run; `note` is told what its summary should say."""
+    """The questions of one run.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, context: Context, note: Callable[[str], object] = str) -> None:
+    Args:
+        loop, context: of the run.
+        note: told what its summary should say.
+        fatal: ends the run with what is no `Exception`, such as SystemExit, where no task of the user's would raise it.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+        note: Callable[[str], object] = str,
+        fatal: Callable[[BaseException], object] | None = None,
+    ) -> None:
         self._note = note
+        self._fatal = fatal
         self._loop = loop
         self._context = context
         self._spent = 0.0  # seconds since the last turn
@@ -52,6 +65,13 @@ class Asking:
         began = time.perf_counter()
         try:
             return self._context.copy().run(fn, *args)  # a copy: another thread may be asking
+        except Exception:
+            raise
+        except BaseException as error:  # it would leave the loop, and a run that waits for an answer
+            if self._fatal is None:
+                raise
+            self._fatal(error)
+            raise RuntimeError(f"{what} raised {type(error).__name__}, which ends the run") from error
         finally:
             took = time.perf_counter() - began
             self._spent += took

@@ -251,7 +251,7 @@ class Driver:
     def asking(self) -> Asking:
         """What asks functions of the user's; made for the first one."""
         if self._asking is None:
-            self._asking = Asking(self.loop, self.plan.context, lambda text: self.failures.note(text))
+            self._asking = Asking(self.loop, self.plan.context, lambda text: self.failures.note(text), self.fatal)
         return self._asking
 
     @property

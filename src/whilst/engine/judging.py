@@ -129,6 +129,11 @@ class Host(GateHost, Protocol):
     plan: Plan
     book: Book
 
+    @property
+    def finished(self) -> bool:
+        """Whether there will be no more outcomes."""
+        ...
+
     def give(self, record: Record) -> None:
         """Give an outcome to the consumer."""
 
@@ -229,6 +234,9 @@ class Judging:
             if record[6] == 1:
                 self.failures.tried_again(error)
             return False
+        if host.finished:  # as in `settle`
+            host.book.lose(1)
+            return False
         self.count(record)
         return True
 
@@ -252,6 +260,9 @@ class Judging:
 
     def settle(self, record: Record, *, called: bool = True) -> None:
         """Take a failure that no call of this moment made."""
+        if self._host.finished:  # by what was asked, which has ended the run
+            self._host.book.lose(1)
+            return
         self.count(record, called=called)
         kept = record if self._keeping is None else self._keeping.write(record, slot=False)
         if kept is not None:

@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import warnings
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Any
@@ -265,7 +265,8 @@ def leave(made: Any, value: Any) -> None:
 def report(wanted: Resource, error: Exception) -> None:
     """Say that closing failed; the results are whole, so the run does not fail for it."""
     text = f"closing what {name_of(wanted.factory)}() opened failed: {type(error).__name__}: {error}"
-    warnings.warn(text, RuntimeWarning, stacklevel=2)
+    with suppress(RuntimeWarning):  # where warnings are errors this is no place for one: more is to be closed
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 class Own:

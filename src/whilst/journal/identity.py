@@ -18,6 +18,7 @@ import warnings
 from _blake2 import blake2b  # hashlib brings OpenSSL: a loop stood 4 ms longer at the first use of a journal
 from array import array
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
@@ -117,13 +118,13 @@ class Identity:
         self._calls += 1
         self._slow += seconds > SLOW_KEY
         if self._slow == ENOUGH and self._calls <= 2 * ENOUGH and self._key is not None:
-            warnings.warn(
+            said = (
                 f"Journal(key={name_of(self._key)}) takes {seconds * 1000:.0f} ms an input, and runs on the event "
                 "loop, which stands still meanwhile\n"
-                "  try: a key that only looks at the input; move slow work into the function",
-                RuntimeWarning,
-                stacklevel=2,
+                "  try: a key that only looks at the input; move slow work into the function"
             )
+            with suppress(RuntimeWarning):  # where warnings are errors this is no place for one
+                warnings.warn(said, RuntimeWarning, stacklevel=2)
 
 
 def _at_once(items: list[Any]) -> Known | None:

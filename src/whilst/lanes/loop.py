@@ -457,11 +457,13 @@ class LoopLanes(Lanes):
                     self._port.dropped(given[0])
                 elif lane.abandoned:
                     return  # its input is settled, and another lane has its place
-                elif lane.task is not None and lane.task.by_itself:
+                elif lane.task is not None and lane.task.by_itself and lane.task.cancelling():
                     emit(lane.record(given, None, error or self._cancelled_itself(lane.task), ended))
                     self._replace(lane)  # its next wait would hear of it
                     return
                 else:
+                    if lane.task is not None:
+                        lane.task.by_itself = False  # as a task group does that one of its tasks ends
                     emit(lane.record(given, value, error, ended))
                 if ended >= look_at:
                     if took >= LONG or look_at < 0.0:
