@@ -59,7 +59,7 @@ class Exchange:
     """One request and the redirects it meets: ask `builder` for what to send, give `take` what came."""
 
     __slots__ = (
-        *("_afresh", "_body", "_client", "_headers", "_is_again", "_kept", "_largest", "_least", "_taken"),
+        *("_afresh", "_body", "_client", "_headers", "_is_again", "_kept", "_largest", "_least", "_begun"),
         *("_method", "_redirects", "_timeout", "_url"),
     )
 
@@ -77,7 +77,7 @@ class Exchange:
             raise TypeError(f"url must be a string, got {type(url).__name__}")
         self._client = client
         self._kept = _KEPT[type(client)]
-        self._taken = 0
+        self._begun: int | None = None  # None: not by the client that keeps connections
         self._afresh: Client | SyncClient | None = None
         self._is_again = False
         self._method = method
@@ -94,10 +94,10 @@ class Exchange:
         """Return what to send next; ValueError if it cannot be sent."""
         made: RequestBuilder | SyncRequestBuilder
         if (afresh := self._afresh) is None:
-            self._taken = self._kept.take(origin_of(self._url))
+            self._begun = self._kept.begin(origin_of(self._url))
             made = self._client.request(self._method, self._url)
         else:
-            self._afresh = None
+            self._afresh = self._begun = None
             made = afresh.request(self._method, self._url)
         if self._timeout is not _USUAL:  # which the client has by itself; each call into it costs
             made = made.timeout(self._timeout)
@@ -121,9 +121,13 @@ class Exchange:
 
         Once, and what may be asked twice: GET and HEAD.
         """
+        begun, origin = self._begun, origin_of(self._url)
+        if begun is None:
+            return False
+        self._kept.end(origin, keeps=False)
         if self._is_again or self._method not in SAFE or self._body is not None or not was_closed(error):
             return False
-        return self._kept.may_have_been(origin_of(self._url), self._taken)
+        return self._kept.may_have_been(origin, begun)
 
     def send_afresh(self, client: Client | SyncClient) -> None:
         """Have the next request sent by a client that keeps no connections."""
@@ -133,8 +137,8 @@ class Exchange:
         """Return the answer, or None when it is a redirect and `builder` has the next request."""
         pass_on(given)
         headers = Received(given)
-        if not self._is_again and headers.get("connection", "").lower() != "close":
-            self._kept.give(origin_of(self._url))
+        if self._begun is not None:
+            self._kept.end(origin_of(self._url), keeps=headers.get("connection", "").lower() != "close")
         if 200 <= status < 300:
             from .response import Response  # loaded with the client, beside a caller's loop
 

@@ -6,6 +6,7 @@ The client does not tell whether a connection was a kept one, but no more can be
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 from pyreqwest import exceptions as raw
@@ -15,38 +16,51 @@ SAFE = frozenset({"GET", "HEAD"})
 _CLOSED = ("connection closed before message completed", "Connection reset", "Broken pipe", "connection was forcibly")
 
 
-class Kept:
-    """How many connections may lie in a client's pool, by scheme and host: those that there are, or more.
+class _Host:
+    """Requests to a host that are under way, its answers that came whole, connections to it that may lie idle."""
 
-    Threads may lose one to each other; then a request is sent once less, or once more, than it might be.
-    """
+    __slots__ = ("answers", "idle", "under_way")
 
     def __init__(self) -> None:
-        self._idle: dict[str, int] = {}
-        self._given: dict[str, int] = {}
+        self.idle = self.answers = self.under_way = 0
 
-    def take(self, origin: str) -> int:
+
+class Kept:
+    """How many connections may lie in a client's pool, by scheme and host: those that there are, or more."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, _Host] = {}
+        self._guard = Lock()
+
+    def begin(self, origin: str) -> int:
         """Begin a request; return what `may_have_been` wants to know of that moment."""
-        idle = self._idle.get(origin, 0)
-        if idle:
-            self._idle[origin] = idle - 1
-            return -1
-        return self._given.get(origin, 0)
+        with self._guard:
+            if (host := self._hosts.get(origin)) is None:
+                if len(self._hosts) >= MOST_HOSTS:
+                    self._hosts.clear()
+                host = self._hosts[origin] = _Host()
+            host.under_way += 1
+            if host.idle:
+                host.idle -= 1
+                return -1
+            return host.answers
 
-    def give(self, origin: str) -> None:
-        """Take note of an answer that was read whole, whose connection is kept."""
-        if len(self._idle) >= MOST_HOSTS:
-            self._idle.clear()
-            self._given.clear()
-        self._idle[origin] = self._idle.get(origin, 0) + 1
-        self._given[origin] = self._given.get(origin, 0) + 1
+    def end(self, origin: str, *, keeps: bool) -> None:
+        """Take note of a request that has ended; `keeps`: its answer came whole, so its connection may be kept."""
+        with self._guard:
+            if (host := self._hosts.get(origin)) is not None:
+                host.under_way -= 1
+                host.idle += keeps
+                host.answers += keeps
 
-    def may_have_been(self, origin: str, taken: int) -> bool:
-        """Whether a request may have gone out on a kept connection.
+    def may_have_been(self, origin: str, begun: int) -> bool:
+        """Whether a request that has ended may have gone out on a kept connection.
 
-        One was there when it began, or came while it waited for its own: the client takes whichever is first.
+        One was there when it began, or came while it waited for its own: the client takes whichever is first. That of a
+        request that is still under way may have come, too: another thread has not told yet that its answer is there.
         """
-        return taken != self._given.get(origin, 0)
+        host = self._hosts.get(origin)
+        return host is not None and (begun != host.answers or host.under_way > 0)
 
 
 def origin_of(url: str) -> str:
