@@ -52,7 +52,7 @@ def files_entered(found: set[str]) -> Iterator[None]:
     [  # of which one is entered when the run lets go of what it was made of: mostly after the look
         pytest.param(plain, {}, 30, id="bare, on threads"),
         pytest.param(of_loop, {}, 28, id="bare, on the loop"),
-        pytest.param(plain, {"retry": 3, "rate": "1000/s", "journal": "kept"}, 78, id="retry, rate, journal"),
+        pytest.param(plain, {"retry": 3, "rate": "1000/s", "journal": "kept"}, 79, id="retry, rate, journal"),
     ],
 )
 def test_an_input_is_followed_through_so_many_files_at_most(
