@@ -392,7 +392,7 @@ async def test_a_stubborn_call_of_a_run_that_is_left_keeps_its_permit_until_it_e
 
 LOSERS: dict[str, Any] = {
     "first": lambda fn, limit: whilst.first(whilst.step(fn, limit=limit), _soon),
-    "part of first": lambda fn, limit: whilst.first(whilst.sequence(str, int, whilst.step(fn, limit=limit)), _soon),
+    "part of first": lambda fn, limit: whilst.first(whilst.sequence(_same, whilst.step(fn, limit=limit)), _soon),
     "first in first": lambda fn, limit: whilst.first(whilst.first(whilst.step(fn, limit=limit), _never), _soon),
     "first with a timeout": lambda fn, limit: whilst.step(
         whilst.first(whilst.step(fn, limit=limit), _soon), timeout=50.0
@@ -400,6 +400,10 @@ LOSERS: dict[str, Any] = {
     "awaitable of a thread": lambda fn, limit: whilst.first(whilst.step(lambda item: fn(item), limit=limit), _soon),
     "retried": lambda fn, limit: whilst.first(whilst.step(fn, limit=limit, retry=3), _soon),
 }
+
+
+async def _same(item: int) -> int:
+    return item
 
 
 async def _soon(item: int) -> int:
