@@ -62,7 +62,7 @@ class Batches:
 def batch_worker(target: Target, prepare: Callable[[object], Any]) -> Callable[[Batch], Any]:
     """Return a function of a batch, of the user's colour; it gives what to write for each of its rows."""
     from ..flow import Flow  # who hands over one row a call need not load it
-    from .exits import calling
+    from .exits import heed
 
     fn: Any = target.fn
 
@@ -80,12 +80,18 @@ def batch_worker(target: Target, prepare: Callable[[object], Any]) -> Callable[[
         return _flow_worker(fn, finished)
 
     async def call_async(batch: Batch) -> Any:
-        with calling(batch.line):
+        try:
             return finished(values := batch.values, await fn(values) if values else [])
+        except BaseException as error:
+            heed(error, batch.line)
+            raise
 
     def call_plain(batch: Batch) -> Any:
-        with calling(batch.line):
+        try:
             return finished(values := batch.values, fn(values) if values else [])
+        except BaseException as error:
+            heed(error, batch.line)
+            raise
 
     chosen: Callable[[Batch], Any] = call_async if is_async(fn) else call_plain
     functools.update_wrapper(chosen, fn)

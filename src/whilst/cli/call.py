@@ -19,7 +19,7 @@ from ..core.colour import is_async
 from ..core.signature import Handing
 from ..flow import Flow
 from ..io.rows import Rejected, Row
-from .exits import calling, guarded
+from .exits import guarded, heed
 from .feed import RowRejected
 from .items import Items
 from .messages import Problem, short
@@ -141,20 +141,29 @@ def worker(call: Call, prepare: Callable[[object], Any], items: Items | None = N
     async def call_async(row: Any) -> Any:
         if type(row) is Rejected:
             raise RowRejected(row.reason)
-        with calling(row.line):
+        try:
             value = await fn(row.value)
+        except BaseException as error:
+            heed(error, row.line)
+            raise
         return prepare(value)
 
     def call_plain(row: Any) -> Any:
         if type(row) is Rejected:
             raise RowRejected(row.reason)
-        with calling(row.line):
+        try:
             value = fn(row.value)
+        except BaseException as error:
+            heed(error, row.line)
+            raise
         return finish(value, row.line) if hasattr(value, "__await__") else prepare(value)
 
     async def finish(value: Awaitable[object], line: int) -> Any:
-        with calling(line):
+        try:
             found = await value
+        except BaseException as error:
+            heed(error, line)
+            raise
         return prepare(found)
 
     chosen: Callable[[Row | Rejected], Any] = call_async if is_async(call.target.fn) else call_plain

@@ -27,44 +27,31 @@ Exited.__name__ = Exited.__qualname__ = "SystemExit"
 Exited.__module__ = "builtins"
 
 
-class calling:
-    """Around a call of the user's: what ends more than that becomes the failure of its row, or names the row in a note.
+def heed(error: BaseException, line: int | None = None) -> None:
+    """Raise what goes on in place of an error, if it ends more than its call: the failure of its row, or it is named.
 
     Not only Ctrl-C ends more: so does a panic in Rust (`PanicException` of pyo3), or pytest's `fail`. Without a line
-    only `SystemExit` is looked at.
+    only `SystemExit` is looked at. A block around each call would cost a row 0.3 µs, a tenth of what it takes.
 
-    >>> with calling(7):
+    >>> try:
     ...     raise SystemExit("bad argument")
+    ... except BaseException as error:
+    ...     heed(error, 7)
     Traceback (most recent call last):
     SystemExit: bad argument
     """
-
-    __slots__ = ("_line",)
-
-    def __init__(self, line: int | None = None) -> None:
-        self._line = line
-
-    def __enter__(self) -> None:
-        """Do nothing."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Raise what goes on in place of the error; nothing, where that is the error itself."""
-        if error is None or isinstance(error, OF_A_CALL):
-            return
-        if isinstance(error, SystemExit):
-            raise Exited(*error.args).with_traceback(error.__traceback__) from None
-        if self._line is not None:
-            error.add_note(f"{NOTE}{self._line}")
+    if isinstance(error, SystemExit):
+        raise Exited(*error.args).with_traceback(error.__traceback__) from None
+    if line is not None and not isinstance(error, OF_A_CALL):
+        error.add_note(f"{NOTE}{line}")
 
 
 def row_of(error: BaseException) -> str:
     """Return the row that ended a run, in words; nothing where nobody knows.
 
-    >>> try:
-    ...     with calling(7):
-    ...         raise KeyboardInterrupt
-    ... except KeyboardInterrupt as error:
-    ...     row_of(error)
+    >>> interrupt = KeyboardInterrupt()
+    >>> heed(interrupt, 7)
+    >>> row_of(interrupt)
     'row 7'
     """
     notes: list[str] = getattr(error, "__notes__", [])
@@ -95,12 +82,18 @@ def _guarded(fn: Callable[..., Any]) -> Callable[..., Any]:
         return fn
 
     async def call_async(*args: Any, **kwargs: Any) -> Any:
-        with calling():
+        try:
             return await fn(*args, **kwargs)
+        except SystemExit as error:
+            heed(error)
+            raise
 
     def call_plain(*args: Any, **kwargs: Any) -> Any:
-        with calling():
+        try:
             return fn(*args, **kwargs)
+        except SystemExit as error:
+            heed(error)
+            raise
 
     chosen: Callable[..., Any] = call_async if is_async(fn) else call_plain
     return functools.update_wrapper(chosen, fn)
