@@ -242,6 +242,42 @@ def draft_of_2022() -> tuple[Meter, Answer]:
     return window, reply
 
 
+def sentry() -> tuple[Meter, Answer]:
+    window = Window(400, 10.0)
+
+    def reply(now: float) -> Reply:
+        taken = window.take(now)
+        headers = answered(
+            now,
+            x_sentry_rate_limit_limit=400,
+            x_sentry_rate_limit_remaining=window.left,
+            x_sentry_rate_limit_reset=ceil(EPOCH + window.ends),
+            x_sentry_rate_limit_concurrentlimit=40,
+            x_sentry_rate_limit_concurrentremaining=20,
+        )
+        return Reply(200 if taken else 429, headers)
+
+    return window, reply
+
+
+def hubspot() -> tuple[Meter, Answer]:
+    window = Window(190, 10.0)
+
+    def reply(now: float) -> Reply:
+        taken = window.take(now)
+        headers = answered(
+            now,
+            x_hubspot_ratelimit_max=190,
+            x_hubspot_ratelimit_remaining=window.left,
+            x_hubspot_ratelimit_interval_milliseconds=10_000,
+            x_hubspot_ratelimit_daily=250_000,
+            x_hubspot_ratelimit_daily_remaining=240_000,
+        )
+        return Reply(200 if taken else 429, headers)
+
+    return window, reply
+
+
 def naive_window() -> tuple[Meter, Answer]:
     window = Window(1000, 10.0)
 
@@ -349,6 +385,18 @@ VENDORS = (
     ),
     Vendor("RateLimit, draft of 2025", "left", draft_of_2025, f"{DRAFT}-10"),
     Vendor("RateLimit, draft of 2022", "left", draft_of_2022, f"{DRAFT}-06"),
+    Vendor(
+        "Sentry",
+        "left",
+        sentry,
+        "https://docs.sentry.io/api/ratelimits (fixed windows, whose number and length differ)",
+    ),
+    Vendor(
+        "HubSpot",
+        "left",
+        hubspot,
+        "https://developers.hubspot.com/docs/api/usage-details (190 in ten seconds; not how much of them is over)",
+    ),
     Vendor("fixed window", "no", naive_window, "1,000 in each ten seconds, 429 and nothing else"),
     Vendor(
         "leaky bucket", "no", leaky_bucket, "https://nginx.org/en/docs/http/ngx_http_limit_req_module.html (nodelay)"
