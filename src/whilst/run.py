@@ -521,7 +521,7 @@ def _close_from_outside(driver: Driver) -> None:
     try:
         closing.result(CLOSE_WAIT)
     except TimeoutError:  # a call ignores its cancellation, or something holds the loop
-        driver.held_up = not driver.finished
+        driver.unheard = not driver.finished
     except RuntimeError as error:  # the engine is gone, mostly
         raise_interrupt(error)
 

@@ -68,7 +68,7 @@ KEPT = frozenset(  # of a run that has ended, which may be kept for its summary
         "additions",
         "concurrency",
         "emit",
-        "held_up",
+        "unheard",
         "accounting",
         "turn",
         "scope",
@@ -143,7 +143,7 @@ class Driver:
         self.book: Book = Book(self, plan, self._deadlines, attempts, self.keeping, handoff, push)
         self.emit: Callable[[Record], None] = self.book.emit
         """Called by lanes with what became of a call."""
-        self.held_up: bool = False
+        self.unheard: bool = False
         """Whether the consumer has left and the loop, which is held, has not heard of it."""
         self._left: Source | None = None  # what may have been left behind of a run that has ended
         self._judging = Judging(self, plan, attempts, self.keeping, fail_fast=fail_fast, asks=bool(judge))

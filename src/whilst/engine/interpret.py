@@ -41,9 +41,10 @@ from .batching import KeyOf, batched
 from .consume import value_of
 from .invoke import InRow, invoker, may_be_in_row
 from .leaf import Leaf
+from .opening import Opening
 from .scope import Scope
 from .slots import Slots
-from .stage import NO_DETOUR, Behind, Ending, Opening, Spent, Stage
+from .stage import NO_DETOUR, Behind, Ending, Spent, Stage
 from .stages import merged
 from .suspended import GivenUp, tells
 

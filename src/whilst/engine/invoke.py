@@ -17,10 +17,11 @@ from ..lanes.calling import seat, wanted
 from ..lanes.calls import Row
 from ..remote.codec import Target
 from .leaf import Leaf
+from .opening import Opening
 from .resources import with_own
 from .scope import Scope
 from .slots import Slots
-from .stage import Opening, Spent, Visits
+from .stage import Spent, Visits
 from .suspended import Held, tells
 
 Invoker = Callable[..., Awaitable[Any]]

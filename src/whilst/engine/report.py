@@ -117,7 +117,7 @@ class Host(BookHost, Protocol):
     failures: Failures
     accounting: Accounting
     lateness: Lateness | None
-    held_up: bool
+    unheard: bool
 
     @property
     def total(self) -> int | None:
@@ -450,6 +450,6 @@ def _notes(run: Host) -> tuple[str, ...]:
 
 
 def _left_behind(run: Host) -> tuple[str, ...]:
-    source = run.book.source.waiting if run.book.stopping or run.held_up else ""
+    source = run.book.source.waiting if run.book.stopping or run.unheard else ""
     calls = run.scope.left_behind() if run.scope is not None else ()
     return run.lanes.left_behind() + calls + ((source,) if source else ())

@@ -21,7 +21,7 @@ from ..core.tree import Uses
 from ..lanes.awaiting import discard, without_our_frames
 from ..lanes.calls import Calls
 from ..lanes.worker import current_worker
-from .stage import Opening
+from .opening import Opening
 
 
 class Opened:

@@ -31,9 +31,10 @@ from .asking import Asking
 from .deadlines import Deadlines
 from .growing import Additions, no_run_to_grow
 from .observer import Observer, Watch
+from .opening import Opening
 from .resources import Resources
 from .slots import Slots
-from .stage import Behind, Ending, Opening, Stage
+from .stage import Behind, Ending, Stage
 from .step_calls import StepRun, place_and_identity
 from .suspended import GivenUp, Held, held_by
 

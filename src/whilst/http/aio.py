@@ -8,10 +8,11 @@ from __future__ import annotations
 from asyncio import get_running_loop, sleep
 from asyncio import timeout as asyncio_timeout
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .body import Data, encoded, method_of
-from .clients import TIMEOUT, async_client, async_client_afresh, ended, made
+from .clients import TIMEOUT, async_client, ended, made
 from .errors import RequestTimeout
 from .exchange import FAILURES, Exchange
 from .reading import FIRST, MAX_SIZE, NEXT, largest
@@ -38,16 +39,16 @@ async def request(
 ) -> Response:
     """Send a request and return the whole answer. Arguments and errors are those of `whilst.http.request`."""
     body, headers = encoded(json, data, headers)
-    client = made() or await _making(async_client)
+    client = made() or await _making()
     return await completed(Exchange(client, method_of(method), url, headers, body, timeout, largest(max_size)))
 
 
-async def _making(client: Callable[[], Client]) -> Client:
+async def _making(*, afresh: bool = False) -> Client:
     """Return a client, made on a thread: that takes 10 ms."""
     loop = get_running_loop()
     if hasattr(loop, "virtual_clock"):  # whose time stands still meanwhile
-        return client()
-    return await loop.run_in_executor(None, client)
+        return async_client(afresh=afresh)
+    return await loop.run_in_executor(None, partial(async_client, afresh=afresh))
 
 
 Grow = Callable[[int], Awaitable[None]]
@@ -80,9 +81,10 @@ async def completed(
                 return answer
             continue
         finally:
+            exchange.end()
             ended()
         if failure is None:
-            exchange.send_afresh(await _making(async_client_afresh))
+            exchange.send_afresh(await _making(afresh=True))
             continue
         raise failure  # out here, so that the client's own error, which has the whole URL, is no part of it
 

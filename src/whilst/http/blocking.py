@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .body import Data, encoded, method_of
-from .clients import TIMEOUT, blocking_client, blocking_client_afresh
+from .clients import TIMEOUT, blocking_client
 from .exchange import FAILURES, Exchange
 from .reading import FIRST, MAX_SIZE, NEXT, largest
 
@@ -110,8 +110,10 @@ def _completed(exchange: Exchange) -> Response:
             if (answer := exchange.take(raw.status, raw.headers, content)) is not None:
                 return answer
             continue
+        finally:
+            exchange.end()
         if failure is None:
-            exchange.send_afresh(blocking_client_afresh())
+            exchange.send_afresh(blocking_client(afresh=True))
             continue
         raise failure  # out here, so that the client's own error, which has the whole URL, is no part of it
 

@@ -41,29 +41,22 @@ class Connecting(NamedTuple):
 
 
 _connecting = Connecting()
-_clients: dict[str, Client | SyncClient] = {}
+_clients: dict[tuple[str, bool], Client | SyncClient] = {}  # by colour, and whether it keeps no connections
 _guard = Lock()
 _forked = False
 _ended = 0.0  # when the last request of the async client did
 
 
-def async_client() -> Client:
-    """Return the client of coroutines, of whatever loop."""
-    client = _clients.get("async") or _make("async")
-    assert isinstance(client, Client)
-    return client
-
-
-def async_client_afresh() -> Client:
-    """Return a client of coroutines that keeps no connection."""
-    client = _clients.get("async, afresh") or _make("async, afresh")
+def async_client(*, afresh: bool = False) -> Client:
+    """Return the client of coroutines, of whatever loop; `afresh`: the one that keeps no connections."""
+    client = _clients.get(("async", afresh)) or _make("async", afresh)
     assert isinstance(client, Client)
     return client
 
 
 def made() -> Client | None:
     """Return the client of coroutines, if there is one."""
-    return cast("Client | None", _clients.get("async"))
+    return cast("Client | None", _clients.get(("async", False)))
 
 
 def ended() -> None:
@@ -72,16 +65,9 @@ def ended() -> None:
     _ended = monotonic()
 
 
-def blocking_client() -> SyncClient:
-    """Return the client of threads."""
-    client = _clients.get("blocking") or _make("blocking")
-    assert isinstance(client, SyncClient)
-    return client
-
-
-def blocking_client_afresh() -> SyncClient:
-    """Return a client of threads that keeps no connection."""
-    client = _clients.get("blocking, afresh") or _make("blocking, afresh")
+def blocking_client(*, afresh: bool = False) -> SyncClient:
+    """Return the client of threads; `afresh`: the one that keeps no connections."""
+    client = _clients.get(("blocking", afresh)) or _make("blocking", afresh)
     assert isinstance(client, SyncClient)
     return client
 
@@ -113,35 +99,32 @@ def _try_to_make() -> None:
         async_client()
 
 
-def _make(colour: str) -> Client | SyncClient:
+def _make(colour: str, afresh: bool) -> Client | SyncClient:
     with _guard:
         if _forked:
             raise RuntimeError(
                 "whilst.http was used before this process was forked, and connections do not work in the child\n"
                 '  try: multiprocessing.get_context("spawn"), or use whilst.http only in the child'
             )
-        if colour not in _clients:
+        if (colour, afresh) not in _clients:
             check_told()
             import_module(".response", __package__)  # here, as a client of coroutines is made beside their loop
-            if colour == "async":
+            if colour == "async" and not afresh:
                 atexit.register(_let_go)
-            _clients[colour] = _built(colour)
-        return _clients[colour]
+            _clients[colour, afresh] = (
+                _configured(ClientBuilder(), afresh).build()
+                if colour == "async"
+                else _configured(SyncClientBuilder(), afresh).build()
+            )
+        return _clients[colour, afresh]
 
 
-def _built(colour: str) -> Client | SyncClient:
-    colour, afresh, _ = colour.partition(", afresh")
-    if colour == "async":
-        builder = _configured(ClientBuilder())
-        return (builder.pool_max_idle_per_host(0) if afresh else builder).build()
-    threads = _configured(SyncClientBuilder())
-    return (threads.pool_max_idle_per_host(0) if afresh else threads).build()
-
-
-def _configured(builder: BuilderT) -> BuilderT:
+def _configured(builder: BuilderT, afresh: bool) -> BuilderT:
     """Say how requests are sent; redirects are followed by `Exchange`, which knows what must not follow."""
     if _connecting.certificates is not None:
         builder = builder.add_root_certificate_pem(_connecting.certificates)
+    if afresh:
+        builder = builder.pool_max_idle_per_host(0)
     if _connecting.insecure:
         builder = builder.danger_accept_invalid_certs(True)
     if _connecting.proxy is not None:
@@ -175,7 +158,7 @@ def _let_go() -> None:
 
     It hands an answer to the loop, which may end the program before that thread has run again.
     """
-    if "async" in _clients:  # not in a child
+    if made() is not None:  # not in a child
         time.sleep(max(0.0, _ended + LETTING_GO - monotonic()))
 
 

@@ -77,7 +77,7 @@ class Exchange:
             raise TypeError(f"url must be a string, got {type(url).__name__}")
         self._client = client
         self._kept = _KEPT[type(client)]
-        self._begun: int | None = None  # None: not by the client that keeps connections
+        self._begun: int | None = None  # of a request under way, by the client that keeps connections
         self._afresh: Client | SyncClient | None = None
         self._is_again = False
         self._method = method
@@ -121,13 +121,23 @@ class Exchange:
 
         Once, and what may be asked twice: GET and HEAD.
         """
-        begun, origin = self._begun, origin_of(self._url)
-        if begun is None:
+        begun = self._begun
+        self.end()
+        if (
+            begun is None
+            or self._is_again
+            or self._method not in SAFE
+            or self._body is not None
+            or not was_closed(error)
+        ):
             return False
-        self._kept.end(origin, keeps=False)
-        if self._is_again or self._method not in SAFE or self._body is not None or not was_closed(error):
-            return False
-        return self._kept.may_have_been(origin, begun)
+        return self._kept.may_have_been(origin_of(self._url), begun)
+
+    def end(self, *, keeps: bool = False) -> None:
+        """Take note that a request is over, however it ended; `keeps`: its connection may be kept."""
+        if self._begun is not None:
+            self._kept.end(origin_of(self._url), keeps=keeps)
+            self._begun = None
 
     def send_afresh(self, client: Client | SyncClient) -> None:
         """Have the next request sent by a client that keeps no connections."""
@@ -137,8 +147,7 @@ class Exchange:
         """Return the answer, or None when it is a redirect and `builder` has the next request."""
         pass_on(given)
         headers = Received(given)
-        if self._begun is not None:
-            self._kept.end(origin_of(self._url), keeps=headers.get("connection", "").lower() != "close")
+        self.end(keeps=headers.get("connection", "").lower() != "close")
         if 200 <= status < 300:
             from .response import Response  # loaded with the client, beside a caller's loop
 

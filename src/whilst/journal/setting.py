@@ -18,24 +18,9 @@ from .sources import shape_of
 _CONTAINERS = (collections.abc.MutableSequence, collections.abc.MutableMapping, collections.abc.MutableSet)
 _PURE = frozenset(
     {
-        *("abs", "all", "any", "bool", "bytes", "chr", "dict", "divmod", "enumerate", "filter", "float", "frozenset"),
-        *(
-            "int",
-            "len",
-            "list",
-            "map",
-            "max",
-            "min",
-            "ord",
-            "pow",
-            "range",
-            "repr",
-            "reversed",
-            "round",
-            "set",
-            "slice",
-        ),
-        *("sorted", "str", "sum", "tuple", "zip"),
+        *("abs", "all", "any", "bool", "bytes", "chr", "dict", "divmod", "enumerate", "filter", "float"),
+        *("frozenset", "int", "len", "list", "map", "max", "min", "ord", "pow", "range", "repr", "reversed"),
+        *("round", "set", "slice", "sorted", "str", "sum", "tuple", "zip"),
     }
 )
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
