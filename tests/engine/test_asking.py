@@ -307,6 +307,28 @@ def test_callbacks_and_tasks_are_asked_in_the_order_in_which_they_came(monkeypat
     assert asked[:7] == ["callback", "callback", "callback", "a", "b", "c", "callback"]
 
 
+@pytest.mark.parametrize(
+    ("slow", "told"),
+    [
+        (lambda item: item < 100, True),
+        (lambda item: item >= 100, True),  # it became slow: a host that is looked up, say
+        (lambda item: item % 2 == 0, True),
+        (lambda item: item % 4 == 0, False),  # now and then
+    ],
+    ids=["at first", "later", "every other", "one in four"],
+)
+def test_one_that_is_slow_mostly_is_named_whenever_that_begins(slow: Callable[[int], bool], told: bool) -> None:
+    def by(item: int) -> int:
+        if slow(item):
+            time.sleep(0.0011)
+        return 0
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        whilst.map(quick, range(200), limit=Limit(concurrency=8, by=by)).list()
+    assert len([each for each in caught if "stands still" in str(each.message)]) == told
+
+
 def test_a_slow_one_does_not_fail_a_run_where_warnings_are_errors() -> None:
     assert whilst.map(quick, range(40), limit=Limit(concurrency=4, by=slow_by)).list() == list(range(40))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOMENT = 0.004  # seconds after which nothing more is asked in this round of the loop
-SLOW, ENOUGH = 0.001, 16  # seconds; how many such answers, of at most twice as many, are worth a warning
+SLOW, ENOUGH = 0.001, 16  # seconds; how many such answers, of at most twice as many in a row, are worth a warning
 
 
 class Asking:
@@ -52,13 +53,14 @@ class Asking:
         self._loop = loop
         self._context = context
         self._spent = 0.0  # seconds since the last turn
-        self._asked = 0  # questions since then
+        self._asked = self._asked_before = 0  # questions, and those before that turn
         self._waiting: list[tuple[int, asyncio.Future[None] | Callable[[], object]]] = []  # a heap: who came first
         self._called: set[Callable[[], object]] = set()  # those of them that are to be called
         self._tasks = 0  # how many wait for their turn, or have been told that it is
         self._numbers = count()
         self._expected = False  # whether the next turn is
-        self._slow: dict[str, list[int]] = {}  # by what is asked: answers, and slow ones
+        self._warned: set[str] = set()  # of which of them
+        self._slow: dict[str, deque[int]] = {}  # by what is asked: which of the questions were slow the last times
 
     def ask(self, what: str, fn: Callable[..., T], *args: Any) -> T:
         """Return what `fn` answers; what it raises comes out here. `what` names it."""
@@ -76,12 +78,8 @@ class Asking:
             took = time.perf_counter() - began
             self._spent += took
             self._asked += 1
-            counts = self._slow.get(what)
-            if counts is None:
-                counts = self._slow[what] = [0, 0]
-            counts[0] += 1
             if took > SLOW:
-                self._was_slow(what, took, counts)
+                self._was_slow(what, took)
 
     def has_time(self, go_on: Callable[[], object]) -> bool:
         """Whether more may be asked in this round of the loop; if not, `go_on` is called in the next one."""
@@ -116,8 +114,9 @@ class Asking:
             self._loop.call_soon(self._next_turn, context=self._context.copy())
 
     def _next_turn(self) -> None:
-        several = 2 * self._asked + 1  # tasks: more than will have time, and not all, as each that has none costs some
-        self._expected, self._spent, self._asked, told = False, 0.0, 0, 0
+        asked = self._asked - self._asked_before
+        several = 2 * asked + 1  # tasks: more than will have time, and not all, as each that has none costs some
+        self._expected, self._spent, self._asked_before, told = False, 0.0, self._asked, 0
         while self._waiting and self._spent < MOMENT and told < several:
             waits = self._waiting[0][1]
             if not callable(waits):
@@ -134,9 +133,11 @@ class Asking:
         if self._waiting:
             self._expect_turn()
 
-    def _was_slow(self, what: str, took: float, counts: list[int]) -> None:
-        counts[1] += 1
-        if counts[1] == ENOUGH and counts[0] <= 2 * ENOUGH:
+    def _was_slow(self, what: str, took: float) -> None:
+        slow = self._slow.setdefault(what, deque(maxlen=ENOUGH))
+        slow.append(self._asked)
+        if len(slow) == ENOUGH and slow[-1] - slow[0] < 2 * ENOUGH and what not in self._warned:
+            self._warned.add(what)
             said = (
                 f"{what} takes {took * 1000:.0f} ms, and is asked on the event loop, which stands still meanwhile\n"
                 "  try: one that only looks at what it is given; what takes longer belongs into the function"

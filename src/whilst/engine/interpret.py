@@ -475,8 +475,7 @@ def _with_policies(
 def _plain(leaf: Leaf, invoke: Runner, slots: Slots, *, retries: bool) -> Runner:
     """Return the short way of a step without limits, as long as its calls go well and nobody has told it to pause."""
     clock = leaf.clock
-    outer = slots.outer or slots
-    step = 0 if outer is slots else 1  # what a call takes of the outer places, besides
+    nested = slots.outer is not None
     named = leaf.naming(invoke)
 
     def way(flags: Spent, short: Runner) -> Runner:  # given, as what refers to itself is never freed
@@ -484,35 +483,38 @@ def _plain(leaf: Leaf, invoke: Runner, slots: Slots, *, retries: bool) -> Runner
         async def run(value: Any) -> Any:
             if flags.detours:
                 return await leaf.detour(value, short)
-            if slots.free > 0 and outer.free > 0:
+            if slots.free > 0 and not nested:
                 slots.free -= 1
-                outer.free -= step
+            elif slots.room > 0:
+                slots.take()
             else:
                 await slots.acquire()
                 if leaf.gate is not None:  # it has come meanwhile, and may have everybody wait
                     slots.release()
                     return await leaf(value)
-            tries, started = None, clock() if retries else 0.0
+            started = clock() if retries else 0.0
             leaf.begun += 1
             try:
                 result = await (named(value) if wanted.is_asked else invoke(value))
             except Exception as error:
-                if retries:
-                    tries = await leaf.failed_first(leaf.plain(started), value, error, timed=flags is NO_DETOUR)
-                else:
+                if not retries:
                     leaf.failed(leaf.plain(clock()), value, error)
+                    raise
+                tries = await leaf.failed_first(leaf.plain(started), value, error, timed=flags is NO_DETOUR)
                 if tries is None:
                     raise
             except BaseException:  # a cancellation says nothing of the other side
                 leaf.dropped(leaf.plain(started))
                 raise
             else:
-                if leaf.gate is not None or slots.waiting or outer.waiting:
+                if leaf.gate is not None:
                     leaf.went_well(leaf.plain(started or clock()), value)
                 else:
                     leaf.over += 1
-                    slots.free += 1
-                    outer.free += step
+                    if nested or slots.waiting:
+                        slots.release()
+                    else:
+                        slots.free += 1
                 return result
             return await leaf.go_on(value, tries)
 

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 from ..core.breaker import Breaker
@@ -427,19 +428,21 @@ class Lines:
         """Let the first inputs of a line through to the lanes."""
         if not count:
             return
-        pairs = [line.pending.popleft() for _ in range(count)]
+        pending, calls, let_through = line.pending, self.calls, self.queue.append
         if line.breaker is not None:
-            line.breaker.start(pairs[0][0])
-        if self.keyed:
-            line.pending = line.pending or NOBODY_YET
-            self.calls.update([(index, line) for index, _ in pairs])
-        if self._weighted:
-            now = self._clock()
-            self.taken.update([(index, (line.acquirer.set.costs(), now)) for index, _ in pairs])
+            line.breaker.start(pending[0][0])
+        for _ in repeat(None, count):
+            pair = pending.popleft()
+            if self.keyed:
+                calls[pair[0]] = line
+            if self._weighted:
+                self.taken[pair[0]] = line.acquirer.set.costs(), self._clock()
+            let_through(pair)
+        if self.keyed and not pending:
+            line.pending = NOBODY_YET
         self._pending -= count
         line.in_flight += count
         self.slots.take(count)
-        self.queue.extend(pairs)
 
     def begin(self, line: Line, index: Any) -> None:
         """Let a call through that did not wait."""

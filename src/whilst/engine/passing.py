@@ -215,10 +215,9 @@ class Passing:
         if self.over or self._abandoned.calls:
             return False
         lines, slots, index = self._lines, self._slots, record[0]
-        if lines.direct and lines.end_alone(index):
-            line = None
-        else:
-            line = lines.of_call(index)
+        counted = lines.calls[index]
+        line = counted if isinstance(counted, Line) else (None if lines.end_alone(index) else lines.of_call(index))
+        if line is not None:
             if line.broken:
                 return False
             del lines.calls[index]

@@ -334,7 +334,7 @@ class Scope:
 
     def behind(self, path: str, names: tuple[str, ...]) -> Behind:
         """Return what is told for which branch of a `together` the others wait."""
-        self._behind.append(found := Behind(path, names))
+        self._behind.append(found := Behind(path, names, self.clock))
         return found
 
     def look(self) -> None:
@@ -348,7 +348,7 @@ class Scope:
 
     def join_time(self) -> dict[str, dict[str, float]]:
         """Return, for each `together`, how many seconds others waited for which branch."""
-        return {it.path: it.seconds.copy() for it in self._behind if it.seconds}
+        return {it.path: seconds for it in self._behind if (seconds := it.seconds)}
 
     def stage_time(self, last: dict[str, float], now: float) -> dict[str, dict[str, float]]:
         """Return the account of each stage; that of the run is that of the last one, if it is a stage."""

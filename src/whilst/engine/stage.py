@@ -95,23 +95,29 @@ NO_DETOUR.detours = False
 class Behind:
     """Which branch of a `together` the others waited for.
 
-    >>> behind = Behind("[1].together", ("orders", "profile"))
-    >>> behind.waited(1, 0.25)
+    >>> from time import monotonic
+    >>> behind = Behind("[1].together", ("orders", "profile"), monotonic)
+    >>> behind.took[1] += 0.25
     >>> behind.seconds
     {'profile': 0.25}
+
+    Attributes:
+        took: for each branch, how long the one before it waited when it was the last; written by the joins.
+        clock: what tells the time.
     """
 
-    __slots__ = ("_names", "path", "seconds")
+    __slots__ = ("_names", "clock", "path", "took")
 
-    def __init__(self, path: str, names: tuple[str, ...]) -> None:
+    def __init__(self, path: str, names: tuple[str, ...], clock: Callable[[], float]) -> None:
         self.path: str = path
-        self.seconds: dict[str, float] = {}
+        self.took: list[float] = [0.0] * len(names)
+        self.clock: Callable[[], float] = clock
         self._names = names
 
-    def waited(self, place: int, took: float) -> None:
-        """Take note that this branch was the last, so long behind the one before it."""
-        name = self._names[place]
-        self.seconds[name] = self.seconds.get(name, 0.0) + took
+    @property
+    def seconds(self) -> dict[str, float]:
+        """The same by their names, where there was a wait; from any thread."""
+        return {name: took for name, took in zip(self._names, tuple(self.took), strict=True) if took}
 
 
 class Ending:

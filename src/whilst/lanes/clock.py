@@ -17,14 +17,14 @@ from types import BuiltinFunctionType
 from typing import Any, Final, Protocol
 
 
-def _real() -> Callable[[], float]:
+def _real() -> partial[float]:
     now: Callable[[], float] = time.monotonic
     if not isinstance(now, BuiltinFunctionType):  # loaded while it is frozen
         now = getattr(sys.modules.get("freezegun.api"), "real_monotonic", now)
     return partial(now)
 
 
-monotonic: Final[Callable[[], float]] = _real()
+monotonic: Final[partial[float]] = _real()
 """`time.monotonic`, also in a test that has frozen it: freezegun replaces the function wherever a module has it so.
 Whoever waits for a moment by a clock that stands still waits for ever."""
 
@@ -39,7 +39,7 @@ class Worker(Protocol):
 
 def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
     """Return what tells the loop's time, on any thread."""
-    clock: Callable[[], float] = getattr(loop, "virtual_clock", monotonic)
+    clock: Callable[[], float] = getattr(loop, "virtual_clock", monotonic.func)
     return clock
 
 

@@ -50,7 +50,7 @@ class _LaneTask(OwnTask[None]):
 
 class _Lane:
     __slots__ = (
-        "abandoned", "attempts", "busy", "called", "error", "input", "lanes", "names", "odd", "outer", "patience",
+        "abandoned", "attempts", "branches", "busy", "error", "input", "lanes", "names", "odd", "outer", "patience",
         "port", "reason", "started", "task", "took", "waiter", "waits",
     )  # fmt: skip
 
@@ -60,7 +60,8 @@ class _Lane:
         self.lanes: LoopLanes | None = lanes
         self.took: float | None = None  # if that is not the time until it has returned
         self.attempts: int = 1  # of the input that is called
-        self.busy: int = 1  # branches of the input that do not only wait
+        self.branches: int = 1  # of the input, those that have ended too
+        self.busy: int = 1  # those that have not, and do not only wait
         self.task: _LaneTask | None = None
         self.waiter: asyncio.Future[None] | None = None
         self.input: tuple[int, Any] | None = None  # (index, input) of the call in flight
@@ -71,7 +72,6 @@ class _Lane:
         self.patience: float = inf  # until when it may take to end, once it was cancelled
         self.abandoned: bool = False  # whether it took longer, and its input is settled
         self.waits: tuple[Back | None, ...] = ()  # of branches that only wait: see `Seat.rest`
-        self.called: bool = False  # whether a branch has ended, and so has made calls
         self.odd: bool = False  # whether anything above is not as in a call that is made once, at once, and returns
 
     def let_go(self) -> None:
@@ -107,6 +107,8 @@ class _Lane:
         if count and not self.busy and self.lanes is not None:
             self.lanes.goes_on()
         self.busy += count
+        self.branches += count
+        self.odd = True
 
     def begins(self, now: float) -> None:
         self.started, self.odd = now, True
@@ -128,11 +130,11 @@ class _Lane:
 
     def forget(self) -> None:
         """Be as for an input that has one call, and does not wait."""
-        self.attempts, self.took, self.called, self.odd = 1, None, False, False
+        self.attempts, self.took, self.branches, self.odd = 1, None, 1, False
 
     def rest(self, back: Back | None) -> None:
         self.waits = *self.waits, back
-        self._stops()
+        self.ends()
 
     def resume(self, back: Back | None) -> None:
         place = self.waits.index(back)
@@ -142,17 +144,13 @@ class _Lane:
         self.busy += 1
 
     def ends(self) -> None:
-        self.called = self.odd = True
-        self._stops()
+        self.busy -= 1
+        if not self.busy and self.lanes is not None:
+            self.lanes.rests(self)
 
     def is_given_back(self) -> bool:
         lanes = self.lanes
         return lanes is not None and lanes.gives_back(self.index) and self.busy == 1 and None not in self.waits
-
-    def _stops(self) -> None:
-        self.busy -= 1
-        if not self.busy and self.lanes is not None:
-            self.lanes.rests(self)
 
     @property
     def back(self) -> Back | None:
@@ -160,7 +158,8 @@ class _Lane:
         if self.busy or not self.waits or None in self.waits:
             return None
         failed = next((back for back in self.waits if back is not None and back.error is not None), None)
-        return failed if failed is not None or self.called else self.waits[0]
+        calls_made = self.branches > len(self.waits)  # by one that has ended
+        return failed if failed is not None or calls_made else self.waits[0]
 
     def give_back(self, back: Back) -> None:
         """End with the failure that the input had before it waited."""
