@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import whilst
-from whilst import Limit, Retry, testing
+from whilst import Limit, Retry, step, testing
 from whilst.engine.asking import Asking, judge_of
 
 TENANT: contextvars.ContextVar[str] = contextvars.ContextVar("TENANT")
@@ -327,6 +327,50 @@ def test_one_that_is_slow_mostly_is_named_whenever_that_begins(slow: Callable[[i
         warnings.simplefilter("always")
         whilst.map(quick, range(200), limit=Limit(concurrency=8, by=by)).list()
     assert len([each for each in caught if "stands still" in str(each.message)]) == told
+
+
+class Touchy:
+    """Cannot be compared."""
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("never compare me")
+
+    __hash__ = object.__hash__
+
+
+LAST: contextvars.ContextVar[object] = contextvars.ContextVar("LAST", default=None)
+
+
+@pytest.mark.parametrize("leaves", [1, Touchy()], ids=["a value", "what cannot be compared"])
+@pytest.mark.parametrize("form", ["map", "step"])
+def test_what_by_does_to_its_context_ends_with_each_input(form: str, leaves: object) -> None:
+    seen: list[object] = []
+
+    def by(item: int) -> int:
+        seen.append(LAST.get())
+        LAST.set(leaves)
+        return item % 3
+
+    limit = Limit(concurrency=2, by=by)
+    run = (
+        whilst.map(quick, range(150), limit=limit)
+        if form == "map"
+        else whilst.map(step(quick, limit=limit), range(150))
+    )
+    assert run.list() == list(range(150))
+    assert seen == [None] * 150
+
+
+def test_inputs_whose_by_fails_are_those_that_fail_and_no_others() -> None:
+    def by(item: int) -> int:
+        if item % 7 == 3:
+            raise LookupError(f"no key for {item}")
+        return item % 3
+
+    found = whilst.map(quick, range(150), concurrency=20, limit=Limit(concurrency=2, by=by)).outcomes().list()
+    assert [(each.input, each.value, str(each.error or "")) for each in found] == [
+        (item, None, f"no key for {item}") if item % 7 == 3 else (item, item, "") for item in range(150)
+    ]
 
 
 def test_a_slow_one_does_not_fail_a_run_where_warnings_are_errors() -> None:

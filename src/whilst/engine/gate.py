@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import islice
 from math import inf
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ from .passing import Abandoned, Ended, Passing
 from .slots import ENDLESS, Slots
 from .source import Pair, emptied, taken_from
 
+AT_ONCE = 64  # inputs whose keys are asked in a row
 MOST_HIDDEN = 8  # refusals of one call that are told of
 
 
@@ -554,16 +556,32 @@ class Gate:
 
     def _stand_in_line(self) -> None:
         """As many as there is time for: `by` and `weight` are the user's."""
-        lines, has_time, go_on = self.lines, self.host.asking.has_time, self.host.arrived
+        has_time, go_on = self.host.asking.has_time, self.host.arrived
         for queue in (self._again, self.inbox):
             while queue:
                 if not has_time(go_on):
                     return
-                pair = queue.popleft()
-                try:
-                    lines.enter(pair, again=queue is self._again)
-                except Exception as error:  # of the user's `by`, or of what has one key allow so much
-                    self._unfit.append((pair, error))
+                self._enter_first(queue)
+
+    def _enter_first(self, queue: deque[Pair]) -> None:
+        first = [*islice(queue, AT_ONCE)]
+        found = self.lines.keys_of_each(first)
+        for place in range(len(found)):
+            if not queue or queue[0] is not first[place]:  # what was asked has ended what was to come
+                break
+            queue.popleft()
+            self._enter(first[place], found[place], again=queue is self._again)
+        first.clear()  # the frames of failures keep this one
+        found.clear()
+
+    def _enter(self, pair: Pair, keys: tuple[Hashable, ...] | Exception, *, again: bool) -> None:
+        if isinstance(keys, Exception):
+            self._unfit.append((pair, keys))
+            return
+        try:
+            self.lines.enter(pair, keys, again=again)
+        except Exception as error:  # of what has one key allow so much
+            self._unfit.append((pair, error))
 
     def _serve(self, line: Line) -> None:
         room = min(len(line.pending), self._room(line))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
 from typing import Any
@@ -234,6 +234,13 @@ class Lines:
         """Return the key of an input at each limit. What `by` raises for it comes out here. From any thread."""
         return self._asking.ask(self.asked, keys_of, self._limits, item) if self.keyed else ()
 
+    def keys_of_each(self, pairs: Sequence[Pair]) -> list[tuple[Hashable, ...] | Exception]:
+        """Return the keys of the first of these inputs, or what `by` raises: of as many as there is time for."""
+        return self._asking.ask_each(self.asked, self._keys_of, pairs) if self.keyed else [()] * len(pairs)
+
+    def _keys_of(self, pair: Pair) -> tuple[Hashable, ...]:
+        return keys_of(self._limits, pair[1])
+
     def known(self, keys: tuple[Hashable, ...]) -> Line | None:
         """Return the line of these keys, if there is one. From any thread."""
         return self._lines.get(keys)
@@ -289,12 +296,8 @@ class Lines:
 
     # -- calls whose permits are at hand --------------------------------------------------------------------------
 
-    def enter(self, pair: Pair, *, again: bool) -> None:
-        """Have an input wait for a lane, in its line if there is one, or if it is `again`.
-
-        What `by` raises comes out here.
-        """
-        keys = self.keys(pair[1])
+    def enter(self, pair: Pair, keys: tuple[Hashable, ...], *, again: bool) -> None:
+        """Have an input wait for a lane, in its line if there is one, or if it is `again`."""
         line = self._lines.get(keys)
         if line is not None or again or not self.direct:
             self.add(line or self.made(keys, pair[1]), pair, again=again)
