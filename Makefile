@@ -14,6 +14,8 @@ INSTALL := @.ci/install $(PYTHON) $(abspath $(VENV))
 # what cannot be installed is a row that says so
 PEERS = $(INSTALL) "Installing what it is measured against" '.[dev,bench]' || $(BIN)/python -m bench --peers | \
 	while read -r peer; do $(INSTALL:@%=%) "  one by one: $$peer" "$$peer" || true; done
+# images of containers set it, and then each of some thousand processes of tests compiles all that it loads
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: cluster demo fast test check docs pictures dist bench bench-quick bench-cluster bench-sweep soak mutants format clean
 
 $(VENV)/.demo: pyproject.toml

@@ -2,7 +2,8 @@
 
 Starting an interpreter and importing everything takes ten times as long as most calls. The child has the caller's
 directory, environment and pipes, and ends as any program does. What is about the start itself (which modules it
-imports, signals, terminals) is tested with `python -m whilst.cli.main`.
+imports, signals, terminals) is tested with `python -m whilst.cli.main`. What the doctor sees depends on what is loaded
+when it comes: its calls are forked from a process of their own, that has loaded no more than it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,24 @@ from typing import IO, Any
 WHILST = [sys.executable, "-W", "error", "-m", "whilst.cli.main"]
 PATIENCE = 50  # seconds for one call
 
+DOCTOR = "whilst.cli.doctor, whilst.doctoring.supervise, whilst.doctoring.report"
+MAP = (
+    "whilst.mapping, whilst.engine.driver, whilst.limit, whilst.journal.journal, whilst.journal.opening,"
+    " whilst.io.database, whilst.io.sql_sink, whilst.cli.fetch, whilst.cli.paging, whilst.cli.status,"
+    " whilst.http.clients"
+)
+LIBRARIES = "uvloop sqlalchemy.dialects.sqlite sqlalchemy.dialects.postgresql.psycopg"
+"""What commands load besides, where it is there; it takes most of the time of a call. But pyarrow starts threads."""
+
 # It never has another thread when it forks. A descriptor for each of the child's streams comes with the request.
 SERVER = """\
-import json, os, socket, sys
+import contextlib, importlib, json, os, socket, sys
 import whilst.cli.main, whilst.cli.map, whilst.cli.get, whilst.cli.run, whilst.cli.plan, whilst.run, whilst.flow
-import whilst.cli.doctor, whilst.doctoring.supervise, whilst.doctoring.report
+import {loaded}
+for name in "{libraries}".split():
+    with contextlib.suppress(ImportError):
+        importlib.import_module(name)
+assert not os.path.exists("/proc/self/task") or len(os.listdir("/proc/self/task")) == 1
 
 line = socket.socket(fileno=int(sys.argv[1]))
 while True:
@@ -58,7 +72,7 @@ def run(*arguments: str, stdin: bytes = b"", env: dict[str, str] | None = None) 
     reads = [(out := os.pipe())[0], (err := os.pipe())[0]]
     into = os.pipe()
     asked = {"arguments": arguments, "folder": str(Path.cwd()), "environment": {**os.environ, **(env or {})}}
-    server = _server()
+    server = _server(arguments[:1] == ("doctor",))
     streams = [into[0], out[1], err[1]]
     socket.send_fds(server, [json.dumps(asked).encode()], streams)
     for stream in streams:
@@ -92,12 +106,14 @@ def _read(file: IO[bytes], said: list[bytes], place: int) -> None:
 
 
 @functools.cache
-def _server() -> socket.socket:
+def _server(is_doctor: bool) -> socket.socket:
+    loaded, libraries = (DOCTOR, "") if is_doctor else (MAP, LIBRARIES)
+    program = SERVER.replace("{loaded}", loaded).replace("{libraries}", libraries)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(PATIENCE)
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", SERVER, str(theirs.fileno())],
+            [sys.executable, "-W", "error", "-c", program, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONIOENCODING": "utf-8"},
             stdin=subprocess.DEVNULL,
