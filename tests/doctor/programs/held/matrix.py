@@ -2,11 +2,11 @@ import asyncio
 
 import numpy as np
 
-numbers = np.random.default_rng(1).random(1_500_000)
+numbers = np.random.default_rng(1).random(6_000_000)
 
 
 async def middle():
-    return np.sort(numbers)[750_000]  # HOLDS
+    return np.sort(numbers)[3_000_000]  # HOLDS
 
 
 async def main():
