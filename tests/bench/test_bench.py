@@ -15,6 +15,7 @@ from bench.workloads import WORKLOADS
 from bench import __main__ as command
 from bench import page, runner, sweep, table
 
+pytestmark = pytest.mark.once
 NOOP = next(workload for workload in WORKLOADS if workload.name == "async-noop")
 
 

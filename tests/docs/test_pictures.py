@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("requests")
 pytest.importorskip("aiohttp")
 pytest.importorskip("starlette")
+pytestmark = pytest.mark.once
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 sys.path.append(str(PICTURES))
 draw: Any = import_module("draw")

@@ -16,6 +16,7 @@ import pytest
 import whilst
 
 pytest.importorskip("starlette")
+pytestmark = pytest.mark.once
 EXTENSIONS = Path(__file__).parents[2] / "docs" / "_ext"
 sys.path.append(str(EXTENSIONS))
 reference: Any = import_module("reference")

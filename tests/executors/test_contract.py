@@ -122,13 +122,17 @@ def test_a_timeout_costs_its_own_input(place: Place) -> None:
 
 
 def test_a_deadline_ends_what_is_in_flight(place: Place) -> None:
-    began = time.monotonic()
-    outcomes: list[Any] = []
-    inputs, deadline = [0.0, *[6.0 + place.start] * 3], 1.5 + place.start
-    run = whilst.map(place.fn("nap"), inputs, executor=place.executor, concurrency=2, deadline=deadline)
-    with pytest.raises(whilst.DeadlineExceeded):
-        outcomes.extend(run.outcomes())
-    assert time.monotonic() - began < 5.0 + place.start
+    for start in (place.start / 4, place.start):  # which is waited for, and most need no more than a part
+        began = time.monotonic()
+        outcomes: list[Any] = []
+        inputs, deadline = [0.0, *[6.0 + start] * 3], 1.5 + start
+        run = whilst.map(place.fn("nap"), inputs, executor=place.executor, concurrency=2, deadline=deadline)
+        with pytest.raises(whilst.DeadlineExceeded):
+            outcomes.extend(run.outcomes())
+        took = time.monotonic() - began
+        if outcomes and outcomes[0].ok:
+            break
+    assert took < 5.0 + start
     assert [outcome.ok for outcome in outcomes][:1] == [True]
     assert all(isinstance(outcome.error, whilst.DeadlineExceeded) for outcome in outcomes[1:])
     assert len(outcomes) == 3

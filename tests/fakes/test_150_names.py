@@ -25,6 +25,7 @@ import whilst
 from whilst import testing
 from whilst.lanes import chance
 
+pytestmark = pytest.mark.once
 NAMES, ROUNDS = 150, 40
 
 

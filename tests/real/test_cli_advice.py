@@ -13,6 +13,7 @@ from commandkit import run
 import whilst
 from whilst.core.flags import change_in_flags, in_flags
 
+pytestmark = pytest.mark.once
 PROGRAM = """
 import time
 def nap(x):

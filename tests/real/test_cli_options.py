@@ -396,6 +396,7 @@ def test_a_kind_that_no_failure_has_is_said_at_the_end(here: Path) -> None:
         assert "nothing was" not in call("jobs:missing", "in.txt", "--retry", "2", "--retry-on", "KeyErorr", *also)[2]
 
 
+@pytest.mark.once  # it is about words, and waits for a budget of the real clock
 def test_retries_wait_for_their_budget_as_it_is_given_and_the_way_out_is_a_flag(here: Path) -> None:
     Path("many.txt").write_text("".join(f"{n}\n" for n in range(40)))
     flags = ("many.txt", "--retry", "2", "--retry-on", "KeyError", "--advice", "on")
