@@ -612,3 +612,27 @@ def test_the_path_of_a_stage_that_is_a_branch_itself_names_the_branch() -> None:
 def test_ten_thousand_items_pass_through_three_stages() -> None:
     flow = whilst.sequence(range, whilst.each(same), whilst.batched(100), whilst.flatten(), whilst.each(same), sum)
     assert flow(10_000) == sum(range(10_000))
+
+
+def test_a_stage_of_several_steps_holds_no_more_items_than_it_may_over_all_inputs() -> None:
+    inside = most = 0
+
+    async def begin(item: int) -> int:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(1.0)
+        return item
+
+    async def end(item: int) -> int:
+        nonlocal inside
+        await asyncio.sleep(1.0)
+        inside -= 1
+        return item
+
+    async def main() -> list[list[int]]:
+        flow = whilst.sequence(range, whilst.each(whilst.sequence(begin, end), concurrency=3))
+        return await whilst.map(flow, [5, 5, 5, 5], concurrency=4)
+
+    assert testing.run(main()) == [[*range(5)]] * 4
+    assert most == 3
