@@ -112,7 +112,7 @@ def _curve(curve: dict[str, Any], floor: dict[str, Any] | None, left: float, top
         return left + 44 + wide * (log10(size) - first) / (last - first)
 
     def y_of(cost: float) -> float:
-        return top + 26 + high * (1 - min(decades, max(0.0, log10(cost))) / decades)
+        return top + 36 + high * (1 - min(decades, max(0.0, log10(cost))) / decades)
 
     parts = [_text(left, top + 14, curve["title"], colours["text"], 13, SANS, bold=True)]
     for power in range(decades + 1):
@@ -120,7 +120,7 @@ def _curve(curve: dict[str, Any], floor: dict[str, Any] | None, left: float, top
         parts.append(f'<path d="M{left + 44} {y:.1f}h{wide}" stroke="{colours["frame"]}" stroke-width="1"/>')
         parts.append(_text(left + 36, y + 4, f"{10**power:,}", colours["dim"], 11, SANS, "end"))
     decade = [size for size in sizes if log10(size).is_integer()]
-    parts += [_text(x_of(it), top + high + 44, _short(it), colours["dim"], 11, SANS, "middle") for it in decade]
+    parts += [_text(x_of(it), top + high + 54, _short(it), colours["dim"], 11, SANS, "middle") for it in decade]
     for it, colour, dashes in ((floor, "dim", ' stroke-dasharray="5 4"'), (curve, "two", "")):
         if it is not None:
             line = " ".join(f"{x_of(size):.1f},{y_of(cost):.1f}" for size, cost in it["points"])
