@@ -129,7 +129,6 @@ def test_a_cliff_is_where_the_next_point_costs_more_than_twice_the_last() -> Non
     assert [*sweep.cliffs("keys", curve, by_hand)] == ["keys: 6.00 µs a call at 10, 12.10 at 100, by hand 6.00"]
 
 
-@pytest.mark.slow
 def test_what_looks_like_a_cliff_is_measured_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
     costs = {1: [2.0, 1.0], 10: [9.0, 8.0, 2.0, 1.5], 100: [5.0, 4.0, 4.5, 3.5]}
     monkeypatch.setattr(sweep, "point", lambda _, size: sweep.Point(costs[size].pop(0), 0.0, 0.0))
@@ -139,6 +138,7 @@ def test_what_looks_like_a_cliff_is_measured_once_more(monkeypatch: pytest.Monke
     assert [*sweep.cliffs("keys", curve, [])] == ["keys: 1.50 µs a call at 10, 3.50 at 100"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("curve", [it for it in sweep.SWEEPS if it.name not in ("threads", "threads-by-hand")])
 def test_ten_times_the_size_costs_a_call_no_cliff(curve: sweep.Sweep) -> None:
     """The sweep itself looks at every decade; here is one, in a process that does nothing else."""
