@@ -74,6 +74,18 @@ def test_the_token_is_good_once_and_gives_a_cookie(watch: whilst.Watch) -> None:
     assert "Access-Control-Allow-Origin" not in headers
 
 
+def test_no_page_has_a_browser_ask_for_an_icon(watch: whilst.Watch) -> None:
+    query = "?" + urlsplit(watch.url).query
+    _, entry, headers = asked(watch, query)
+    cookie = headers["Set-Cookie"].partition(";")[0]
+    _, again, _ = asked(watch, query, Cookie=cookie)
+    _, empty, _ = asked(watch, Cookie=cookie)
+    whilst.map(str, [1], name="one").list()
+    _, shown, _ = asked(watch, Cookie=cookie)
+    for page in (entry, again, empty, shown):
+        assert '<link rel="icon" href="data:,">' in page.partition("<body")[0]
+
+
 def test_a_wrong_token_or_cookie_tells_nothing(watch: whilst.Watch) -> None:
     for query in ("?token=", "?token=x", "?token=" + "é" * 30, "?token=%00"):
         status, text, headers = asked(watch, query.encode("ascii", "ignore").decode() or "?token=x")

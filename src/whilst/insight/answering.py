@@ -29,7 +29,10 @@ SILENCE: Final = 10.0  # seconds after which a sign of life is sent
 COOKIE: Final = "whilst"
 HTML: Final = "text/html; charset=utf-8"
 # A redirection would come without the cookie where another page (a notebook) has led here; a page's own way does not.
-ENTER: Final = b'<!doctype html><meta http-equiv="refresh" content="0;url=./"><a href="./">the run</a>\n'
+ENTER: Final = (
+    b'<!doctype html><link rel="icon" href="data:,">'  # else a browser that is slow to go on asks for one
+    b'<meta http-equiv="refresh" content="0;url=./"><a href="./">the run</a>\n'
+)
 USED: Final = "the token in the address is good once, and was used: start another watch"
 NOTHING: Final = "there is nothing here"
 FOREIGN: Final = "a page of another origin asks"
