@@ -68,16 +68,17 @@ class Run(Written, Unlike, Generic[I, T]):
     RuntimeError: this run of str.upper was iterated before; a run can be iterated once: call whilst.map(…) again
     """
 
+    _driver: Driver | None = None
+    _taken = _cancelled = _drained = _closed = False
+    _growth: Growth | None = None  # what was added before the start
+    _paused: float | None = None  # since when, by the clock on the wall
+    _progress: Progress | None = None
+    _recorder: Recorder | None = None
+
     def __init__(self, plan: Plan) -> None:
         if callable(plan):  # as other libraries' runs are made
             raise TypeError(f"a run is made by whilst.map\n  try: whilst.map({name_of(plan)}, inputs)")
         self._plan = plan
-        self._driver: Driver | None = None
-        self._taken = self._cancelled = self._drained = self._closed = False
-        self._growth: Growth | None = None  # what was added before the start
-        self._paused: float | None = None  # since when, by the clock on the wall
-        self._progress: Progress | None = None
-        self._recorder: Recorder | None = None
         self._files = (plan.trace, None if plan.journal is None else str(plan.journal.path))
 
     # -- values -----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def is_async(fn: Callable[..., Any]) -> bool:
@@ -18,12 +18,16 @@ def is_async(fn: Callable[..., Any]) -> bool:
     (True, False, False)
     """
     bare = _unwrapped(fn)
+    if _is_plain(bare):
+        return bool(bare.__code__.co_flags & inspect.CO_COROUTINE)
     return inspect.iscoroutinefunction(bare) or inspect.iscoroutinefunction(_call_method(bare))
 
 
 def is_generator_function(fn: Callable[..., Any]) -> bool:
     """Whether one call of `fn` gives many outputs (a generator of either colour)."""
     bare = _unwrapped(fn)
+    if _is_plain(bare):
+        return bool(bare.__code__.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR))
     return any(inspect.isgeneratorfunction(it) or inspect.isasyncgenfunction(it) for it in (bare, _call_method(bare)))
 
 
@@ -69,6 +73,11 @@ def _unwrapped(fn: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(fn, functools.partial):
         fn = fn.func
     return fn
+
+
+def _is_plain(fn: Callable[..., Any]) -> TypeGuard[types.FunctionType]:
+    """Whether the flags of its code tell all: it is a function, and nobody has marked it as something else."""
+    return type(fn) is types.FunctionType and not fn.__dict__
 
 
 def _call_method(fn: Callable[..., Any]) -> Any:

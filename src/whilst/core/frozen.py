@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from inspect import get_annotations
-from typing import TYPE_CHECKING, Any, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 if TYPE_CHECKING:
     from typing import NamedTuple as NamedTuple
@@ -38,22 +38,26 @@ class Frozen:
     """
 
     __match_args__: tuple[str, ...] = ()
+    _fields: ClassVar[frozenset[str]] = frozenset()
+    _needed: ClassVar[frozenset[str]] = frozenset()  # those without a default
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.__match_args__ = (*cls.__match_args__, *get_annotations(cls))  # type: ignore[misc]  # mypy makes its own
+        cls._fields = frozenset(cls.__match_args__)
+        cls._needed = frozenset([name for name in cls.__match_args__ if not hasattr(cls, name)])
 
     def __init__(self, *given: Any, **named: Any) -> None:
         fields = self.__match_args__
-        values = {**dict(zip(fields, given, strict=False)), **named}
-        missing = [name for name in fields if name not in values and not hasattr(type(self), name)]
-        if missing or len(given) > len(fields) or not values.keys() <= {*fields}:
+        values = {**dict(zip(fields, given, strict=False)), **named} if given else named
+        if len(given) > len(fields) or not self._needed <= values.keys() <= self._fields:
             raise TypeError(f"{type(self).__name__} takes {', '.join(fields)}, got {len(given)} and {[*named]}")
         self.__dict__.update(values)
 
     def _replace(self, **changes: Any) -> Self:
         """Return the same with other values."""
-        return type(self)(**{**dict(zip(self.__match_args__, self._values(), strict=True)), **changes})
+        given = {name: value for name, value in self.__dict__.items() if name in self._fields}  # not what is cached
+        return type(self)(**{**given, **changes})
 
     def _values(self) -> tuple[Any, ...]:
         return tuple([getattr(self, name) for name in self.__match_args__])

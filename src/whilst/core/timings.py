@@ -91,7 +91,8 @@ class Timings:
 
     def snapshot(self) -> Snapshot:
         """Return what there is now, in a few microseconds; from any thread."""
-        return Snapshot(self._fresh[:], self._classes.copy(), self._total, (*self._slowest,))
+        classes = dict.copy(self._classes)  # at once; a Counter of it takes its time, even an empty one
+        return Snapshot(self._fresh[:], classes, self._total, (*self._slowest,))
 
     def _slow(self, took: float, index: int) -> None:
         """Keep which call this was, until five others were slower."""
@@ -121,12 +122,12 @@ class Snapshot:
     def __init__(
         self,
         recent: Sequence[float] = (),
-        classes: Counter[int] | None = None,
+        classes: dict[int, int] | None = None,
         total: float = 0.0,
         slowest: tuple[tuple[float, int], ...] = (),
     ) -> None:
         self._recent = recent
-        self._classes: Counter[int] = classes if classes is not None else Counter()
+        self._classes = classes if classes is not None else {}
         self._total = total
         self._slowest = slowest
         self._found: Times | None = None

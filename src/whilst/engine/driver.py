@@ -647,5 +647,4 @@ class Driver:
             self.scope.let_go()
         if not self._final.left_behind:
             self.scope = self._left = None
-        for name in self.__dict__.keys() - KEPT:
-            delattr(self, name)
+        self.__dict__ = {name: value for name, value in self.__dict__.items() if name in KEPT}

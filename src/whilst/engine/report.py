@@ -315,27 +315,28 @@ def summary_of(run: Host, elapsed: float) -> Summary:
     """Count."""
     plan, scope, book, failures, accounting = run.plan, run.scope, run.book, run.failures, run.accounting
     done, failed = book.done, failures.count  # while this is read, more may be done and begun: hence the bounds below
-    lane_time = accounting.account.seconds(-inf if run.finished or run.additions.quiet else run.clock())
+    over = run.finished
+    lane_time = accounting.account.seconds(-inf if over or run.additions.quiet else run.clock())
     return Summary(
         name=plan.name,
         total=run.total,
         ok=max(0, done - failed - book.unwanted),
         failed=failed,
-        in_flight=0 if run.finished else max(0, min(book.in_flight - run.lanes.resting, run.concurrency)),
+        in_flight=0 if over else max(0, min(book.in_flight - run.lanes.resting, run.concurrency)),
         abandoned=run.lanes.abandoned + (scope.abandoned if scope is not None else 0),
         elapsed=elapsed,
         concurrency=run.concurrency if book.gate is None else book.gate.concurrency,
         failures=dict(failures.kinds),
         left_behind=_left_behind(run),
-        done=run.finished,
+        done=over,
         recalled=book.recalled,
         retried=book.retried + (scope.retried if scope is not None else 0),
         hedged=scope.hedged if scope is not None else 0,
         waiting=book.waiting + (scope.waiting if scope is not None else 0),
         rejected=failures.rejected + (scope.rejected if scope is not None else 0),
-        paused=0.0 if run.finished else _paused(run),
-        held=() if run.finished else _held(run),
-        stopping=book.is_told or run.finished,
+        paused=0.0 if over else _paused(run),
+        held=() if over else _held(run),
+        stopping=book.is_told or over,
         shared=book.sifting.shared if book.sifting is not None else 0,
         notes=_notes(run),
         lane_time=lane_time,
@@ -344,7 +345,7 @@ def summary_of(run: Host, elapsed: float) -> Summary:
         cpu=accounting.cpu,
         queued=run.lateness.queued if run.lateness is not None else 0.0,
         late=run.lateness.usual if run.lateness is not None else 0.0,
-        hanging=() if run.finished else _hanging(run),
+        hanging=() if over else _hanging(run),
         retry_waits=_retry_waits(run),
         step_time=scope.step_time() if scope is not None else {},
         join_time=scope.join_time() if scope is not None else {},
@@ -432,21 +433,25 @@ def _all_refused(run: Host) -> tuple[str, ...]:
 
 
 def _notes(run: Host) -> tuple[str, ...]:
-    gate, attempts = run.book.gate, run.book.attempts
-    opened = sum(it.opened for it in (gate, run.scope) if it is not None)
-    of_steps = run.scope.said() if run.scope is not None else ()
-    budget = attempts.budget.note if attempts is not None and attempts.budget is not None else ""
-    broken = [name for name in gate.pauses.held.broken if name] if gate is not None else []
-    broken += run.scope.broken if run.scope is not None else []
-    of_retries = [budget] if budget else []
-    hidden: dict[str, int] = gate.hidden if gate is not None else {}
-    for library, count in hidden.items():
-        of_retries.append(
+    gate, attempts, scope, opened = run.book.gate, run.book.attempts, run.scope, 0
+    broken: list[str] = []
+    said = [*run.book.notices]
+    if attempts is not None and attempts.budget is not None and attempts.budget.note:
+        said.append(attempts.budget.note)
+    if gate is not None:
+        opened += gate.opened
+        broken += [name for name in gate.pauses.held.broken if name]
+        said += [
             f"{library} tried again {count:,} times by itself inside {run.plan.name}(), which hides refusals from "
             f'"adaptive": better turn that off, {OFF[library]}, and give retry= here'
-        )
-    of_retries += _all_refused(run)
-    return (*run.book.notices, *of_retries, *of_steps, *run.failures.notes(opened, broken))
+            for library, count in gate.hidden.items()
+        ]
+        said += _all_refused(run)
+    if scope is not None:
+        opened += scope.opened
+        broken += scope.broken
+        said += scope.said()
+    return (*said, *run.failures.notes(opened, broken))
 
 
 def _left_behind(run: Host) -> tuple[str, ...]:

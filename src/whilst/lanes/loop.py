@@ -215,6 +215,7 @@ class LoopLanes(Lanes):
         self._closing = False
         self._ending = False  # whether the queue will not be filled again
         self._slice_end = 0.0
+        self._coming = 0  # how many lanes were woken or started, and have not looked at the queue yet
         self._crowded = False  # whether there may be more lanes than the concurrency
         self.resting: int = 0
         """How many lanes have inputs that only wait, and hold no place of the concurrency."""
@@ -237,11 +238,12 @@ class LoopLanes(Lanes):
         return bool(self._parked) or self._may_start
 
     def wake(self) -> None:
-        """Wake or start two lanes."""
-        for _ in range(min(2, len(self._port.queue))):
+        """Wake or start two lanes, or as many as there are inputs for which none is under way."""
+        for _ in range(min(2, len(self._port.queue) - self._coming)):
             if self._parked:
                 waiter = self._parked.pop().waiter
                 if waiter is not None and not waiter.done():
+                    self._coming += 1
                     waiter.set_result(None)
             elif self._may_start:
                 self._start_lane()
@@ -395,6 +397,7 @@ class LoopLanes(Lanes):
     def _start_lane(self) -> None:
         lane = _Lane(self, self._port)
         self._lanes.add(lane)
+        self._coming += 1
         self._crowded = len(self._lanes) > self._concurrency
         context = self._context.copy()
         context.run(seat.set, lane)
@@ -413,19 +416,23 @@ class LoopLanes(Lanes):
         timings, look_at = self._port.timings, 0.0  # when to look at what a call took: see `timings.LONG`
         try:
             while not self._closing:
-                if self._crowded and self._hand_over(lane):
+                if self._crowded and self._hand_over(lane, woken):
                     return
                 if not queue:  # looked at first: what is raised here leaves a lane with a frame object, of 400 bytes
+                    self._coming -= woken
                     if self._parks(lane) and lane.waiter is not None:
                         await lane.waiter
                         lane.waiter = None
                     elif self._ending and not queue:
                         return
+                    else:
+                        self._coming += 1
                     woken = True
                     continue
                 lane.input = given = queue.popleft()
                 if woken:
                     woken = False
+                    self._coming -= 1
                     if queue:
                         self.wake()
                     ended = clock()
@@ -500,12 +507,13 @@ class LoopLanes(Lanes):
         self._slice_end = ended + SLICE
         return ended
 
-    def _hand_over(self, lane: _Lane) -> bool:
+    def _hand_over(self, lane: _Lane, woken: bool) -> bool:
         """Whether a lane is one too many, because inputs that waited go on; others do then what it would have done."""
         self._crowded = len(self._lanes) > self._concurrency
         if len(self._lanes) <= self._concurrency + self.resting:
             return False
         self._lanes.discard(lane)
+        self._coming -= woken
         self._port.refill()
         if self._port.queue:
             self.wake()
