@@ -75,11 +75,17 @@ class Levels:
 
     def seeing(self, push: Callable[[Record], None]) -> Callable[[Record], None]:
         """Return `push`, before which an outcome is taken note of, if it is that of one call that went well."""
-        add = self.add
+        since, steps, add = self._since, self._steps, self.add
 
         def see(record: Record) -> None:
             if record[6] == 1 and record[3] is None:
-                add(record[4], record[5])
+                if since and record[4] > since[-1]:  # as mostly; `add` finds the same, for another call
+                    if (step := steps[-1]) is not None:
+                        step.fresh.append(record[5])
+                        if len(step.fresh) == MANY_CALLS:
+                            step.settle()
+                else:
+                    add(record[4], record[5])
             push(record)
 
         return see
@@ -90,7 +96,8 @@ class Levels:
             return
         place = bisect_left(self._since, started) - 1  # of what moved at the same time it may have been the first
         if (step := self._steps[max(0, place)]) is not None:
-            step.add(took)
+            step.fresh.append(took)
+            step.settle()
 
     def seen(self) -> dict[int, tuple[int, float, float]]:
         """Return how many calls began at each level, the mean and the median of what they took; from any thread."""
@@ -109,31 +116,38 @@ class Levels:
 class _Step:
     """One level, and those that are so near to it that they are the same."""
 
-    __slots__ = ("_last", "_median", "_total", "calls", "slots")
+    __slots__ = ("_calls", "_last", "_median", "_total", "fresh", "slots")
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
-        self.calls = 0
+        self.fresh: list[float] = []  # what calls took that are not counted below yet
+        self._calls = 0
         self._total = 0.0
         self._last: deque[float] = deque(maxlen=KEPT)
         self._median: tuple[int, float] = 0, 0.0  # after how many calls it was looked for, and what it was
 
-    def add(self, took: float) -> None:
-        self.calls += 1
-        self._total += took
-        self._last.append(took)
+    def settle(self) -> None:
+        fresh, self.fresh = self.fresh, []
+        self._last += fresh
+        self._total += sum(fresh)
+        self._calls += len(fresh)
 
     def know(self, calls: int, mean: float, median: float) -> None:
-        self.calls, self._total, self._median = calls, calls * mean, (calls, median)
+        self._calls, self._total, self._median = calls, calls * mean, (calls, median)
         self._last.append(median)
 
+    @property
+    def calls(self) -> int:
+        return self._calls + len(self.fresh)
+
     def figures(self) -> tuple[int, float, float]:
-        calls, (looked, median) = self.calls, self._median
+        fresh, calls, total, (looked, median) = self.fresh[:], self._calls, self._total, self._median
+        calls += len(fresh)
         if looked != calls:
-            last = sorted(self._last.copy())
+            last = sorted([*self._last.copy(), *fresh][-KEPT:])
             median = last[len(last) // 2]
             self._median = calls, median
-        return calls, self._total / calls, median
+        return calls, (total + sum(fresh)) / calls, median
 
 
 _WIDTH = log(APART)

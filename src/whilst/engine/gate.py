@@ -119,9 +119,6 @@ class Gate:
         self._tells = any(limit.adaptive for limit in limits)  # whether a limit wants to know of successes
         self.hidden: Counter[str] = Counter()
         """How many attempts clients have made again by themselves, where a limit wants to know of refusals."""
-        if self._tells:
-            pass_on = self.passed_on
-            self.passed_on = lambda record: not retried_before(record[2])[1] and pass_on(record)
         self._unfit: list[tuple[Pair, Exception]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._look_due = inf
@@ -538,7 +535,7 @@ class Gate:
         slots = self._slots
         if slots.free <= 0 or slots.waiting or self._closed:
             return False
-        return slots.outer is None or (slots.outer.room > 0 and not slots.outer.wanted)
+        return slots.outer is None or (slots.outer.free > 0 and not slots.outer.waiting)
 
     def _serve_ready(self) -> None:
         """Have the lines ask that are ready, as far as there are lanes."""

@@ -44,7 +44,7 @@ from .leaf import Leaf
 from .opening import Opening
 from .scope import Scope
 from .slots import Slots
-from .stage import NO_DETOUR, Behind, Ending, Spent, Stage
+from .stage import Behind, Ending, Stage
 from .stages import merged
 from .suspended import GivenUp, tells
 
@@ -424,7 +424,7 @@ def _short(step: Step, scope: Scope, path: str, slots: Slots, opening: Opening |
         invoke = partial(invoke, after=leaf.off_thread)
     if step.timeout is not None and not step.elsewhere:
         invoke = _timed(invoke, step.timeout, f"{name_of(step.fn)}()", scope, leaf)
-    return leaf, _plain(leaf, invoke, slots, retries=step.retry is not None)
+    return leaf, _plain(leaf, invoke, scope, slots, retries=step.retry is not None)
 
 
 def _timed(invoke: Runner, timeout: float, name: str, scope: Scope, leaf: Leaf) -> Runner:
@@ -472,55 +472,65 @@ def _with_policies(
     return leaf
 
 
-def _plain(leaf: Leaf, invoke: Runner, slots: Slots, *, retries: bool) -> Runner:
+def _plain(leaf: Leaf, invoke: Runner, scope: Scope, slots: Slots, *, retries: bool) -> Runner:
     """Return the short way of a step without limits, as long as its calls go well and nobody has told it to pause."""
-    clock = leaf.clock
-    nested = slots.outer is not None
+    clock, spent, outer = leaf.clock, leaf.spent, slots.outer
     named = leaf.naming(invoke)
 
-    def way(flags: Spent, short: Runner) -> Runner:  # given, as what refers to itself is never freed
-        @tells(holds=lambda its: (its["slots"], its["leaf"], None))
-        async def run(value: Any) -> Any:
-            if flags.detours:
-                return await leaf.detour(value, short)
-            if slots.free > 0 and not nested:
-                slots.free -= 1
-            elif slots.room > 0:
-                slots.take()
-            else:
-                await slots.acquire()
-                if leaf.gate is not None:  # it has come meanwhile, and may have everybody wait
-                    slots.release()
-                    return await leaf(value)
-            started = clock() if retries else 0.0
-            leaf.begun += 1
-            try:
-                result = await (named(value) if wanted.is_asked else invoke(value))
-            except Exception as error:
-                if not retries:
-                    leaf.failed(leaf.plain(clock()), value, error)
-                    raise
-                tries = await leaf.failed_first(leaf.plain(started), value, error, timed=flags is NO_DETOUR)
-                if tries is None:
-                    raise
-            except BaseException:  # a cancellation says nothing of the other side
-                leaf.dropped(leaf.plain(started))
+    @tells(holds=lambda its: (its["slots"], its["leaf"], None))
+    async def run(value: Any) -> Any:
+        began = started = 0.0
+        if timed := spent.is_timed:
+            if leaf.gate is not None:
+                return await leaf(value)
+            if scope.left:
+                scope.check_left()
+            began = clock()
+        if slots.free > 0 and (outer is None or outer.free > 0):
+            slots.free -= 1
+            if outer is not None:
+                outer.free -= 1
+        else:
+            await slots.acquire()
+            if leaf.gate is not None:  # it has come meanwhile, and may have everybody wait
+                slots.release()
+                return await leaf(value)
+        if retries:
+            started = clock()
+        leaf.begun += 1
+        try:
+            result = await (named(value) if wanted.is_asked else invoke(value))
+        except Exception as error:
+            if not retries:
+                if timed:
+                    spent.called(clock() - began)
+                leaf.failed(leaf.plain(clock()), value, error)
                 raise
+            tries = await leaf.failed_first(leaf.plain(started), value, error)
+            if tries is None:
+                raise
+        except BaseException:  # a cancellation says nothing of the other side
+            if timed:
+                spent.called(clock() - began)
+            leaf.dropped(leaf.plain(started))
+            raise
+        else:
+            if timed:
+                spent.called(clock() - began)
+            if leaf.gate is not None:
+                leaf.went_well(leaf.plain(started or clock()), value)
             else:
-                if leaf.gate is not None:
-                    leaf.went_well(leaf.plain(started or clock()), value)
+                leaf.over += 1
+                if slots.waiting or (outer is not None and outer.waiting):
+                    slots.release()
                 else:
-                    leaf.over += 1
-                    if nested or slots.waiting:
-                        slots.release()
-                    else:
-                        slots.free += 1
-                return result
-            return await leaf.go_on(value, tries)
+                    slots.free += 1
+                    if outer is not None:
+                        outer.free += 1
+            return result
+        return await leaf.go_on(value, tries)
 
-        return run
-
-    return way(leaf.spent, way(NO_DETOUR, leaf))  # which detours wherever there is a gate
+    return run
 
 
 def _policed(node: Policed, run: Runner, scope: Scope, path: str, first: bool) -> Runner:

@@ -215,7 +215,7 @@ class InRow:
         return any([leaf.gate is not None for leaf, _ in self._steps.values()])  # noqa: C419 - at each call: no frame
 
     def _is_timed(self) -> bool:
-        return any([spent.detours for spent in self._spent])  # noqa: C419
+        return any([spent.is_timed for spent in self._spent])  # noqa: C419
 
     def _note_times(self, row: Row, started: float) -> None:
         """Tell each step how long it took: the first one with the way to the thread, the last one with the way back."""

@@ -97,7 +97,6 @@ class Leaf(StepRun):
             self._once = Hedging(self.hedge, self.call, clock=self.clock, leave=scope.leave)
         self.asking: Asking = scope.asking
         self.watch: Watch = scope.watch
-        self._told: set[asyncio.Task[Any] | None] = set()  # whose calls need not be timed from outside
         self._scope = scope
         self._fn = fn
         self.slots: Slots = slots
@@ -143,7 +142,7 @@ class Leaf(StepRun):
         gate, line = self.gate, self._line
         assert gate is not None
         assert line is not None
-        if self.spent.detours or held.get() is not None or not gate.begins_at_once(line, None):
+        if self.spent.is_timed or held.get() is not None or not gate.begins_at_once(line, None):
             return await self(value)
         self.begun += 1
         self.over += 1
@@ -168,21 +167,6 @@ class Leaf(StepRun):
             self.went_well(call, value)
             return result
         return await self.go_on(value, tries)
-
-    async def detour(self, value: Any, short_way: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Return what the step returns the long way, if it must go that; else time the short one."""
-        if self.gate is not None:
-            return await self(value)
-        if self._scope.left:
-            self._scope.check_left()
-        started = self.clock()
-        try:
-            return await short_way(value)
-        finally:
-            if asyncio.current_task() in self._told:  # its first call, and the others tell of themselves
-                self._told.discard(asyncio.current_task())  # no name here: it keeps its failure, whose frames keep this
-            elif self.gate is None:
-                self.spent.called(self.clock() - started)
 
     async def go_on(self, value: Any, tries: Tries) -> Any:
         """Make another attempt, and more if it takes more."""
@@ -323,18 +307,13 @@ class Leaf(StepRun):
         call.started = started
         return call
 
-    async def failed_first(self, call: LeafCall, value: Any, error: Exception, *, timed: bool = False) -> Tries | None:
-        """Do the same for the first attempt of an input, and return when the next one may be made; None: it may not.
-
-        `timed`: whether `detour` would time it.
-        """
+    async def failed_first(self, call: LeafCall, value: Any, error: Exception) -> Tries | None:
+        """Do the same for the first attempt of an input, and return when the next one may be made; None: it may not."""
         tries, started = Tries(), call.started
         tries.number, tries.first, tries.last = 1, started, (started, self.clock() - started)
         tries.pushback = self.failed(call, value, error)
         self.spent.called(tries.last[1])
         self._scope.took(error, tries.last[1])
-        if timed:
-            self._told.add(asyncio.current_task())
         return tries if await self._rest_before_next(error, value, tries) else None
 
     def let_go(self) -> None:
@@ -613,7 +592,7 @@ class Leaf(StepRun):
     def _install(self, limits: tuple[LimitState, ...]) -> None:
         self.gate = Gate(self, limits, self.slots, inside=self._scope.inside)
         self._line = self.gate.lines.only if self.limits and not self.gate.lines.asked else None
-        self.spent.pinned, self.spent.detours = not self.may_go_straight, True
+        self.spent.pinned, self.spent.is_timed = not self.may_go_straight, True
         self.gate.begin()
         self.gate.waits_for_slots = True
         if not self.limits:

@@ -447,6 +447,15 @@ class Lines:
         line.in_flight += count
         self.slots.take(count)
 
+    def follow(self, line: Line) -> None:
+        """Let the first input of a line through that has a key, with the place of a call that has ended."""
+        pair = line.pending.popleft()
+        self.calls[pair[0]] = line
+        self.queue.append(pair)
+        self._pending -= 1
+        if not line.pending:
+            line.pending = NOBODY_YET
+
     def begin(self, line: Line, index: Any) -> None:
         """Let a call through that did not wait."""
         if self.keyed:

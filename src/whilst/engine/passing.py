@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.costs import Cost
+from ..core.retried import SILENT, retried_before
 from ..lanes.port import nothing
 from ..limit.queue import unrest
 from ..limit.state import LimitState
@@ -158,7 +159,7 @@ class Passing:
             if (
                 line.calm_at != unrest.count
                 or slots.waiting
-                or (slots.outer is not None and slots.outer.wanted)  # as `wanted`, a call less
+                or (slots.outer is not None and slots.outer.waiting)  # as `wanted`, a call less, here and below
                 or calls
             ):
                 return after_a_look(record)
@@ -177,9 +178,16 @@ class Passing:
 
     def _in_one_line_told(self, record: Ended) -> bool:
         """Do it where a controller hears of each call."""
-        line = self._line
+        if type(record[2]) not in SILENT and retried_before(record[2])[1]:
+            return False  # its client was refused, of which the controller hears first
+        line, slots = self._line, self._slots
         pending = line.pending
-        if not pending or line.calm_at != unrest.count or self._slots.wanted:
+        if (
+            not pending
+            or line.calm_at != unrest.count
+            or slots.waiting
+            or (slots.outer is not None and slots.outer.waiting)
+        ):
             return self._after_a_look(record)
         line.told.append((record[4], self._clock(), True))
         self._queue.append(pending.popleft())
@@ -189,9 +197,9 @@ class Passing:
 
     def _at_a_rate(self, record: Ended) -> bool:
         """Do it where a call that returns lets nobody start; permits at hand do."""
-        line = self._line
+        line, slots = self._line, self._slots
         pending = line.pending
-        if not pending or not line.spare or self._slots.wanted:
+        if not pending or not line.spare or slots.waiting or (slots.outer is not None and slots.outer.waiting):
             return self._after_a_look(record)
         line.spare -= 1
         line.back += 1
@@ -212,7 +220,7 @@ class Passing:
 
     def _in_turn(self, record: Ended) -> bool:
         """Do it where lines wait for each other's lanes."""
-        if self.over or self._abandoned.calls:
+        if self.over or self._abandoned.calls or (self._tells and retried_before(record[2])[1]):
             return False
         lines, slots, index = self._lines, self._slots, record[0]
         counted = lines.calls[index]
@@ -221,6 +229,8 @@ class Passing:
             if line.broken:
                 return False
             del lines.calls[index]
+            if line.calm_at == unrest.count and self._goes_on(line):
+                return True
             line.in_flight -= 1
             self.back(line, record)
         slots.release()
@@ -239,6 +249,22 @@ class Passing:
                 if ready:
                     ready.rotate(-1)
         if looks and not self._settling:
+            self._settle_soon()
+        return True
+
+    def _goes_on(self, line: Line) -> bool:
+        """Pass all that a call held on to the next one of its line, if that is the one whose turn it is."""
+        slots, ready = self._slots, self._lines.ready
+        if self._tells or self.rated or line.breaker is not None or not line.pending:
+            return False
+        if (ready and ready[0] is not line) or slots.outer is not None or slots.waiting or slots.free < 0:
+            return False
+        self._lines.follow(line)
+        line.passed_on += 1
+        self._unsettled[line] = None
+        if len(ready) > 1:
+            ready.rotate(-1)
+        if not self._settling:
             self._settle_soon()
         return True
 

@@ -222,7 +222,7 @@ class Scope:
                     leaf.gate.leave(call)
                 slots.release()
             for step in self.leaves:
-                step.spent.pinned = step.spent.detours = True
+                step.spent.pinned = step.spent.is_timed = True
             task.add_done_callback(partial(self._ended_late, holds))
         return calling if awaits or not self.left[task] else [task]
 
@@ -340,7 +340,7 @@ class Scope:
     def look(self) -> None:
         """Have each step time its next call."""
         for leaf in self.leaves:
-            leaf.spent.detours = True
+            leaf.spent.is_timed = True
 
     def step_time(self) -> dict[str, dict[str, float]]:
         """Return the seconds that inputs spent at each step, by what on."""

@@ -23,7 +23,7 @@ class Slots:
 
     Attributes:
         free: how many places there are now.
-        outer: other places, of which each holder of one here holds one too.
+        outer: other places, of which each holder of one here holds one too; those have none around them.
     """
 
     __slots__ = ("_again", "free", "outer", "waiting")
@@ -37,26 +37,22 @@ class Slots:
     @property
     def room(self) -> int:
         """How many could be taken now."""
-        return self.free if self.outer is None else min(self.free, self.outer.room)
+        return self.free if self.outer is None else min(self.free, self.outer.free)
 
     @property
     def wanted(self) -> bool:
         """Whether somebody waits."""
-        if self.waiting:
-            return True
-        return self.outer is not None and self.outer.wanted
+        return bool(self.waiting or (self.outer is not None and self.outer.waiting))
 
     def take(self, count: int = 1) -> None:
         """Take places that are there."""
         self.free -= count
         if self.outer is not None:
-            self.outer.take(count)
+            self.outer.free -= count
 
     def join(self, waiter: Waiter, *, again: bool = False) -> None:
         """Have somebody served when there is a place again who has found no room; before others if it is `again`."""
-        full: Slots = self
-        while full.free > 0 and full.outer is not None:
-            full = full.outer
+        full: Slots = self if self.free <= 0 or self.outer is None else self.outer
         if again:
             full.waiting.insert(full._again, waiter)
             full._again += 1

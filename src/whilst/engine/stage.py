@@ -1,7 +1,7 @@
 """Steps and stages of a flow in one run: on what do inputs spend their time, and how does a pipeline end?
 
 Calls of steps that take 25 µs or more are all timed. Shorter ones are when a lane has just looked at the clock anyway,
-and stand for the others: a step that goes the short way asks one flag, which it did before.
+and stand for the others: a step that goes the short way asks one flag.
 
 A stage may be there several times at once, as a run of its own for each input that streams through it; what is here
 holds for all of them.
@@ -41,15 +41,15 @@ class Spent:
     """
 
     __slots__ = (
-        "_long", "_long_time", "_short", "_short_time", "_waits", "detours", "opening", "others", "path", "pinned"
+        "_long", "_long_time", "_short", "_short_time", "_waits", "is_timed", "opening", "others", "path", "pinned"
     )  # fmt: skip
 
     def __init__(self, path: str) -> None:
         self.path: str = path
-        self.detours: bool = True
-        """Whether the next call goes the long way, which times it."""
+        self.is_timed: bool = True
+        """Whether the next call is timed."""
         self.pinned: bool = False
-        """Whether all calls do, for another reason."""
+        """Whether all calls are, or may be held up, so that none goes the shortest way."""
         self.others: Visits | None = None
         """What counts inputs beside the calls of the step itself."""
         self.opening: Opening | None = None
@@ -66,7 +66,7 @@ class Spent:
         else:
             self._short += 1
             self._short_time += took
-            self.detours = self.pinned
+            self.is_timed = self.pinned
 
     def waited(self, reason: str, took: float) -> None:
         """Take note of a wait before or between calls."""
@@ -85,11 +85,6 @@ class Spent:
         if busy:
             found[BUSY] = busy
         return found
-
-
-NO_DETOUR: Spent = Spent("")
-"""Of calls that go the short way whatever comes."""
-NO_DETOUR.detours = False
 
 
 class Behind:
