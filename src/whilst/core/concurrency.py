@@ -56,12 +56,14 @@ class AtOnce(Frozen):
     @property
     def adaptive(self) -> bool:
         """Whether that is only the most that a limit may find to be best."""
-        return self.asked is None and any(limit.adaptive for limit in self.limits)
+        return self.asked is None and bool(self.limits) and any(limit.adaptive for limit in self.limits)
 
     @property
     def told(self) -> int | None:
         """How many that is; None if nothing tells."""
         most, limits = self.most, self.limits
+        if not limits:
+            return self.asked
         bounds = [limit.most for limit in limits if limit.most is not None and not limit.keyed]
         if self.asked is not None:
             return min([self.asked, *bounds])

@@ -56,7 +56,9 @@ class Frozen:
 
     def _replace(self, **changes: Any) -> Self:
         """Return the same with other values."""
-        given = {name: value for name, value in self.__dict__.items() if name in self._fields}  # not what is cached
+        given = self.__dict__
+        if not self._fields.issuperset(given):
+            given = {name: value for name, value in given.items() if name in self._fields}  # not what is cached
         return type(self)(**{**given, **changes})
 
     def _values(self) -> tuple[Any, ...]:

@@ -317,7 +317,7 @@ class Book:
             self.gate.let_go()
         if self.sifting is not None:
             self.sifting.let_go()
-        self.__dict__ = {name: value for name, value in self.__dict__.items() if name in COUNTS}
+        self.__dict__ = {name: getattr(self, name) for name in COUNTS}
 
     def held(self) -> int:
         """Count the admitted inputs that could be called and are not."""

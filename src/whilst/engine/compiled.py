@@ -36,7 +36,8 @@ def compiled(plan: Plan, node: Node, loop: asyncio.AbstractEventLoop, *, once: b
 
     scope = Scope(loop, calls, plan.context, plan.name, observers=plan.observers, once=once)
     plan = _compiled(plan, node, scope, path)
-    scope.follow()  # a limit may have moved before all that follows it was there
+    if told is not None or scope.has_stages:
+        scope.follow()  # a limit may have moved before all that follows it was there
     return plan, scope
 
 

@@ -647,4 +647,5 @@ class Driver:
             self.scope.let_go()
         if not self._final.left_behind:
             self.scope = self._left = None
-        self.__dict__ = {name: value for name, value in self.__dict__.items() if name in KEPT}
+        kept = self.__dict__
+        self.__dict__ = {name: kept[name] for name in KEPT if name in kept}

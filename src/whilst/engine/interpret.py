@@ -54,6 +54,8 @@ Opener = Callable[[Any, Ending | None], stages.Stream]
 
 LEAST_AHEAD = 32  # items that an adaptive stage reads ahead at first; what it finds best decides on more
 ALL_OF_THEM = StopAfter(share=1.0)
+HOLDS_PLACES = tells(holds=lambda its: (its["places"], None, None))
+HOLDS_SLOTS = tells(holds=lambda its: (its["slots"], its["leaf"], None))
 
 
 def opener(node: Node, path: str, scope: Scope) -> Opener:
@@ -115,7 +117,7 @@ def each(node: Each, stage: Stage, scope: Scope, step: Runner) -> Opener:
 def _shared(run: Runner, places: Slots, where: str) -> Runner:
     """Hold the stage's concurrency over all inputs that are in it at the same time."""
 
-    @tells(holds=lambda its: (its["places"], None, None))
+    @HOLDS_PLACES
     async def call(item: Any) -> Any:
         if places.free > 0:
             places.free -= 1
@@ -477,7 +479,7 @@ def _plain(leaf: Leaf, invoke: Runner, scope: Scope, slots: Slots, *, retries: b
     clock, spent, outer = leaf.clock, leaf.spent, slots.outer
     named = leaf.naming(invoke)
 
-    @tells(holds=lambda its: (its["slots"], its["leaf"], None))
+    @HOLDS_SLOTS
     async def run(value: Any) -> Any:
         began = started = 0.0
         if timed := spent.is_timed:

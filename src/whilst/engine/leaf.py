@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from .scope import Scope
 
 
+NO_RETRY = Attempts(None, 0.0, draw)
+ENDLESS = Patience("", inf, inf)
 HOLDS_CALL = tells(holds=lambda its: (its["self"].slots, its["self"], its["call"]) if "call" in its else None)
 
 
@@ -84,9 +86,11 @@ class Leaf(StepRun):
         inside: str = "",
         first: bool = False,
     ) -> None:
-        self._judge = "" if retry is None else judge_of(retry)
-        ask = partial(scope.asking.ask, self._judge) if self._judge else None
-        attempts = Attempts(retry, scope.clock(), draw, ask, scope.still, gated=True)
+        attempts, self._judge = NO_RETRY, ""
+        if retry is not None:
+            self._judge = judge_of(retry)
+            ask = partial(scope.asking.ask, self._judge) if self._judge else None
+            attempts = Attempts(retry, scope.clock(), draw, ask, scope.still, gated=True)
         spent = Spent(where.removeprefix(STEP) or name)
         super().__init__(name, limits, attempts, Hedge() if hedge else None, spent, alone=alone)
         self.loop: asyncio.AbstractEventLoop = scope.loop
@@ -104,7 +108,7 @@ class Leaf(StepRun):
         self._path = path
         self._wants = retry is not None and retry.on_value is not None
         self._tell = None if retry is None else told_of(retry, scope.asking)
-        self._patience = Patience.of(name, timeout, retry)
+        self._patience = ENDLESS if timeout is None and retry is None else Patience.of(name, timeout, retry)
         self._patient = self._patience.least == inf
         self._on_thread = on_thread
         self._simple = self._patient and not on_thread

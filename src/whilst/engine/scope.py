@@ -253,6 +253,11 @@ class Scope:
         self._stages.append(stage := Stage(node, path, self.slots))
         return stage
 
+    @property
+    def has_stages(self) -> bool:
+        """Whether there are any."""
+        return bool(self._stages)
+
     def follow(self) -> None:
         """Have as many calls in flight as the limits allow now, in each stage and all together."""
         for stage in self._stages:

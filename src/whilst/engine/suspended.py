@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, TypeVar
 
 from ..core.frozen import NamedTuple
@@ -29,7 +29,7 @@ class _Tells(NamedTuple):
     settles: Callable[[Names], Settle] | None = None
 
 
-_known: dict[CodeType, _Tells] = {}
+_known: dict[int, _Tells] = {}  # by the id of its code, which lives as long as this package; a hash reads all of that
 _NOTHING = _Tells()
 
 
@@ -46,17 +46,22 @@ def tells(
         awaits: the name of the tasks of its own that it waits for.
         settles: returns what takes it as failed although it goes on, where its task is one among several.
     """
+    told = _Tells(holds, awaits, settles)
 
     def note(fn: F) -> F:
-        _known[fn.__code__] = _Tells(holds, awaits, settles)
+        _known[id(fn.__code__)] = told
         return fn
 
     return note
 
 
+def _of(frame: FrameType) -> _Tells:
+    return _known.get(id(frame.f_code), _NOTHING)
+
+
 def held_in(frame: FrameType) -> Held | None:
     """Return what the coroutine of a frame holds."""
-    holds = _known.get(frame.f_code, _NOTHING).holds
+    holds = _of(frame).holds
     return None if holds is None else holds(frame.f_locals)
 
 
@@ -69,7 +74,7 @@ def held_by(task: asyncio.Task[Any]) -> tuple[list[Held], list[asyncio.Task[Any]
         if frame is not None:
             if (holds := held_in(frame)) is not None:
                 found.append(holds)
-            elif name := _known.get(frame.f_code, _NOTHING).awaits:
+            elif name := _of(frame).awaits:
                 return found, [each for each in frame.f_locals[name] if not each.done()]
         one = getattr(one, "cr_await", None)
     return found, []
@@ -78,7 +83,7 @@ def held_by(task: asyncio.Task[Any]) -> tuple[list[Held], list[asyncio.Task[Any]
 def settled_by(task: asyncio.Task[Any]) -> Settle | None:
     """Return what takes a suspended task as failed although it goes on; None: that is for its input to decide."""
     frame: FrameType | None = getattr(task.get_coro(), "cr_frame", None)
-    settles = _known.get(frame.f_code, _NOTHING).settles if frame is not None else None
+    settles = _of(frame).settles if frame is not None else None
     return settles(frame.f_locals) if frame is not None and settles is not None else None
 
 

@@ -214,7 +214,7 @@ class LoopLanes(Lanes):
             self._context.run(given_back.set, NOT_CALLED)
         self._closing = False
         self._ending = False  # whether the queue will not be filled again
-        self._slice_end = 0.0
+        self._slice_end = port.clock() + SLICE
         self._coming = 0  # how many lanes were woken or started, and have not looked at the queue yet
         self._crowded = False  # whether there may be more lanes than the concurrency
         self.resting: int = 0
