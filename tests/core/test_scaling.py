@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import nan
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whilst.core.outcome import Record
 from whilst.core.scaling import LEAST_CALLS, Level, Levels, Scaling, fitted, knee_of, levels_of
 
 TAKES = 0.1  # seconds a call, where none waits for others
@@ -54,6 +57,28 @@ def test_a_call_belongs_to_the_level_at_which_it_began() -> None:
     for started, took in ((0.5, 0.2), (0.9, 0.4), (1.5, 0.8), (2.5, 5.0)):
         levels.add(started, took)
     assert levels.seen() == {2: (2, pytest.approx(0.3), 0.4), 8: (1, 0.8, 0.8)}
+
+
+def test_what_passes_by_on_its_way_counts_as_what_is_told() -> None:
+    told, passed, seen = Levels(), Levels(), list[Record]()
+    see = passed.seeing(seen.append)
+    for levels in (told, passed):
+        levels.moved(0.0, 2)
+    for index in range(350):
+        if index == 120:
+            for levels in (told, passed):
+                levels.moved(120.0, 8)
+        record: Record = (index, None, None, None, index + 0.5, float(index % 7), 1)
+        see(record)
+        told.add(record[4], record[5])
+    for late in (110.0, 0.0, -1.0, nan):  # begun at the level before, or before there was one, or recalled
+        see((0, None, None, None, late, 50.0, 1))
+        told.add(late, 50.0)
+    see((0, None, None, ValueError(), 300.0, 99.0, 1))
+    see((0, None, None, None, 300.0, 99.0, 2))  # it took several attempts
+    assert passed.seen() == told.seen()
+    assert passed.seen()[2][0] == 122
+    assert len(seen) == 356
 
 
 def test_what_began_before_anything_moved_is_not_counted() -> None:

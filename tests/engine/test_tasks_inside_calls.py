@@ -9,12 +9,16 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest import mock
 
 import anyio
 import pytest
 
 import whilst
 from whilst import Retry, batched, each, sequence, step
+from whilst.engine import driver
+from whilst.lanes.loop import LoopLanes
+from whilst.lanes.port import Here
 
 COUNT = 12
 
@@ -246,3 +250,26 @@ async def _beside_one_that_fails(run: Any) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(_fail_soon())
         await run
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 7, 40])
+def test_no_more_lanes_begin_than_there_are_inputs(inputs: int) -> None:
+    """A map of one input is one task: each of the wakes at its start would else begin one more."""
+
+    async def main() -> None:
+        begun = list[str]()
+
+        class Noted(LoopLanes):
+            def _start_lane(self) -> None:
+                begun.append("lane")
+                super()._start_lane()
+
+        async def call(x: int) -> int:
+            await asyncio.sleep(0.01)
+            return x
+
+        with mock.patch.dict(driver.EXECUTORS, loop=Here("loop", Noted)):
+            assert await whilst.map(call, range(inputs), concurrency=32) == [*range(inputs)]
+        assert len(begun) == min(inputs, 32)
+
+    asyncio.run(main())
