@@ -100,7 +100,7 @@ def picture(node: Node, label: str = "") -> Picture:
 def _title(node: Node) -> str:
     if not isinstance(node, Step):
         return kind_name(node)
-    return f"{node.name}: {name_of(node.fn)}()" if node.name else f"{name_of(node.fn)}()"
+    return f"{node.name}: {node.called}" if node.name else node.called
 
 
 def _facts(node: Node) -> tuple[str, ...]:

@@ -46,6 +46,16 @@ class Step(Frozen):
         return not isinstance(self.executor, str)
 
     @cached_property
+    def called(self) -> str:
+        """What messages call its calls."""
+        return f"{name_of(self.fn)}()"
+
+    @cached_property
+    def label(self) -> str:
+        """What it is known by, besides its path."""
+        return self.name or name_of(self.fn)
+
+    @cached_property
     def is_generator(self) -> bool:
         """Whether its function gives an iterator, of which nothing runs in the call."""
         return is_generator_function(self.fn)

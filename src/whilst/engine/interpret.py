@@ -425,7 +425,7 @@ def _short(step: Step, scope: Scope, path: str, slots: Slots, opening: Opening |
     if step.on_thread and not step.is_generator:
         invoke = partial(invoke, after=leaf.off_thread)
     if step.timeout is not None and not step.elsewhere:
-        invoke = _timed(invoke, step.timeout, f"{name_of(step.fn)}()", scope, leaf)
+        invoke = _timed(invoke, step.timeout, step.called, scope, leaf)
     return leaf, _plain(leaf, invoke, scope, slots, retries=step.retry is not None)
 
 
@@ -457,8 +457,8 @@ def _with_policies(
     leaf = Leaf(
         scope,
         invoke,
-        f"{name_of(step.fn)}()",
-        where=f"whilst: step {path} ({step.name or name_of(step.fn)})",
+        step.called,
+        where=f"whilst: step {path} ({step.label})",
         slots=slots,
         limits=limits,
         retry=step.retry,

@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 from ..core.attempt import Patience
-from ..core.colour import has_method, name_of
+from ..core.colour import has_method
 from ..core.tree import Node, Step, Uses
 from ..lanes.calling import seat, wanted
 from ..lanes.calls import Row
@@ -92,7 +92,7 @@ def _on_thread(step: Step, scope: Scope, opening: Opening | None) -> Invoker:
 def _elsewhere(step: Step, scope: Scope, opening: Opening | None, *, alone: bool) -> Invoker:
     target = Target(step.fn, step.takes_value, step.use, with_variables=True)
 
-    patience = Patience(f"{name_of(step.fn)}()", inf if step.timeout is None else step.timeout, inf)
+    patience = Patience(step.called, inf if step.timeout is None else step.timeout, inf)
 
     async def call(value: Any) -> Any:
         assert opening is not None

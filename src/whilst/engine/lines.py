@@ -447,8 +447,8 @@ class Lines:
         line.in_flight += count
         self.slots.take(count)
 
-    def follow(self, line: Line) -> None:
-        """Let the first input of a line through that has a key, with the place of a call that has ended."""
+    def start_next(self, line: Line) -> None:
+        """Let the first input of a line through, where there are keys, in the place of a call that has ended."""
         pair = line.pending.popleft()
         self.calls[pair[0]] = line
         self.queue.append(pair)

@@ -259,7 +259,7 @@ class Passing:
             return False
         if (ready and ready[0] is not line) or slots.outer is not None or slots.waiting or slots.free < 0:
             return False
-        self._lines.follow(line)
+        self._lines.start_next(line)
         line.passed_on += 1
         self._unsettled[line] = None
         if len(ready) > 1:

@@ -254,6 +254,8 @@ class Accounting:
         host = self._host
         assert host is not None
         idle = slots - busy
+        if held >= idle and not coming:
+            return busy, ((reasons.JOURNAL, idle),)
         if held or coming:
             first = (reasons.START, coming), (reasons.JOURNAL, held)
             return busy, split(idle, *first, (self._why(host, host.book, now), 0))

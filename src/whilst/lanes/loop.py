@@ -6,7 +6,8 @@ Two rules keep this file small:
    and its failure, if the task asked for it itself; else it comes from outside (the loop is being torn down) and ends
    the run.
 2. Whoever puts inputs into the queue wakes a lane; each woken lane that leaves something in the queue wakes two
-   more. So a thousand lanes are up in ten steps when calls wait, and only two when calls return at once.
+   more, but never more than there are inputs. So a thousand lanes are up in ten steps when calls wait, only two when
+   calls return at once, and one for one input.
 """
 
 from __future__ import annotations
