@@ -69,7 +69,7 @@ class Run(Written, Unlike, Generic[I, T]):
     """
 
     _driver: Driver | None = None
-    _taken = _cancelled = _drained = _closed = False
+    _taken = _cancelled = _drained = _closed = _left = False
     _growth: Growth | None = None  # what was added before the start
     _paused: float | None = None  # since when, by the clock on the wall
     _progress: Progress | None = None
@@ -275,8 +275,10 @@ class Run(Written, Unlike, Generic[I, T]):
         if self._driver is None:
             return
         if self._driver.loop is asyncio.get_running_loop():
-            await self._driver.close()
-            await self._end_here()
+            try:
+                await self._driver.close()
+            finally:
+                await self._end_here()
         else:
             _close_from_outside(self._driver)
 
@@ -300,40 +302,46 @@ class Run(Written, Unlike, Generic[I, T]):
     # -- private ----------------------------------------------------------------------------------------------
 
     def _plain_records(self, outcomes: bool, *, in_hand: bool = True) -> Generator[Any, None, None]:
-        return consume_plain(partial(self._begin_beside, outcomes, in_hand), self._end_beside)
+        return consume_plain(self._claim, partial(self._begin_beside, outcomes, in_hand), self._end_beside)
 
-    def _begin_beside(self, outcomes: bool, in_hand: bool = False) -> tuple[Driver, ThreadHandoff, Unpack]:
+    def _claim(self) -> None:
         __tracebackhide__ = True
         self._take()
         _check_thread(self._plan.name)
+
+    def _begin_beside(self, outcomes: bool, in_hand: bool = False) -> tuple[Driver, ThreadHandoff, Unpack]:
+        __tracebackhide__ = True
         from .engine.handoff import ThreadHandoff
 
         loop = background().loop
         handoff = ThreadHandoff(loop, values=not outcomes)
         plan, ledger = self._plan, None
-        if plan.journal is not None:
-            ledger = plan.journal._ledger(plan.subject, name=plan.name, loop=loop)
         try:
+            if plan.journal is not None:
+                ledger = plan.journal._ledger(plan.subject, name=plan.name, loop=loop)
             driver = self._assemble(loop, handoff, outcomes, ledger, in_hand)
         except BaseException:  # the next run must be able to open the journal, whatever went wrong here
-            if ledger is not None:
+            if ledger is not None and self._driver is None:
                 ledger.close_now()
             raise
         loop.call_soon_threadsafe(self._begin, driver)
         return driver, handoff, _unpack(driver, outcomes, beside=True)
 
     def _end_beside(self) -> None:
-        assert self._driver is not None
-        _close_from_outside(self._driver)
+        """Close the run, once: who was interrupted in here calls it again, and what was waited for is not once more."""
+        driver = self._driver
+        if driver is not None and not self._left:  # else a Ctrl-C came before there was one
+            self._left = True
+            _close_from_outside(driver)
         self._hide()
-        if self._recorder is not None and not _may_hold_up(self._driver):
+        if self._recorder is not None and driver is not None and not _may_hold_up(driver):
             self._recorder.join()
 
     def _async_records(self, outcomes: bool, *, in_hand: bool = True) -> AsyncGenerator[Any, None]:
         return consume(partial(self._begin_here, outcomes, in_hand), self._end_here)
 
     def _records(self, rest: Rest = len) -> Generator[Iterator[Record], None, None]:
-        return consume_together(partial(self._begin_beside, True), self._end_beside, rest)
+        return consume_together(self._claim, partial(self._begin_beside, True), self._end_beside, rest)
 
     def _arecords(self, rest: Rest) -> AsyncGenerator[builtins.list[Record], None]:
         return consume_together_aio(partial(self._begin_here, True), self._end_here, rest)
@@ -388,7 +396,9 @@ class Run(Written, Unlike, Generic[I, T]):
                 driver.additions.begin_with(self._growth)
         self._plan = self._plan.spent()  # a run may be kept for its summary, when the driver has let go of it, too
         _drivers.add(driver)
-        self._progress = _progress(self)
+        if (progress := _progress(self)) is not None:
+            self._progress = progress
+            progress.start()
         return driver
 
     def _observed(self, loop: asyncio.AbstractEventLoop) -> Plan:
@@ -571,7 +581,7 @@ def _is_in_kernel() -> bool:
 
 
 def _progress(run: Run[Any, Any]) -> Progress | None:
-    """Show the progress of a run that has begun, where that is wanted."""
+    """Return what shows the progress of a run that has begun, where that is wanted."""
     wanted = run._plan.progress
     if wanted is False or (wanted is None and "IPython" not in sys.modules and not _is_a_tty(sys.stderr)):
         return None

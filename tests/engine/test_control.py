@@ -109,6 +109,23 @@ async def test_a_word_said_after_the_end_changes_nothing() -> None:
 
 
 @virtually
+async def test_what_a_drain_leaves_behind_a_gap_comes_out_although_the_consumer_waits() -> None:
+    async def work(x: int) -> int:
+        await asyncio.sleep(0.1 if x < 4 else 0.3)
+        return x
+
+    # of one key are the first four: three of them wait, and are forgotten while the last one is in flight
+    run = whilst.map(work, range(5), concurrency=4, limit=whilst.Limit(concurrency=1, by=lambda x: x < 4))
+    seen = list[int]()
+    async with asyncio.timeout(20.0):
+        async for outcome in run.outcomes():
+            seen.append(outcome.index)
+            run.drain()
+    assert seen[0] == 0
+    assert seen[-1] == 4
+
+
+@virtually
 async def test_cancel_after_drain_ends_what_the_drain_waits_for() -> None:
     gauge = Gauge({0: 1, 1: 1000})
     run = whilst.map(gauge, range(9), concurrency=2)

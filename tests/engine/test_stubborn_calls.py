@@ -53,6 +53,44 @@ async def test_a_call_that_swallows_its_cancellation_is_settled_and_left_behind(
     assert limit.statistics().in_flight == 0
 
 
+@pytest.mark.parametrize("stubborn", [0, 1, 5, 30, 58])
+@virtually
+async def test_who_waits_for_the_only_permit_gets_it_when_a_call_that_was_left_behind_comes_home(stubborn: int) -> None:
+    """Its slot was free, and nobody asked for a permit for it: the run hung."""
+    run = whilst.map(
+        Stubborn(stubborn, seconds=30.0), range(60), concurrency=2, limit=whilst.Limit(concurrency=1), timeout=1.0
+    )
+    outcomes = await asyncio.wait_for(run.outcomes(), 1000.0)
+    assert [o.index for o in outcomes if not o.ok] == [stubborn]
+
+
+@virtually
+async def test_one_that_waits_for_a_permit_of_its_key_holds_none_when_it_is_left_behind() -> None:
+    async def swallows(x: int) -> int:
+        if x:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60.0)
+        return x
+
+    async def slow_to_end(x: int) -> int:
+        try:
+            await asyncio.sleep(60.0)
+        finally:
+            await asyncio.sleep(4.0)
+        return x
+
+    limit = whilst.Limit(concurrency=1, by=lambda x: "key")
+    run = whilst.map(whilst.sequence(swallows, whilst.step(slow_to_end, limit=limit)), [0, 1], concurrency=2)
+    asyncio.get_running_loop().call_later(0.3, run.cancel)
+    with pytest.raises(whilst.RunCancelled):
+        await run.outcomes()
+    await asyncio.sleep(100.0)
+    assert limit.statistics().in_flight == 0
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:  # the one that ignored it, and waits
+        task.cancel()
+    await asyncio.sleep(1.0)
+
+
 FLOWS: dict[str, Any] = {
     "step": lambda fn, limit: whilst.step(fn, timeout=1.0),
     "with a limit": lambda fn, limit: whilst.step(fn, timeout=1.0, limit=limit, retry=3),

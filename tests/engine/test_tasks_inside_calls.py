@@ -252,6 +252,29 @@ async def _beside_one_that_fails(run: Any) -> None:
         await run
 
 
+def test_a_lane_that_somebody_cancels_before_it_begins_ends_the_run() -> None:
+    """Nobody would count it down: an input that was added later woke no lane, and the run hung."""
+
+    async def main() -> None:
+        main_task = asyncio.current_task()
+
+        async def call(x: int) -> int:
+            if x == 0:
+                for task in asyncio.all_tasks() - {main_task, asyncio.current_task()}:
+                    task.cancel()
+            await asyncio.sleep(0)
+            return x
+
+        run = whilst.map(call, [0, 1, 2], concurrency=3)
+        async with asyncio.timeout(20):
+            async for value in run:
+                if 2 <= value < 6:
+                    run.add(value + 1)
+
+    with pytest.raises(whilst.RunCancelled, match="was shut down"):
+        asyncio.run(main())
+
+
 @pytest.mark.parametrize("inputs", [1, 2, 3, 7, 40])
 def test_no_more_lanes_begin_than_there_are_inputs(inputs: int) -> None:
     """A map of one input is one task: each of the wakes at its start would else begin one more."""

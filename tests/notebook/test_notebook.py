@@ -139,11 +139,12 @@ def test_stop_leaves_the_run_soon(kernel: Kernel, form: str, colour: str) -> Non
         body = "async def held(x):\n    print('begun', flush=True)\n    await asyncio.sleep(40)"
     kernel.run(body)
     shown = kernel.run(
-        f"began = time.monotonic()\ntry:\n    {form}\nfinally:\n    print('left', time.monotonic() - began)",
+        f"began = time.monotonic()\ntry:\n    {form}\nfinally:\n    print(f'left {{time.monotonic() - began}} ')",
         stop_at="begun",
     )
     assert shown.error in ("KeyboardInterrupt", "CancelledError"), shown.traceback
-    assert float(shown.out.rpartition("left ")[2]) < 20  # two seconds are promised, and a call takes forty
+    left = shown.out.rpartition("left ")[2].split()[0]  # calls that have begun on the engine's loop may say so later
+    assert float(left) < 20  # two seconds are promised, and a call takes forty
     if colour == "blocking":
         kernel.run("go.set()")
     assert kernel.run("whilst.map(double, [1, 2]).list()").out == "[2, 4]\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import warnings
@@ -123,6 +124,17 @@ def test_the_raw_answer_of_openai_shows_it(url: str) -> None:
     answer = client.models.with_raw_response.list()
     client.close()
     assert retried_before(answer) == ("openai", 1)
+
+
+@pytest.mark.parametrize("more", [{}, {"rate": "5000/s"}, {"by": lambda x: x % 2}])
+def test_it_is_heard_under_whatever_an_adaptive_limit_holds_to_besides(more: dict[str, Any]) -> None:
+    async def answer(x: int) -> dict[str, Any]:
+        await asyncio.sleep(0.001)
+        return {"ResponseMetadata": {"RetryAttempts": 2}}
+
+    run = whilst.map(answer, range(20), limit=whilst.Limit(concurrency="adaptive", **more))
+    run.list()
+    assert any("botocore tried again 40 times by itself" in note for note in run.summary().notes)
 
 
 def test_an_ordinary_value_is_looked_at_for_next_to_nothing() -> None:

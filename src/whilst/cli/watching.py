@@ -83,7 +83,9 @@ def show_progress(
     from ..sinks.progress import Progress, display
 
     display.stream = words
-    return Progress(summary, at_once=True, leave=False, extent=extent)
+    shown = Progress(summary, at_once=True, leave=False, extent=extent)
+    shown.start()
+    return shown
 
 
 def _counted(path: str, format: str) -> Extent:

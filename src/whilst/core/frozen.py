@@ -56,7 +56,7 @@ class Frozen:
 
     def _replace(self, **changes: Any) -> Self:
         """Return the same with other values."""
-        given = self.__dict__
+        given = self.__dict__.copy()  # at once: another thread may find out and cache something meanwhile
         if not self._fields.issuperset(given):
             given = {name: value for name, value in given.items() if name in self._fields}  # not what is cached
         return type(self)(**{**given, **changes})

@@ -79,7 +79,7 @@ class Levels:
 
         def see(record: Record) -> None:
             if record[6] == 1 and record[3] is None:
-                if since and record[4] > since[-1]:  # as mostly; `add` finds the same, for another call
+                if since and record[4] > since[-1]:  # it began after the last move, as most do: nothing to search
                     if (step := steps[-1]) is not None:
                         step.fresh.append(record[5])
                         if len(step.fresh) == MANY_CALLS:
@@ -120,17 +120,18 @@ class _Step:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
-        self.fresh: list[float] = []  # what calls took that are not counted below yet
+        self.fresh: list[float] = []  # what calls took that `settle` has not counted yet
         self._calls = 0
         self._total = 0.0
         self._last: deque[float] = deque(maxlen=KEPT)
         self._median: tuple[int, float] = 0, 0.0  # after how many calls it was looked for, and what it was
 
     def settle(self) -> None:
-        fresh, self.fresh = self.fresh, []
+        """Count what is fresh; who reads it meanwhile, on another thread, finds it counted or not."""
+        fresh = self.fresh
+        total, calls = self._total + sum(fresh), self._calls + len(fresh)
         self._last += fresh
-        self._total += sum(fresh)
-        self._calls += len(fresh)
+        self.fresh, self._total, self._calls = [], total, calls
 
     def know(self, calls: int, mean: float, median: float) -> None:
         self._calls, self._total, self._median = calls, calls * mean, (calls, median)

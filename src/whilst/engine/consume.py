@@ -6,6 +6,7 @@ do with many records at once; they are all of this library that exists twice.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +15,8 @@ from ..core.outcome import Record, noted, noted_loop
 from .handoff import Failed
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from .driver import Driver
     from .handoff import LoopHandoff, ThreadHandoff
 
@@ -65,18 +68,22 @@ class EndOf:
     """Raises, behind a block that takes what comes, what that has ended with.
 
     Who leaves the block in another way does not hear of it, nor is it kept: its frames keep what it is of.
+
+    Attributes:
+        of: what it is that ends, from when it has begun.
     """
 
-    def __init__(self, of: Ending) -> None:
-        self._of: Ending | None = of
+    def __init__(self, of: Ending | None = None) -> None:
+        self.of: Ending | None = of
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, kind: object, caught: object, trace: object) -> None:
         __tracebackhide__ = True
-        of, self._of = self._of, None
-        assert of is not None
+        of, self.of = self.of, None
+        if of is None:
+            return
         error, of.error = of.error, None
         if kind is None and error is not None:
             try:
@@ -122,28 +129,37 @@ async def consume(
                 del given
         finally:
             given = None  # or the error and its traceback would keep each other alive
-            await driver.close()
-            driver.forget()
-            if end is not None:
-                await end()
+            try:
+                await driver.close()
+            finally:  # who is cancelled meanwhile has it closed all the same
+                driver.forget()
+                if end is not None:
+                    await end()
 
 
 def consume_plain(
-    begin: Callable[[], tuple[Driver, ThreadHandoff, Unpack]], end: Callable[[], None]
+    claim: Callable[[], None], begin: Callable[[], tuple[Driver, ThreadHandoff, Unpack]], end: Callable[[], None]
 ) -> Generator[Any, None, None]:
-    """Begin a run that another thread drives and give `unpack(record)` for each of its records; `end` closes it."""
+    """Begin a run that another thread drives and give `unpack(record)` for each of its records; `end` closes it.
+
+    `claim` raises if the run may not begin. A Ctrl-C comes at any moment after that, also before `begin` returns.
+    """
     __tracebackhide__ = True
-    driver, handoff, unpack = begin()
-    take, ahead, values = handoff.ready.popleft, driver.ahead, handoff.values
-    window = ahead.window
+    claim()
+    driver: Driver | None = None
     given: Any = None
     asked = False  # whether the driver was told that nothing more is added
 
     def over() -> bool:
+        assert driver is not None
         return driver.finished or (driver.additions.quiet and not asked)
 
-    with EndOf(driver):
+    with EndOf() as ending:
         try:
+            driver, handoff, unpack = begin()
+            ending.of = driver
+            take, ahead, values = handoff.ready.popleft, driver.ahead, handoff.values
+            window = ahead.window
             while True:
                 try:
                     given = take()
@@ -167,11 +183,18 @@ def consume_plain(
                 del given
         finally:
             given = None  # or the error and its traceback would keep each other alive
-            end()
-            driver.forget()
+            try:
+                end()
+            except KeyboardInterrupt:  # in there: it goes on with what it had not come to
+                end()
+                raise
+            finally:
+                if driver is not None:
+                    driver.forget()
 
 
 def consume_together(
+    claim: Callable[[], None],
     begin: Callable[[], tuple[Driver, ThreadHandoff, Unpack]],
     end: Callable[[], None],
     rest: Callable[[list[Record]], object] = len,
@@ -180,27 +203,42 @@ def consume_together(
 
     `rest` gets those that are there when the consumer leaves early, of calls that had ended.
     """
-    driver, handoff, _ = begin()
-    ready, ahead, window = handoff.ready, driver.ahead, driver.ahead.window
-    taken = iter(ready.popleft, None)
-    with EndOf(driver):
+    claim()
+    driver: Driver | None = None
+    ready: deque[Record] = deque()
+
+    def over() -> bool:
+        assert driver is not None
+        return driver.finished
+
+    with EndOf() as ending:
         try:
+            driver, handoff, _ = begin()
+            ending.of = driver
+            ready, ahead, window = handoff.ready, driver.ahead, driver.ahead.window
+            taken = iter(ready.popleft, None)
             while True:
                 count = min(len(ready), TOGETHER)
                 if not count:
                     if driver.finished and not ready:
                         break
                     ahead.ran_dry()
-                    handoff.wait(lambda: driver.finished, window)
+                    handoff.wait(over, window)
                     continue
                 window.delivered = delivered = window.delivered + count
                 if delivered >= ahead.nudge_at:
                     ahead.nudge()
                 yield islice(taken, count)
         finally:
-            end()
-            rest([*ready])
-            driver.forget()
+            try:
+                end()
+            except KeyboardInterrupt:
+                end()
+                raise
+            finally:
+                rest([*ready])
+                if driver is not None:
+                    driver.forget()
 
 
 async def consume_together_aio(
@@ -226,7 +264,9 @@ async def consume_together_aio(
                     ahead.nudge()
                 yield [ready.popleft() for _ in range(count)]
         finally:
-            await driver.close()
-            rest([*ready])
-            driver.forget()
-            await end()
+            try:
+                await driver.close()
+            finally:
+                rest([*ready])
+                driver.forget()
+                await end()

@@ -588,8 +588,11 @@ class Driver:
                 additions.over = True
         if not additions.in_hand:
             self._finish_or_flush()
-        elif self._handoff.waiting and not self._handoff.ready:
-            self.end_quietly()
+        elif self._handoff.waiting:
+            if self._handoff.ready:
+                self._handoff.wake()  # what was behind a gap has come out
+            else:
+                self.end_quietly()
 
     def _finish_or_flush(self) -> None:
         if self.keeping is None:

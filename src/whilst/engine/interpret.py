@@ -40,7 +40,7 @@ from ..limit.state import LimitState, in_order
 from .batching import KeyOf, batched
 from .consume import value_of
 from .invoke import InRow, invoker, may_be_in_row
-from .leaf import Leaf
+from .leaf import Leaf, is_calling
 from .opening import Opening
 from .scope import Scope
 from .slots import Slots
@@ -55,7 +55,7 @@ Opener = Callable[[Any, Ending | None], stages.Stream]
 LEAST_AHEAD = 32  # items that an adaptive stage reads ahead at first; what it finds best decides on more
 ALL_OF_THEM = StopAfter(share=1.0)
 HOLDS_PLACES = tells(holds=lambda its: (its["places"], None, None))
-HOLDS_SLOTS = tells(holds=lambda its: (its["slots"], its["leaf"], None))
+HOLDS_SLOTS = tells(holds=lambda its: (its["slots"], its["leaf"], None) if is_calling(its) else None)
 
 
 def opener(node: Node, path: str, scope: Scope) -> Opener:
@@ -481,7 +481,7 @@ def _plain(leaf: Leaf, invoke: Runner, scope: Scope, slots: Slots, *, retries: b
 
     @HOLDS_SLOTS
     async def run(value: Any) -> Any:
-        began = started = 0.0
+        began = 0.0
         if timed := spent.is_timed:
             if leaf.gate is not None:
                 return await leaf(value)
@@ -497,8 +497,7 @@ def _plain(leaf: Leaf, invoke: Runner, scope: Scope, slots: Slots, *, retries: b
             if leaf.gate is not None:  # it has come meanwhile, and may have everybody wait
                 slots.release()
                 return await leaf(value)
-        if retries:
-            started = clock()
+        started = clock() if retries else 0.0
         leaf.begun += 1
         try:
             result = await (named(value) if wanted.is_asked else invoke(value))
@@ -508,8 +507,8 @@ def _plain(leaf: Leaf, invoke: Runner, scope: Scope, slots: Slots, *, retries: b
                     spent.called(clock() - began)
                 leaf.failed(leaf.plain(clock()), value, error)
                 raise
-            tries = await leaf.failed_first(leaf.plain(started), value, error)
-            if tries is None:
+            again = await leaf.failed_first(leaf.plain(started), value, error)
+            if again is None:
                 raise
         except BaseException:  # a cancellation says nothing of the other side
             if timed:
@@ -530,7 +529,7 @@ def _plain(leaf: Leaf, invoke: Runner, scope: Scope, slots: Slots, *, retries: b
                     if outer is not None:
                         outer.free += 1
             return result
-        return await leaf.go_on(value, tries)
+        return await leaf.go_on(value, again)
 
     return run
 

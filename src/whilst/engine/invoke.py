@@ -177,11 +177,12 @@ class InRow:
             return value
         self._visited.begun += 1
         slots, clock = self._slots, self._scope.clock if self._is_timed() else None
-        row, started = Row(self._fns, 0, value, self, clock), clock() if clock is not None else 0.0
+        started = clock() if clock is not None else 0.0
         if slots.room > 0:
             slots.take()
         else:
             await slots.acquire()
+        row = Row(self._fns, 0, value, self, clock)  # from here on it holds a place: see `_held_by`
         try:
             value = await self._visits(row)
         except Exception as error:

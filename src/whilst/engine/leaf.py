@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,14 @@ if TYPE_CHECKING:
 
 NO_RETRY = Attempts(None, 0.0, draw)
 ENDLESS = Patience("", inf, inf)
-HOLDS_CALL = tells(holds=lambda its: (its["self"].slots, its["self"], its["call"]) if "call" in its else None)
+
+
+def is_calling(its: Mapping[str, Any]) -> bool:
+    """Whether a coroutine makes the call of a step now, by its local names: it has `started`, and nothing followed."""
+    return "started" in its and "error" not in its and "again" not in its
+
+
+HOLDS_CALL = tells(holds=lambda its: (its["self"].slots, its["self"], its["call"]) if is_calling(its) else None)
 
 
 class Leaf(StepRun):
@@ -150,7 +157,7 @@ class Leaf(StepRun):
             return await self(value)
         self.begun += 1
         self.over += 1
-        call, tries = LeafCall(self), None
+        call = LeafCall(self)
         call.started = started = self.clock()
         self._hold(call)
         if wanted.is_asked:
@@ -159,8 +166,8 @@ class Leaf(StepRun):
             result = await self._fn(value)
         except Exception as error:
             self._over(call)
-            tries = await self.failed_first(call, value, error)
-            if tries is None:
+            again = await self.failed_first(call, value, error)
+            if again is None:
                 raise
         except BaseException:  # a cancellation says nothing of the other side
             self._over(call)
@@ -170,7 +177,7 @@ class Leaf(StepRun):
             self._over(call)
             self.went_well(call, value)
             return result
-        return await self.go_on(value, tries)
+        return await self.go_on(value, again)
 
     async def go_on(self, value: Any, tries: Tries) -> Any:
         """Make another attempt, and more if it takes more."""
@@ -312,7 +319,7 @@ class Leaf(StepRun):
         return call
 
     async def failed_first(self, call: LeafCall, value: Any, error: Exception) -> Tries | None:
-        """Do the same for the first attempt of an input, and return when the next one may be made; None: it may not."""
+        """Do as `failed` for the first attempt of an input, and return when the next may be made; None: none may."""
         tries, started = Tries(), call.started
         tries.number, tries.first, tries.last = 1, started, (started, self.clock() - started)
         tries.pushback = self.failed(call, value, error)

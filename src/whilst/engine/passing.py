@@ -159,7 +159,7 @@ class Passing:
             if (
                 line.calm_at != unrest.count
                 or slots.waiting
-                or (slots.outer is not None and slots.outer.waiting)  # as `wanted`, a call less, here and below
+                or (slots.outer is not None and slots.outer.waiting)  # `Slots.wanted`, here and below, a call less
                 or calls
             ):
                 return after_a_look(record)
@@ -197,6 +197,8 @@ class Passing:
 
     def _at_a_rate(self, record: Ended) -> bool:
         """Do it where a call that returns lets nobody start; permits at hand do."""
+        if self._tells and retried_before(record[2])[1]:
+            return False
         line, slots = self._line, self._slots
         pending = line.pending
         if not pending or not line.spare or slots.waiting or (slots.outer is not None and slots.outer.waiting):

@@ -254,7 +254,7 @@ class Accounting:
         host = self._host
         assert host is not None
         idle = slots - busy
-        if held >= idle and not coming:
+        if held >= idle and not coming:  # all of them are the journal's: nothing else is asked for reasons
             return busy, ((reasons.JOURNAL, idle),)
         if held or coming:
             first = (reasons.START, coming), (reasons.JOURNAL, held)

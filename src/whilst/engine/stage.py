@@ -49,7 +49,7 @@ class Spent:
         self.is_timed: bool = True
         """Whether the next call is timed."""
         self.pinned: bool = False
-        """Whether all calls are, or may be held up, so that none goes the shortest way."""
+        """Whether each call is, or has to look at a gate."""
         self.others: Visits | None = None
         """What counts inputs beside the calls of the step itself."""
         self.opening: Opening | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 from ..core.frozen import NamedTuple
@@ -29,8 +29,8 @@ class _Tells(NamedTuple):
     settles: Callable[[Names], Settle] | None = None
 
 
-_known: dict[int, _Tells] = {}  # by the id of its code, which lives as long as this package; a hash reads all of that
-_NOTHING = _Tells()
+_known: dict[int, tuple[CodeType, _Tells]] = {}  # by the id of the code: to hash it reads all of its instructions
+_NOTHING: tuple[CodeType | None, _Tells] = None, _Tells()
 
 
 def tells(
@@ -49,14 +49,14 @@ def tells(
     told = _Tells(holds, awaits, settles)
 
     def note(fn: F) -> F:
-        _known[id(fn.__code__)] = told
+        _known[id(fn.__code__)] = fn.__code__, told
         return fn
 
     return note
 
 
 def _of(frame: FrameType) -> _Tells:
-    return _known.get(id(frame.f_code), _NOTHING)
+    return _known.get(id(frame.f_code), _NOTHING)[1]
 
 
 def held_in(frame: FrameType) -> Held | None:

@@ -49,13 +49,16 @@ class Lock:
                 fd = open_regular(self._path, os.O_RDWR | os.O_CREAT)
             except OSError as error:
                 cannot_beside(self._journal, self._path, error)
-            if not _lock(fd):
-                os.close(fd)
+            try:  # a Ctrl-C may come at any moment
+                is_locked = _lock(fd)
+                if is_locked and _is_at(fd, self._path):  # else its holder let go meanwhile, and the name with it
+                    self._fd = fd
+                    break
+            finally:
+                if self._fd != fd:
+                    os.close(fd)
+            if not is_locked:
                 raise self._refused()
-            if _is_at(fd, self._path):  # else its holder let go of it meanwhile, and the name with it
-                break
-            os.close(fd)
-        self._fd = fd
         _held.add(self)
         try:
             os.ftruncate(fd, 0)

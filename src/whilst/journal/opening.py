@@ -69,8 +69,8 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop, going_on: GoingOn
     exists = checked_place(terms.path, terms.given)
     with contextlib.ExitStack() as undo:
         lock = Lock(terms.path)
-        lock.take()
         undo.callback(lock.release)
+        lock.take()
         exists = exists and os.path.exists(terms.path)  # whoever held the lock may have moved it
         store, index, found = _opened(terms, exists, going_on)
         undo.callback(lambda: store.close())
@@ -112,16 +112,16 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop, going_on: GoingOn
 
 def _opened(terms: Terms, exists: bool, going_on: GoingOn) -> tuple[Store, Index, Found]:
     store = Store(terms.path, exists=exists)
-    tail, index = Tail(terms.path), Index()
-    if not exists:
-        tail.forget()
     try:
+        tail, index = Tail(terms.path), Index()
+        if not exists:
+            tail.forget()
         found = recover(store, tail, index, going_on.check)
+        if not found.journal:
+            found.journal = os.urandom(8)
     except BaseException:  # an interrupt while a large file is read; it goes on
         store.close()
         raise
-    if not found.journal:
-        found.journal = os.urandom(8)
     return store, index, found
 
 

@@ -38,15 +38,14 @@ class Store:
             raise told(error, path) from None
         try:
             self._prepare()
-        except JournalError:
+            _open.add(self)
+        except BaseException as error:  # also an interrupt: what stays open keeps the next run from it
             self._connection.close()
-            raise
-        except DAMAGE as error:
-            self._connection.close()
+            if isinstance(error, JournalError) or not isinstance(error, DAMAGE):
+                raise
             if not exists and isinstance(error, sqlite3.OperationalError):  # in what is new nothing can be damaged
                 raise _unwritable(path, str(error)) from None
             raise told(error, path) from None
-        _open.add(self)
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """Give every row, in order; JournalDamaged where SQLite cannot go on."""

@@ -6,8 +6,8 @@ Two rules keep this file small:
    and its failure, if the task asked for it itself; else it comes from outside (the loop is being torn down) and ends
    the run.
 2. Whoever puts inputs into the queue wakes a lane; each woken lane that leaves something in the queue wakes two
-   more, but never more than there are inputs. So a thousand lanes are up in ten steps when calls wait, only two when
-   calls return at once, and one for one input.
+   more, but never more than there are inputs for which none is under way. So a thousand lanes are up in ten steps
+   when calls wait, only two when calls return at once, and one for one input.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ class _LaneTask(OwnTask[None]):
     lane: _Lane
 
     def cancel(self, msg: Any = None) -> bool:
-        """Cancel it; a call that does so may have returned before it hears of that."""
+        """Cancel it; a call that does so may have returned before it hears of that, and one to come never begins."""
+        coroutine: Any = self.get_coro()
         if task_here() is self:
             self.lane.odd = True
+        elif not (coroutine.cr_running or coroutine.cr_suspended or self.done()):
+            self.lane.never_begins()
         return super().cancel(msg)
 
 
@@ -78,6 +81,10 @@ class _Lane:
     def let_go(self) -> None:
         """Refer to nothing any more; what calls leave running may keep the lane, and its task does, by its context."""
         self.port = self.lanes = self.task = self.names = self.input = self.error = self.outer = None
+
+    def never_begins(self) -> None:
+        if self.lanes is not None:
+            self.lanes.never_begins(self)
 
     def allow(self, left: Left) -> None:
         if self.port is not None and (given := self.input) is not None:
@@ -306,6 +313,8 @@ class LoopLanes(Lanes):
         self._leave(index, task)
         self._port.timings.add(now - lane.started, index)
         self._port.emit((index, item, None, error, lane.started, now - lane.started, lane.attempts))
+        if not self._closing:
+            self._port.refill()  # its place is free: a line of the gate may ask for a permit now
         if self._port.queue:
             self.wake()
 
@@ -507,6 +516,13 @@ class LoopLanes(Lanes):
         ended = self._port.clock()
         self._slice_end = ended + SLICE
         return ended
+
+    def never_begins(self, lane: _Lane) -> None:
+        """Take note that somebody else has cancelled a lane before it looked at the queue."""
+        self._lanes.discard(lane)
+        self._coming -= 1
+        if not self._closing:
+            self._port.fatal(RunCancelled("the loop that drove this run was shut down"))
 
     def _hand_over(self, lane: _Lane, woken: bool) -> bool:
         """Whether a lane is one too many, because inputs that waited go on; others do then what it would have done."""

@@ -39,7 +39,7 @@ def is_watched() -> bool:
 
 
 class Progress:
-    """A run that is shown until `stop`.
+    """A run that is shown from `start` until `stop`.
 
     Args:
         summary: returns the run's counts.
@@ -68,6 +68,9 @@ class Progress:
         self._pace = Pace()
         self._binding = Binding()
         self._timeline = Timeline()
+
+    def start(self) -> None:
+        """Show it; whoever does so knows it by then, and can stop it if a Ctrl-C comes in here."""
         display.add(self)
 
     def stop(self) -> None:
@@ -121,13 +124,16 @@ class Display:
         """Show a run."""
         with self._guard:
             self._runs.append(run)
-            if self._thread is None:
+            if self._thread is None or self._changed.is_set():
+                if isinstance(self._place, Notebook):
+                    self._place = None  # of a cell that was stopped in the moment when its run left it
                 self._changed = threading.Event()
                 thread = threading.Thread(
                     target=self._watch, args=(self._changed,), name="whilst-progress", daemon=True
                 )
-                if _harmless(lambda: start(thread)):  # there may be no more threads to be had
-                    self._thread = thread
+                self._thread = thread  # before it begins: a Ctrl-C may come in there
+                if not _harmless(lambda: start(thread)):  # there may be no more threads to be had
+                    self._thread = None
 
     def remove(self, run: Progress, last: str) -> None:
         """Show it no longer, and leave its last words, if any, where it was shown."""
@@ -137,9 +143,9 @@ class Display:
             self._runs.remove(run)
             thread, is_last = self._thread, not self._runs
             if is_last:
-                self._thread = None
                 self._changed.set()
-        if thread is not None and is_last:
+                self._thread = None
+        if thread is not None and thread.ident is not None and is_last:
             thread.join(1.0)
         _harmless(lambda: self._leave(run, last, is_last))
 
