@@ -7,11 +7,13 @@ import time
 import traceback
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from kit import virtually
 
 import whilst
+from whilst.engine.scope import Scope
 
 
 class Stubborn:
@@ -89,6 +91,27 @@ async def test_one_that_waits_for_a_permit_of_its_key_holds_none_when_it_is_left
     for task in asyncio.all_tasks() - {asyncio.current_task()}:  # the one that ignored it, and waits
         task.cancel()
     await asyncio.sleep(1.0)
+
+
+@pytest.mark.parametrize("policies", [{}, {"retry": 3}])
+@virtually
+async def test_the_place_of_a_step_that_is_left_behind_is_free_once(policies: dict[str, Any]) -> None:
+    scopes = list[Scope]()
+    made = Scope.__init__
+
+    def noted(self: Scope, *args: Any, **named: Any) -> None:
+        made(self, *args, **named)
+        scopes.append(self)
+
+    flow = whilst.sequence(whilst.step(Stubborn(0, seconds=6.0), timeout=0.2, **policies), str)
+    with mock.patch.object(Scope, "__init__", noted):
+        run = whilst.map(flow, [0, *range(1, 40)], concurrency=4)
+        seen = list[int]()
+        async for _ in run.outcomes():
+            seen.append(scopes[0].slots.free)
+    assert max(seen) <= 4
+    await asyncio.sleep(20.0)
+    assert scopes[0].slots.free == 4
 
 
 FLOWS: dict[str, Any] = {
