@@ -69,7 +69,7 @@ class Run(Written, Unlike, Generic[I, T]):
     """
 
     _driver: Driver | None = None
-    _taken = _cancelled = _drained = _closed = _left = False
+    _taken = _cancelled = _drained = _closed = _is_ended = False
     _growth: Growth | None = None  # what was added before the start
     _paused: float | None = None  # since when, by the clock on the wall
     _progress: Progress | None = None
@@ -330,8 +330,8 @@ class Run(Written, Unlike, Generic[I, T]):
     def _end_beside(self) -> None:
         """Close the run, once: who was interrupted in here calls it again, and what was waited for is not once more."""
         driver = self._driver
-        if driver is not None and not self._left:  # else a Ctrl-C came before there was one
-            self._left = True
+        if driver is not None and not self._is_ended:  # else a Ctrl-C came before there was one
+            self._is_ended = True
             _close_from_outside(driver)
         self._hide()
         if self._recorder is not None and driver is not None and not _may_hold_up(driver):

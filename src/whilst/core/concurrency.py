@@ -56,7 +56,7 @@ class AtOnce(Frozen):
     @property
     def adaptive(self) -> bool:
         """Whether that is only the most that a limit may find to be best."""
-        return self.asked is None and bool(self.limits) and any(limit.adaptive for limit in self.limits)
+        return self.asked is None and any(limit.adaptive for limit in self.limits)
 
     @property
     def told(self) -> int | None:

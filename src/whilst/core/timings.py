@@ -91,7 +91,7 @@ class Timings:
 
     def snapshot(self) -> Snapshot:
         """Return what there is now, in a few microseconds; from any thread."""
-        classes = dict[int, int].copy(self._classes)  # at once: that of a Counter is a loop, and counts go on
+        classes = dict(self._classes)  # at once: the `copy` of a Counter is a loop, and counts go on
         return Snapshot(self._fresh[:], classes, self._total, (*self._slowest,))
 
     def _slow(self, took: float, index: int) -> None:
