@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import threading
@@ -238,6 +239,48 @@ def test_a_call_that_goes_on_is_seen() -> None:
         finally:
             release.set()
             release = threading.Event()
+
+
+GOES_ON: dict[str, Any] = {
+    "map": lambda hang: hang,
+    "step": lambda hang: whilst.step(hang, timeout=1.0),
+    "last": lambda hang: whilst.sequence(same, whilst.step(hang, timeout=1.0)),
+    "part": lambda hang: whilst.step(whilst.sequence(same, hang), timeout=1.0),
+    "branch": lambda hang: whilst.together(same, whilst.step(hang, timeout=1.0)),
+    "part with branches": lambda hang: whilst.step(whilst.together(same, hang), timeout=1.0),
+    "loser": lambda hang: whilst.first(same, hang),
+    "hedged": lambda hang: whilst.step(hang, timeout=1.0, hedge=True),
+    "stage": lambda hang: whilst.sequence(lambda x: [x], whilst.each(whilst.step(hang, timeout=1.0))),
+}
+
+
+async def same(x: int) -> int:
+    await asyncio.sleep(0.01)
+    return x
+
+
+@pytest.mark.parametrize("form", GOES_ON)
+def test_so_is_one_that_ignores_its_cancellation_once_and_by_its_name_and_input(form: str) -> None:
+    async def hang(x: int) -> int:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (9.0 if x == 1 else 0.0)
+        while loop.time() < end:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(end - loop.time())
+        return x
+
+    async def main() -> None:
+        seen = Seen()
+        run = seen_by(seen, whilst.map(GOES_ON[form](hang), range(2), timeout=1.0 if form == "map" else None))
+        await run.outcomes()
+        await asyncio.sleep(3.0)
+        assert run.summary().abandoned == len(run.summary().left_behind) == 1
+        index = 0 if form == "stage" else 1  # there it is that of the stage's item
+        assert [(event.index, event.where) for event in seen.of(events.CallAbandoned)] == [(index, "hang()")]
+        await asyncio.sleep(9.0)
+        assert run.summary().abandoned == 0
+
+    testing.run(main())
 
 
 def test_an_observer_that_raises_is_reported_once_and_harms_nothing() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import time
 import traceback
 from collections.abc import AsyncIterator
@@ -88,9 +89,7 @@ async def test_one_that_waits_for_a_permit_of_its_key_holds_none_when_it_is_left
         await run.outcomes()
     await asyncio.sleep(100.0)
     assert limit.statistics().in_flight == 0
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:  # the one that ignored it, and waits
-        task.cancel()
-    await asyncio.sleep(1.0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}  # the one that ignored it waits no more
 
 
 @pytest.mark.parametrize("policies", [{}, {"retry": 3}])
@@ -112,6 +111,36 @@ async def test_the_place_of_a_step_that_is_left_behind_is_free_once(policies: di
     assert max(seen) <= 4
     await asyncio.sleep(20.0)
     assert scopes[0].slots.free == 4
+
+
+@virtually
+async def test_the_place_of_a_second_attempt_that_was_left_behind_is_not_given_back_once_more() -> None:
+    """Not even for a moment: who waits would take it."""
+    tried = set[int]()
+    going: list[int] = []
+
+    async def call(item: int) -> int:
+        loop = asyncio.get_running_loop()
+        again = item in tried
+        tried.add(item)
+        going.append(item)
+        assert len(going) - going.count(0) <= 1
+        ends = loop.time() + (5.0 if not item and again else 0.4)
+        try:
+            if not again:
+                raise ConnectionResetError
+            while (left := ends - loop.time()) > 0:
+                with contextlib.suppress(*(asyncio.CancelledError,) * (not item)):
+                    await asyncio.sleep(left)
+        finally:
+            going.remove(item)
+        return item
+
+    retry = whilst.Retry(2, base=0.01, budget=None, breaker=False)
+    outcomes = await whilst.map(
+        whilst.step(call, retry=retry, timeout=0.5), range(30), concurrency=1, ordered=False
+    ).outcomes()
+    assert sorted(outcome.index for outcome in outcomes if not outcome.ok) == [0]
 
 
 FLOWS: dict[str, Any] = {
@@ -143,6 +172,26 @@ async def test_in_a_flow_its_input_is_settled_and_left_behind(form: str) -> None
     assert fn.inside == 0
     assert run.summary().abandoned == 0
     assert limit.statistics().in_flight == 0
+
+
+@virtually
+@pytest.mark.parametrize("form", FLOWS)
+@pytest.mark.parametrize("seconds", [2.0, 4.0])
+async def test_and_when_it_comes_home_while_the_run_goes_on_it_ends_nothing(form: str, seconds: float) -> None:
+    fn, limit = Stubborn(1, seconds=seconds), whilst.Limit(concurrency=3)
+    outcomes = await whilst.map(FLOWS[form](fn, limit), range(100), concurrency=2).outcomes()
+    assert [o.index for o in outcomes if not o.ok] == [1]
+    assert fn.inside == 0
+
+
+@virtually
+async def test_one_that_may_have_a_second_beside_it_later_is_left_behind_as_any_other() -> None:
+    """It is in no task of its own yet, as nothing is known of how long calls take."""
+    outcomes = await whilst.map(
+        whilst.step(Stubborn(0, seconds=9.0), hedge=True, timeout=1.0), range(3), concurrency=1
+    ).outcomes()
+    assert [type(o.error) for o in outcomes] == [TimeoutError, type(None), type(None)]
+    await asyncio.sleep(10.0)
 
 
 @virtually
@@ -691,3 +740,37 @@ async def test_a_stage_does_not_wait_for_a_source_that_swallows_its_cancellation
     assert f"x the source of sequence{path}, which ignored being cancelled" in str(run.summary().left_behind)
     await asyncio.sleep(30.0)
     assert run.summary().abandoned == 0
+
+
+HEEDLESS: dict[str, Any] = {
+    "race": lambda fn: whilst.first(fn, whilst.sequence(_soon, _soon)),
+    "hedge": lambda fn: whilst.step(fn, hedge=True, timeout=1.0),
+    "hedge in a race": lambda fn: whilst.first(whilst.step(fn, hedge=True), whilst.sequence(_soon, _soon)),
+    "hedge in a part": lambda fn: whilst.step(whilst.sequence(whilst.step(fn, hedge=True), str), timeout=1.0),
+}
+
+
+@virtually
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5, 9.0])
+@pytest.mark.parametrize("form", HEEDLESS)
+async def test_what_a_loser_raises_after_it_was_told_to_end_is_nobodys(form: str, seconds: float) -> None:
+    """Asyncio would complain that it was never retrieved."""
+    told = list[Any]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    async def stubborn(item: int) -> int:
+        if item == 60:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60.0)
+            ends = asyncio.get_running_loop().time() + seconds
+            while (left := ends - asyncio.get_running_loop().time()) > 0:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(left)
+            raise ConnectionResetError
+        await asyncio.sleep(0.1)
+        return item
+
+    await whilst.map(HEEDLESS[form](stubborn), range(80), concurrency=4).outcomes()
+    await asyncio.sleep(90.0)
+    gc.collect()
+    assert not told

@@ -161,7 +161,7 @@ class Driver:
             fn = self.watch.wrap(fn, "", is_async=plan.executor == "loop")
         self.lanes: Lanes = executor.lanes(self, fn, plan.concurrency, patience, name=plan.name)
         if scope is not None and isinstance(self.lanes, LoopLanes):
-            self.lanes.left = scope.vacate
+            self.lanes.left = scope.leave_input
 
     # -- what the run calls -----------------------------------------------------------------------------------
 
@@ -319,7 +319,8 @@ class Driver:
 
     def abandon(self, index: int) -> None:
         """Keep the permit of a blocking call that is left behind."""
-        self.watch.call_abandoned(index, f"{name_of(self.plan.fn)}()")
+        if not self.plan.composed:  # else the scope says so: it knows which step's call it is
+            self.watch.call_abandoned(index, f"{name_of(self.plan.fn)}()")
         if self.book.gate is not None:
             self.book.gate.abandon(index, (index, self._attempt(index)))
 

@@ -58,15 +58,17 @@ class Hedging:
             late = [task for task, end in zip(tasks, ends, strict=True) if not end.done()]
             for task in late:
                 task.cancel()
-            await ended(late, patience, self._leave)
-            if place is not None and len(ends) > 1:
-                place.ends()
-            for end in ends:
-                if end.done() and not end.cancelled():
-                    end.exception()  # looked at, so that asyncio does not complain
-            ends.clear()  # the frames of a failure keep this one
-            tasks.clear()
-            late.clear()
+            try:
+                await ended(late, patience, self._leave)
+            finally:  # this task may have been cancelled meanwhile, too
+                if place is not None and len(ends) > 1:
+                    place.ends()
+                for end in ends:
+                    if not end.cancel() and not end.cancelled():  # nobody hears of one that was left behind any more
+                        end.exception()  # looked at, so that asyncio does not complain
+                ends.clear()  # the frames of a failure keep this one
+                tasks.clear()
+                late.clear()
 
     @tells(settles=lambda its: partial(_settle, its["end"]))
     async def _made(self, value: Any, tries: Tries, end: asyncio.Future[Any]) -> None:

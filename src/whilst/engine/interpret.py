@@ -108,7 +108,7 @@ def each(node: Each, stage: Stage, scope: Scope, step: Runner) -> Opener:
             yields=given,
             stage=stage,
             look=scope.look,
-            left=scope.vacate,
+            left=scope.leave,
         )
 
     return open_it
@@ -129,7 +129,7 @@ def _shared(run: Runner, places: Slots, where: str) -> Runner:
             noted_item(error, item, where)
             raise
         finally:
-            if places.waiting:
+            if places.waiting or places.lent:
                 places.release()
             else:
                 places.free += 1
@@ -522,7 +522,7 @@ def _plain(leaf: Leaf, invoke: Runner, scope: Scope, slots: Slots, *, retries: b
                 leaf.went_well(leaf.plain(started or clock()), value)
             else:
                 leaf.over += 1
-                if slots.waiting or (outer is not None and outer.waiting):
+                if slots.waiting or slots.lent or (outer is not None and outer.waiting):
                     slots.release()
                 else:
                     slots.free += 1

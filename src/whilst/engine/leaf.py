@@ -484,7 +484,7 @@ class Leaf(StepRun):
         error = self._patience.error(started, self.clock())
         note(error, self._where)
         if (settle := settled_by(task)) is not None:
-            self._scope.leave(task)
+            self._scope.leave(task, None if place is None else place.index)
         else:
             settle = self._scope.give_up if place is None else place.give_up
             self._scope.vacate(task)

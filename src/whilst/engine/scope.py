@@ -36,7 +36,7 @@ from .resources import Resources
 from .slots import Slots
 from .stage import Behind, Ending, Stage
 from .step_calls import StepRun, place_and_identity
-from .suspended import GivenUp, Held, held_by
+from .suspended import GivenUp, Held, held_by, waits_in_here
 
 if TYPE_CHECKING:
     from ..limit.state import LimitState
@@ -109,6 +109,7 @@ class Scope:
         self.left: dict[asyncio.Task[Any], str] = {}
         """Tasks that ignore that they were cancelled, by what they call: nothing more is called in them."""
         self._counted: set[asyncio.Task[Any]] = set()  # those of them that are not counted as a lane's
+        self._said: set[asyncio.Task[Any]] = set()  # those of them that observers were told of
         self._behind: list[Behind] = []
         self._stages: list[Stage] = []
         self._gone_on: dict[str, dict[str, int]] = {}  # failures that ended nothing, by what became of them
@@ -201,15 +202,29 @@ class Scope:
         place = seat.get()
         self.watch.call_abandoned(place.index if place is not None else 0, f"{name_of(fn)}()")
 
-    def leave(self, task: asyncio.Task[Any]) -> None:
-        """Go on without a task that was cancelled and does not end; the calls that are made in it are left behind."""
+    def leave(self, task: asyncio.Task[Any], index: int | None = None) -> None:
+        """Go on without a task that was cancelled and does not end; the calls that are made in it are left behind.
+
+        `index` is that of the input; None: of the one in whose task this is asked for.
+        """
         place = seat.get()
-        for each in self.vacate(task):
-            self._counted.add(each)
-            self.watch.call_abandoned(place.index if place is not None else 0, self.left[each])
+        self._counted.update(self._told(task, index if index is not None else place.index if place is not None else 0))
+
+    def leave_input(self, task: asyncio.Task[Any], index: int) -> None:
+        """Do so with the task of an input, which its lane counts until it ends."""
+        told = self._told(task, index)
+        task.add_done_callback(lambda _: self._counted.update(each for each in told if each in self.left))
+
+    def _told(self, task: asyncio.Task[Any], index: int) -> list[asyncio.Task[Any]]:
+        """Leave a task behind, and return those whose calls nobody was told of before."""
+        new = [each for each in self.vacate(task) if each not in self._said]
+        self._said.update(new)
+        for each in new:
+            self.watch.call_abandoned(index, self.left[each])
+        return new
 
     def vacate(self, task: asyncio.Task[Any]) -> list[asyncio.Task[Any]]:
-        """Have others take the places that such a task holds, until it gives them back; its permits stay out till then.
+        """Have others take the places that such a task holds; its permits stay out until it ends.
 
         Returns the task, and those that it waits for, as far as calls are made in them.
         """
@@ -220,10 +235,12 @@ class Scope:
             for slots, leaf, call in holds:
                 if call is not None and leaf is not None and leaf.gate is not None:
                     leaf.gate.leave(call)
-                slots.release()
+                slots.lend(task)
             for step in self.leaves:
                 step.spent.pinned = step.spent.is_timed = True
             task.add_done_callback(partial(self._ended_late, holds))
+            if waits_in_here(task):
+                task.cancel()  # it has ignored that, calls nothing now, and is to call nothing any more
         return calling if awaits or not self.left[task] else [task]
 
     def leave_source(self, path: str, task: asyncio.Task[Any]) -> None:
@@ -241,10 +258,11 @@ class Scope:
     def _ended_late(self, holds: list[Held], task: asyncio.Task[Any]) -> None:
         del self.left[task]
         self._counted.discard(task)
+        self._said.discard(task)
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not complain
         for slots, leaf, call in holds:
-            slots.take()
+            slots.forget(task)
             if call is not None and leaf is not None and leaf.gate is not None:
                 leaf.gate.returned_late(call)
 

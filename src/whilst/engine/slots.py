@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 ENDLESS = 1 << 60
 HELD = 1 << 61  # places that are taken for as long as nothing may start
@@ -24,13 +24,15 @@ class Slots:
     Attributes:
         free: how many places there are now.
         outer: other places, of which each holder of one here holds one too; those have none around them.
+        lent: tasks that were left behind, by how many places others have of theirs; None: there were none yet.
     """
 
-    __slots__ = ("_again", "free", "outer", "waiting")
+    __slots__ = ("_again", "free", "lent", "outer", "waiting")
 
     def __init__(self, count: int = ENDLESS, outer: Slots | None = None) -> None:
         self.free: int = count
         self.outer: Slots | None = outer
+        self.lent: Counter[asyncio.Task[Any]] | None = None
         self.waiting: deque[Waiter] = deque()
         self._again = 0  # how many of its first ones have waited before, for another attempt
 
@@ -94,6 +96,30 @@ class Slots:
 
     def release(self, count: int = 1) -> None:
         """Give places back: to those who have waited longest, if anybody waits."""
+        if not (self.lent and self._is_of_a_lent_one()):
+            self._give_back(count)
+
+    def lend(self, task: asyncio.Task[Any]) -> None:
+        """Have others take the place that a task holds which was left behind: it gives none back when it ends."""
+        self._give_back(1)
+        if self.lent is None:
+            self.lent = Counter()
+        self.lent[task] += 1
+
+    def forget(self, task: asyncio.Task[Any]) -> None:
+        """Take note that such a task has ended."""
+        if self.lent is not None:
+            del self.lent[task]
+
+    def _is_of_a_lent_one(self) -> bool:
+        """Whether what is given back now is a place that others have long had."""
+        task = asyncio.current_task()
+        if self.lent is None or task is None or not self.lent[task]:
+            return False
+        self.lent[task] -= 1
+        return True
+
+    def _give_back(self, count: int) -> None:
         self.free += count
         if self.waiting:
             self._serve()

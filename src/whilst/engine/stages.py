@@ -32,6 +32,7 @@ from .stage import Ending, Stage
 
 Stream = AsyncGenerator[Any, None]
 Left = Callable[[asyncio.Task[Any]], object]
+LeftOf = Callable[[asyncio.Task[Any], int], object]
 """Told of a task that ignores its cancellation."""
 
 NOTHING = object()  # what stands for a record of which nothing is given
@@ -64,7 +65,7 @@ def each(
     yields: Yields = RAISING,
     stage: Stage | None = None,
     look: Callable[[], None] | None = None,
-    left: Left = nothing,
+    left: LeftOf = nothing,
 ) -> Stream:
     """Give `call(item)` for every item of `source`, at most `concurrency` at once; the first failure raises.
 

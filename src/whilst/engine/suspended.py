@@ -8,7 +8,7 @@ names `tell` it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from ..core.frozen import NamedTuple
 from .slots import Slots
 from .step_calls import LeafCall, StepRun
 
+OURS = ("whilst.engine.", "whilst.lanes.")
 F = TypeVar("F", bound=Callable[..., Any])
 Names = Mapping[str, Any]
 Settle = Callable[[Exception], None]
@@ -68,16 +69,33 @@ def held_in(frame: FrameType) -> Held | None:
 def held_by(task: asyncio.Task[Any]) -> tuple[list[Held], list[asyncio.Task[Any]]]:
     """Return what a task holds that is suspended, and the tasks that it awaits."""
     found: list[Held] = []
+    for frame in _frames(task):
+        if (holds := held_in(frame)) is not None:
+            found.append(holds)
+        elif (tasks := _awaited(frame)) is not None:
+            return found, tasks
+    return found, []
+
+
+def waits_in_here(task: asyncio.Task[Any]) -> bool:
+    """Whether a suspended task awaits a place, a permit or another attempt, and no code of the user's."""
+    return all(frame.f_globals.get("__name__", "").startswith(OURS) for frame in _frames(task))
+
+
+def _frames(task: asyncio.Task[Any]) -> Iterator[FrameType]:
+    """Give the frames of its coroutines, from the outermost on."""
     one: Any = task.get_coro()
     while one is not None:
         frame: FrameType | None = getattr(one, "cr_frame", None)
         if frame is not None:
-            if (holds := held_in(frame)) is not None:
-                found.append(holds)
-            elif name := _of(frame).awaits:
-                return found, [each for each in frame.f_locals[name] if not each.done()]
+            yield frame
         one = getattr(one, "cr_await", None)
-    return found, []
+
+
+def _awaited(frame: FrameType) -> list[asyncio.Task[Any]] | None:
+    """Return the tasks of its own that a coroutine waits for; None: it has none, or none yet, and calls by itself."""
+    tasks = frame.f_locals.get(_of(frame).awaits)
+    return None if tasks is None else [each for each in tasks if not each.done()]
 
 
 def settled_by(task: asyncio.Task[Any]) -> Settle | None:

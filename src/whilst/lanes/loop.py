@@ -229,8 +229,8 @@ class LoopLanes(Lanes):
         """How many lanes have inputs that only wait, and hold no place of the concurrency."""
         self.places: Places | None = None
         """Those of a stage, shared by all its lanes in a run: each input that does not only wait holds one."""
-        self.left: Callable[[asyncio.Task[Any]], object] = nothing
-        """Told of the task of a call that did not end when it was cancelled."""
+        self.left: Callable[[asyncio.Task[Any], int], object] = nothing
+        """Told of the task, and the input's index, of a call that did not end when it was cancelled."""
         self._stubborn: set[asyncio.Task[None]] = set()
         self._back_from = inf  # the index from which on inputs are given back that only wait
         self._settles = False
@@ -387,7 +387,7 @@ class LoopLanes(Lanes):
         self._stubborn.add(task)
         task.add_done_callback(self._stubborn.discard)
         self._port.abandon(index)
-        self.left(task)
+        self.left(task, index)
         task.add_done_callback(self._returned_late(index))
 
     def _returned_late(self, index: int) -> Callable[[object], None]:
@@ -555,7 +555,7 @@ class LoopLanes(Lanes):
         if issubclass(type(caught), asyncio.CancelledError):  # `isinstance` would ask the class of a user's exception
             if lane.reason in ("timeout", "expire"):
                 return lane.error
-            if lane.reason == "drop":
+            if lane.reason == "drop" or lane.abandoned:  # the latter's input is settled: this ends its lane alone
                 return None
             assert lane.task is not None
             if lane.task.by_itself and not self._closing:
