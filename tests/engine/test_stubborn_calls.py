@@ -643,15 +643,52 @@ class Then:
 @pytest.mark.parametrize("form", BEHIND)
 async def test_behind_a_call_that_was_left_behind_nothing_else_is_called(form: str, way: str, once: bool) -> None:
     fn, then = Stubborn(1, seconds=4.0), Then()
-    flow = GIVES_UP[way](BEHIND[form](fn, then))
-    run = whilst.map(flow, [1])
-    if once:
-        await asyncio.gather(flow.aio(1), return_exceptions=True)
-    else:
-        await run.outcomes()
+    await _takes(GIVES_UP[way](BEHIND[form](fn, then)), once=once)
     assert fn.inside == 1
     await asyncio.sleep(30.0)
     assert (fn.inside, then.calls) == (0, 0)
+
+
+@virtually
+@pytest.mark.parametrize("once", [False, True], ids=["map", "value"])
+@pytest.mark.parametrize("way", GIVES_UP)
+@pytest.mark.parametrize("form", BEHIND)
+async def test_nor_is_it_behind_one_that_returns_soon_after_it_was_told_to_end(form: str, way: str, once: bool) -> None:
+    fn, then = Stubborn(1, seconds=1.3 if way == "timeout" else 0.4), Then()
+    await _takes(GIVES_UP[way](BEHIND[form](fn, then)), once=once)
+    await asyncio.sleep(30.0)
+    assert (fn.inside, then.calls) == (0, 0)
+
+
+@virtually
+@pytest.mark.parametrize("form", ["fallback", "retry"])
+@pytest.mark.parametrize("word", ["cancel", "timeout"])
+async def test_nor_behind_one_that_makes_a_failure_of_that(form: str, word: str) -> None:
+    calls = 0
+
+    async def fails(item: int) -> int:
+        nonlocal calls
+        calls += 1
+        try:
+            await asyncio.sleep(60.0)
+        except asyncio.CancelledError:
+            raise ConnectionResetError from None
+        return item
+
+    flow = whilst.fallback(fails, fails) if form == "fallback" else whilst.step(fails, retry=whilst.Retry(3, base=0.01))
+    run = whilst.map(whilst.step(whilst.sequence(flow, str), timeout=1.0 if word == "timeout" else None), [1])
+    if word == "cancel":
+        asyncio.get_running_loop().call_later(1.0, run.cancel)
+    with contextlib.suppress(whilst.RunCancelled):
+        await run.outcomes()
+    assert calls == 1
+
+
+async def _takes(flow: Any, *, once: bool) -> None:
+    if once:
+        await asyncio.gather(flow.aio(1), return_exceptions=True)
+    else:
+        await whilst.map(flow, [1]).outcomes()
 
 
 @virtually

@@ -87,7 +87,7 @@ class Calls:
         self.inside: dict[object, asyncio.Task[Any] | None] = {}
         self.told: set[object] = set()  # those that were cancelled, and went on
         self.scopes: list[Scope] = []
-        self.most = 0
+        self.most = self.late = 0
 
     def made(self, node: Step | Part) -> Any:
         retry = None
@@ -105,7 +105,9 @@ class Calls:
 
     async def _call(self, value: Any) -> Any:
         does, loop, call = next(self.written), asyncio.get_running_loop(), object()
-        self.inside[call] = asyncio.current_task()
+        self.inside[call] = task = asyncio.current_task()
+        assert task is not None
+        self.late += task.cancelling() > 0
         left = {task for scope in self.scopes for task in scope.left}
         going = [one for one, task in self.inside.items() if task not in left and one not in self.told]
         self.most = max(self.most, len(going))
@@ -187,6 +189,7 @@ def test_calls_that_ignore_their_cancellation_neither_end_a_run_nor_take_more_th
             assert calls.most <= concurrency
         await asyncio.sleep(60.0)
         assert not calls.inside
+        assert not calls.late  # what was told to end begins nothing any more
         if word != "value":
             end = run.summary()
             assert (end.in_flight, end.abandoned, end.left_behind) == (0, 0, ())

@@ -35,6 +35,7 @@ from ..core.tree import (
     kind_name,
 )
 from ..engine import join, stages
+from ..lanes.awaiting import check_told_to_end
 from ..lanes.calling import wanted
 from ..limit.state import LimitState, in_order
 from .batching import KeyOf, batched
@@ -250,11 +251,14 @@ def _sequence(
             parts.append(_row(row, scope, stage))
         else:
             parts += [compile_node(step, scope, _named(step, at), limits, stage) for step, at in row]
-    if len(parts) == 1:
-        return parts[0]
+    first, *others = parts
+    if not others:
+        return first
 
     async def run(value: Any) -> Any:
-        for part in parts:
+        value = await first(value)
+        for part in others:
+            check_told_to_end()
             value = await part(value)
         return value
 

@@ -13,6 +13,7 @@ from typing import Any
 from ..core.attempt import Patience
 from ..core.colour import has_method
 from ..core.tree import Node, Step, Uses
+from ..lanes.awaiting import check_told_to_end
 from ..lanes.calling import seat, wanted
 from ..lanes.calls import Row
 from ..remote.codec import Target
@@ -207,6 +208,7 @@ class InRow:
                 row.value = value = await value
                 row.at += 1
                 self._scope.check_left()
+                check_told_to_end()
                 if row.ends and row.clock is not None:
                     row.ends[-1] = row.clock()
             if row.at == len(self._fns):

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ..core.outcome import short
-from ..lanes.awaiting import CLEAN_UP, GRACE, ended, trimmed
+from ..lanes.awaiting import CLEAN_UP, GRACE, ended, is_cancelled, trimmed
 from ..lanes.calling import seat
 from .stage import Behind
 from .suspended import tells
@@ -65,6 +65,8 @@ async def fallback(branches: Sequence[Runner], value: Any, path: str) -> Any:
             try:
                 return await branch(value)
             except Exception as error:
+                if is_cancelled():  # it is what the branch made of that
+                    raise
                 failures.append(error)
         raise ExceptionGroup(f"all {len(branches)} branches of {path} failed", [*failures])
     finally:

@@ -23,6 +23,7 @@ from ..core.hedge import Hedge
 from ..core.held import Still
 from ..core.pushback import Pushback, pushback_of
 from ..core.retried import retried_inside
+from ..lanes.awaiting import is_cancelled
 from ..lanes.calling import Back, Seat, current, given_back, listening, seat, wanted
 from ..lanes.chance import draw
 from ..limit.holders import ask_around, held
@@ -559,7 +560,7 @@ class Leaf(StepRun):
         place, scope = seat.get(), self._scope
         if scope.left:
             scope.check_left()
-        if place is not None and place.is_given_back():
+        if is_cancelled() or (place is not None and place.is_given_back()):
             return False
         now = self.clock()
         first = now if tries.first is None else tries.first

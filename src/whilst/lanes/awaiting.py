@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import sys
+from asyncio import current_task
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from math import inf
 from typing import Any, TypeVar
@@ -124,6 +125,12 @@ def is_cancelled() -> bool:
     """Whether another one has cancelled the task that runs now; who names the task would be kept by its failure."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0 and not (isinstance(task, OwnTask) and task.by_itself)
+
+
+def check_told_to_end() -> None:
+    """Raise if another one has cancelled the task that runs now, which the call before has ignored."""
+    if current_task().cancelling() and is_cancelled():  # type: ignore[union-attr]  # once a step: in no more calls
+        raise asyncio.CancelledError
 
 
 def insist(task: asyncio.Task[Any]) -> None:
