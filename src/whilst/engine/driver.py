@@ -21,6 +21,7 @@ from collections.abc import Callable, Container, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ..core.call import Call
@@ -56,30 +57,11 @@ from .source import Pair, Source
 if TYPE_CHECKING:
     from .scope import Scope
 
-KEPT = frozenset(  # of a run that has ended, which may be kept for its summary
-    [
-        "loop",
-        "clock",
-        "error",
-        "started",
-        "ends_at",
-        "ahead",
-        "book",
-        "additions",
-        "concurrency",
-        "emit",
-        "unheard",
-        "accounting",
-        "turn",
-        "scope",
-        "_id",
-        "_left",
-        "_handoff",
-        "_flush",
-        "_final",
-        "_closing",
-    ]
-)
+KEPT = (  # of a run that has ended, which may be kept for its summary
+    "loop", "clock", "error", "started", "ends_at", "ahead", "book", "additions", "concurrency", "emit",
+    "unheard", "accounting", "turn", "scope", "_id", "_left", "_handoff", "_flush", "_final", "_closing",
+)  # fmt: skip
+kept_of = itemgetter(*KEPT)
 EXECUTORS: dict[str, Executor] = {each.name: each for each in (LOOP, THREADS)}
 HELD = 0.05  # seconds that a deadline is late before it is said that the loop was held
 EXPIRE_GRACE = 1.0  # seconds that calls cancelled by the deadline have for their clean-up
@@ -651,5 +633,4 @@ class Driver:
             self.scope.let_go()
         if not self._final.left_behind:
             self.scope = self._left = None
-        kept = self.__dict__
-        self.__dict__ = {name: kept[name] for name in KEPT if name in kept}
+        self.__dict__ = dict(zip(KEPT, kept_of(self.__dict__), strict=True))
