@@ -691,6 +691,86 @@ async def test_whoever_needs_two_busy_limits_is_not_starved_by_those_who_need_on
     assert idle(b)
 
 
+async def same(item: int) -> int:
+    return item
+
+
+@pytest.mark.parametrize("second", [{"concurrency": 1}, {"rate": "2/s"}], ids=["bounded", "rate"])
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+@virtually
+async def test_what_is_kept_for_who_needs_two_limits_is_open_to_those_it_waits_for(
+    second: dict[str, Any], far: bool
+) -> None:
+    """A task holds one of them and asks for the other, or waits for one who does: all stood still for ever."""
+    a, b, c = whilst.Limit(concurrency=1), whilst.Limit(**second), whilst.Limit(concurrency=1)
+    ended, times = False, 0
+
+    async def alone() -> None:
+        while not ended:
+            async with b:
+                await asyncio.sleep(0.7)
+
+    async def holds_the_first() -> None:
+        nonlocal times
+        while not ended:
+            async with a:
+                await asyncio.sleep(1)
+                async with c if far else b:
+                    times += 1
+
+    async def holds_the_third() -> None:
+        while not ended:
+            async with c:
+                await asyncio.sleep(1)
+                async with b:
+                    pass
+
+    tasks = [asyncio.create_task(it()) for it in (alone, holds_the_first, *(holds_the_third,) * far)]
+    async with asyncio.timeout(1000.0):
+        await whilst.map(same, range(20), limit=[a, b])
+    before = times
+    await asyncio.sleep(100)
+    assert times > before
+    ended = True
+    await asyncio.gather(*tasks)
+
+
+@virtually
+async def test_a_key_is_not_forgotten_while_a_call_of_it_waits_at_another_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("whilst.limit.state.REMEMBERED", 8)
+    host, pool = whilst.Limit(concurrency=1, by=str), whilst.Limit(concurrency=1)
+    inside = most = 0
+
+    async def call(_: str) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await asyncio.sleep(10)
+        inside -= 1
+
+    async def run() -> None:
+        await whilst.map(call, ["a"] * 3, limit=[host, pool])
+
+    permit = pool.try_acquire()
+    assert permit is not None
+    task = asyncio.create_task(run())
+    await asyncio.sleep(1)
+    for key in range(200):
+        other = host.try_acquire(key)
+        assert other is not None
+        other.release()
+    permit.release()
+    await asyncio.sleep(1)
+    async with host.of("a"):
+        assert inside == 0
+        await asyncio.sleep(1)
+    await task
+    assert most == 1
+    assert idle(host)
+
+
 @given(
     st.lists(
         st.tuples(st.sets(st.integers(0, 2), min_size=1), st.integers(1, 4), st.floats(0, 2)), min_size=1, max_size=12

@@ -112,6 +112,7 @@ class Driver:
         if plan.observers:
             push = self.watch.seeing(push)
         self._final: Summary | None = None  # of a run that has let go of all that it was made of
+        self._key: bool = True  # taken by who lets go of all at the end
         self._ended: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._deadlines: Deadlines = Deadlines(loop, self.clock, plan.context)
@@ -620,14 +621,17 @@ class Driver:
     def _let_go(self) -> None:
         """Keep the summary alone, once no lane was left behind: what refers to each other here is never freed else.
 
-        What was left behind in a step of a flow, or in the source, is still counted.
+        What was left behind in a step of a flow, or in the source, is still counted. Where the loop is closed, threads
+        that come home do this, several at a time: one of them takes the key.
         """
-        if self._final is not None or self.lanes.abandoned:
+        held = self.__dict__
+        lanes: Lanes | None = held.get("lanes")
+        if lanes is None or lanes.abandoned or held.pop("_key", None) is None:
             return
         self._left = self.book.source
         self._final = self.summary()
         self.run_id()  # what calls were this run's, whoever keeps one can still ask
-        for part in (self.lanes, self.ahead, self.additions, self.book):
+        for part in (lanes, self.ahead, self.additions, self.book):
             part.let_go()
         if self.scope is not None:
             self.scope.let_go()

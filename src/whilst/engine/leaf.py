@@ -508,10 +508,10 @@ class Leaf(StepRun):
         try:
             return await self._fn(value, call.returned)
         except asyncio.CancelledError:
-            with call.guard:
+            with call.guard:  # in there, or its thread could come home in between, and the permit with nobody
                 call.left = not call.over
-            if call.left and self.gate is not None:
-                self.gate.abandon(call, call)
+                if call.left and self.gate is not None:
+                    self.gate.abandon(call, call)
             raise
 
     def dropped(self, call: LeafCall) -> None:

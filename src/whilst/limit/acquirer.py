@@ -140,6 +140,8 @@ class LimitSet:
         """Return the first queue that refuses a party, and for how long; None if a permit can be had."""
         clock = party.clock
         now = clock()
+        if True in [queue.gone for queue in self.queues]:  # it stood in another one meanwhile, and this was idle
+            self._find(clock)
         for queue, weight in zip(self.queues, self.weights, strict=True):
             if queue.clock is not clock:
                 queue.meet(clock)
@@ -586,11 +588,13 @@ class Acquirer:
 
     def keep(self) -> None:
         """Keep all lines for itself, but those that are kept for somebody older."""
+        circles.keepers[self] = None
         self.set.keep_for(self)
 
     def let_go(self) -> list[WaitQueue]:
         """Keep no line any longer; return those that are free now."""
         self.bounced = 0
+        circles.keepers.pop(self, None)
         return self.set.let_go(self)
 
     def look_at(self, due: float) -> None:

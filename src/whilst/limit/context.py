@@ -109,7 +109,7 @@ class LimitContext(Alone):
         with lock:
             taken = self._take(monotonic)
         if not taken:
-            acquire_blocking((self.limit,), None, inside_of(outer))
+            acquire_blocking((self.limit,), None, inside_of(outer or ask_around(())))
         if self.limit.bounded:
             self._hold(outer)
 
@@ -119,11 +119,13 @@ class LimitContext(Alone):
         That stands behind the tasks that wait already, and takes none if it is cancelled.
         """
         outer = ask_around((self.limit,)) if self.limit.bounded else None
-        loop = asyncio.get_running_loop()
+        loop, around = asyncio.get_running_loop(), outer
         group = waiter = None
         with lock:
             taken = not self.queue.parties and self._take(clock_of(loop))
-            if not taken and outer is None:
+            if not taken and around is None and not self.limit.bounded:
+                around = ask_around(())  # who awaits this; a rate itself is held by nobody
+            if not taken and around is None:
                 group = self._last_group(loop)
                 waiter = group.join()
         if told:
@@ -131,7 +133,7 @@ class LimitContext(Alone):
         if group is not None and waiter is not None:
             return self._wait(group, waiter)
         if not taken:
-            return self._wait_inside(outer)
+            return self._wait_inside(around)
         if self.limit.bounded:
             self._hold(outer)
         return None
@@ -203,7 +205,8 @@ class LimitContext(Alone):
 
     async def _wait_inside(self, outer: Holder | None) -> None:
         await acquire((self.limit,), None, inside_of(outer))
-        self._hold(outer)
+        if self.limit.bounded:
+            self._hold(outer)
 
     def _hold(self, outer: Holder | None) -> None:
         permit = BlockPermit(self, outer)

@@ -135,6 +135,8 @@ class Circles:
     """Who waits inside whom. Every method is for those who have the lock."""
 
     def __init__(self) -> None:
+        self.keepers: dict[Party, None] = {}
+        """Those for whom queues are kept; who else may use these depends on who waits inside whom."""
         self._waiters: dict[Holder, dict[Party, None]] = {}
         self._stuck: dict[WaitQueue, dict[Holder, int]] = {}  # who holds a permit, with how many who wait inside
 
@@ -145,6 +147,8 @@ class Circles:
             for queue in queues:
                 counts = self._stuck.setdefault(queue, {})
                 counts[holder] = counts.get(holder, 0) + 1
+        for keeper in tuple(self.keepers):
+            serve(keeper.queues)
 
     def end(self, waiter: Party) -> None:
         """Take note that it does not any more; nothing happens if it did not."""
@@ -162,6 +166,21 @@ class Circles:
                     del counts[holder]
                 if not counts:
                     del self._stuck[queue]
+
+    def waits_for(self, one: Party, other: Party) -> bool:
+        """Whether one who waits does so for a call, or what that awaits, inside which the other asks."""
+        held = {queue for _, queues in other.inside for queue in queues}
+        if not held:
+            return False
+        wanted, waiters = set(one.queues), {waiter for waiters in self._waiters.values() for waiter in waiters}
+        while held.isdisjoint(wanted):
+            before = len(wanted)
+            for waiter in waiters:
+                if any(queue in wanted for _, queues in waiter.inside for queue in queues):
+                    wanted.update(waiter.queues)
+            if len(wanted) == before:
+                return False
+        return True
 
     def closed(self, queues: tuple[WaitQueue, ...]) -> bool:
         """Whether a permit of each of these will never come, as all who hold one wait for what never comes."""
@@ -201,6 +220,7 @@ class Circles:
 
     def _empty(self) -> None:
         """Forget everybody, in a forked child."""
+        self.keepers.clear()
         self._waiters.clear()
         self._stuck.clear()
 
@@ -325,7 +345,8 @@ class WaitQueue:
         """Whether the limit has forgotten this key; another queue has taken its place if it came back."""
         self.kept_for: Party | None = None
         """Who alone may take a permit now: without this, two limits whose permits are always taken the moment they
-        come back would starve whoever needs both. The oldest gets its way, and holds nothing meanwhile."""
+        come back would starve whoever needs both. The oldest gets its way, and holds nothing meanwhile. It passes
+        over nobody who asks inside a call whose permit it waits for: that call would never end."""
 
     def meet(self, clock: Clock) -> None:
         """Keep another clock's time from now on, so that nothing seems years away after a test on virtual time."""
@@ -338,8 +359,9 @@ class WaitQueue:
 
     def open_to(self, party: Party) -> bool:
         """Whether it is this party's turn, if there were a permit."""
-        if self.kept_for is not None and self.kept_for is not party:
-            return party.ticket < self.kept_for.ticket
+        kept = self.kept_for
+        if kept is not None and kept is not party:
+            return party.ticket < kept.ticket or circles.waits_for(kept, party)
         return not self.parties or party.ticket <= self.parties[0].ticket
 
     def join(self, party: Party) -> None:
@@ -360,7 +382,7 @@ class WaitQueue:
                 alarm = Alarm(loop)
                 self.alarms = {**self.alarms, loop: alarm}
             alarm.parties += 1
-            if alarm.parties > 1 and self.parties[0] is not party:
+            if alarm.parties > 1 and self.parties[0] is not party and self.kept_for is None:
                 return  # the alarm is set, if time can help at all
         self.look()
 
@@ -387,7 +409,7 @@ class WaitQueue:
 
     def look(self) -> None:
         """Set the alarms for the moment when the first may go, if time alone brings that."""
-        head = self.parties[0]
+        head = self._first()
         refusal = head.refusal()
         wait = refusal[1] if refusal is not None and refusal[0] is self else 0.0
         now = head.clock()
@@ -415,7 +437,7 @@ class WaitQueue:
     def serve(self) -> None:
         """Grant all that is due, in turn."""
         while self.parties:
-            head = self.parties[0]
+            head = self._first()
             refusal = head.refusal()
             if refusal is None:
                 self._grant(head)
@@ -433,6 +455,13 @@ class WaitQueue:
         """Forget all who wait: in a forked child nobody does."""
         self.parties = NOBODY_YET
         self.alarms = _NO_ALARMS
+
+    def _first(self) -> Party:
+        """Return who is next: the oldest, but where this is kept one for whom the keeper waits, if there is any."""
+        first = self.parties[0]
+        if self.kept_for is None or self.open_to(first):
+            return first
+        return next((party for party in self.parties if self.open_to(party)), first)
 
     def _grant(self, head: Party) -> None:
         """Give the first what there is; one permit at a time while others stand behind it."""

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import Any, Final
 
+from ..remote.codec import loads
+
 HEAD: Final = Struct("<QB")  # length of what follows, kind
 ITEM: Final = Struct("<QHIBQ")  # index, target, attempt, flags, bytes; of a list how many inputs, and not an index
 ANSWER: Final = Struct("<QddB")  # index, started, took, flags
@@ -51,7 +53,7 @@ def with_buffers(data: bytes, buffers: list[pickle.PickleBuffer]) -> tuple[list[
 def decoded(view: memoryview, flags: int) -> Any:
     """Return what was encoded; arrays refer to the view's own memory."""
     if not flags & BESIDE:
-        return pickle.loads(view)
+        return loads(view)
     count = SIZES.unpack_from(view)[0]
     at = SIZES.size * (1 + count)
     parts: list[memoryview] = []
@@ -59,7 +61,7 @@ def decoded(view: memoryview, flags: int) -> Any:
         size = SIZES.unpack_from(view, SIZES.size * (1 + place))[0]
         parts.append(view[at : at + size])
         at += size
-    return pickle.loads(parts[0], buffers=parts[1:])
+    return loads(parts[0], parts[1:])
 
 
 def items(view: memoryview) -> Iterator[tuple[int, int, int, int, Any]]:

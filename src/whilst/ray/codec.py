@@ -10,7 +10,7 @@ import pickle
 from importlib import import_module
 from typing import Any
 
-from ..remote.codec import PROTOCOL
+from ..remote.codec import PROTOCOL, odd
 
 
 def dumps(thing: Any) -> bytes:
@@ -21,5 +21,7 @@ def dumps(thing: Any) -> bytes:
             return data
     except Exception:  # of what only cloudpickle can send
         pass
+    except BaseException as error:
+        raise odd("written", error) from error
     encoded: bytes = import_module("ray.cloudpickle").dumps(thing, PROTOCOL)
     return encoded

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from io import BytesIO
 from types import ModuleType
@@ -49,6 +49,15 @@ def dumps(thing: Any, buffers: Buffers | None = None) -> bytes:
 
     What only cloudpickle can send is sent so, if it is there: lambdas, closures, and what a notebook defines.
     """
+    try:
+        return _dumped(thing, buffers)
+    except Exception:
+        raise
+    except BaseException as error:  # as in `loads`
+        raise odd("written", error) from error
+
+
+def _dumped(thing: Any, buffers: Buffers | None) -> bytes:
     callback = None if buffers is None else buffers.append
     data = None
     try:
@@ -74,7 +83,19 @@ def dumps(thing: Any, buffers: Buffers | None = None) -> bytes:
         del error  # whose frames keep this one
 
 
-loads: Callable[[Any], Any] = pickle.loads
+def loads(data: Any, buffers: Iterable[Any] = ()) -> Any:
+    """Decode what was encoded."""
+    try:
+        return pickle.loads(data, buffers=buffers)
+    except Exception:
+        raise
+    except BaseException as error:  # a class of the user's may raise one, and whoever reads answers must go on
+        raise odd("read", error) from error
+
+
+def odd(done: str, error: BaseException) -> RuntimeError:
+    """Return what stands for something that is no Exception, and comes of the class of a value that is sent."""
+    return RuntimeError(f"{type(error).__name__} was raised where it was {done} by pickle")
 
 
 class Encoded(NamedTuple):
