@@ -21,6 +21,7 @@ from kit import virtually
 
 import whilst
 from whilst import testing
+from whilst.journal import read_status
 
 LINKS = {"a": ["b", "c"], "b": ["c", "d"], "c": ["a", "e"], "d": [], "e": ["a"]}
 
@@ -562,3 +563,13 @@ def test_whatever_happens_every_input_that_was_added_has_its_outcome_and_the_run
             assert len(seen) == sum(map(size, moves["seeds"]))
 
     testing.run(main())
+
+
+@pytest.mark.parametrize("inputs", [["a"], iter(["a"])], ids=["known", "unknown"])
+def test_the_status_of_a_journal_knows_how_many_inputs_there_are_by_now(tmp_path: Path, inputs: Any) -> None:
+    path = tmp_path / "run.db"
+    run = whilst.map(follow, inputs, journal=path)
+    run.add("e")
+    count = len(run.list())
+    status = read_status(path)
+    assert (status.done, status.total) == (count, count)

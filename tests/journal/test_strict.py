@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import whilst
+from whilst import testing
 from whilst.journal import overflow, read_outcomes
 from whilst.journal.frame import OUTCOMES, Columns, checked
 from whilst.journal.store import Store
@@ -202,3 +203,37 @@ def test_the_name_of_a_rescue_file_is_durable_too(tmp_path: Path, monkeypatch: p
     with disk.installed(), pytest.raises(whilst.JournalError):
         whilst.map(abs, range(5), journal=whilst.Journal(tmp_path / "run.db", commit="strict")).list()
     assert synced == [str(tmp_path)]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("commit", ["buffered", "strict"])
+def test_the_outcome_of_a_call_that_ignores_a_deadline_is_given_once_it_is_durable(
+    tmp_path: Path, commit: Any, ordered: bool
+) -> None:
+    """The run ended before it was written: it was not given at all, or behind its place."""
+
+    async def stubborn(item: int) -> int:
+        ends = asyncio.get_running_loop().time() + (3.0 if not item else 0.0)
+        while asyncio.get_running_loop().time() < ends:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.1)
+        return item
+
+    async def main() -> None:
+        run = whilst.map(
+            stubborn,
+            range(6),
+            concurrency=2,
+            deadline=0.3,
+            ordered=ordered,
+            journal=whilst.Journal(tmp_path / "run.db", commit=commit),
+        )
+        given = list[tuple[int, bool]]()
+        with pytest.raises(whilst.DeadlineExceeded):
+            async for outcome in run.outcomes():
+                given.append((outcome.index, outcome.ok))
+        expected = [(0, False), *((index, True) for index in range(1, 6))]
+        assert (given if ordered else sorted(given)) == expected
+        await asyncio.sleep(3.0)
+
+    testing.run(main())

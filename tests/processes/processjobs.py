@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import logging
 import os
@@ -174,6 +175,28 @@ class Opened:
 
 def with_opened(x: int, opened: Opened) -> tuple[int, int]:
     return x, opened.pid
+
+
+class Leaves:
+    """Ends whoever writes it, or makes it again."""
+
+    def __init__(self, kind: type[BaseException], *, written: bool) -> None:
+        self.kind, self.written = kind, written
+
+    def __reduce__(self) -> Any:
+        if self.written:
+            raise self.kind
+        return leave, (self.kind,)
+
+
+def leave(kind: type[BaseException]) -> None:
+    raise kind
+
+
+def leaving(told: tuple[int, str, bool]) -> Any:
+    number, kind, written = told
+    kinds = {"exit": SystemExit, "interrupt": KeyboardInterrupt, "cancel": asyncio.CancelledError}
+    return Leaves(kinds[kind], written=written) if number == 1 else number
 
 
 class NotSent:

@@ -171,6 +171,17 @@ def test_what_cannot_be_sent_fails_alone() -> None:
     assert "it exploded" in str(outcomes[3].error)
 
 
+@pytest.mark.parametrize("written", [False, True], ids=["read", "written"])
+@pytest.mark.parametrize("kind", ["exit", "interrupt", "cancel"])
+def test_a_value_whose_class_raises_what_is_no_exception_fails_its_own_input(kind: str, written: bool) -> None:
+    outcomes = whilst.map(jobs.leaving, [(number, kind, written) for number in range(3)], executor="process").outcomes()
+    assert [(type(outcome.error), outcome.value) for outcome in outcomes] == [
+        (type(None), 0),
+        (TypeError if written else RuntimeError, None),
+        (type(None), 2),
+    ]
+
+
 def test_a_value_that_cannot_be_sent_back_fails_alone() -> None:
     outcomes = list(whilst.map(jobs.unsendable, range(4), executor="process").outcomes())
     assert [outcome.ok for outcome in outcomes] == [True, True, False, True]

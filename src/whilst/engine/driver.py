@@ -543,7 +543,8 @@ class Driver:
 
     def _end_expired(self) -> None:
         self.lanes.leave_stubborn()
-        self._finish()
+        if not self.finished:
+            self._finish_or_flush()
 
     def _say_what_held_the_loop(self, took: float) -> None:
         name = self.plan.name

@@ -153,13 +153,13 @@ class Additions:
         """Take note that the source has ended, after so many inputs."""
         if self.total is None:
             self._total = count
-            if self._host.keeping is not None:
-                self._host.keeping.knows_total(count)
+            self._tell_total()
 
     def begin_with(self, growth: Growth) -> None:
         """Take what was added before the start."""
         self._growth = growth
         self._begin_to_grow(growth)
+        self._tell_total()
 
     def add(self, item: Any, key: Any) -> bool:
         """Take one more input, unless its key was there before, or nothing new is started; from any thread."""
@@ -249,6 +249,13 @@ class Additions:
         source = self._host.book.source
         if isinstance(source, Growing):
             source.go_on()
+        self._tell_total()
+
+    def _tell_total(self) -> None:
+        """Have the journal know it, whose status is read while the run goes on, and after it."""
+        total, keeping = self.total, self._host.keeping
+        if total is not None and keeping is not None:
+            keeping.knows_total(total)
 
     def _begin_to_grow(self, growth: Growth) -> None:
         """Read what was added besides the source; how many inputs there will be is not known from here on."""
