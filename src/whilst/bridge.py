@@ -7,6 +7,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from types import TracebackType
@@ -14,7 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from .core.check import answered, not_callable
 from .core.colour import is_async, is_async_generator_function, is_generator_function, name_of
-from .engine.background import background, is_engine_thread
+from .engine.background import background, is_engine, is_engine_thread
 from .lanes.awaiting import trimmed
 from .lanes.calls import Calls, calls_of_loop
 from .lanes.interrupted import Latch
@@ -129,7 +130,7 @@ class AsyncContext(Generic[T]):
         """Make it and enter it; cancelled meanwhile, it is left as soon as it is entered."""
         self._calls = Calls(asyncio.get_running_loop(), 1, name="whilst-context", lends=False, of_run=False)
         try:
-            return cast("T", await self._calls.call(self._context.run, self._enter))
+            return cast("T", await self._calls.call(self._enter, context=self._context, of=self._factory))
         except BaseException as caught:  # also a cancellation: the thread must go, and what was entered be left
             with self._guard:
                 self._given_up = True
@@ -164,7 +165,7 @@ class AsyncContext(Generic[T]):
 
     async def _leave(self, *error: Any) -> Any:
         assert self._calls is not None
-        return await self._calls.surely(self._context.run, self._manager.__exit__, *error)
+        return await self._calls.surely(self._manager.__exit__, *error, context=self._context, of=self._factory)
 
 
 class PlainContext(Generic[T]):
@@ -188,10 +189,7 @@ class PlainContext(Generic[T]):
     ) -> bool:
         """Leave it."""
         assert self._call is not None
-        _check_thread(None)
-        self._call.loop.call_soon_threadsafe(self._end_body, (kind, error, trace))
-        self._call.wait()
-        return bool(self._call.result())
+        return self._call.end(self._end_body, (kind, error, trace)) and bool(self._call.result())
 
     async def _own(self, entered: Latch) -> Any:
         manager = self._factory()
@@ -224,13 +222,13 @@ async def _iterate(factory: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
         return generator
 
     try:
-        generator = await calls.call(context.run, begin)
+        generator = await calls.call(begin, context=context, of=factory)
         try:
-            while (item := await calls.call(context.run, next, generator, end)) is not end:
+            while (item := await calls.call(next, generator, end, context=context, of=factory)) is not end:
                 yield item
         finally:
             if not calls.abandoned:  # or it is running still, and is closed when it pauses
-                await calls.surely(context.run, getattr(generator, "close", _nothing))
+                await calls.surely(getattr(generator, "close", _nothing), context=context, of=factory)
     finally:
         await calls.close()
 
@@ -242,14 +240,44 @@ def _iterate_plain(factory: Callable[[], AsyncGenerator[T, Any]]) -> Iterator[T]
     async def following() -> T:
         return await anext(generator, end)
 
-    async def close() -> None:
-        await generator.aclose()
-
+    kept = _Kept(generator, context)
     try:
         while (item := _wait(following(), context)) is not end:
             yield item
     finally:
-        _wait(close(), context)
+        kept.leave()
+
+
+class _Kept:
+    """An async generator that plain code reads; a task on the engine's loop closes it, at the latest when that ends."""
+
+    def __init__(self, generator: AsyncGenerator[Any, Any], context: contextvars.Context) -> None:
+        self._generator = generator
+        self._left: asyncio.Future[None] | None = None
+        self._call = _Call(self._own(), context)
+
+    def leave(self) -> None:
+        """Have it closed."""
+        if self._call.end(self._end):
+            self._call.result()
+
+    async def _own(self) -> None:
+        _open.add(self)  # the loop itself keeps no task that waits
+        self._left = asyncio.get_running_loop().create_future()
+        try:
+            await self._left
+        finally:
+            try:
+                await self._generator.aclose()
+            finally:
+                _open.discard(self)
+
+    def _end(self) -> None:
+        if self._left is not None and not self._left.done():
+            self._left.set_result(None)
+
+
+_open: set[_Kept] = set()
 
 
 def _wait(coroutine: Coroutine[Any, Any, T], context: contextvars.Context | None = None) -> T:
@@ -270,7 +298,11 @@ class _Call:
     ) -> None:
         _check_thread(coroutine)
         self.ended: Latch = Latch()
-        self.loop: asyncio.AbstractEventLoop = background().loop
+        try:
+            self.loop: asyncio.AbstractEventLoop = background().loop
+        except BaseException:  # all of them: nobody will await it
+            coroutine.close()
+            raise
         self._on_end = on_end
         self._value: Any = None
         self._error: BaseException | None = None
@@ -285,6 +317,20 @@ class _Call:
             self.loop.call_soon_threadsafe(self._cancel)
             self.ended.wait(CANCEL_WAIT)
             raise
+
+    def end(self, act: Callable[..., object], *args: Any) -> bool:
+        """Have `act` end it, on the loop, and wait for that; False if there is nothing to wait for.
+
+        So it is where the engine has ended, or is the parent's; and on the engine's own thread, which comes here when
+        it collects what was left open.
+        """
+        if self.ended.is_open or sys.is_finalizing() or not is_engine(self.loop):
+            return False
+        self.loop.call_soon_threadsafe(act, *args)
+        if is_engine_thread():
+            return False
+        self.wait()
+        return True
 
     def result(self) -> Any:
         """Return what the coroutine returned, or raise what it raised."""
@@ -323,10 +369,9 @@ class _Call:
         self._on_end()
 
 
-def _check_thread(coroutine: Coroutine[Any, Any, Any] | None) -> None:
+def _check_thread(coroutine: Coroutine[Any, Any, Any]) -> None:
     if is_engine_thread():
-        if coroutine is not None:
-            coroutine.close()
+        coroutine.close()
         raise RuntimeError(
             "a whilst.block() function was called on the engine's own loop, where it would wait for ever\n"
             "  use: await the async function itself"

@@ -549,3 +549,113 @@ async def test_a_consumer_that_takes_its_time_with_the_last_outcomes_adds_nothin
         assert run.summary().lane_time == {"busy": pytest.approx(4.0)}
     assert run.summary().lane_time == {"busy": pytest.approx(4.0)}
     assert run.summary().elapsed == pytest.approx(1.0)
+
+
+PLACES: dict[
+    str, tuple[Callable[[Any], Any], int]
+] = {  # flows whose steps wait for places, and how many places there are
+    "stage": (lambda call: whilst.each(call(0.02)), 5),
+    "branches": (lambda call: whilst.together(call(0.05), call(0.01), call(0.02)), 3),
+    "race": (lambda call: whilst.first(call(0.05), call(0.02)), 2),
+    "part": (lambda call: whilst.step(whilst.sequence(call(0.05), call(0.02)), retry=3, timeout=9.0), 2),
+    "with policies": (lambda call: whilst.together(whilst.step(call(0.05), retry=3, timeout=9.0), call(0.02)), 2),
+    "with a limit": (
+        lambda call: whilst.together(whilst.step(call(0.05), limit=whilst.Limit(concurrency=9)), call(0.02)),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("form", PLACES)
+@virtually
+async def test_a_wait_for_a_place_of_the_concurrency_is_no_call(form: str) -> None:
+    """It counted as one, and a run seemed more times as fast than it makes calls at once."""
+    truly = 0.0
+
+    def call(seconds: float) -> Callable[[Any], Any]:
+        async def fn(value: Any) -> Any:
+            nonlocal truly
+            began = clock_here()
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                truly += clock_here() - began
+            return value
+
+        return fn
+
+    flow, concurrency = PLACES[form]
+    run = whilst.map(flow(call), [range(10)] * 12, concurrency=concurrency)
+    await run
+    now = run.summary()
+    assert now.sequential == pytest.approx(truly, rel=1e-3)
+    assert now.speedup is not None
+    assert now.speedup <= concurrency + 0.01
+    assert form == "part" or any(f"limit: concurrency={concurrency}" in spent for spent in now.step_time.values())
+
+
+def clock_here() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@pytest.mark.parametrize(
+    ("policies", "reason"),
+    [
+        ({"rate": "40/s"}, "limit: rate=40/s"),
+        ({"limit": whilst.Limit(concurrency=2), "concurrency": 8}, "busy"),
+        ({"limit": whilst.Limit(concurrency=2, by=lambda _: "key"), "concurrency": 8}, "limit: concurrency=2 per key"),
+        ({"retry": whilst.Retry(2, on=lambda _: 5.0, budget=None, breaker=False), "concurrency": 4}, "retries"),
+    ],
+    ids=["rate", "limit", "limit by key", "retries"],
+)
+@virtually
+async def test_the_lanes_of_a_stage_are_held_by_what_its_calls_wait_for(policies: dict[str, Any], reason: str) -> None:
+    tried = set[int]()
+
+    async def ask(item: int) -> int:
+        await asyncio.sleep(0.02)
+        if "retry" in policies and item not in tried:
+            tried.add(item)
+            raise ConnectionResetError
+        return item
+
+    async def save(item: int) -> int:
+        await asyncio.sleep(0.005)
+        return item
+
+    flow = whilst.sequence(lambda _: range(80), whilst.each(ask, **policies), whilst.each(save, concurrency=2))
+    run = flow.stream(None)
+    await run
+    assert next(iter(run.summary().stages["sequence[1].each"])) == reason
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        lambda fails: fails,
+        lambda fails: whilst.sequence(nap_none, fails),
+        lambda fails: whilst.step(whilst.sequence(nap_none, fails), retry=2),
+        lambda fails: whilst.fallback(fails, nap_none),
+        lambda fails: whilst.sequence(nap_none, whilst.step(fails, timeout=9.0)),
+    ],
+    ids=["alone", "last", "part", "branch", "timeout"],
+)
+@virtually
+async def test_the_time_of_calls_that_fail_is_told_for_every_step(flow: Any) -> None:
+    async def fails(item: int) -> int:
+        await asyncio.sleep(0.5)
+        raise LookupError(item)
+
+    run = whilst.map(flow(fails), range(20), concurrency=5)
+    await run.outcomes()
+    assert run.summary().failed_time == {"LookupError": pytest.approx(10.0, rel=0.01)}
+
+
+def test_and_for_blocking_steps_in_a_row() -> None:
+    def fails(item: int) -> int:
+        time.sleep(0.02)
+        raise LookupError(item)
+
+    run = whilst.map(whilst.sequence(str, fails), range(20), concurrency=5)
+    run.outcomes().list()
+    assert run.summary().failed_time["LookupError"] >= 0.4

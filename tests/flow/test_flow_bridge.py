@@ -7,7 +7,10 @@ import functools
 import gc
 import inspect
 import itertools
+import subprocess
+import sys
 import threading
+import warnings
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from math import inf
@@ -474,6 +477,49 @@ class TestUnblockedContext:
         assert inside in ([], ["in", "out"])
 
 
+def test_what_means_something_else_to_a_loop_is_told_by_the_name_of_what_was_unblocked() -> None:
+    class Enters:
+        def __enter__(self) -> None:
+            raise StopIteration
+
+        def __exit__(self, *_: object) -> None:
+            raise AssertionError("never entered")
+
+    class Leaves:
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            raise StopIteration
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[None]:
+        yield
+        raise asyncio.CancelledError
+
+    def items() -> Iterator[int]:
+        yield 1
+        raise asyncio.CancelledError
+
+    async def enter(factory: Any) -> None:
+        async with whilst.unblock(factory)():
+            pass
+
+    async def read() -> None:
+        async for _ in whilst.unblock(items)():
+            pass
+
+    for name, kind, action in (
+        ("Enters", "StopIteration", lambda: enter(Enters)),
+        ("Leaves", "StopIteration", lambda: enter(Leaves)),
+        ("opened", "CancelledError", lambda: enter(opened)),
+        ("items", "CancelledError", read),
+    ):
+        with pytest.raises(RuntimeError, match=rf"^.*{name}\(\) raised {kind} of its own accord$") as caught:
+            asyncio.run(action())
+        assert "Context" not in str(caught.value)
+
+
 async def later(value: int, *, plus: int = 0) -> int:
     """Double it, later."""
     await asyncio.sleep(0)
@@ -608,6 +654,89 @@ class TestBlock:
             break
         gc.collect()
         assert closed == ["closed", "closed"]
+
+    def test_what_is_left_open_is_closed_at_the_end_of_the_program_without_a_word(self) -> None:
+        program = """if True:
+            import asyncio, contextlib, whilst
+
+            async def items():
+                try:
+                    while True:
+                        yield 1
+                        await asyncio.sleep(0)
+                finally:
+                    await asyncio.sleep(0)
+                    print("items closed", flush=True)
+
+            @contextlib.asynccontextmanager
+            async def opened():
+                try:
+                    yield 2
+                finally:
+                    print("manager closed", flush=True)
+
+            def inside():
+                with whilst.block(opened)() as value:
+                    yield value
+
+            first, second = whilst.block(items)(), inside()
+            print(next(first) + next(second))
+        """
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+        assert ended.stderr == ""
+        said, *closed = ended.stdout.splitlines()
+        assert (said, sorted(closed)) == ("3", ["items closed", "manager closed"])
+
+    def test_what_is_collected_on_the_engines_own_thread_is_closed_there_soon(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ignored: list[Any] = []
+        monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+
+        async def collect(_: int) -> None:
+            closed = [asyncio.Event(), asyncio.Event()]
+
+            async def items() -> AsyncIterator[int]:
+                try:
+                    yield 1
+                finally:
+                    await asyncio.sleep(0)
+                    closed[0].set()
+
+            @contextlib.asynccontextmanager
+            async def opened() -> AsyncIterator[int]:
+                try:
+                    yield 2
+                finally:
+                    closed[1].set()
+
+            def inside() -> Iterator[int]:
+                with whilst.block(opened)() as value:
+                    yield value
+
+            held = [whilst.block(items)(), inside()]
+            assert [await asyncio.to_thread(next, one) for one in held] == [1, 2]
+            held.clear()
+            gc.collect()
+            for one in closed:
+                await asyncio.wait_for(one.wait(), 10)
+
+        whilst.sequence(collect)(1)
+        assert ignored == []
+
+    def test_where_the_engine_cannot_be_started_nothing_is_left_unawaited(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse() -> Any:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(bridge, "background", refuse)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            with pytest.raises(RuntimeError, match="can't start"):
+                whilst.block(later)(1)
+            gc.collect()
+        assert said == []
 
     def test_an_async_context_manager_is_entered_and_left_by_one_task(self) -> None:
         tasks: list[Any] = []

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import functools
+import importlib
 import itertools
 import sqlite3
 import threading
@@ -16,6 +17,7 @@ from flowkit import Gate, cancelled_at_every_round, eventually
 
 import whilst
 from whilst import testing
+from whilst.engine import resources
 
 
 class Diary:
@@ -330,6 +332,114 @@ def test_closing_that_raises_is_a_warning_and_the_rest_is_closed(per: Any) -> No
 
 
 @pytest.mark.parametrize("per", ["run", "thread"])
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])
+def test_what_is_no_exception_and_raised_in_closing_is_told_and_the_rest_is_closed(
+    per: Any, kind: type[BaseException]
+) -> None:
+    diary = Diary()
+
+    class Breaks:
+        def close(self) -> None:
+            raise kind("enough")
+
+    def work(value: int, a: str, b: Any, c: str) -> int:
+        return value
+
+    good = factories(diary)["contextmanager"]
+    use = {"a": whilst.resource(good, per=per), "b": whilst.resource(Breaks, per=per)}
+    use["c"] = whilst.resource(lambda: good(), per=per)
+    with pytest.warns(RuntimeWarning, match=rf"closing what .*Breaks\(\) opened failed: .*{kind.__name__}"):  # noqa: PT031
+        assert whilst.map(work, range(3), concurrency=1, use=use).list() == [0, 1, 2]
+        assert eventually(lambda: len(diary.closed) == 2)
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, SystemExit])
+def test_what_is_no_exception_and_raised_in_closing_on_the_loop_is_told(kind: type[BaseException]) -> None:
+    class Breaks(str):
+        async def aclose(self) -> None:
+            raise kind("enough")
+
+    async def main() -> list[int]:
+        return await whilst.map(use_async, range(3), use={"r": whilst.resource(lambda: Breaks("value"))})
+
+    with pytest.warns(RuntimeWarning, match=f"opened failed: {kind.__name__}: enough"):
+        assert testing.run(main()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("per", ["run", "thread"])
+def test_a_failure_whose_text_cannot_be_made_is_told_and_the_rest_is_closed(per: Any) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    closed: list[str] = []
+
+    class Opened:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def close(self) -> None:
+            closed.append(self.name)
+            raise Mute
+
+    use = {name: whilst.resource(functools.partial(Opened, name), per=per) for name in "ab"}
+    with pytest.warns(RuntimeWarning, match=r"Opened\(\) opened failed: Mute"):  # noqa: PT031
+        assert whilst.map(lambda x, a, b: x, [1], use=use).list() == [1]
+        assert eventually(lambda: sorted(closed) == ["a", "b"])
+
+
+@pytest.mark.parametrize("per", ["run", "thread"])
+@pytest.mark.parametrize("kind", [StopIteration, asyncio.CancelledError])
+def test_what_means_something_else_to_a_loop_is_told_by_the_name_of_the_factory(
+    per: Any, kind: type[BaseException]
+) -> None:
+    def opens() -> str:
+        raise kind
+
+    class Enters:
+        def __enter__(self) -> str:
+            raise kind
+
+        def __exit__(self, *_: object) -> None:
+            raise AssertionError("never entered")
+
+    for factory, name in ((opens, "opens"), (Enters, "Enters")):
+        [outcome] = whilst.map(use_blocking, [1], use={"r": whilst.resource(factory, per=per)}).outcomes()
+        assert str(outcome.error) == f"{name}() raised {kind.__name__} of its own accord"
+
+
+@pytest.mark.parametrize("where", ["the factory and closing", "closing"])
+def test_what_blocks_when_its_run_has_ended_is_named_until_it_returns(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "GRACE", 0.01 if where == "closing" else 1000)
+    monkeypatch.setattr(importlib.import_module("whilst.run"), "CLOSE_WAIT", 0.01)
+    opens, closes = Gate(), Gate()
+    if where == "closing":
+        opens.open.set()
+
+    class Slow(str):
+        def __new__(cls) -> "Slow":
+            opens()
+            return super().__new__(cls, "value")
+
+        def close(self) -> None:
+            closes()
+
+    run = whilst.map(use_blocking, [1], timeout=None if where == "closing" else 0.01, use={"r": whilst.resource(Slow)})
+    assert [outcome.ok for outcome in run.outcomes()] == [where == "closing"]
+    for gate in (opens, closes):
+        gate.wait_until_entered()
+        if not gate.open.is_set():
+            assert eventually(lambda: run.summary().left_behind == ("1 x Slow()",))
+            assert run.summary().abandoned == 1
+        gate.open.set()
+        gate.wait_until_left()
+    assert eventually(lambda: run.summary().left_behind == ())
+    assert run.summary().abandoned == 0
+
+
+@pytest.mark.parametrize("per", ["run", "thread"])
 def test_a_factory_may_set_and_reset_context_variables(per: Any) -> None:
     var: contextvars.ContextVar[str] = contextvars.ContextVar("var")
 
@@ -510,6 +620,10 @@ async def ask_later(value: int, db: Connection) -> int:
     return ask(value, db)
 
 
+def ask_by_hand(value: int, db: Connection) -> Any:
+    return ask_later(value, db)  # awaited on the loop, when the thread is elsewhere
+
+
 BOTH: Any = pytest.mark.parametrize(
     ("per", "fn", "connect"),
     [("thread", ask, "connect"), ("run", ask, "connect"), ("run", ask_later, "connect_later")],
@@ -620,11 +734,64 @@ def test_a_check_is_asked_after_a_failure_and_only_then(per: Any, fn: Any, conne
 
 
 @BOTH
-def test_a_check_that_raises_says_no(per: Any, fn: Any, connect: str) -> None:
+@pytest.mark.parametrize("kind", [ArithmeticError, StopIteration, asyncio.CancelledError])
+def test_a_check_that_raises_says_no(per: Any, fn: Any, connect: str, kind: type[BaseException]) -> None:
     server = Server(shared=per == "run")
-    held = whilst.resource(getattr(server, connect), per=per, check=lambda db: 1 / 0, reopen=False)
-    assert outcomes_of(fn, range(5), held) == [0, 1, 2, ConnectionResetError, 4]
+
+    def raises(db: Connection) -> bool:
+        raise kind
+
+    async def raises_later(db: Connection) -> bool:
+        raise kind
+
+    check = raises_later if fn is ask_later else raises
+    held = whilst.resource(getattr(server, connect), per=per, check=check, reopen=False)
+    assert outcomes_of(fn, range(6), held) == [0, 1, 2, ConnectionResetError, 4, 5]
     assert len(server.opened) == 2
+
+
+@pytest.mark.parametrize("per", ["run", "thread"])
+def test_what_broke_while_something_was_awaited_is_opened_again(per: Any) -> None:
+    server = Server(shared=per == "run")
+    found = outcomes_of(ask_by_hand, range(10), whilst.resource(server.connect, per=per))
+    assert found == [0, 1, 2, ConnectionResetError, 4, 5, 6, ConnectionResetError, 8, 9]
+    assert len(server.opened) == 3
+    assert eventually(lambda: server.closed == server.opened)
+
+
+@pytest.mark.parametrize("per", ["run", "thread"])
+def test_a_check_is_asked_after_a_failure_or_a_timeout_of_what_was_awaited(per: Any) -> None:
+    server, asked = Server(shared=per == "run"), []
+
+    def is_well(db: Connection) -> bool:
+        asked.append(db)
+        return db.is_well()
+
+    async def later(value: int, db: Connection) -> int:
+        if value == 1:
+            raise LookupError("says nothing of the connection")
+        if value == 3:
+            server.restart()
+            await asyncio.get_running_loop().create_future()
+        return db.ask(value)
+
+    held = whilst.resource(server.connect, per=per, check=is_well, reopen=False)
+    step = whilst.step(lambda value, db: later(value, db), use={"db": held}, timeout=0.05)
+    found = [o.value if o.ok else type(o.error) for o in whilst.map(step, range(6), concurrency=1).outcomes()]
+    assert found == [0, LookupError, 2, TimeoutError, 4, 5]
+    assert asked == [server.opened[0], server.opened[0]]
+    assert len(server.opened) == 2
+
+
+def test_a_late_failure_says_nothing_of_what_was_opened_since() -> None:
+    own = resources.Own(whilst.resource(Server().connect, per="thread"))
+    first = own.get()
+    own.failed(ConnectionResetError())
+    second = own.get()
+    own.failed_with(first, ConnectionResetError())
+    assert own.get() is second is not first
+    own.failed_with(second, ConnectionResetError())
+    assert own.get() is not second
 
 
 @BOTH

@@ -18,6 +18,7 @@ import pytest
 from journalkit import crashed, double, drive, opened, padded, record
 
 import whilst
+from whilst import testing
 from whilst.journal import opening, recovery
 from whilst.journal.frame import OUTCOMES, Batch, Last, checked, framed, packed
 from whilst.journal.identity import INT_REST
@@ -394,6 +395,30 @@ def test_a_run_that_is_cancelled_while_its_journal_is_opened_leaves_nothing_open
     asyncio.run(main())
     monkeypatch.undo()
     assert asyncio.run(_run(tmp_path / "run.db", range(10))) == [x * 2 for x in range(10)]
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 4])
+@pytest.mark.parametrize("timeout", [None, 3600])
+def test_in_virtual_time_a_run_that_is_cancelled_while_its_journal_is_opened_ends(
+    tmp_path: Path, rounds: int, timeout: float | None
+) -> None:
+    async def main() -> bool:
+        task = asyncio.ensure_future(_run(tmp_path / "run.db", range(3)))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=timeout)
+        return task.cancelled()
+
+    assert testing.run(main())
+
+
+def test_in_virtual_time_a_journal_that_no_run_has_had_is_closed(tmp_path: Path) -> None:
+    async def main() -> None:
+        ledger = await whilst.Journal(tmp_path / "run.db")._aledger(abs, name="abs")
+        await ledger.close()
+
+    testing.run(main())
 
 
 def test_a_large_opening_ends_soon_after_its_run_was_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,9 +229,13 @@ def test_the_outcome_of_a_call_that_ignores_a_deadline_is_given_once_it_is_durab
             journal=whilst.Journal(tmp_path / "run.db", commit=commit),
         )
         given = list[tuple[int, bool]]()
-        with pytest.raises(whilst.DeadlineExceeded):
+
+        async def take() -> None:
             async for outcome in run.outcomes():
                 given.append((outcome.index, outcome.ok))
+
+        with pytest.raises(whilst.DeadlineExceeded):
+            await take()
         expected = [(0, False), *((index, True) for index in range(1, 6))]
         assert (given if ordered else sorted(given)) == expected
         await asyncio.sleep(3.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sys
 import threading
 import time
@@ -212,6 +213,33 @@ def test_a_thread_that_has_opened_something_stays_with_its_run_and_closes_it_the
     assert eventually(lambda: closed == opened)
     assert len(opened) == 1
     assert opened[0] not in used
+
+
+def test_all_that_a_thread_is_to_do_in_the_end_is_done_though_some_of_it_raises(
+    eventually: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    raised: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: raised.append(told.exc_value))
+
+    def act(number: int) -> None:
+        done.append(number)
+        if number in (1, 2):
+            raise LookupError(number)
+
+    def call() -> None:
+        here = worker.current_worker()
+        assert here is not None
+        here.at_end += [functools.partial(act, number) for number in range(4)]
+
+    async def main() -> None:
+        calls = Calls(asyncio.get_running_loop(), 1)
+        await calls.call(call)
+        await calls.close()
+
+    asyncio.run(main())
+    assert eventually(lambda: done == [3, 2, 1, 0])
+    assert eventually(lambda: [error.args for error in raised] == [(1,)])
 
 
 def test_threads_are_called_after_their_run() -> None:

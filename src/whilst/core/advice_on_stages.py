@@ -45,6 +45,15 @@ def _on_stage(now: Summary, path: str, others: str, reason: str, share: float, o
         condition = "the other side needs no time to recover"
     elif reason == BUSY and own >= FULL and now.late < LATE and now.cpu < BUSY_CPU * now.elapsed:
         slots = max(1, round(sum(now.stage_time[path].values()) / now.elapsed))
+        bound = f"concurrency={slots}"
+        argument, step = now.given_by.get(bound, ("", ""))
+        if argument == "limit" and step.startswith(path):  # more lanes would all wait for it
+            return Advice(
+                text=f"{others}, where {bound} of its limit is in use all the time: twice as many make it at most 2.0x",
+                evidence=evidence,
+                condition="the other side permits more",
+                change=raised(now, bound),
+            )
         return Advice(
             text=f"{others}: concurrency={2 * slots} there makes the flow at most 2.0x as fast",
             evidence=evidence,

@@ -84,6 +84,11 @@ def is_engine_thread() -> bool:
     return _current is not None and threading.current_thread() is _current.thread
 
 
+def is_engine(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether it is the engine's: not that of one which was stopped, nor of the process that was forked."""
+    return _current is not None and _current.loop is loop
+
+
 def _new_loop() -> asyncio.AbstractEventLoop:
     if os.environ.get("WHILST_LOOP") == "uvloop":
         import uvloop

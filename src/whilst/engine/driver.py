@@ -56,6 +56,7 @@ from .source import Pair, Source
 
 if TYPE_CHECKING:
     from .scope import Scope
+    from .stage import Stage
 
 KEPT = (  # of a run that has ended, which may be kept for its summary
     "loop", "clock", "error", "started", "ends_at", "ahead", "book", "additions", "concurrency", "emit",
@@ -80,6 +81,7 @@ class Driver:
         scope: Scope | None = None,
         ledger: OpenJournal | None = None,
         looked: Callable[[], None] | None = None,
+        stage: Stage | None = None,
         in_hand: bool = False,
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
@@ -134,7 +136,7 @@ class Driver:
         self.failures: Failures = self._judging.failures
         self.ahead: ReadAhead = ReadAhead(self, plan, handoff, self._deadlines)
         self.timings: Timings = Timings(scope.look if scope is not None else looked)
-        self.accounting: Accounting = Accounting(self, plan, handoff, self.ahead.window, scope)
+        self.accounting: Accounting = Accounting(self, plan, handoff, self.ahead.window, stage or scope)
         self.turn: Callable[[], None] = self.accounting.turn
         self.lateness: Lateness | None = None  # of a run that has lasted long enough to say
         self._overdue = Overdue(self, plan, attempts, self._deadlines)

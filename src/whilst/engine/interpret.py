@@ -340,9 +340,10 @@ def _openers(steps: list[At], scope: Scope, limits: tuple[LimitState, ...]) -> l
 
 def compile_items(stage: Stage, node: Each, scope: Scope, limits: tuple[LimitState, ...]) -> Runner:
     """Return what a stage does with each of its items."""
-    scope.at_first_step = True
+    scope.at_first_step, before = True, len(scope.leaves)
     run = compile_node(node.step, scope, stage.path, limits, stage)
     scope.at_first_step = False
+    stage.leaves = scope.leaves[before:]
     return run
 
 
@@ -497,7 +498,10 @@ def _plain(leaf: Leaf, invoke: Runner, scope: Scope, slots: Slots, *, retries: b
             if outer is not None:
                 outer.free -= 1
         else:
+            reason, since = slots.refusal, clock()
             await slots.acquire()
+            began = clock()
+            spent.waited(reason, began - since)
             if leaf.gate is not None:  # it has come meanwhile, and may have everybody wait
                 slots.release()
                 return await leaf(value)
@@ -508,7 +512,8 @@ def _plain(leaf: Leaf, invoke: Runner, scope: Scope, slots: Slots, *, retries: b
         except Exception as error:
             if not retries:
                 if timed:
-                    spent.called(clock() - began)
+                    spent.called(took := clock() - began)
+                    scope.took(error, took)
                 leaf.failed(leaf.plain(clock()), value, error)
                 raise
             again = await leaf.failed_first(leaf.plain(started), value, error)

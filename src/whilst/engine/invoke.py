@@ -19,7 +19,7 @@ from ..lanes.calls import Row
 from ..remote.codec import Target
 from .leaf import Leaf
 from .opening import Opening
-from .resources import with_own
+from .resources import Had, look_at, with_own
 from .scope import Scope
 from .slots import Slots
 from .stage import Spent, Visits
@@ -75,17 +75,23 @@ def _on_thread(step: Step, scope: Scope, opening: Opening | None) -> Invoker:
     per_thread = tuple((key, wanted) for key, wanted in step.use if wanted.per == "thread")
 
     async def call(value: Any, after: After = None) -> Any:
-        return await made(fn, args(value), after)
+        result = await scope.calls.call(fn, *args(value), after=after)
+        return await result if has_method(result, "__await__") else result
 
     async def call_with(value: Any, after: After = None) -> Any:
         assert opening is not None
         async with scope.resources.using(for_run, opening) as opened:
-            return await made(_with_resources(fn, opened, per_thread, opening), args(value), after)
-
-    async def made(target: Callable[..., Any], given: tuple[Any, ...], after: After) -> Any:
-        calls = scope.own_calls if per_thread else scope.calls
-        result = await calls.call(target, *given, after=after)
-        return await result if has_method(result, "__await__") else result
+            had: Had = []
+            target = _with_resources(fn, opened, per_thread, opening, had)
+            calls = scope.own_calls if per_thread else scope.calls
+            result = await calls.call(target, *args(value), after=after)
+            if not has_method(result, "__await__"):
+                return result
+            try:
+                return await result
+            except BaseException as error:  # all of them: it goes on at once
+                look_at(error, had)
+                raise
 
     return call_with if step.use else call
 
@@ -111,11 +117,11 @@ def _elsewhere(step: Step, scope: Scope, opening: Opening | None, *, alone: bool
 
 
 def _with_resources(
-    fn: Callable[..., Any], opened: dict[str, Any], per_thread: Uses, opening: Opening
+    fn: Callable[..., Any], opened: dict[str, Any], per_thread: Uses, opening: Opening, had: Had
 ) -> Callable[..., Any]:
     @functools.wraps(fn, updated=())
     def target(*args: Any) -> Any:
-        return with_own(fn, opened, per_thread, args, opening)
+        return with_own(fn, opened, per_thread, args, opening, had)
 
     return target
 
@@ -182,14 +188,21 @@ class InRow:
         if slots.room > 0:
             slots.take()
         else:
+            reason, since = slots.refusal, self._scope.clock()
             await slots.acquire()
+            started = self._scope.clock()
+            if self._spent:
+                self._spent[0].waited(reason, started - since)
         row = Row(self._fns, 0, value, self, clock)  # from here on it holds a place: see `_held_by`
         try:
             value = await self._visits(row)
         except Exception as error:
             leaf = self.leaf(row.at)
             leaf.begun += 1
-            leaf.failed(leaf.plain(self._scope.clock()), row.value, error)  # which gives the slot back, too
+            now = self._scope.clock()
+            leaf.failed(leaf.plain(now), row.value, error)  # which gives the slot back, too
+            if row.clock is not None:
+                self._scope.took(error, now - (row.ends[-1] if row.ends else started))
             self._note_times(row, started)
             raise
         except BaseException:  # a cancellation says nothing of the other side

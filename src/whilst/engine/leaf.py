@@ -233,8 +233,9 @@ class Leaf(StepRun):
         except Exception as error:
             self._over(call)
             tries.last = started, self.clock() - started
-            self.spent.called(tries.last[1])
-            self._scope.took(error, tries.last[1])
+            if self._where:  # else it is a part of a flow, whose steps tell that
+                self.spent.called(tries.last[1])
+                self._scope.took(error, tries.last[1])
             self._say_it_ended(tries, started, error)
             tries.pushback = self.failed(call, value, error)
             raise
@@ -244,7 +245,8 @@ class Leaf(StepRun):
             raise
         self._over(call)
         took = self.clock() - started
-        self.spent.called(took)
+        if self._where:
+            self.spent.called(took)
         if self.watch.observers:
             self._say_it_ended(tries, started, None)
         if self.hedge is not None:
@@ -405,7 +407,10 @@ class Leaf(StepRun):
             else:
                 by = self._by(tries)
                 wait = partial(self._scope.deadlines.expect, by=by) if by < inf else None
-                if not await self.slots.acquire(again=tries.number > 1, wait=wait):
+                reason, since = self.slots.refusal, self.clock()
+                got = await self.slots.acquire(again=tries.number > 1, wait=wait)
+                self.spent.waited(reason, self.clock() - since)
+                if not got:
                     assert tries.failure is not None
                     raise tries.failure
             if self.gate is None:
@@ -422,7 +427,7 @@ class Leaf(StepRun):
         assert gate is not None
         by = self._by(tries)
         since = self.clock()
-        reason = gate.refusal(since)
+        reason = gate.refusal(since) if self.slots.room > 0 else self.slots.refusal
         back = given_back.get() if tries.number > 1 or (self._first and tries.first is None) else None
         if place is not None:
             place.rest(back)

@@ -44,6 +44,7 @@ from .source import Source
 
 if TYPE_CHECKING:
     from .scope import Scope
+    from .stage import Stage
 
 FIRST = 0.05  # seconds from the start to the first look, and between two looks at least
 RARER = 20  # times the time between two looks is the age of the run
@@ -133,7 +134,7 @@ class Host(BookHost, Protocol):
 class Accounting:
     """The account of one run; on its loop, but for what summaries read."""
 
-    def __init__(self, host: Host, plan: Plan, consumer: Handoff, window: Window, scope: Scope | None) -> None:
+    def __init__(self, host: Host, plan: Plan, consumer: Handoff, window: Window, steps: Scope | Stage | None) -> None:
         self.account: Account = Account(host.started)
         self.account.turn(host.started, 0, ((reasons.START, host.concurrency),))
         self.levels: Levels | None = None
@@ -147,7 +148,7 @@ class Accounting:
         self._starting = self._elsewhere or plan.executor == "thread"  # whether lanes may not be there yet
         self._consumer = consumer
         self._window = window
-        self._scope = scope
+        self._steps = steps
         self._cpu = time.process_time()
         self._full = False
         self._slots: int = 0  # that were permitted at the last look
@@ -167,9 +168,9 @@ class Accounting:
         book, slots = host.book, host.concurrency
         busy = book.source.admitted - book.done
         coming = self._lanes_that_start(host, busy) if self._starting else 0
-        if self._scope is not None:
+        if self._steps is not None:
             busy -= host.lanes.resting
-            for opening in self._scope.openings:
+            for opening in self._steps.openings:
                 coming += opening.now
         if book.waylaid:
             self._turn_by_the_gate(host, book, busy, slots, coming)
@@ -199,7 +200,7 @@ class Accounting:
             self.turn()
         self.account.end(host.clock(), since_then=not self._quiet)
         self._cpu = self.cpu
-        self._host = self._scope = None
+        self._host = self._steps = None
 
     @property
     def cpu(self) -> float:
@@ -292,8 +293,8 @@ class Accounting:
         reading = not book.exhausted
         if reading and book.source.admitted < self._window.asked:
             return reasons.SOURCE
-        if self._scope is not None and host.lanes.resting:
-            return self._scope.why(now)
+        if self._steps is not None and host.lanes.resting:
+            return self._steps.why(now)
         if not reading:
             return reasons.RETRIES if book.waiting else reasons.TAIL
         if self._consumer.ready or not self._consumer.waiting:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
@@ -16,9 +17,10 @@ from typing import Any
 
 from ..core.colour import has_method, is_async, name_of
 from ..core.connection import is_broken
+from ..core.described import described
 from ..core.resource import Resource
 from ..core.tree import Uses
-from ..lanes.awaiting import discard, without_our_frames
+from ..lanes.awaiting import GRACE, TWO_MEANINGS, discard, failure_of, is_cancelled, without_our_frames
 from ..lanes.calls import Calls
 from ..lanes.worker import current_worker
 from .opening import Opening
@@ -27,14 +29,16 @@ from .opening import Opening
 class Opened:
     """One opened resource: the task that opens it, keeps it and closes it, and what it says to the calls."""
 
-    __slots__ = ("broken", "checking", "doubtful", "end", "on_thread", "opened", "task", "users", "wanted")
+    __slots__ = ("broken", "checking", "doubtful", "end", "is_late", "on_thread", "opened", "task", "users", "wanted")
 
     def __init__(self, wanted: Resource) -> None:
         self.wanted: Resource = wanted
         self.opened: asyncio.Future[tuple[Any, BaseException | None]] = asyncio.get_running_loop().create_future()
         self.end: asyncio.Event = asyncio.Event()
-        self.on_thread: bool = False
-        """Whether a blocking factory is at work, which cannot be stopped."""
+        self.on_thread: Calls | None = None
+        """The threads on one of which it is being opened or closed, which cannot be stopped."""
+        self.is_late: bool = False
+        """Whether its run has ended and waits for that no more."""
         self.task: asyncio.Task[None] | None = None
         self.users: int = 0
         """Calls that have it."""
@@ -52,6 +56,12 @@ class Opened:
         self.doubtful = self.doubtful or self.wanted.check is not None
         self.broken = self.broken or (isinstance(error, Exception) and is_broken(self.wanted, value, error))
 
+    def be_late(self) -> None:
+        """Count what is done for it on a thread as left behind, until it returns."""
+        self.is_late = True
+        if self.on_thread is not None:
+            self.on_thread.late[self] = self.wanted.factory
+
     def end_if_unused(self) -> None:
         """Have it closed, if it is broken and no call has it."""
         if self.broken and not self.users:
@@ -65,7 +75,7 @@ class Resources:
         self._calls = calls
         self._current: dict[Resource, Opened] = {}
         self._all: dict[Opened, None] = {}  # in the order of their opening; also those that broke and are still used
-        self._failures: list[tuple[Resource, Exception]] = []
+        self._failures: list[tuple[Resource, BaseException]] = []
 
     @property
     def opened(self) -> bool:
@@ -110,13 +120,19 @@ class Resources:
 
     async def close(self) -> None:
         """Close what was opened for the run, the last first."""
+        for held in self._all:
+            if not held.opened.done():  # nobody waits for it any more
+                held.be_late()
         while self._all:
             held, _ = self._all.popitem()
             assert held.task is not None
             held.end.set()
-            if not (held.opened.done() or held.on_thread):
+            if not held.opened.done() and held.on_thread is None:
                 held.task.cancel()
-            await asyncio.wait([held.task])
+            done, _ = await asyncio.wait([held.task], timeout=GRACE)
+            if not done:
+                held.be_late()
+                await asyncio.wait([held.task])
         self._current.clear()
         while self._failures:
             report(*self._failures.pop())
@@ -137,9 +153,12 @@ class Resources:
             well = await check(value) if is_async(check) else await self._calls().call(check, value)
             if has_method(well, "__await__"):  # a lambda over something async
                 well = await well
-        except Exception:  # asked whether it is well, it breaks: it is not
+        except (Exception, asyncio.CancelledError) as error:  # asked whether it is well, it breaks: it is not
+            if _is_from_outside(error):
+                raise
             well = False
-        held.checking = None
+        finally:
+            held.checking = None
         held.broken = held.broken or not well
         held.end_if_unused()
 
@@ -168,20 +187,26 @@ class Resources:
         finally:  # also when the loop is torn down under the run
             try:
                 await close()
-            except Exception as error:
+            except BaseException as error:  # all of them: the run ends as it is, and others are closed, too
+                if _is_from_outside(error):
+                    raise
                 if not held.broken:  # or it is no news
                     self._failures.append((wanted, error))
-            self._all.pop(held, None)
+            finally:
+                self._all.pop(held, None)
 
     async def _open(self, wanted: Resource, held: Opened) -> tuple[Any, Callable[[], Awaitable[Any]]]:
         context = copy_context()
 
         async def on_thread(fn: Callable[..., Any], *args: Any) -> Any:
-            held.on_thread = True
+            held.on_thread = calls = self._calls()
+            if held.is_late:
+                held.be_late()
             try:
-                return await self._calls().call(context.run, fn, *args)
+                return await calls.call(fn, *args, context=context, of=wanted.factory)
             finally:
-                held.on_thread = False
+                held.on_thread = None
+                calls.late.pop(held, None)
 
         made = await self._make(wanted.factory, on_thread)
         if has_method(made, "__aenter__"):
@@ -262,9 +287,17 @@ def leave(made: Any, value: Any) -> None:
             close()
 
 
-def report(wanted: Resource, error: Exception) -> None:
+def _is_from_outside(error: BaseException) -> bool:
+    """Whether what ended a call on the loop is no failure of its own: its task was cancelled, or Ctrl-C came there."""
+    if isinstance(error, asyncio.CancelledError):
+        return is_cancelled()
+    is_interrupt = isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+    return is_interrupt or isinstance(error, GeneratorExit)
+
+
+def report(wanted: Resource, error: BaseException) -> None:
     """Say that closing failed; the results are whole, so the run does not fail for it."""
-    text = f"closing what {name_of(wanted.factory)}() opened failed: {type(error).__name__}: {error}"
+    text = f"closing what {name_of(wanted.factory)}() opened failed: {described(error)}"
     with suppress(RuntimeWarning):  # where warnings are errors this is no place for one: more is to be closed
         warnings.warn(text, RuntimeWarning, stacklevel=2)
 
@@ -283,19 +316,27 @@ class Own:
     def get(self) -> Any:
         """Return it, opened again if it broke."""
         if self._doubtful and not self._broken:
-            self._broken = not self._is_well()
-        self._doubtful = False
+            self._doubtful = False  # first: a call that fails meanwhile, beside the thread, makes it so again
+            if not self._is_well():
+                self._broken = True
         if self._broken:
             self.close()
             self._made, self._value = self._open()
-            self._broken = False
+            self._broken = self._doubtful = False
         return self._value
 
     def failed(self, error: BaseException) -> None:
         """Take note of what a call failed of that had it."""
-        if isinstance(error, Exception):
+        if isinstance(error, (Exception, asyncio.CancelledError)):
             self._doubtful = self._doubtful or self._wanted.check is not None
-            self._broken = self._broken or is_broken(self._wanted, self._value, error)
+            self._broken = self._broken or (
+                isinstance(error, Exception) and is_broken(self._wanted, self._value, error)
+            )
+
+    def failed_with(self, value: Any, error: BaseException) -> None:
+        """Do so, unless what the call had was closed since; from any thread."""
+        if value is self._value:
+            self.failed(error)
 
     def close(self) -> None:
         """Close it; that this fails is news only if it was thought to be well."""
@@ -304,24 +345,28 @@ class Own:
             return  # it broke, and could not be opened again
         try:
             self._context.run(leave, made, value)
-        except Exception as error:
+        except BaseException as error:  # all of them: nobody is left to raise it to, and others are closed, too
             if not self._broken:
                 report(self._wanted, error)
 
     def _open(self) -> tuple[Any, Any]:
         factory = self._wanted.factory
-        made = self._context.run(factory)
+        try:
+            made = self._context.run(factory)
+            entered = self._context.run(made.__enter__) if has_method(made, "__enter__") else made
+        except TWO_MEANINGS as caught:
+            raise failure_of(caught, name_of(factory)) from caught
         if has_method(made, "__aenter__") and not has_method(made, "__enter__"):
             per = self._wanted.per
             meant = f'whilst.resource({name_of(factory)}, per="run")' if per == "thread" else "a factory that blocks"
             raise TypeError(f"{name_of(factory)}() is async and cannot be opened per {per}\n  try: {meant}")
-        return made, self._context.run(made.__enter__) if has_method(made, "__enter__") else made
+        return made, entered
 
     def _is_well(self) -> bool:
         assert self._wanted.check is not None
         try:
             well = self._context.run(self._wanted.check, self._value)
-        except Exception:  # asked whether it is well, it breaks: it is not
+        except (Exception, asyncio.CancelledError):  # asked whether it is well, it breaks: it is not
             return False
         if has_method(well, "__await__"):
             discard(well)
@@ -332,16 +377,30 @@ class Own:
         return bool(well)
 
 
-def with_own(fn: Callable[..., Any], given: dict[str, Any], uses: Uses, args: tuple[Any, ...], opening: Opening) -> Any:
-    """Call `fn(*args, **given)` with what this thread has of its own besides; look at what it fails of."""
+Had = list[tuple[Own, Any]]  # what a call has of its thread's own, and what that was then
+
+
+def with_own(
+    fn: Callable[..., Any], given: dict[str, Any], uses: Uses, args: tuple[Any, ...], opening: Opening, had: Had
+) -> Any:
+    """Call `fn(*args, **given)` with what this thread has of its own besides; look at what it fails of.
+
+    `had` is told of that, for `look_at` where what `fn` returns is awaited.
+    """
     own = {key: _own(wanted, opening) for key, wanted in uses}
     values = {key: it.get() for key, it in own.items()}
+    had.extend(zip(own.values(), values.values(), strict=True))
     try:
         return fn(*args, **given, **values)
     except BaseException as error:  # all of them: it goes on at once
-        for it in own.values():
-            it.failed(error)
+        look_at(error, had)
         raise
+
+
+def look_at(error: BaseException, had: Had) -> None:
+    """Look at what a call failed of for what it says of what it had."""
+    for own, value in had:
+        own.failed_with(value, error)
 
 
 def _own(wanted: Resource, opening: Opening) -> Own:

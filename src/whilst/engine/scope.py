@@ -11,7 +11,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..core.account import PAUSED, RETRIES, added
+from ..core.account import PAUSED, added
 from ..core.call import Host as CallHost
 from ..core.call import Step
 from ..core.colour import name_of
@@ -34,7 +34,7 @@ from .observer import Observer, Watch
 from .opening import Opening
 from .resources import Resources
 from .slots import Slots
-from .stage import Behind, Ending, Stage
+from .stage import Behind, Ending, Stage, why_of
 from .step_calls import StepRun, place_and_identity
 from .suspended import GivenUp, Held, held_by, waits_in_here
 
@@ -351,9 +351,7 @@ class Scope:
         """Return for what most of its inputs wait that hold no place: permits of a step, or another attempt."""
         if self._paused_by:
             return PAUSED
-        gates = [leaf.gate for leaf in self.leaves if leaf.gate is not None]
-        most = max(gates, key=lambda gate: gate.pending, default=None)
-        return most.refusal(now) if most is not None and most.pending > self.waiting else RETRIES
+        return why_of(self.leaves, now, self.waiting)
 
     def behind(self, path: str, names: tuple[str, ...]) -> Behind:
         """Return what is told for which branch of a `together` the others wait."""

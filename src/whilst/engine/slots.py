@@ -7,6 +7,8 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from ..core.account import LIMIT, PAUSED
+
 ENDLESS = 1 << 60
 HELD = 1 << 61  # places that are taken for as long as nothing may start
 
@@ -23,14 +25,16 @@ class Slots:
 
     Attributes:
         free: how many places there are now.
+        most: how many there are in all.
         outer: other places, of which each holder of one here holds one too; those have none around them.
         lent: tasks that were left behind, by how many places others have of theirs; None: there were none yet.
     """
 
-    __slots__ = ("_again", "free", "lent", "outer", "waiting")
+    __slots__ = ("_again", "free", "lent", "most", "outer", "waiting")
 
     def __init__(self, count: int = ENDLESS, outer: Slots | None = None) -> None:
         self.free: int = count
+        self.most: int = count
         self.outer: Slots | None = outer
         self.lent: Counter[asyncio.Task[Any]] | None = None
         self.waiting: deque[Waiter] = deque()
@@ -45,6 +49,12 @@ class Slots:
     def wanted(self) -> bool:
         """Whether somebody waits."""
         return bool(self.waiting or (self.outer is not None and self.outer.waiting))
+
+    @property
+    def refusal(self) -> str:
+        """Return what keeps those waiting who find no room now, as the account says it."""
+        full = self if self.free <= 0 or self.outer is None else self.outer
+        return PAUSED if full.free < -ENDLESS else f"{LIMIT}concurrency={full.most}"
 
     def take(self, count: int = 1) -> None:
         """Take places that are there."""
@@ -84,14 +94,13 @@ class Slots:
     def hold(self, *, on: bool) -> None:
         """Have nobody take a place, whoever gives one back; or go on."""
         if on != (self.free < -ENDLESS):
-            if on:
-                self.free -= HELD
-            else:
-                self.resize(HELD)
+            self.free += -HELD if on else HELD
+            self._serve()
 
     def resize(self, more: int) -> None:
         """Have so many places more, or less: then nobody takes one until enough have come back."""
         self.free += more
+        self.most += more
         self._serve()
 
     def release(self, count: int = 1) -> None:

@@ -9,12 +9,12 @@ holds for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Protocol
 from weakref import WeakSet
 
-from ..core.account import BUSY, START, TAIL, Account, added
+from ..core.account import BUSY, RETRIES, START, TAIL, Account, added
 from ..core.timings import LONG
 from ..core.tree import Each
 from .opening import Opening
@@ -70,7 +70,8 @@ class Spent:
 
     def waited(self, reason: str, took: float) -> None:
         """Take note of a wait before or between calls."""
-        self._waits[reason] = self._waits.get(reason, 0.0) + took
+        if took:
+            self._waits[reason] = self._waits.get(reason, 0.0) + took
 
     def seconds(self, begun: int) -> dict[str, float]:
         """Return the seconds by what on, of so many inputs; from any thread."""
@@ -149,6 +150,39 @@ class Ending:
         return True
 
 
+class StepRun(Protocol):
+    """A step in a run, as far as what its inputs wait for is asked of it."""
+
+    @property
+    def spent(self) -> Spent:
+        """Return what its inputs spend their time on."""
+        ...
+
+    @property
+    def gate(self) -> Gate | None:
+        """Return where they wait for permits, if there is such a thing."""
+        ...
+
+
+class Gate(Protocol):
+    """Where inputs of a step wait for permits."""
+
+    @property
+    def pending(self) -> int:
+        """How many do."""
+        ...
+
+    def refusal(self, now: float) -> str:
+        """Return what for."""
+        ...
+
+
+def why_of(leaves: Iterable[StepRun], now: float, waiting: int = 0) -> str:
+    """Return for what most inputs of some steps wait: permits, or another attempt if more are `waiting` for that."""
+    most = max((leaf.gate for leaf in leaves if leaf.gate is not None), key=lambda gate: gate.pending, default=None)
+    return most.refusal(now) if most is not None and most.pending > waiting else RETRIES
+
+
 class Run(Protocol):
     """The stage as a run, for one input."""
 
@@ -174,6 +208,8 @@ class Stage:
         self.path: str = path
         self.concurrency: int = node.concurrency
         self.places: Slots = Slots(self.concurrency)
+        self.leaves: Sequence[StepRun] = ()
+        """Its steps."""
         self._node = node
         self._outer = outer
         self._all = [self.places]
@@ -197,6 +233,15 @@ class Stage:
             slots.resize(more)
         for run in tuple(self._runs):
             run.resize(self.concurrency)
+
+    @property
+    def openings(self) -> Iterable[Opening]:
+        """Return, of each of its steps that needs it, how many calls wait until something is opened."""
+        return [leaf.spent.opening for leaf in self.leaves if leaf.spent.opening is not None]
+
+    def why(self, now: float) -> str:
+        """Return for what most of its items wait that hold no place: permits of a step, or another attempt."""
+        return why_of(self.leaves, now)
 
     def opened(self, run: Run, account: Account) -> None:
         """Take note of a run of the stage, and of where the time of its lanes goes."""

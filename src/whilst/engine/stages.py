@@ -93,7 +93,7 @@ def each(
     async def begin() -> tuple[Driver, LoopHandoff, Unpack]:
         loop = asyncio.get_running_loop()
         handoff = LoopHandoff(loop, values=yields.unpack is value_of)
-        driver = Driver(plan, loop, handoff, fail_fast=yields.fail_fast, looked=look)
+        driver = Driver(plan, loop, handoff, fail_fast=yields.fail_fast, looked=look, stage=stage)
         driver.failures.way_on = yields.way_on
         assert isinstance(driver.lanes, LoopLanes)
         driver.lanes.left = left

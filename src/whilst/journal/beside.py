@@ -59,11 +59,13 @@ async def opened_beside(open_it: Callable[[GoingOn], Ledger], loop: asyncio.Abst
         going_on.wanted = False
         await ended([done])
         if found:
+            announce(found[0], loop)  # virtual time stands back for its closing, too
             await found.pop().close()
         else:
             done.exception()  # it is not wanted either
         raise
     done.result()
+    announce(found[0], loop)  # it may be closed before a run has it
     return found.pop()
 
 

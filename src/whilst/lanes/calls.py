@@ -19,7 +19,7 @@ from ..core.colour import has_method, name_of
 from ..core.outcome import Record
 from ..core.plan import MOST_THREADS
 from .awaiting import discard, ended
-from .pool import ThreadPool
+from .pool import ThreadPool, named
 from .port import nothing
 from .results import Client, Pair
 from .worker import Worker, current_worker
@@ -59,9 +59,14 @@ class Row:
 
 
 class Job:
-    """One call: how it is made, and who waits for it."""
+    """One call: how it is made, and who waits for it.
 
-    __slots__ = ("after", "args", "call", "context", "fn", "future", "row", "worker")
+    Attributes:
+        context: in which it is made.
+        of: by whose name it is known; None: that of `fn`.
+    """
+
+    __slots__ = ("after", "args", "call", "context", "fn", "future", "of", "row", "worker")
 
     def __init__(
         self,
@@ -69,15 +74,23 @@ class Job:
         args: tuple[Any, ...],
         future: asyncio.Future[Any],
         after: Callable[[], None] | None,
+        context: Context | None = None,
+        of: Callable[..., Any] | None = None,
     ) -> None:
         self.fn: Callable[..., Any] = fn
         self.args: tuple[Any, ...] = args
         self.future: asyncio.Future[Any] = future
         self.after: Callable[[], None] | None = after
-        self.context: Context = copy_context()
+        self.context: Context = copy_context() if context is None else context
+        self.of: Callable[..., Any] | None = of
         self.row: Row | None = None
         self.worker: Worker | None = None
         self.call: list[Pair] = []
+
+    @property
+    def known_as(self) -> Callable[..., Any]:
+        """The function that messages name."""
+        return self.fn if self.of is None else self.of
 
 
 class Calls:
@@ -104,6 +117,8 @@ class Calls:
     ) -> None:
         self.left: Callable[[Callable[..., Any]], None] = nothing
         """Told, in the task that awaited it, which function is left behind in a call."""
+        self.late: dict[object, Callable[..., Any]] = {}
+        """What runs for a run that has ended, and is waited for: it counts as left behind until it returns."""
         self._loop = loop
         self._made = 0
         self._queue: deque[Pair] = deque()
@@ -113,11 +128,12 @@ class Calls:
             _make,
             min(most, MOST_THREADS),
             name=name,
-            fn_of=attrgetter("fn"),
+            fn_of=attrgetter("known_as"),
             frames=2,  # the pool's and `_make`
             patience=patience,
             lends=lends,
             of_run=of_run,
+            unwanted=_never_begins,
         )
 
     def resize(self, most: int) -> None:
@@ -126,17 +142,24 @@ class Calls:
 
     @property
     def abandoned(self) -> int:
-        """How many calls were cancelled and still run."""
-        return len(self._pool.left_behind)
+        """How many calls were cancelled, or are late, and still run."""
+        return len(self._pool.left_behind) + len(self.late)
 
-    async def call(self, fn: Callable[..., Any], *args: Any, after: Callable[[], None] | None = None) -> Any:
-        """Call `fn` on a thread, in a copy of the caller's context.
+    async def call(
+        self,
+        fn: Callable[..., Any],
+        *args: Any,
+        after: Callable[[], None] | None = None,
+        context: Context | None = None,
+        of: Callable[..., Any] | None = None,
+    ) -> Any:
+        """Call `fn` on a thread, in `context` or a copy of the caller's; messages name `of` or `fn`.
 
         Cancelled while it waits, it never starts; cancelled while it runs, it is left behind and counted. `after`
         is called when the call is really over, on whatever thread that is seen: a permit goes back then.
         """
-        self._check(fn)
-        return await self._result(self._put(fn, args, after))
+        self._check(fn if of is None else of)
+        return await self._result(self._put(Job(fn, args, self._loop.create_future(), after, context, of)))
 
     async def in_row(self, row: Row) -> Any:
         """Call the functions of a row from `row.at` on, each in a copy of the caller's context; return the last value.
@@ -147,11 +170,19 @@ class Calls:
         """
         fn = row.fns[row.at]
         self._check(fn)
-        return await self._result(self._put(fn, (), None, row))
+        job = Job(fn, (), self._loop.create_future(), None)
+        job.row = row
+        return await self._result(self._put(job))
 
-    async def surely(self, fn: Callable[..., Any], *args: Any) -> Any:
+    async def surely(
+        self,
+        fn: Callable[..., Any],
+        *args: Any,
+        context: Context | None = None,
+        of: Callable[..., Any] | None = None,
+    ) -> Any:
         """Call `fn` on a thread, to its end, for what must happen: a cancellation meanwhile goes on only then."""
-        future = self._put(fn, args, None)[1].future
+        future = self._put(Job(fn, args, self._loop.create_future(), None, context, of))[1].future
         try:
             await ended([future])
             return future.result()
@@ -162,8 +193,8 @@ class Calls:
             del future  # as in `_result`
 
     def left_behind(self) -> tuple[str, ...]:
-        """Name the calls that were cancelled and still run."""
-        return self._pool.left_behind.names()
+        """Name the calls that were cancelled, or are late, and still run."""
+        return self._pool.left_behind.names() + (named([*self.late.values()]) if self.late else ())
 
     async def close(self) -> None:
         """Send the threads away, each of which first calls what its `at_end` holds."""
@@ -174,17 +205,13 @@ class Calls:
         """Raise if the threads are gone, or so many calls given up that another thread would only be one more."""
         if self._pool.closing:
             raise RuntimeError(f"{name_of(fn)}() is not called: its run has ended")
-        if self.abandoned:
-            what = f"{name_of(fn)}() is not called: {self.abandoned} calls were given up"
+        if given_up := len(self._pool.left_behind):
+            what = f"{name_of(fn)}() is not called: {given_up} calls were given up"
             if (error := self._pool.left_behind.too_many(what)) is not None:
                 raise error
 
-    def _put(
-        self, fn: Callable[..., Any], args: tuple[Any, ...], after: Callable[[], None] | None, row: Row | None = None
-    ) -> Pair:
+    def _put(self, job: Job) -> Pair:
         self._made += 1
-        job = Job(fn, args, self._loop.create_future(), after)
-        job.row = row
         pair = (self._made, job)
         self._queue.append(pair)
         self._pool.wake()
@@ -209,7 +236,7 @@ class Calls:
             self._queue.remove(pair)
         except ValueError:
             if job.worker is not None and self._pool.abandon(job.worker, job.call):
-                self.left(job.fn)
+                self.left(job.known_as)
         else:
             if job.after is not None:
                 job.after()
@@ -319,6 +346,12 @@ def _make(job: Job) -> Any:
         if job.after is not None:
             job.after()
         del job, worker  # a failure's frames keep this one, and the job its future, which keeps the failure
+
+
+def _never_begins(job: Job) -> None:
+    """See to it that who waits for the end of a call hears that it is not made: all was over when a thread took it."""
+    if job.after is not None:
+        job.after()
 
 
 def _resolve(future: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:

@@ -23,6 +23,7 @@ from ..core.colour import has_method, name_of, place_of
 from ..errors import TooManyAbandoned
 from .awaiting import discard, failure_of
 from .clock import announce, clock_of, monotonic
+from .port import nothing
 from .results import NOBODY, Client, Pair, ResultBridge, tell
 from .worker import Worker, current_worker, supply
 
@@ -45,6 +46,7 @@ class ThreadPool:
         patience: seconds an idle thread stays; None: until `close`.
         lends: whether an idle thread may go to another pool; False where the same thread must make all calls.
         of_run: whether it ends with a run, and not with its loop.
+        unwanted: told, on the thread, of an input that it took and does not call, as nobody wants that any more.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ThreadPool:
         patience: float | None = None,
         lends: bool = True,
         of_run: bool = True,
+        unwanted: Callable[[Any], None] = nothing,
     ) -> None:
         self.name: str = name
         self.of_run: bool = of_run
@@ -84,6 +87,7 @@ class ThreadPool:
         self._frames = frames
         self._patience = patience
         self._lends = lends
+        self._unwanted = unwanted
         self._parked: dict[Worker, None] = {}
         self._ending = False  # whether threads without work leave
         self._waking = False  # whether a woken thread has not come to the queue yet
@@ -297,6 +301,7 @@ class ThreadPool:
             self._come_late(worker, None)
             return False
         if index > self._last_wanted:
+            self._unwanted(item)
             tell(self._loop, self._drop, index)
         elif self._refusal is not None:
             self.bridge.put((index, item, None, self._refusal, started, 0.0, 1))
@@ -368,8 +373,7 @@ class ThreadPool:
 
     def _leave(self, worker: Worker) -> None:
         try:
-            while worker.at_end:
-                worker.at_end.pop()()
+            _call_all(worker.at_end)
         finally:  # should an action raise, the thread still counts as gone
             worker.opened = {}
             worker.pool = None
@@ -422,11 +426,7 @@ class LeftBehind:
 
     def names(self) -> tuple[str, ...]:
         """Name the functions, with how many calls of each."""
-        if not self._calls:
-            return ()
-        fns = [self._fn_of(item) for _, item in tuple(self._calls.values())]
-        calls = Counter((name_of(fn), place_of(fn)) for fn in fns)
-        return tuple(f"{n} x {name}()" + (f" ({place})" if place else "") for (name, place), n in calls.items())
+        return named([self._fn_of(item) for _, item in tuple(self._calls.values())]) if self._calls else ()
 
     def too_many(self, what: str) -> TooManyAbandoned | None:
         """Return why no more calls should be made, beginning with `what`; None: they are few enough."""
@@ -439,6 +439,12 @@ class LeftBehind:
         )
 
 
+def named(fns: list[Callable[..., Any]]) -> tuple[str, ...]:
+    """Name the functions that calls are left behind in, with how many calls of each."""
+    calls = Counter((name_of(fn), place_of(fn)) for fn in fns)
+    return tuple(f"{n} x {name}()" + (f" ({place})" if place else "") for (name, place), n in calls.items())
+
+
 def call_of_thread() -> tuple[Client, int, float] | None:
     """Return whose it is, the index and the begin of the call that this thread makes; None if it makes none."""
     worker = current_worker()
@@ -448,6 +454,16 @@ def call_of_thread() -> tuple[Client, int, float] | None:
         return worker.pool.client, worker.call[0][0], worker.started
     except IndexError:  # it is over, or was given up
         return None
+
+
+def _call_all(actions: list[Callable[[], object]]) -> None:
+    """Call them, the last first; what one raises goes on when all were called."""
+    try:
+        while actions:
+            actions.pop()()
+    finally:
+        if actions:
+            _call_all(actions)
 
 
 def _end(awaited: asyncio.Future[None]) -> None:
