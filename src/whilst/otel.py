@@ -7,6 +7,7 @@ Nothing of it is loaded before this module is.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
@@ -30,6 +31,7 @@ from .core.outcome import Record, is_recalled
 from .core.plan import Plan
 from .core.secrets import bounded, without_secrets
 from .core.summary import Summary
+from .core.telling import encodable
 from .lanes.chance import draw
 from .lanes.clock import clock_of
 from .run import watchers
@@ -47,6 +49,8 @@ SLOW: Final = 5.0  # times the usual call, where nothing else is said
 FEWEST: Final = 50  # calls before one is called slow
 A_SECOND: Final = 100.0  # spans of failures and slow calls, at most
 MOST_SPANNED: Final = 100_000  # calls with a span of which the end is still awaited
+ITEMS: Final = ".each"  # in the path of a step whose calls are of items of a stage
+OF_ITEM: Final = -1  # instead of the index of an input
 
 _watcher: list[Any] = []
 
@@ -56,7 +60,8 @@ def instrument(*, sample: float = SAMPLE, slow: float | None = None, tracer_prov
 
     A run has one span, a child of the span that is current where it was made. A share of the calls have one each, which
     is current while the function runs, so that what its client traces is below it; what the others trace is not
-    recorded. Calls that fail or are slow have a span in any case, made when they have ended, up to a hundred a second.
+    recorded. Calls that fail or are slow have a span in any case, made when they have ended, up to a hundred a second;
+    so has an input of a flow whose time is over while no call of it has failed.
 
     Spans have `whilst.run`, `whilst.index`, `whilst.attempt`, `whilst.path` (of a step), that of the run `whilst.ok`,
     `whilst.failed`, `whilst.concurrency`, `whilst.total`; failures have `error.type`, which is the kind that the
@@ -108,7 +113,7 @@ class _Traced:
 
         self._current_call = current_call
         self._tracer = tracer
-        self._name = without_secrets(plan.name)
+        self._name = encodable(without_secrets(plan.name))
         self._sample = sample
         self._slow = slow
         self._is_flow = plan.node is not None
@@ -121,8 +126,9 @@ class _Traced:
         self._around = trace.set_span_in_context(self._span, around)
         found = self._span.get_span_context()
         unsampled = SpanContext(found.trace_id, found.span_id, is_remote=False, trace_flags=TraceFlags(0))
-        self._unsampled = NonRecordingSpan(unsampled)
-        self._spanned: set[tuple[int, str, int]] = set()  # calls that have a span of their own
+        self._unsampled = _Spanned(NonRecordingSpan(unsampled))
+        self._spanned: dict[int, list[_Spanned]] = {}  # calls that have a span of their own, by the index
+        self._late: dict[int, int] = {}  # by the index: the id of the last failure by time that a step has told of
         self._calls = 0
         self._worked = 0.0
         self._left = A_SECOND
@@ -135,7 +141,7 @@ class _Traced:
         """Return a function that has a span, or none that is recorded, current while it runs."""
         if not self._span.is_recording():
             return fn
-        name = f"{self._name} {path}" if path else self._name
+        name = self._called(path)
         if is_async:
 
             @wraps(fn)
@@ -146,19 +152,18 @@ class _Traced:
 
         @wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:
-            span = self._begun(name)
-            token = contexts.attach(trace.set_span_in_context(span))
+            spanned = self._begun(name)
+            token = contexts.attach(trace.set_span_in_context(spanned.span))
             try:
                 value = fn(*args, **kwargs)
             except BaseException as error:
-                _failed(span, error)
-                span.end()
+                spanned.over(error)
                 raise
             finally:
                 contexts.detach(token)
             if hasattr(value, "__await__"):
-                return _awaited(value, span)
-            span.end()
+                return _awaited(value, spanned)
+            spanned.over(None)
             return value
 
         return call
@@ -166,11 +171,17 @@ class _Traced:
     def ended(self, record: Record) -> None:
         """Make a span of an outcome that failed or was slow, if it has none."""
         index, _, _, error, started, took, attempts = record
-        if not self._is_flow and not is_recalled(record):
+        if is_recalled(record):
+            return
+        if self._is_flow:
+            self._input_ended(index, attempts, started, took, error)
+        else:
             self._call_ended(index, "", attempts, started, took, error)
 
     def step_ended(self, call: StepCall) -> None:
         """Make a span of a call of a step likewise."""
+        if isinstance(call.error, TimeoutError):
+            self._late[OF_ITEM if ITEMS in call.path else call.place] = id(call.error)
         self._call_ended(call.place, call.path, call.attempt, call.started, call.took, call.error)
 
     def happened(self, event: Event, now: float) -> None:
@@ -185,50 +196,92 @@ class _Traced:
             said = {name: value for name, value in as_json(event).items() if name not in ("event", "run")}
             self._span.add_event(f"whilst.{as_json(event)['event']}", _attributes(said), self._ns(now))
         elif isinstance(event, RunEnded):
+            for spanned in [each for index in [*self._spanned] for each in self._spanned.pop(index)]:
+                spanned.leave()
             self._span.set_attributes({"whilst.ok": event.ok, "whilst.failed": event.failed})
             if self._left_out:
                 self._span.set_attribute("whilst.spans_left_out", self._left_out)
             if event.why:
-                self._span.set_attribute("error.type", event.why.partition(":")[0])
-                self._span.set_status(Status(StatusCode.ERROR, bounded(event.why, 300)))
+                why = encodable(event.why)
+                self._span.set_attribute("error.type", why.partition(":")[0])
+                self._span.set_status(Status(StatusCode.ERROR, bounded(why, 300)))
             self._span.end(self._ns(now))
 
     # -- private ---------------------------------------------------------------------------------------------
 
-    def _begun(self, name: str) -> Span:
+    def _called(self, path: str) -> str:
+        return encodable(f"{self._name} {path}") if path else self._name
+
+    def _begun(self, name: str) -> _Spanned:
         """Return the span of a call: one of its own, or one that is not recorded, nor is what stands below it."""
         if not self._sample or draw() >= self._sample:
             return self._unsampled
         call = self._current_call()
-        about: dict[str, Any] = {"whilst.run": self._name}
-        if call is not None:
-            about |= {"whilst.index": call.index, "whilst.attempt": call.attempt}
-            if call.path:
-                about["whilst.path"] = call.path
-            if len(self._spanned) < MOST_SPANNED:
-                self._spanned.add((call.index, call.path, call.attempt))
-        return self._tracer.start_span(name, self._around, attributes=about)
+        if call is None:
+            return _Spanned(self._tracer.start_span(name, self._around, attributes={"whilst.run": self._name}))
+        about = self._about(call.index, call.path, call.attempt)
+        span = self._tracer.start_span(name, self._around, attributes=about)
+        if len(self._spanned) >= MOST_SPANNED:
+            return _Spanned(span)
+        found = _Spanned(span, call.path, call.attempt, is_told=False)
+        self._spanned.setdefault(call.index, []).append(found)
+        return found
+
+    def _about(self, index: int, path: str, attempt: int) -> dict[str, Any]:
+        about: dict[str, Any] = {"whilst.run": self._name, "whilst.index": index, "whilst.attempt": attempt}
+        return {**about, "whilst.path": encodable(path)} if path else about
 
     def _call_ended(
         self, index: int, path: str, attempt: int, started: float, took: float, error: BaseException | None
     ) -> None:
         self._calls += 1
         self._worked += took
-        if error is None and not self._is_slow(took):
-            if self._spanned:
-                self._spanned.discard((index, path, attempt))
-            return
-        if (index, path, attempt) in self._spanned:
-            self._spanned.discard((index, path, attempt))
-            return
+        if self._spanned and (own := self._taken(index, path, attempt)):
+            ended = [each for each in own if each.is_over]
+            for spanned in own:
+                if spanned in ended or not ended:
+                    spanned.settle(error, self._ns(started + took), alone=len(own) == 1)
+                else:  # it goes on, beside the one that counts
+                    spanned.leave()
+        elif error is not None or self._is_slow(took):
+            self._make(index, path, attempt, started, took, error)
+
+    def _input_ended(self, index: int, attempts: int, started: float, took: float, error: BaseException | None) -> None:
+        """End the spans of calls that were cut off with their input of a flow, which nobody tells of one by one."""
+        told = self._late.pop(index, None), self._late.get(OF_ITEM)
+        late = error if isinstance(error, TimeoutError) and id(error) not in told else None
+        own = [each for each in self._spanned.get(index, ()) if ITEMS not in each.path]  # else it is an item's index
+        for spanned in own:
+            self._forget(index, spanned)
+            if late is not None:
+                spanned.settle(late, self._ns(started + took), alone=False)
+            else:
+                spanned.leave()
+        if late is not None and not own:
+            self._make(index, "", attempts, started, took, late)
+
+    def _taken(self, index: int, path: str, attempt: int) -> list[_Spanned]:
+        """Return the calls of this attempt that have a span of their own, of which more is not awaited."""
+        own = [each for each in self._spanned.get(index, ()) if each.path == path and each.attempt == attempt]
+        for spanned in own:
+            self._forget(index, spanned)
+        return own
+
+    def _forget(self, index: int, spanned: _Spanned) -> None:
+        held = self._spanned[index]
+        held.remove(spanned)
+        if not held:
+            del self._spanned[index]
+
+    def _make(
+        self, index: int, path: str, attempt: int, started: float, took: float, error: BaseException | None
+    ) -> None:
+        """Make the span of a call that is over, if there is room for it."""
         if not self._has_room(started + took):
             self._left_out += 1
             return
-        about: dict[str, Any] = {"whilst.run": self._name, "whilst.index": index, "whilst.attempt": attempt}
-        if path:
-            about["whilst.path"] = path
-        name = f"{self._name} {path}" if path else self._name
-        span = self._tracer.start_span(name, self._around, attributes=about, start_time=self._ns(started))
+        about, since = self._about(index, path, attempt), self._ns(started)
+        span = self._tracer.start_span(self._called(path), self._around, attributes=about, start_time=since)
         if error is not None:
             _failed(span, error)
         span.end(self._ns(started + took))
@@ -251,26 +304,79 @@ class _Traced:
         return int((moment + self._offset) * 1e9)
 
 
-async def _awaited(value: Awaitable[T], span: Span) -> T:
-    """Await the value of a call with its span current, and end that."""
-    token = contexts.attach(trace.set_span_in_context(span))
+class _Spanned:
+    """A call that has a span of its own, which ends when its function is over and it is known what became of the call.
+
+    The two differ for a call that ran out of its time: the function is cancelled, or goes on, on its thread.
+    """
+
+    __slots__ = ("_at", "_error", "_guard", "attempt", "is_over", "is_told", "path", "span")
+
+    def __init__(self, span: Span, path: str = "", attempt: int = 0, *, is_told: bool = True) -> None:
+        self.span = span
+        self.path = path
+        self.attempt = attempt
+        self.is_told = is_told
+        self.is_over = False
+        self._error: BaseException | None = None
+        self._at = 0  # when its function was over
+        self._guard = threading.Lock()
+
+    def over(self, error: BaseException | None) -> None:
+        """Take note that the function is over; on its thread."""
+        if not self.span.is_recording():  # nor is it where the span has ended
+            return
+        with self._guard:
+            self._error, self._at, self.is_over = error, time.time_ns(), True
+            if self.is_told:
+                self._end(error, self._at)
+
+    def settle(self, error: BaseException | None, at: int, *, alone: bool) -> None:
+        """Have the span end with what became of the call; if it is one of several, its own failure comes first."""
+        with self._guard:
+            own = self._error if isinstance(self._error, Exception) and not alone else None
+            self._end(own or error or self._error, self._at if self.is_over else at)
+
+    def leave(self) -> None:
+        """Have the span end with what the function says."""
+        with self._guard:
+            self.is_told = True
+            if self.is_over:
+                self._end(self._error, self._at)
+
+    def _end(self, error: BaseException | None, at: int) -> None:
+        if self.span.is_recording():
+            if error is not None:
+                _failed(self.span, error)
+            self.span.end(at)
+
+
+async def _awaited(value: Awaitable[T], spanned: _Spanned) -> T:
+    """Await the value of a call with its span current, which then ends."""
+    token = contexts.attach(trace.set_span_in_context(spanned.span))
+    failed: BaseException | None = None
     try:
         return await value
     except BaseException as error:  # a cancellation, too, is how a call ended
-        _failed(span, error)
+        failed = error
         raise
     finally:
         contexts.detach(token)
-        span.end()
+        spanned.over(failed)
+        del failed  # whose frames keep this one
 
 
 def _failed(span: Span, error: BaseException) -> None:
     if span.is_recording():
         from .insight.kept import said_by  # loaded when used
 
-        span.set_attribute("error.type", without_secrets(kind_of(error)))
+        span.set_attribute("error.type", encodable(without_secrets(kind_of(error))))
         span.set_status(Status(StatusCode.ERROR, said_by(error)))
 
 
 def _attributes(said: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"whilst.{name}": value for name, value in said.items() if isinstance(value, (str, int, float, bool))}
+    return {
+        f"whilst.{name}": encodable(value) if isinstance(value, str) else value
+        for name, value in said.items()
+        if isinstance(value, (str, int, float, bool))
+    }

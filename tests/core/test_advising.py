@@ -48,7 +48,7 @@ def texts(now: Summary) -> list[str]:
     [
         ({"busy": 0.97, "tail": 0.03}, {}, "All 8 lanes were in calls: concurrency=16", {"concurrency": "adaptive"}),
         ({"source": 0.8, "busy": 0.2}, {}, "The source gives 20/s, the calls could take 100/s", None),
-        ({"consumer": 0.8, "busy": 0.2}, {}, "Your loop takes 50 ms an outcome", None),
+        ({"consumer": 0.8, "busy": 0.2}, {}, "Your loop is slower than the calls", None),
         ({"order": 0.5, "busy": 0.5}, {}, "ordered=False makes this 2.0x as fast", {"ordered": False}),
         (
             {"limit: rate=20/s": 0.8, "busy": 0.2},
@@ -109,7 +109,7 @@ def texts(now: Summary) -> list[str]:
         (
             {"pushback": 0.8, "busy": 0.2},
             {"rejected": 40, "called": 240},
-            "The other side permits about 20/s",
+            "The other side let 20/s through",
             {"rate": "20/s"},
         ),
         ({"retries": 0.8, "busy": 0.2}, {"retried": 9}, "The end waits for inputs that failed", None),
@@ -158,6 +158,64 @@ def test_each_cause_has_its_sentence(
 def test_what_the_other_side_permits_is_counted_in_calls() -> None:
     of_a_journal = summary({"pushback": 0.8, "busy": 0.2}, called=60, rejected=40, ok=9_020, recalled=9_000)
     assert of_a_journal.advice[0].change == {"rate": "2/s"}
+
+
+def test_what_pauses_were_for_is_not_said_to_be_all_that_is_permitted() -> None:
+    (advice,) = summary({"pushback": 0.8, "busy": 0.2}, rejected=40, called=240).advice
+    assert "permits about" not in advice.text
+    assert "only a higher" not in advice.text
+
+
+def test_what_the_loop_takes_is_not_counted_by_outcomes_that_nobody_has_taken_yet() -> None:
+    (advice,) = summary({"consumer": 0.8, "busy": 0.2}).advice
+    assert "an outcome" not in advice.text
+
+
+def test_outcomes_out_of_order_gain_no_more_than_the_longest_call_lets_them() -> None:
+    timings = Timings()
+    for index in range(200):
+        timings.add(8.0 if index == 3 else 0.1, index)
+    now = summary({"order": 0.5, "busy": 0.5}, timings=timings.snapshot())
+    (advice,) = now.advice
+    assert advice.gain == pytest.approx(10.0 / 8.0)
+    assert "ordered=False makes this 1.2x" in advice.text
+    assert now._replace(elapsed=8.4).advice == ()
+
+
+RATED: dict[str, Any] = {"given_by": {"rate=21/s": ("rate", "")}}
+LEVELS = {4: (150, 0.2, 0.2), 8: (50, 0.2, 0.2)}
+
+
+@pytest.mark.parametrize("account", [{"busy": 1.0}, {"source": 0.8, "busy": 0.2}, {"order": 0.5, "busy": 0.5}])
+@pytest.mark.parametrize("changes", [{}, {"levels": LEVELS}])
+def test_a_rate_that_is_given_bounds_whatever_is_said(account: dict[str, float], changes: dict[str, Any]) -> None:
+    assert not [it for it in summary(account, **changes, **RATED).advice if it.gain or "as fast" in it.text]
+    faster = {"given_by": {"rate=30/s": ("limit", "")}}
+    assert [text for text in texts(summary(account, **changes, **faster)) if "1.5x as fast" in text]
+    of_a_step = {"given_by": {"rate=21/s": ("rate", "sequence[1]")}}
+    assert [text for text in texts(summary(account, **changes, **of_a_step)) if "x as fast" in text], "not by all"
+
+
+def test_the_limit_that_is_to_be_raised_does_not_bound_what_that_gains() -> None:
+    (advice,) = summary({"limit: rate=21/s": 0.8, "busy": 0.2}, **RATED).advice
+    assert "at most 5.0x as fast" in advice.text
+
+
+def test_more_workers_are_not_proposed_where_the_rate_is_all_used() -> None:
+    workers = {"worker 1": {"calls": 200, "seconds": 20.0, "computed": 19.0}}
+    now = summary({"busy": 1.0}, workers=workers, processors=16)
+    assert texts(now)
+    assert not texts(now._replace(**RATED))
+
+
+def test_the_evidence_of_levels_is_what_was_measured() -> None:
+    """Of few calls more is feared than was seen; what was seen is what is shown."""
+    timings = Timings()
+    for index in range(200):
+        timings.add(1.1 if index % 20 == 0 else 0.1, index)
+    levels = {4: (180, 0.15, 0.1), 8: (20, 0.1, 0.1)}
+    (advice,) = summary({"busy": 1.0}, levels=levels, timings=timings.snapshot()).advice
+    assert advice.evidence == "4 at once took 150 ms each, 27/s; 8 at once took 100 ms each, 80/s"
 
 
 def test_the_end_is_told_with_the_inputs_it_waited_for() -> None:

@@ -47,6 +47,7 @@ def test_levels_of_too_few_calls_say_nothing() -> None:
 def test_the_mean_of_few_calls_is_what_the_long_ones_among_all_make_of_it() -> None:
     (level,) = levels_of({4: (LEAST_CALLS, 0.1, 0.1)}, typical=3.0)
     assert level.took == pytest.approx(0.3)
+    assert level.mean == 0.1, "which is what was measured"
 
 
 def test_a_call_belongs_to_the_level_at_which_it_began() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from whilst.doctoring.held import held_findings
 from whilst.doctoring.pulse import Round
 from whilst.doctoring.records import Held
 from whilst.doctoring.rounds import Look, Position, Rounds, Sight
@@ -91,3 +92,25 @@ def test_a_round_right_after_another_is_told_for_what_it_did_itself(computed: fl
             rounds.look(Look(number, 0, True, sight(user), TICK, share * TICK, False, False))
         rounds.ended(Round(number, number * 0.1, number * 0.1 + 0.1))
     assert told(list(places.values())) == [(1, 0.1, 0.1 * (1 - computed)), (2, 0.1, 0.1 * computed)]
+
+
+async def two() -> None:
+    len("1"), len("2"), len("3")
+
+
+@pytest.mark.parametrize(
+    ("shares", "several"), [((0.5, 0.5), True), ((0.4, 0.35, 0.25), True), ((0.9, 0.1), False), ((1.0,), False)]
+)
+def test_a_line_of_several_calls_is_none_of_them_alone(shares: tuple[float, ...], several: bool) -> None:
+    code, places = two.__code__, dict[tuple[object, ...], Held]()
+    rounds, line = Rounds(places, 0.05), two.__code__.co_firstlineno + 1
+    offsets = [each.offset for each in dis.get_instructions(code) if each.opname.startswith("CALL")]
+    for offset, share in zip(offsets, shares, strict=False):
+        rounds.look(Look(0, 0, True, sight(((code, offset, line),)), share, 0.0, True, False))
+    rounds.ended(Round(0, 0.0, 1.0))
+    (held,) = places.values()
+    assert (held.seconds, held.several) == (1.0, several)
+    (found,) = held_findings([held])
+    assert found.call == ("" if several else "len")
+    assert found.text.startswith('len("1"), len("2"), len("3") held' if several else "len held")
+    assert (found.change is None) == several

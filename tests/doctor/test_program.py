@@ -246,6 +246,16 @@ def test_a_line_may_ask_not_to_be_spoken_of(tmp_path: Path) -> None:
     assert "nothing found" in doctor(path).err
 
 
+def test_a_program_whose_name_is_not_utf_8_is_told_of(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9.py"
+    try:
+        Path(os.fsdecode(path)).write_text("import asyncio, time\nasync def f(): time.sleep(0.2)\nasyncio.run(f())\n")
+    except OSError:
+        pytest.skip("this file system wants UTF-8")
+    done = subprocess.run([sys.executable, "-m", "whilst", "doctor", path], capture_output=True, timeout=60)
+    assert b"held the loop" in done.stdout + done.stderr
+
+
 def test_imports_are_left_out(tmp_path: Path) -> None:
     written(tmp_path, "import time\ntime.sleep(0.3)\n", "heavy.py")
     path = written(tmp_path, "import asyncio\nasync def main():\n    import heavy\n\nasyncio.run(main())\n")

@@ -210,7 +210,7 @@ async def test_a_faster_source_is_worth_what_was_said() -> None:
 @virtually
 async def test_what_the_loop_does_can_be_done_in_the_calls() -> None:
     before = await taken(whilst.map(nap, [0.02] * 100, concurrency=8), each=0.05)
-    assert before.advice[0].text.startswith("Your loop takes 4")
+    assert before.advice[0].text.startswith("Your loop is slower than the calls")
 
     async def both(seconds: float) -> None:
         await nap(seconds)

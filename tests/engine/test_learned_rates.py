@@ -72,4 +72,4 @@ async def test_refusals_teach_a_rate_and_the_run_says_that_it_keeps_to_it(
     assert binding.words == "held back by the other side"
     if not step:
         (advice,) = (it for it in now.advice if "rate" in it.change)
-        assert advice.text.startswith("The other side permits about ")
+        assert advice.text.startswith("The other side let ")

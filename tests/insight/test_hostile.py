@@ -19,9 +19,12 @@ import whilst
 from whilst.insight import tracefile
 from whilst.insight.as_json import json_report
 from whilst.insight.chrome import chrome_trace
+from whilst.insight.chunks import Chunk, Columns
 from whilst.insight.filing import FileSink
+from whilst.insight.live import Live
 from whilst.insight.page import page
 from whilst.insight.recorded import Beginning, read_trace
+from whilst.insight.spans import FAILED, Node
 from whilst.insight.tracefile import Appender, NoTrace
 
 NUMBERS = st.one_of(st.integers(-(1 << 70), 1 << 70), st.floats(allow_nan=False, allow_infinity=False))
@@ -89,6 +92,55 @@ def test_a_trace_of_nothing_but_an_end_is_none(tmp_path: Path) -> None:
     file.close()
     with pytest.raises(NoTrace, match="no run in it"):
         read_trace(str(tmp_path / "run.trace"))
+
+
+HALF = "caf\udce9"
+
+
+def test_half_of_a_character_ends_no_recording_and_no_report(tmp_path: Path) -> None:
+    """As in the name of a file that is not UTF-8: in an input, a failure, the name of the run, of a step."""
+
+    def fail(text: str) -> None:
+        if "caf" in text:
+            raise ValueError(text)
+
+    inputs, path, journal = [HALF, "a", "b"], tmp_path / "run.trace", tmp_path / "run.db"
+    of_map = whilst.map(fail, inputs, trace=path, journal=journal, name=HALF)
+    of_map.outcomes().list()
+    flow = whilst.together(**{HALF: fail})
+    of_flow = whilst.map(flow, inputs, trace=tmp_path / "flow.trace")
+    of_flow.outcomes().list()
+    untraced = whilst.map(fail, inputs, name=HALF)
+    untraced.outcomes().list()
+    for run in (of_map, of_flow, untraced):
+        for name in ("a.html", "a.json", "a.chrome.json"):
+            run.report(tmp_path / name)
+            assert "caf\\udce9" in (tmp_path / name).read_text("utf-8").replace("\\\\", "\\")
+        summary = run.summary()
+        assert (str(summary) + summary._repr_html_()).encode()
+    for trace in (path, tmp_path / "flow.trace"):
+        found = read_trace(str(trace))
+        assert (sum(session.passed for session in found.sessions), found.sessions[0].killed) == (3, False)
+    from whilst.reporting import recorded_of, rendered
+
+    for form in ("html", "json", "chrome"):
+        assert b"".join(rendered(recorded_of(str(journal)), form))
+
+
+def test_half_of_a_character_is_shown_while_the_run_goes_on() -> None:
+    live = Live()
+    summary = whilst.map(abs, [], name=HALF).summary()._replace(failures={HALF: 1}, failed=1, notes=(HALF,))
+    shown = live.begin(Beginning(HALF, 1.8e9, tree=HALF, limits=(HALF,), journal=HALF), lambda: summary)
+    head = Chunk(1, 0.0, 1, 1, [(0, FAILED, 1)], [HALF], [1], [(0, 0, HALF, 1, 0.1)], path="")
+    shown.calls(Columns.of([0], [0.0], [0.1]), head)
+    shown.calls(Columns.of([0], [0.0], [0.1]), Chunk(1, 0.0, 1, 1, path=HALF))
+    shown.events([{"event": HALF, "t": 0.0}])
+    shown.nodes({HALF: Node(1, 1, 0.1, 0.1)})
+    assert live.page(None)
+    assert live.news(None, None)[1]
+    shown.end({"name": HALF, "failures": {HALF: 1}})
+    assert live.page(1)
+    assert live.news(1, None)[1]
 
 
 def test_no_canary_comes_out_of_a_trace_a_page_or_a_span(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -146,6 +147,89 @@ def test_each_attempt_that_failed_has_its_own(kept: Kept) -> None:
     assert [(span.attributes or {})["whilst.attempt"] for span in kept.calls()] == [1, 2]
 
 
+@pytest.mark.parametrize("sample", [0.0, 1.0])
+@pytest.mark.parametrize("flow", [False, True])
+@pytest.mark.parametrize("colour", ["blocking", "async", "stubborn"])
+def test_a_call_that_ran_out_of_its_time_has_one_span_of_the_kind_that_is_counted(
+    kept: Kept, colour: str, flow: bool, sample: float
+) -> None:
+    go_on = threading.Event()
+
+    async def later(number: int) -> None:
+        await asyncio.sleep(30)
+
+    async def stubborn(number: int) -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            raise ValueError("instead of the cancellation") from None
+
+    fn: Any = {"blocking": lambda number: go_on.wait(30), "async": later, "stubborn": stubborn}[colour]
+    whilst.otel.instrument(sample=sample, tracer_provider=kept.provider)
+    try:
+        run = whilst.map(whilst.sequence(fn, str) if flow else fn, [5], timeout=0.05)
+        run.outcomes().list()
+        (kind,) = run.summary().failures
+        assert kind == "TimeoutError" or colour == "stubborn"
+        ended = {span.end_time for span in kept.calls()}
+    finally:
+        go_on.set()
+    (span,) = kept.calls()
+    assert index_of(span) == 0
+    assert (span.attributes or {})["error.type"] == kind
+    assert span.status.status_code is StatusCode.ERROR
+    assert ended == {span.end_time}, "when it was given up, not when its thread came home"
+
+
+def test_the_step_of_a_part_that_ran_out_of_its_time_says_so(kept: Kept) -> None:
+    async def later(number: int) -> None:
+        await asyncio.sleep(30)
+
+    whilst.otel.instrument(sample=1.0, tracer_provider=kept.provider)
+    part = whilst.step(whilst.sequence(abs, later), timeout=0.05)
+    (outcome,) = whilst.map(part, [1]).outcomes().list()
+    assert isinstance(outcome.error, TimeoutError)
+    kinds = {(span.attributes or {})["whilst.path"]: (span.attributes or {}).get("error.type") for span in kept.calls()}
+    assert sorted(kinds.values(), key=str) == [None, "TimeoutError"], kinds
+
+
+def test_a_step_that_fails_by_its_own_timeout_is_told_once(kept: Kept) -> None:
+    async def later(number: int) -> None:
+        await asyncio.sleep(30)
+
+    whilst.otel.instrument(sample=0.0, tracer_provider=kept.provider)
+    whilst.map(whilst.sequence(abs, whilst.step(later, timeout=0.05)), [1]).outcomes().list()
+    (span,) = kept.calls()
+    assert (span.attributes or {})["whilst.path"] == "sequence[1]"
+
+
+def test_an_answer_that_was_not_wanted_is_a_failure_in_its_span(kept: Kept) -> None:
+    whilst.otel.instrument(sample=1.0, tracer_provider=kept.provider)
+    retry = whilst.Retry(2, base=0.001, on_value=lambda value: value == 0)
+    run = whilst.map(abs, [0, 1], retry=retry)
+    run.outcomes().list()
+    (kind,) = run.summary().failures
+    failed = [span for span in kept.calls() if (span.attributes or {}).get("error.type") == kind]
+    assert [index_of(span) for span in failed] == [0, 0]
+    assert len(kept.calls()) == 3
+
+
+def test_both_calls_of_a_hedge_have_a_span_that_ends(kept: Kept) -> None:
+    begun: list[int] = []
+
+    async def late_once(number: int) -> int:
+        begun.append(number)
+        await asyncio.sleep(30 if len(begun) == 61 else 0.002)
+        return number
+
+    whilst.otel.instrument(sample=1.0, tracer_provider=kept.provider)
+    run = whilst.map(whilst.step(late_once, hedge=True), range(80), concurrency=4)
+    assert run.list() == [*range(80)]
+    assert len(kept.calls()) == len(begun) == 80 + run.summary().hedged
+    both = [(span.attributes or {}).get("error.type") for span in kept.calls() if index_of(span) == 60]
+    assert sorted(both, key=str) == ["CancelledError", None], "the one that was not needed was cancelled"
+
+
 def test_slow_calls_have_a_span_too(kept: Kept) -> None:
     def waits(number: int) -> None:
         time.sleep(0.1 if number == 3 else 0)
@@ -165,6 +249,22 @@ def test_slow_is_five_times_the_mean_where_nothing_else_is_said(kept: Kept) -> N
     whilst.map(waits, range(100), concurrency=1).list()
     assert 90 in map(index_of, kept.calls())
     assert len(kept.calls()) < 20
+
+
+def test_what_utf_8_cannot_hold_is_escaped_in_spans(kept: Kept) -> None:
+    def fails(number: int) -> None:
+        if number == 0:
+            raise whilst.Throttled("caf\udce9", retry_after=0.2)
+        raise ValueError("caf\udce9")
+
+    whilst.otel.instrument(sample=0.5, tracer_provider=kept.provider)
+    with pytest.raises(whilst.Stopped):
+        whilst.map(fails, range(9), name="caf\udce9", stop_after=3).outcomes().list()
+    whilst.map(whilst.together(**{"caf\udce9": fails}), [1, 2]).outcomes().list()
+    assert len(kept.calls()) >= 5
+    for span in kept.spans():
+        said = [span.name, span.attributes, span.status.description, [(it.name, it.attributes) for it in span.events]]
+        assert json.dumps(said, default=dict, ensure_ascii=False).encode()
 
 
 def test_of_many_failures_a_hundred_a_second_have_one_and_the_rest_is_counted(kept: Kept) -> None:

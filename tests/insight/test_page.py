@@ -18,8 +18,9 @@ from recordings import ADVICE, recording
 import whilst
 from whilst.core.account import meaning
 from whilst.insight.figures import figures_of
+from whilst.insight.live import Live
 from whilst.insight.page import asset, page, policy
-from whilst.insight.recorded import Recorded, read_trace
+from whilst.insight.recorded import Beginning, Recorded, read_trace
 from whilst.insight.spans import Example
 from whilst.insight.words import inert, share
 
@@ -255,6 +256,22 @@ def test_a_run_that_was_not_recorded_is_reported_from_its_summary_and_says_how_t
     assert "ValueError" in text
     assert 'whilst.map(…, trace="run.trace")' in text
     assert "Done a second" not in text
+
+
+def test_the_share_of_a_kind_is_of_all_inputs_where_no_call_was_recorded(tmp_path: Path) -> None:
+    run = whilst.map(lambda number: 1 / (number % 10), range(30))
+    run.outcomes().list()
+    run.report(tmp_path / "run.html")
+    assert "ZeroDivisionError310 %" in Read((tmp_path / "run.html").read_text("utf-8")).text
+
+
+def test_the_share_of_a_kind_is_of_all_inputs_before_the_first_calls_are_told() -> None:
+    summary = whilst.map(abs, []).summary()._replace(ok=27, failed=3, failures={"ValueError": 3})
+    live = Live()
+    live.begin(Beginning("fetch", 1.8e9), lambda: summary)
+    shown = live.page(None)
+    assert shown is not None
+    assert "ValueError310 %" in Read(shown.decode()).text
 
 
 def test_a_report_of_a_run_that_goes_on_says_so(tmp_path: Path) -> None:

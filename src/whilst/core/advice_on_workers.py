@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .advice import Advice
-from .advice_words import lanes_that, percent, time_of
+from .advice_words import LEAST_GAIN, lanes_that, percent, room_of, time_of
 from .summary import Summary
 
 COMPUTES = 0.5  # of the time of a call; from then on it is the processors that count
@@ -35,9 +35,12 @@ def on_workers(now: Summary, computed: float) -> Advice | None:
             change={"executor": "thread", "concurrency": max(32, now.concurrency)},
         )
     if now.concurrency < now.processors:
+        most = min(now.processors / now.concurrency, room_of(now))
+        if most < LEAST_GAIN:
+            return None
         return Advice(
             text=f"The calls compute, and there are {now.processors} processors: concurrency={now.processors} makes "
-            f"this at most {now.processors / now.concurrency:.1f}x as fast",
+            f"this at most {most:.1f}x as fast",
             evidence=evidence,
             condition="other programs leave them free",
             change={"concurrency": now.processors},

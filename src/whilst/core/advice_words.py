@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from .account import BUSY
+from .rates import parse_rates
 from .summary import Summary
 
+RATE = "rate="  # and what a limit of that name permits
 MOST = 3
 LEAST_SHARE = 0.2  # of the lane-time
+LEAST_GAIN = 1.1
 FULL = 0.9  # busy lanes from which on more of them are the question
 
 
-def most_of(now: Summary) -> float:
-    """Return how many times as fast this is with every lane in a call all the time, as far as the processor lets it."""
+def most_of(now: Summary, *, but: str = "") -> float:
+    """Return how many times as fast this is with every lane in a call all the time.
+
+    That is as far as the processor lets it, and the rates that it is given, but for one of this name.
+    """
     busy = now.account.get(BUSY, 0.0)
-    most = 1.0 / busy if busy > 0 else 1.0
+    most = min(1.0 / busy if busy > 0 else 1.0, room_of(now, but=but))
     return min(most, now.elapsed / now.wanted) if now.wanted > 0 else most
+
+
+def room_of(now: Summary, *, but: str = "") -> float:
+    """Return how many times as many calls a second its rates permit, leaving out one; at least 1, inf without any.
+
+    >>> now = Summary("f", None, 80, 0, 0, 0, 2.0, 4, called=80, given_by={"rate=60/s": ("rate", "")})
+    >>> room_of(now), room_of(now, but="rate=60/s")
+    (1.5, inf)
+    """
+    each = now.called / now.elapsed if now.elapsed > 0 else 0.0  # calls a second
+    limits = [name for name, (_, step) in now.given_by.items() if name.startswith(RATE) and not step and name != but]
+    rates = [found for name in limits for found in parse_rates(name.removeprefix(RATE))]
+    return max(1.0, min((it.amount / it.period for it in rates), default=inf) / each) if each > 0 else inf
 
 
 def raised(now: Summary, limit: str, number: int | None = None) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from .advice_on_stages import on_stages
 from .advice_on_workers import computed_share, on_start, on_workers
 from .advice_words import (
     FULL,
+    LEAST_GAIN,
     LEAST_SHARE,
     MOST,
     counted,
@@ -25,6 +26,7 @@ from .advice_words import (
     percent,
     raised,
     rate,
+    room_of,
     spent_on,
     time_of,
 )
@@ -36,7 +38,6 @@ LEAST_CALLS = 20
 LEAST_TIME = 0.2  # seconds; of what is over sooner nothing need be said
 LEAST_OF_STREAMS = 2.0  # seconds; a few inputs may be streams of many items
 FAILING = "failing"  # a cause beside the reasons of the account: a part of what is busy
-LEAST_GAIN = 1.1
 SHORT = 100e-6  # seconds; a call that takes less is over before it could be sent anywhere
 SEVERAL = 5  # refusals; fewer say nothing of what the other side permits
 SENT = "the function and its inputs can be sent to other processes"
@@ -83,7 +84,7 @@ def _on_busy(now: Summary, reason: str, share: float) -> Advice | None:
         return _on_levels(now, levels)
     if share < FULL or now.levels:  # it has looked for more by itself
         return None
-    most = min(2.0, now.elapsed / now.wanted) if now.wanted > 0 else 2.0
+    most = min(2.0, now.elapsed / now.wanted if now.wanted > 0 else 2.0, room_of(now))
     if most < LEAST_GAIN:
         return None
     if now.bounded:
@@ -112,12 +113,12 @@ def _levels(now: Summary) -> list[Level]:
 def _on_levels(now: Summary, levels: list[Level]) -> Advice | None:
     """Compare: what was measured may be announced, what lies beyond the highest level may not."""
     aim = knee_of(levels)
-    least = max(_time_with(now, aim), now.wanted)  # seconds
+    least = max(_time_with(now, aim), now.wanted, now.elapsed / room_of(now))  # seconds
     gain = now.elapsed / least if now.elapsed >= LEAST_GAIN * least else None
     above = [level for level in levels if level.slots > aim.slots and level.calls >= level.slots]  # a whole round of it
     few = f"More than {aim.slots} calls at once get little more done" if above else ""
     shown = sorted({levels[0], levels[len(levels) // 2], aim, levels[-1]})
-    evidence = "; ".join(f"{it.slots} at once took {time_of(it.took)} each, {rate(it.rate)}" for it in shown)
+    evidence = "; ".join(f"{it.slots} at once took {_measured(it)}" for it in shown)
     if gain is None:
         return Advice(text=few, evidence=evidence, change=_concurrency(now, aim)) if few else None
     return Advice(
@@ -127,6 +128,11 @@ def _on_levels(now: Summary, levels: list[Level]) -> Advice | None:
         gain=gain,
         change=_concurrency(now, aim),
     )
+
+
+def _measured(level: Level) -> str:
+    """Say what calls took at a level that was seen, and how many that is a second."""
+    return f"{time_of(level.mean)} each" + (f", {rate(level.slots / level.mean)}" if level.mean > 0.0 else "")
 
 
 def _time_with(now: Summary, level: Level) -> float:
@@ -202,17 +208,19 @@ def _on_consumer(now: Summary, reason: str, share: float) -> Advice | None:
     most = most_of(now)
     if most < LEAST_GAIN or now.elapsed < SHORT * now.finished:
         return None
-    each = now.elapsed / max(1, now.finished)
     return Advice(
-        text=f"Your loop takes {time_of(each)} an outcome: what it does, done in the calls or in a second stage, makes "
-        f"this at most {most:.1f}x as fast",
+        text="Your loop is slower than the calls: what it does, done in the calls or in a second stage, makes this at "
+        f"most {most:.1f}x as fast",
         evidence=lanes_that(now, share, "waited for whoever takes the outcomes"),
         condition="that need not be done one after the other",
     )
 
 
 def _on_order(now: Summary, reason: str, share: float) -> Advice | None:
-    gain = 1.0 / (1.0 - share) if share < 1.0 else 1.0
+    least = max(now.elapsed * (1.0 - share), now.times.longest, now.wanted, now.elapsed / room_of(now))  # seconds
+    if now.elapsed < LEAST_GAIN * least or share >= 1.0:
+        return None
+    gain = now.elapsed / least
     return Advice(
         text=f"ordered=False makes this {gain:.1f}x as fast: outcomes need not wait for a slow input before them",
         evidence=lanes_that(now, share, "waited because an early input was slow"),
@@ -223,7 +231,8 @@ def _on_order(now: Summary, reason: str, share: float) -> Advice | None:
 
 
 def _on_limit(now: Summary, reason: str, share: float) -> Advice | None:
-    limit, most = reason.removeprefix(LIMIT), most_of(now)
+    limit = reason.removeprefix(LIMIT)
+    most = most_of(now, but=limit)
     if most < LEAST_GAIN:
         return None
     return Advice(
@@ -252,8 +261,8 @@ def _on_pushback(now: Summary, reason: str, share: float) -> Advice | None:
     if permitted <= 0.0:  # no rate is low enough
         return None
     return Advice(
-        text=f'The other side permits about {rate(permitted)}: rate="{rate(permitted)}" gets as much done without '
-        "its refusals; only a higher allowance there makes it faster",
+        text=f'The other side let {rate(permitted)} through: rate="{rate(permitted)}" gets as much done without its '
+        "refusals; whether it permits more, this run has not shown",
         evidence=evidence,
         condition="that is what it always permits",
         change={"rate": rate(permitted)},
@@ -331,11 +340,11 @@ def _on_journal(now: Summary, reason: str, share: float) -> Advice | None:
 
 def _on_tail(now: Summary, reason: str, share: float) -> Advice | None:
     best, speedup = now.best_speedup, now.speedup
-    if best is None or speedup is None or not now.done or best / speedup < LEAST_GAIN:
+    gain = min(best / speedup, room_of(now)) if best is not None and speedup is not None else 1.0
+    if gain < LEAST_GAIN or not now.done:
         return None
     slow = ", ".join(str(it.index) for it in now.times.slowest[:3])
     full = now.peak >= now.concurrency and not now.levels  # else there were not as many lanes all the time
-    gain = best / speedup
     return Advice(
         text=f"The end waits for a few slow inputs ({slow}): with the slowest ones first this is "
         f"{'' if full else 'at most '}{gain:.1f}x as fast",

@@ -24,12 +24,14 @@ class Level(NamedTuple):
     Attributes:
         slots: how many were in flight.
         calls: how many began while it was so.
-        took: seconds that one of these takes.
+        took: seconds that one of these takes, as far as that is known.
+        mean: seconds that those which were seen took.
     """
 
     slots: int
     calls: int
     took: float
+    mean: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -191,7 +193,7 @@ def levels_of(seen: Mapping[int, tuple[int, float, float]], typical: float = 1.0
     """
     found: list[Level] = []
     for slots, (calls, mean, median) in sorted(seen.items()):
-        level = Level(slots, calls, mean if calls >= MANY_CALLS else max(mean, median * typical))
+        level = Level(slots, calls, mean if calls >= MANY_CALLS else max(mean, median * typical), mean)
         if calls < LEAST_CALLS or level.took <= 0.0:
             continue
         if found and slots < APART * found[-1].slots:

@@ -57,7 +57,7 @@ def told(now: Summary) -> str:
     fetch: 100 ok in 2.00 s (50/s)
       lanes   85 % busy, 15 % waiting for the next input (source)
     """
-    return "\n".join([now.line, *wrapped([*noted(now), *details(now), *advised(now.advice)])])
+    return encodable("\n".join([now.line, *wrapped([*noted(now), *details(now), *advised(now.advice)])]))
 
 
 def wrapped(lines: Iterable[str], width: int = WIDTH) -> list[str]:
@@ -174,6 +174,15 @@ def as_html(now: Summary, drawing: str = "") -> str:
     shown = drawing or shown
     more = f'<pre style="margin:4px 0">{chr(10).join(rest)}</pre>' if rest else ""
     return f'<div style="font-family:monospace"><div>{first}</div>{shown}{more}</div>'
+
+
+def encodable(text: str) -> str:
+    r"""Return a text that UTF-8 can hold: half of a character, as in a file name of another encoding, is escaped.
+
+    >>> encodable("caf\udce9")
+    'caf\\udce9'
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def colour_of(reason: str) -> str:

@@ -7,6 +7,7 @@ import struct
 
 import msgspec
 
+from ..insight.told import escaped
 from .records import Seen
 
 ROOM = 8 << 20  # bytes of each of two places, which take memory only as they are filled
@@ -23,7 +24,10 @@ class BlackBox:
 
     def write(self, seen: Seen) -> None:
         """Replace what is there."""
-        data = self._encoder.encode(seen)
+        try:
+            data = self._encoder.encode(seen)
+        except UnicodeEncodeError:  # a file whose name is not UTF-8
+            data = self._encoder.encode(escaped(msgspec.to_builtins(seen)))
         if len(data) > ROOM - _SIZE.size:
             return
         number, interrupted = _HEAD.unpack_from(self._memory)

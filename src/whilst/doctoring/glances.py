@@ -51,11 +51,16 @@ def stacked(frame: FrameType | None) -> Stacked:
 
 
 def in_plain_cell(spots: list[Spot]) -> bool:
-    """Whether this is a cell of a notebook that awaits nothing: the loop is its kernel's, and the cell plain code."""
-    return any(
-        code.co_name == "run_code" and code.co_filename.endswith(_SHELL) and not cell.co_flags & CO_COROUTINE
-        for (code, _), (cell, _) in pairwise(spots)
-    )
+    """Whether this is a cell of a notebook that awaits nothing: the loop is its kernel's, and the cell plain code.
+
+    A loop that the cell runs itself is its own, and looked at.
+    """
+    for (cell, _), (code, _) in pairwise(reversed(spots)):
+        if cell is _ROUND or cell in _ROOTS:
+            return False
+        if code.co_name == "run_code" and code.co_filename.endswith(_SHELL):
+            return not cell.co_flags & CO_COROUTINE
+    return False
 
 
 def sight(spots: list[Spot], *, locked: bool = False, elsewhere: bool = False) -> Sight | None:

@@ -58,9 +58,9 @@ def _finding(held: Held) -> Finding | None:
         return None
     if held.ours and code is not None and isinstance(code.node(blamed), ast.Await):
         return None  # whilst starts a thread there, say: nothing that a line could change
-    call = code.call(blamed) if code is not None else None
+    call = code.call(blamed) if code is not None and not held.several else None
     name = _call_text(code, call)
-    leaf = _leaf_text(held.leaf, call)
+    leaf = _leaf_text(held.leaf, call) if not held.several else ""
     what = f"{name} → {leaf}" if name and leaf else name or leaf
     before = "what ran right before " if held.begins else ""
     remedy = _remedy(held, place, call)
@@ -127,7 +127,7 @@ def _remedy(held: Held, place: Place | None, blamed_call: ast.Call | None) -> _R
     if code is not None and isinstance(code.node(place), ast.Await):
         return _Remedy("what is awaited there is async, and yet it blocks inside", None)
     entered = _called_by(held, place)
-    if code is None or call is None or _is_implied(entered, call):
+    if code is None or call is None or _is_implied(entered, call) or (held.several and place == held.path[-1]):
         return _Remedy(_without_code(held), None)
     if _LOOPS_OWN.search(code.text(call)):
         return _Remedy("", None)  # a thread has no loop

@@ -26,6 +26,7 @@ class Held:
     ours: bool = False  # what it called is whilst's own
     begins: bool = False  # nothing had run of what it called: the time was spent right before
     elsewhere: bool = False  # it is a line of another thread, which kept the GIL
+    several: bool = False  # no call of that line had most of it
 
 
 @dataclass(slots=True, eq=False)

@@ -187,7 +187,7 @@ class Rounds:
         return [self._verdict(here, step, part, seconds * share) for part, share in long]
 
     def _verdict(self, here: _Open, step: _Step, stacks: Stacks, seconds: float) -> Held:
-        user, shown = _blamed({sight: spent.seen for sight, spent in stacks.items()})
+        user, shown, several = _blamed({sight: spent.seen for sight, spent in stacks.items()})
         spent = _Spent(*map(sum, zip(*stacks.values(), strict=True)))
         scale = seconds / max(spent.seen, 1e-9)
         others = here.others or Others(0, [])
@@ -198,7 +198,7 @@ class Rounds:
             count=1, seconds=seconds, longest=seconds, computed=scale * spent.computed,
             locked=scale * spent.locked, python=scale * spent.python,
             others=others.number, names=others.names, mapped=shown.mapped, ours=shown.ours,
-            begins=shown.begins, elsewhere=shown.elsewhere,
+            begins=shown.begins, elsewhere=shown.elsewhere, several=several,
         )  # fmt: skip
 
 
@@ -227,7 +227,7 @@ def merge(places: dict[tuple[object, ...], Held], found: Held) -> None:
         return
     if found.longest > known.longest:
         known.path, known.leaf, known.callee = found.path, found.leaf, found.callee
-        known.begins, known.ours = found.begins, found.ours
+        known.begins, known.ours, known.several = found.begins, found.ours, found.several
     known.count += found.count
     known.seconds += found.seconds
     known.longest = max(known.longest, found.longest)
@@ -248,8 +248,11 @@ def _innermost_async(path: list[Place]) -> list[Place]:
     return [each for each in path if each.is_async][-1:]
 
 
-def _blamed(seen: dict[Sight, float]) -> tuple[tuple[Position, ...], Sight]:
-    """Go into functions as long as one has most of the time; then the line that has most of that function's."""
+def _blamed(seen: dict[Sight, float]) -> tuple[tuple[Position, ...], Sight, bool]:
+    """Go into functions as long as one has most of the time; then the line that has most of that function's.
+
+    Say whether several calls of that line share its time, so that it is none of them alone.
+    """
     here = dict(seen)
     level = 0
     while True:
@@ -270,6 +273,9 @@ def _blamed(seen: dict[Sight, float]) -> tuple[tuple[Position, ...], Sight]:
     line = max(lines, key=lines.__getitem__)
     on_line = {it: seconds for it, seconds in here.items() if it.user[level - 1][2] == line}
     sight = max(on_line, key=on_line.__getitem__)
+    calls: dict[int, float] = {}
+    for it, seconds in on_line.items():
+        calls[it.user[level - 1][1]] = calls.get(it.user[level - 1][1], 0.0) + seconds
     if len(sight.user) > level:  # several of the user's functions that this line calls
         sight = sight._replace(callee=sight.user[level][0], leaf=sight.user[level])
-    return sight.user[:level], sight
+    return sight.user[:level], sight, max(calls.values()) < MOST * sum(calls.values())

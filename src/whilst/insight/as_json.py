@@ -11,14 +11,14 @@ import msgspec
 from .figures import figures_of
 from .recorded import Recorded
 from .spans import FAILED, Spans
-from .told import plain
+from .told import json_of, plain
 
 FORMAT = "whilst report 1"
 
 
 def json_report(recorded: Recorded) -> Iterator[bytes]:
     """Give the object in pieces: what is known of the whole first, the calls last, one a line."""
-    whole = msgspec.json.encode(_whole(recorded))
+    whole = json_of(_whole(recorded))
     yield whole[:-1] + b',"calls":[\n'
     yield from _calls(recorded, recorded.spans, "attempts")
     if recorded.steps:
@@ -52,7 +52,7 @@ def _calls(recorded: Recorded, spans: Spans, attempt: str, path: str = "") -> It
             call["stands_for"] = spans.weight[row]
         if not path and (text := recorded.inputs.get(spans.index[row])) is not None:
             call["input"] = text
-        yield (b"" if first else b",\n") + msgspec.json.encode(call)
+        yield (b"" if first else b",\n") + json_of(call)
         first = False
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from ..core.secrets import bounded
 from .lanes import lanes_of
 from .recorded import Recorded, Session
 from .spans import FAILED, RETRIED, Spans
+from .told import json_of
 from .words import visible
 
 SLACK = 2e-5  # seconds by which times may be off
@@ -26,7 +25,7 @@ def chrome_trace(recorded: Recorded) -> Iterator[bytes]:
     yield b'{"displayTimeUnit":"ms","otherData":{"whilst":"report 1"},"traceEvents":[\n'
     first = True
     for event in _events(recorded):
-        yield (b"" if first else b",\n") + msgspec.json.encode(event)
+        yield (b"" if first else b",\n") + json_of(event)
         first = False
     yield b"\n]}\n"
 

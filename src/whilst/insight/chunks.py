@@ -25,6 +25,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from .spans import Example, Mark
+from .told import json_of
 
 N = TypeVar("N", int, float)
 
@@ -137,7 +138,7 @@ def encoded(columns: Columns, head: Chunk) -> bytes:
     head.count, head.tick, head.least = count, FINE * (1 << coarse), least - _APART
     head.places = (len(planes[0]), len(planes[1]), len(planes[2]))
     body = b"".join(chain.from_iterable(planes))
-    text = msgspec.json.encode(head)
+    text = json_of(head)
     return zlib.compress(len(text).to_bytes(4, "little") + text + body, LEVEL)
 
 

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from ..core.failures import kind_of
 from ..core.outcome import Record
 from ..core.secrets import bounded
+from ..core.telling import encodable
 from .chunks import HIGH, Chunk
 from .spans import FAILED, MOST_KINDS, RETRIED, SLOWEST, Kinds
 
@@ -151,4 +152,4 @@ def said_by(error: BaseException) -> str:
         text = str(error)
     except Exception as broken:
         text = f"(its text cannot be made: {type(broken).__name__})"
-    return bounded(" ".join(f"{name}: {text}"[: LONGEST * 4].split()) if text else name, LONGEST)
+    return encodable(bounded(" ".join(f"{name}: {text}"[: LONGEST * 4].split()) if text else name, LONGEST))

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import add
 from typing import Any, Final
 
-import msgspec
-
 from ..core.summary import Summary
 from .chunks import Chunk, Columns
 from .drawn import columns, steps_of
@@ -21,7 +19,7 @@ from .page import about, page
 from .recorded import Beginning, Gathering, Recorded
 from .sections import sections
 from .spans import Node, Spans
-from .told import told
+from .told import json_of, told
 from .words import inert
 
 LAST: Final = 10_000  # calls that are shown
@@ -107,7 +105,7 @@ class LiveRun:
             news = {"sections": said, "about": about(found), "columns": meta, "calls": calls}
             if (steps := steps_of(found)) is not None:
                 news |= {"steps": steps[0], "stepCalls": steps[1]}
-            return msgspec.json.encode(news)
+            return json_of(news)
 
     # -- private ---------------------------------------------------------------------------------------------
 

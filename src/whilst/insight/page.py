@@ -14,12 +14,11 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Final
 
-import msgspec
-
 from ..core.secrets import bounded
 from .drawn import columns, steps_of, text_of
 from .recorded import Recorded, Session
 from .sections import sections
+from .told import json_of
 from .words import inert, visible
 
 INPUTS: Final = 20_000  # inputs whose text goes into the page
@@ -43,7 +42,7 @@ def page(recorded: Recorded, *, live: bool = False, said: Mapping[str, str] | No
         blocks.append(f'<script type="text/plain" id="steps">{steps[1]}</script>')
     blocks.append(f'<script type="application/json" id="meta">{as_data(meta)}</script>')
     if inputs:
-        blocks.append(f'<script type="text/plain" id="inputs">{text_of(msgspec.json.encode(inputs))}</script>')
+        blocks.append(f'<script type="text/plain" id="inputs">{text_of(json_of(inputs))}</script>')
     drawn = CHARTS if (recorded.spans and recorded.timed) or live else NO_CALL if recorded.timed else NOT_TIMED
     return "\n".join(
         [
@@ -77,7 +76,7 @@ def about(recorded: Recorded) -> dict[str, Any]:
 
 def as_data(said: object) -> str:
     """Return JSON that can stand in a block of data: nothing in it closes the block."""
-    text = msgspec.json.encode(said).decode()
+    text = json_of(said).decode()
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

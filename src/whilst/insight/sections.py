@@ -69,7 +69,8 @@ def failures(recorded: Recorded, figures: Figures) -> str:
     known = known or {str(name): _whole(count) for name, count in _mapping(recorded.last, "failures").items()}
     if not known:
         return ""
-    whole = max(figures.calls, sum(known.values()))
+    of_last = _count(recorded.last, "ok", 0) + _count(recorded.last, "failed", 0)  # where no call was recorded, or yet
+    whole = max(figures.calls or of_last, sum(known.values()))
     rows: list[str] = []
     for name, count in sorted(known.items(), key=lambda each: -each[1]):
         examples = kinds.examples[kinds.names.index(name)] if name in kinds.names else []

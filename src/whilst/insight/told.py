@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.secrets import without_secrets
 from ..core.summary import Summary
+from ..core.telling import encodable
 
 
 def told(summary: Summary) -> dict[str, Any]:
@@ -32,3 +33,30 @@ def plain(thing: Any) -> Any:
             return [plain(value) for value in thing]  # pyright: ignore[reportUnknownVariableType]
         case _:
             return without_secrets(str(thing))
+
+
+def json_of(said: object) -> bytes:
+    r"""Return JSON of anything that is recorded; half of a character in it is escaped, as it has no UTF-8.
+
+    >>> json_of({"caf\udce9": 1})
+    b'{"caf\\\\udce9":1}'
+    """
+    import msgspec  # loaded when used: a path is looked at on a caller's loop
+
+    try:
+        return msgspec.json.encode(said)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(escaped(msgspec.to_builtins(said)))
+
+
+def escaped(thing: Any) -> Any:
+    """Return a thing of dicts and sequences with all its texts such that UTF-8 can hold them."""
+    match thing:
+        case str():
+            return encodable(thing)
+        case Mapping():
+            return {escaped(key): escaped(value) for key, value in thing.items()}  # pyright: ignore
+        case list() | tuple():
+            return [escaped(value) for value in thing]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return thing

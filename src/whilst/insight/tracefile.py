@@ -69,9 +69,9 @@ class Appender:
 
     def write_json(self, kind: bytes, said: object) -> None:
         """Add a block of JSON."""
-        import msgspec  # loaded when used: a path is looked at on a caller's loop
+        from .told import json_of  # loaded when used: a path is looked at on a caller's loop
 
-        self.write(kind, msgspec.json.encode(said))
+        self.write(kind, json_of(said))
 
     def close(self) -> None:
         """Let go of the file."""
