@@ -237,6 +237,38 @@ async def test_the_stage_that_the_others_wait_for_is_widened() -> None:
     assert before.elapsed / after.elapsed == pytest.approx(2.0, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("policies", "more", "change"),
+    [
+        ({"rate": "40/s"}, {"rate": "80/s"}, {"rate": "80/s"}),
+        (
+            {"limit": whilst.Limit(concurrency=2), "concurrency": 8},
+            {"limit": whilst.Limit(concurrency=4), "concurrency": 8},
+            {"limit": "Limit(concurrency=4)"},
+        ),
+    ],
+    ids=["rate", "limit"],
+)
+@virtually
+async def test_of_a_stage_that_a_limit_holds_it_is_the_limit_that_is_raised(
+    policies: dict[str, Any], more: dict[str, Any], change: dict[str, Any]
+) -> None:
+    """More lanes would all wait for it."""
+
+    async def ask(item: int) -> int:
+        await asyncio.sleep(0.02)
+        return item
+
+    def pipeline(policies: dict[str, Any]) -> whilst.Flow[Any, Any]:
+        return whilst.sequence(lambda n: range(n), whilst.flatten(), whilst.each(ask, **policies))
+
+    before = await taken(pipeline(policies).stream(200))
+    (advice,) = before.advice
+    assert advice.change == {"step": "sequence[2].each (ask)", **change}
+    after = await taken(pipeline(more).stream(200))
+    assert before.elapsed / after.elapsed == pytest.approx(2.0, rel=0.1)
+
+
 @virtually
 async def test_a_pace_that_the_other_side_keeps_is_its_doing_and_no_gain_is_promised() -> None:
     until = 0.0
