@@ -43,6 +43,15 @@ HARMLESS = [
     "python -u\n  try: python",
     "unzip -o a.zip -d out",
     "redis-cli -h db get name",
+    "--header Authorization looks like a secret, and secrets must not be in a flag",
+    "run.db tells inputs apart with a key, this run does it otherwise (key=…)",
+    "row 1 of a.csv has no field '', which --journal-key names",
+    "row 1 of a.csv has no field authorization, which --limit-by names",
+    "row 1 of a.csv has no field token, which --fields names",
+    "key=… gave ['a']; the journal knows no canonical form of it",
+    "first: ValueError: Authorization: … (jobs.py line 3; row 1 of abc.txt)",
+    '1 ValueError  e.g. Set-Cookie: … for "a"',
+    "try: sqlite:///f.db?table=t_out",
     "vault read kv/shop",
     "error: --passes 3 is no option; bypass: no",
     "psql -U me -w -d shop",
@@ -96,6 +105,12 @@ def test_a_cut_hits_no_secret(text: str) -> None:
 @given(st.integers(1, 9000), st.sampled_from(TEXTS))
 def test_a_cut_far_behind_hits_no_secret(before: int, text: str) -> None:
     assert CANARY[:5] not in bounded("x" * (before % 97) + " " + "word " * (before // 5) + text, 4500)
+
+
+@pytest.mark.parametrize("before", ["Authorization: …", "Cookie: … ", "Authorization: …(", "Authorization: … … "])
+def test_what_was_hidden_before_hides_no_less_behind_it(before: str) -> None:
+    assert "abc" not in without_secrets(f"{before}abc")
+    assert "abc" not in without_secrets(f"{before}Basic abc")
 
 
 def test_words_of_a_command_are_hidden_where_a_flag_says_what_follows() -> None:

@@ -65,6 +65,31 @@ def test_a_null_in_a_key_is_not_passed_over(db: sqlite3.Connection) -> None:
     assert len(rows("table=t")) == 3
 
 
+@pytest.mark.parametrize("declared", ["id, x", "id, rowid", "id TEXT PRIMARY KEY, x", "rowid, oid"])
+def test_who_reads_a_table_keeps_nobody_from_writing(db: sqlite3.Connection, declared: str) -> None:
+    db.execute(f"CREATE TABLE t ({declared})")
+    db.executemany("INSERT INTO t VALUES (?, ?)", [(f"{n}", n % 7) for n in range(3000)])
+    db.execute("DELETE FROM t WHERE rowid = 9")
+    db.commit()
+    db.execute("PRAGMA busy_timeout = 0")
+    names = [it[1] for it in db.execute("PRAGMA table_info(t)")]
+    seen: list[Any] = []
+    for it in open_input("sqlite:///f.db?table=t").rows():
+        assert isinstance(it, Row)
+        assert list(it.value) == names
+        seen.append(it.value)
+        if not len(seen) % 500:
+            with db:
+                db.execute("CREATE TABLE IF NOT EXISTS o (n)")
+                db.execute("INSERT INTO o VALUES (1)")
+    assert [tuple(it.values()) for it in seen] == db.execute("SELECT * FROM t").fetchall()
+
+
+def test_a_table_whose_columns_take_all_names_of_its_numbers_is_read(db: sqlite3.Connection) -> None:
+    db.executescript("CREATE TABLE t (rowid, oid, _ROWID_); INSERT INTO t VALUES (1, 2, 3), (1, 2, 4)")
+    assert [list(it.value.values()) for it in rows("table=t") if isinstance(it, Row)] == [[1, 2, 3], [1, 2, 4]]
+
+
 def test_a_view_and_a_query_are_inputs(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name)")
     db.executemany("INSERT INTO t VALUES (?, ?)", [(n, f"a%{n}") for n in range(10)])
@@ -245,6 +270,29 @@ def test_a_run_that_does_not_begin_makes_no_table(db: sqlite3.Connection) -> Non
     assert db.execute("SELECT * FROM sqlite_master").fetchall() == []
     open_output("sqlite:///g.db?table=out").discard()
     assert not Path("g.db").exists()
+
+
+def test_a_table_that_others_read_is_refused_with_words(
+    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whilst.io.database.PATIENCE", 0.01)
+    sink = open_output("sqlite:///f.db?table=out")
+    sink.begin(Shape())
+    sink.failure(Rejected(1, "bad", b"x"), "bad", 0)
+    for number in range(3000):
+        sink.write(row(number), "x" * 100)
+    sink.finish()
+    reader = db.execute("SELECT * FROM out")
+    reader.fetchone()
+    with pytest.raises(Refused, match="cannot be written to\n  database is locked\n  try: wait until"):
+        open_output("sqlite:///f.db?table=out", overwrite=True).begin(Shape())
+    reader.close()
+    db.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(Refused, match="database is locked\n  try: wait until"):
+        open_output("sqlite:///f.db?table=out", overwrite=True)
+    with pytest.raises(Refused, match="database is locked\n  try: wait until"):
+        open_input("sqlite:///f.db?table=out")
+    db.rollback()
 
 
 def test_a_table_that_is_locked_ends_the_run_with_words(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from whilst.io.names import OF_JOURNAL, clash, files_of
+from whilst.io.names import OF_JOURNAL, clash, files_of, is_same_table
 from whilst.io.open import open_output
 
 
@@ -65,6 +65,25 @@ def test_what_belongs_to_a_journal_clashes_too(ending: str) -> None:
 )
 def test_names_of_two_files_do_not(one: str, other: str) -> None:
     assert clash({"-o": files_of(one), "--failed": files_of(other)}) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("sqlite:///a.db?table=t", "sqlite:///./a.db?key=id&table=MAIN.T", True),
+        ("sqlite:///a.db?table=t", "sqlite+pysqlite:///a%2Edb?table=t", True),
+        ("sqlite:///a.db?table=t", "sqlite:///a.db?table=u", False),
+        ("sqlite:///a.db?table=t", "sqlite:///b.db?table=t", False),
+        ("sqlite:///a.db?table=t", "sqlite:///a.db?query=SELECT * FROM t", False),
+        ("postgres://me:x@h/db?table=t", "postgresql+psycopg://you@H:5432/db?table=public.t&key=id", True),
+        ("postgres://h/db?table=t", "postgres://h/db?table=T", False),
+        ("postgres://h/db?table=t", "postgres://h/other?table=t", False),
+        ("sqlite:///a.db?table=t", "a.db", False),
+    ],
+)
+def test_two_names_of_one_table_are_known(here: Path, one: str, other: str, same: bool) -> None:
+    assert is_same_table(one, other) is same
+    assert is_same_table(other, one) is same
 
 
 def test_the_working_name_of_an_output_cannot_be_guessed(here: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,54 @@ def test_a_run_that_tries_no_failure_again_keeps_their_examples(tmp_path: Path) 
     status = read_status(tmp_path / "run.db")
     assert status.failed == 2
     assert {kind: each.example.input for kind, each in status.kinds.items()} == {"KeyError": "3", "ValueError": "7"}
+
+
+def test_the_example_of_a_kind_is_a_failure_of_this_journal_and_of_now(tmp_path: Path) -> None:
+    def bad(*inputs: str) -> Any:
+        def job(x: str) -> str:
+            if x in inputs:
+                raise ValueError(f"bad {x}")
+            return x
+
+        return job
+
+    def example_of(inputs: list[str], job: Any, **more: Any) -> tuple[int, Any]:
+        drive(tmp_path / "run.db", inputs, job, name="f", **more)
+        kind = read_status(tmp_path / "run.db").kinds["ValueError"]
+        return kind.count, kind.example and (kind.example.input, kind.example.message)
+
+    assert example_of(["a", "b", "c"], bad("a")) == (1, ('"a"', "bad a"))
+    assert example_of(["d", "a"], bad("d"), accept="old") == (1, ('"d"', "bad d"))
+    assert example_of(["e", "g", "d"], bad("e", "g"), accept="old") == (2, ('"e"', "bad e"))
+    assert example_of(["x", "y"], bad("y"), accept="fresh") == (1, ('"y"', "bad y"))
+    for left in tmp_path.glob("run.db*"):
+        if not left.name.endswith(".status.json"):
+            left.unlink()
+    assert example_of(["z"], bad("z")) == (1, ('"z"', "bad z"))
+
+
+def test_an_example_with_a_secret_is_forgotten_too(tmp_path: Path) -> None:
+    inputs = [f"https://h/?k={number}" for number in range(3)]
+    drive(tmp_path / "run.db", [*inputs, 7], picky, name="f")
+    drive(tmp_path / "run.db", [7], double, name="f", accept="old")
+    assert read_status(tmp_path / "run.db").kinds["TypeError"].example.input == '"https://h/?…"'
+    drive(tmp_path / "run.db", inputs, double, name="f", accept="old")
+    assert read_status(tmp_path / "run.db").kinds == {}
+
+
+def test_after_a_kill_an_example_is_a_failure_that_is_one_still(tmp_path: Path) -> None:
+    drive(tmp_path / "run.db", range(24), picky, name="f")
+    drive(tmp_path / "run.db", range(20), double, name="f", accept="old")
+    Path(status_path(str(tmp_path / "run.db"))).unlink()
+    assert {kind: it.example.input for kind, it in read_status(tmp_path / "run.db").kinds.items()} == {"KeyError": "23"}
+
+
+@pytest.mark.parametrize("size", [0, 50, 3000])
+def test_a_journal_that_was_cut_is_not_said_to_be_well(tmp_path: Path, size: int) -> None:
+    drive(tmp_path / "run.db", range(300), picky)
+    os.truncate(tmp_path / "run.db", size)
+    with pytest.raises(whilst.JournalError):
+        read_status(tmp_path / "run.db")
 
 
 @pytest.mark.parametrize("snapshot", ["stale", "none", "broken"])

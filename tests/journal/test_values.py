@@ -338,7 +338,7 @@ def test_an_input_whose_key_raises_fails_alone_with_that_error(tmp_path: Path) -
     ran = drive(tmp_path / "run.db", rows, len, key=lambda row: row["id"])
     assert isinstance(ran.outcomes[1], KeyError)
     assert isinstance(ran.outcomes[2], whilst.Unstorable)
-    assert "key= gave" in str(ran.outcomes[2])
+    assert "key=… gave" in str(ran.outcomes[2])
     assert ran.called == [{"id": 1}, {"id": 2}]
 
 

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -270,6 +271,19 @@ def test_a_full_disk_is_4(here: Path) -> None:
     assert err.startswith("error: /dev/full cannot be written: No space left on device\n  ")
     code, _, err = call("jobs:same", "-o", "/dev/full", stdin="a\n")
     assert (code, err.partition("\n")[0]) == (4, "error: /dev/full cannot be written: No space left on device")
+
+
+def test_what_is_said_of_a_full_disk_is_of_what_was_written(here: Path) -> None:
+    (here / "in.txt").write_text("".join("bad\n" if number % 16 == 0 else f"{number}\n" for number in range(4000)))
+    assert call("jobs:upper", "in.txt", "--journal", "run.db", "-o", "out.jsonl")[0] == 1
+    more = ("--keep-failed", "--summary", "s.json")
+    code, _, err = call("jobs:upper", "in.txt", "--journal", "run.db", "-o", "/dev/full", *more)
+    found = json.loads((here / "s.json").read_bytes())
+    assert (code, found["exit_code"]) == (4, 4)
+    assert found["ok"] + found["failed"] < 4000
+    assert re.search(r"\n  [\d,]+ ok(, [\d,]+ failed)? in ", err), err
+    assert found["recalled"] in (0, found["ok"] + found["failed"])
+    assert sum(found["failures"].values()) in (0, found["failed"])
 
 
 def test_a_reader_that_leaves_is_no_error(here: Path) -> None:

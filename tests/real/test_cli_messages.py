@@ -83,6 +83,9 @@ def usage(call: Call, *arguments: str) -> str:
         ("jobs", "'jobs' does not name a function", "jobs.py defines fetch", "whilst map jobs:fetch"),
         ("nope", "'nope' does not name a function", "TARGET is module:name or file.py:name", "whilst map nope:NAME"),
         ("os.getcwd", "'os.getcwd' does not name a function", "TARGET is", "whilst map os:getcwd"),
+        (":fetch", "':fetch' does not say where fetch is", "TARGET is module:name", "whilst map jobs.py:fetch"),
+        (":nope", "':nope' does not say where nope is", "TARGET is module:name", "whilst map FILE.py:nope"),
+        ("./jobs:fetch", "there is no module ./jobs", "looked in ", "whilst map jobs:fetch"),
         ("jbs.py:fetch", "there is no file jbs.py", "which has jobs.py", "whilst map jobs.py:fetch"),
         ("jbs:fetch", "there is no module jbs", "looked in ", "whilst map jobs:fetch"),
         ("jobs.py:fecth", "jobs.py has no fecth", "its functions are fetch, check", "whilst map jobs.py:fetch"),
@@ -107,6 +110,14 @@ def test_a_wrong_target(call: Call, target: str, fact: str, evidence: str, remed
     assert first == f"error: {fact}"
     assert second.startswith(f"  {evidence}") or evidence in second
     assert third.startswith(f"  try: {remedy}")
+
+
+@pytest.mark.parametrize("where", ["/", ".", "new/"])
+def test_a_folder_is_no_module_and_nothing_is_made_up(call: Call, here: Path, where: str) -> None:
+    (here / "new").mkdir()
+    first, second = usage(call, "map", f"{where}:fetch", "urls.txt").splitlines()
+    assert first == f"error: there is no module {where}"
+    assert second.startswith("  looked in ")
 
 
 def test_a_module_that_cannot_be_imported_shows_its_own_error(call: Call, here: Path) -> None:
@@ -306,14 +317,34 @@ def test_a_column_too_many_is_named(call: Call, here: Path) -> None:
             ["jobs.py:check", "rows.jsonl", "--failed", "rows.jsonl", "--overwrite"],
             ["--failed rows.jsonl is INPUT", "a run that ends early", "try: --failed rows-out.jsonl"],
         ),
+        (
+            ["jobs.py:check", "urls.txt", "-o", "s.json", "--summary", "s.json"],
+            ["-o and --summary are the same file: s.json", "one would replace", "try: -o s-out.jsonl"],
+        ),
+        (
+            ["jobs.py:check", "urls.txt", "-o", "sqlite:///a.db?table=t", "--trace", "a.db"],
+            ["-o and --trace are the same file", "one would replace", "try: -o sqlite:///a-out.db?table=t"],
+        ),
+        (
+            ["jobs.py:check", "urls.txt", "--append"],
+            ["--append has no file to grow: outcomes go to standard output", "try: -o out.jsonl --append"],
+        ),
+        (
+            ["jobs.py:check", "rows.jsonl", "--journal", "run.db", "--journal-key", ""],
+            ["row 1 of rows.jsonl has no field '', which --journal-key names", "it has "],
+        ),
         (["jobs.py:check", "urls.txt", "--journal", ""], ["--journal names no file", "try: --journal run.db"]),
         (
             ["jobs.py:check", "urls.txt", "--journal", "run.db", "--journal-key", "id"],
-            ["--journal-key id: row 1 of urls.txt has no such field", "it is 'https://a'", "try: rows with fields"],
+            [
+                "row 1 of urls.txt has no field id, which --journal-key names",
+                "it is 'https://a'",
+                "try: rows with fields",
+            ],
         ),
         (
             ["jobs.py:both", "wide.csv", "--journal", "run.db", "--journal-key", "idd"],
-            ["--journal-key idd: row 2 of wide.csv has no such field", "it has id, n", "try: --journal-key id"],
+            ["row 2 of wide.csv has no field idd, which --journal-key names", "it has id, n", "try: --journal-key id"],
         ),
     ],
 )

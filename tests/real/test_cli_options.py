@@ -176,7 +176,10 @@ def test_a_field_whose_name_has_a_comma_is_quoted_as_in_csv(here: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--fields", "nam"), "error: --fields nam: row 2 of rows.csv has no such field\n  it has id, name, more\n"),
+        (
+            ("--fields", "nam"),
+            "error: row 2 of rows.csv has no field nam, which --fields names\n  it has id, name, more\n",
+        ),
         (("--fields", ","), "error: --fields names no field\n  try: --fields id,name\n"),
         (("--times", "--values"), "error: --times is for what is written beside a value"),
         (("--times", "-o", "sqlite:///f.db?table=t"), "error: --times cannot be used with a table of a database"),

@@ -240,12 +240,13 @@ def test_a_field_that_the_first_row_lacks_is_most_likely_a_typo(here: Path, call
     assert call("jobs.py:same", "rows.jsonl", "--limit-by", "hots", "--rate", "9/s") == (
         2,
         [],
-        "error: --limit-by hots: row 1 of rows.jsonl has no such field\n  it has host, n\n  try: --limit-by host\n",
+        "error: row 1 of rows.jsonl has no field hots, which --limit-by names\n"
+        "  it has host, n\n  try: --limit-by host\n",
     )
     assert call("jobs.py:same", "rows.txt", "--limit-by", "host", "--rate", "9/s") == (
         2,
         [],
-        "error: --limit-by host: row 1 of rows.txt has no such field\n"
+        "error: row 1 of rows.txt has no field host, which --limit-by names\n"
         "  it is '1'\n  try: rows with fields (.jsonl, .csv), or host, of rows that are URLs\n",
     )
 

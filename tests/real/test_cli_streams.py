@@ -143,6 +143,13 @@ def test_a_function_reads_standard_input_where_the_rows_come_from_elsewhere(fold
 CLOSED = {"0": "<&-", "1": ">&-", "2": "2>&-"}
 
 
+def test_a_plan_and_a_dry_run_propose_what_they_have_where_standard_output_is_closed(folder: Path) -> None:
+    code, _, err = shell("plan jobs.py:reads >&-")
+    assert (code, err.splitlines()[1:]) == (4, ["  try: whilst plan jobs.py:reads > FILE"])
+    code, _, err = shell("map jobs.py:reads in.txt --dry-run 1 -o out.jsonl >&-")
+    assert (code, err.splitlines()[1:]) == (4, ["  try: the command again, with > FILE"])
+
+
 @pytest.mark.parametrize("closed", ["0", "1", "2", "01", "02", "12", "012"])
 @pytest.mark.parametrize("out", ["-", "out.jsonl"])
 @pytest.mark.parametrize("source", ["-", "in.txt"])

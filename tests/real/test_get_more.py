@@ -422,6 +422,24 @@ def test_a_file_that_is_there_is_not_replaced_unless_it_is_the_same(here: Path) 
     assert files(here) == {"1": b"/1" * 1000}
 
 
+def test_two_answers_of_one_run_never_share_a_name(here: Path) -> None:
+    def reply(seen: Seen) -> bytes:
+        return answer(body=seen.line.split()[1].encode())
+
+    (here / "x").write_bytes(b"of an earlier run")
+    with scripted(reply) as server:
+        for more in (["--overwrite"], ["--overwrite"], []):
+            urls = [f"{server.url}/{it}/x" for it in "ab"]
+            code, lines, _ = get(*urls, "--save", "{name}", "-j", "1", *more)
+            assert (code, (here / "x").read_bytes()) == (1, b"/a/x")
+            assert [it.get("error", "") for it in lines if "error" in it] == [
+                "BadAnswer: x is another answer of this run (--save '…{line}' tells them apart)"
+            ]
+        same = f"{server.url}/a/x"
+        assert get(same, same, "--save", "{name}", "--overwrite")[0] == 0
+    assert files(here) == {"x": b"/a/x"}
+
+
 def test_a_body_that_breaks_off_leaves_no_file_and_is_tried_again(here: Path) -> None:
     def reply(seen: Seen) -> bytes:
         return answer(body=b"x" * 50_000, length=100_000 if len(server.seen) < 3 else 50_000)
@@ -508,7 +526,11 @@ def test_insecure_is_said_loudly(here: Path, certified: tuple[str, Path]) -> Non
     ("arguments", "env", "words"),
     [
         (["--cacert", "/nowhere.pem"], {}, "--cacert names /nowhere.pem, which cannot be read: No such file"),
-        (["--cacert", "in.txt"], {}, "in.txt, which has no certificate in PEM form"),
+        (
+            ["--cacert", "in.txt"],
+            {},
+            "in.txt, which has no certificate in PEM form: no line is -----BEGIN CERTIFICATE----- try: openssl x509 ",
+        ),
         (["--cacert", "in.txt", "--insecure"], {}, "--insecure accepts any certificate"),
         ([], {"SSL_CERT_FILE": "/nowhere.pem"}, "SSL_CERT_FILE names /nowhere.pem, which cannot be read"),
         ([], {"SSL_CERT_DIR": "/nowhere"}, "SSL_CERT_DIR names /nowhere, which is not a directory"),
@@ -521,6 +543,8 @@ def test_insecure_is_said_loudly(here: Path, certified: tuple[str, Path]) -> Non
         (["--next-param", "b"], {}, "--next FIELD --next-param PARAM"),
         (["--until", "a=b"], {}, "--until needs --next"),
         (["--save", "x"], {}, "--save gives every answer the same name"),
+        (["--save", "x-{name"], {}, "the braces of --save x-{name do not match"),
+        (["--save", "{name}}"], {}, "the braces of --save {name}} do not match"),
         (["--save", "nowhere/{name}"], {}, "the directory of --save does not exist"),
         (["--save", "{name}/../x"], {}, "empty part, . or .."),
         (["--save", "{name}", "--as", "text"], {}, "--as text needs to read them"),

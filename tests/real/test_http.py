@@ -73,7 +73,7 @@ def test_json_in_another_charset_is_json(request_: Request, data: bytes, charset
 
 
 @pytest.mark.parametrize(
-    "charset", ["", "; charset=utf-8", "; charset=utf-16", "; charset=nonsense", "; charset=ascii"]
+    "charset", ["", "; charset=utf-8", "; charset=utf-16", "; charset=nonsense", "; charset=ascii", "; charset=rot13"]
 )
 def test_json_that_is_not_in_its_charset_says_so(charset: str) -> None:
     wrong = answer(body=b'{"a":"\xe9"}', Content_Type=f"application/json{charset}")
@@ -98,6 +98,9 @@ def test_a_body_is_json_form_text_or_bytes(request_: Request) -> None:
     ]
 
 
+NO_TEXT = ("rot13", "hex", "zlib", "undefined", "idna")  # codecs that are none of a charset
+
+
 def test_text_is_read_by_the_charset_it_says_it_has() -> None:
     def reply(seen: Seen) -> bytes:
         charset = seen.line.split()[1][1:]
@@ -106,7 +109,7 @@ def test_text_is_read_by_the_charset_it_says_it_has() -> None:
         )
 
     with scripted(reply) as server:
-        assert [http.get_text(f"{server.url}/{it}") for it in ("latin-1", "utf-8", "nosuch")] == ["é"] * 3
+        assert [http.get_text(f"{server.url}/{it}") for it in ("latin-1", "utf-8", "nosuch", *NO_TEXT)] == ["é"] * 8
         assert http.get_bytes(f"{server.url}/latin-1") == b"\xe9"
 
 
@@ -560,6 +563,8 @@ def test_a_failure_with_an_endless_body_is_still_that_failure(request_: Request,
         (answer(body=packed(b"x" * 1000)[:-9], Content_Encoding="gzip"), http.BadAnswer),
         (chunked(packed(b"x" * 1000)[:-9], Content_Encoding="gzip"), http.TruncatedError),
         (answer(body=packed(b"a") + packed(b"b")[:12], Content_Encoding="gzip"), http.BadAnswer),
+        (answer(body=b"\x0b\x02\x80hel", Content_Encoding="br"), http.BadAnswer),
+        (chunked(b"\x0b\x02\x80hel", Content_Encoding="br"), http.BadAnswer),
     ],
 )
 @both_colours

@@ -339,6 +339,7 @@ def test_a_second_run_refuses_names_the_first_and_leaves_no_output(
             code, _, said = second(*arguments)
             assert (code, second.called) == (4, [])
             assert f"error: run.db is in use by pid {pid} on {os.uname().nodename} since " in said
+            assert f"meanwhile: whilst status {journal}\n" in said
             assert second.files() == set()
         code, printed, _ = second("status", journal)
         assert code == 0
@@ -480,6 +481,16 @@ def test_what_is_whole_in_a_damaged_journal_is_rescued_and_gone_on_with(do: Whil
     assert (code, "rescued: 20 outcomes are in rescued.db" in said) == (0, True)
     do("map", "jobs:double", "inputs.txt", "--journal", "rescued.db")
     assert do.called == ["13"]
+
+
+@pytest.mark.parametrize("more", [["--failed"], ["-o", "out.jsonl", "--overwrite"], ["-o", "-"], ["--times"]])
+def test_a_rescue_takes_no_options_of_an_output(do: Whilst, more: list[str]) -> None:
+    do(*MAP)
+    code, _, said = do("export", "run.db", "--rescue", "rescued.db", *more)
+    assert code == 2
+    assert said.startswith(f"error: --rescue copies a whole journal, and {more[0]} chooses what is written\n")
+    assert "try: leave out " in said
+    assert not (do.folder / "rescued.db").exists()
 
 
 def test_a_value_that_cannot_be_stored_is_said_at_the_first_one(do: Whilst) -> None:

@@ -199,6 +199,40 @@ def test_a_database_that_cannot_be_written_is_known_before_the_first_call(here: 
     assert not Path("called").exists()
 
 
+@pytest.mark.parametrize(
+    ("source", "fact", "remedy"),
+    [
+        ("table=t", "table=t is the table of INPUT", "sqlite:///./f.db?table=t_out"),
+        ("table=main.T", "table=t is the table of INPUT", "sqlite:///./f.db?table=t_out"),
+        ("table=v", "table=t is in the file of INPUT", "sqlite:///./f-out.db?table=t"),
+        ("query=SELECT a FROM t", "table=t is in the file of INPUT", "sqlite:///./f-out.db?table=t"),
+    ],
+)
+def test_what_would_be_read_again_or_not_be_written_is_refused(
+    here: Path, sql: Table, source: str, fact: str, remedy: str
+) -> None:
+    sql("CREATE TABLE t (a)")
+    sql("CREATE VIEW v AS SELECT a FROM t")
+    sql("INSERT INTO t VALUES (1), (2)")
+    out = "sqlite:///./f.db?table=t"
+    code, _, err = run("map", "jobs:counted", f"sqlite:///f.db?{source}", "-o", out, "--overwrite")
+    assert (code, err.decode().splitlines()[0]) == (2, f"error: -o sqlite:///./f.db?{fact}")
+    assert err.decode().splitlines()[-1] == f"  try: -o '{remedy}'"
+    assert not Path("called").exists()
+    assert sql("SELECT * FROM t") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_table_is_written_beside_the_one_that_is_read(here: Path, sql: Table, mode: str) -> None:
+    sql(f"PRAGMA journal_mode = {mode}")
+    sql("CREATE TABLE t (out)")
+    sql("WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) INSERT INTO t SELECT i FROM n")
+    source = "table=t" if mode == "delete" else "query=SELECT * FROM t"
+    code, _, err = run("map", "jobs:out", f"sqlite:///f.db?{source}", "-o", "sqlite:///f.db?table=o", "-q")
+    assert code == 0, err
+    assert sql("SELECT count(*), sum(value) FROM o") == [(12000, 12000 * 12001 // 2)]
+
+
 # -- names ----------------------------------------------------------------------------------------------------
 
 

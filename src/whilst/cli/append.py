@@ -15,6 +15,7 @@ from ..io.open import is_local, local_path
 from ..io.output import UnfinishedFile
 from .messages import Problem
 from .options import RunOptions
+from .streams import plain_name
 
 PIECE = 1024 * 1024  # bytes copied at once
 _DELIMITERS = {"csv": ",", "tsv": "\t"}  # of the tables that can grow
@@ -90,6 +91,8 @@ def check_append(options: RunOptions, format_of: Callable[[str], str]) -> None:
             "a run with a journal writes its outputs anew, complete, each time it continues",
             remedy="leave out --append",
         )
+    if options.failed is None and plain_name(options.out) == "-":
+        raise Problem("--append has no file to grow: outcomes go to standard output", remedy="-o out.jsonl --append")
     for name in filter(None, (options.out, options.failed)):
         format = format_of(name)
         is_packed_table = format in _DELIMITERS and name.endswith((".gz", ".zst"))

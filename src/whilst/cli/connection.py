@@ -16,8 +16,9 @@ def check_connection(cacert: str | None, insecure: bool, proxy: str | None) -> N
         check_told()
         certificates = _certificates(cacert)
     except HTTPError as error:
-        fact, _, remedy = str(error).partition(" (")
-        raise Problem(fact, remedy=remedy.removesuffix(")")) from None
+        text = str(error)
+        fact, _, remedy = text.removesuffix(")").rpartition(" (") if text.endswith(")") else (text, "", "")
+        raise Problem(fact, remedy=remedy) from None
     if proxy is not None:
         _check_proxy(proxy)
     if insecure:

@@ -226,8 +226,7 @@ def judge(
     journal: str | None = None,
 ) -> Verdict:
     """Turn the end of a run into its message and exit code; a signal counts before what it caused."""
-    if tally.kinds or tally.recalled:
-        now = now._replace(failures=tally.kinds, recalled=tally.recalled)
+    now = as_written(now, tally)
     if isinstance(ended_by, BrokenPipeError) and sinks.out.broken is ended_by:
         return Verdict(BROKEN_PIPE, "")
     counts = _counts(tally, now)
@@ -262,6 +261,16 @@ def judge(
     if "NotJSON" in now.failures:
         evidence.append("answers that are not JSON are taken with --as text, or --as bytes")
     return Verdict(code, "\n  ".join([f"done: {counts}", *evidence]))
+
+
+def as_written(now: Summary, tally: Tally) -> Summary:
+    """Have what is said of a run be about the outcomes that were written: rows, where calls got many at a time.
+
+    Where not all were written, nobody has counted the kinds of those that were.
+    """
+    if tally.kinds or tally.recalled:
+        return now._replace(failures=tally.kinds, recalled=tally.recalled)
+    return now if now.ok + now.failed == tally.finished else now._replace(failures={}, recalled=0)
 
 
 def _counts(tally: Tally, now: Summary) -> str:

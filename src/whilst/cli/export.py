@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from ..core.secrets import without_secrets
 from ..errors import JournalError
@@ -63,6 +64,7 @@ def command(
     whilst export run.db --failed -o failed.jsonl
     """
     if rescue is not None:
+        _check_alone("--rescue")
         _check_apart(journal, "--rescue", rescue)
         return _rescue(journal, rescue)
     if failed and (done or values):
@@ -102,6 +104,18 @@ def command(
     said = f"exported: {count:,} {'outcome' if count == 1 else 'outcomes'}"
     say("\n  ".join([said, *([f"refused: {len(refused):,}, the first {short(refused[0], 300)}"] if refused else [])]))
     return FAILED if refused else 0
+
+
+def _check_alone(flag: str) -> None:
+    """Refuse other options beside one that does without them."""
+    context = click.get_current_context()
+    options = [option for option in context.command.params if isinstance(option, click.Option)]
+    given = [it for it in options if context.get_parameter_source(it.name or "") is ParameterSource.COMMANDLINE]
+    if others := [it.opts[0] for it in given if it.opts[0] != flag]:
+        raise Problem(
+            f"{flag} copies a whole journal, and {others[0]} chooses what is written",
+            remedy=f"leave out {' and '.join(others)}, and export the new journal with them",
+        )
 
 
 def _check_apart(journal: str, flag: str, name: str) -> None:

@@ -18,7 +18,7 @@ from .connection import check_connection
 from .headers import is_secret, read_headers
 from .inputs import Source
 from .job import Job, Work, run_job
-from .messages import Problem, is_terminal, say, short
+from .messages import Problem, agreed, is_terminal, say, short
 from .options import Decorates, GroupedOption, RunOptions, output_option, rows_command, with_run_options
 from .paths import Name
 from .sizes import Size
@@ -174,7 +174,7 @@ def _confirmed(fact: str) -> bool:
     if sys.stdin is None or not sys.stdin.isatty() or not is_terminal():
         return False
     say(fact)
-    return click.confirm("ask for it once a row?", err=True)
+    return agreed("ask for it once a row?")
 
 
 def _through(fetch: Fetch, pages: Pages | None, sinks: Sinks) -> Sinks:

@@ -53,7 +53,7 @@ def _plain(given: str) -> tuple[str, str]:
     if is_secret(name):
         variable = re.sub(r"\W", "_", name).upper()
         raise Problem(
-            f"--header {name}: this looks like a secret, and secrets must not be in a flag",
+            f"--header {name} looks like a secret, and secrets must not be in a flag",
             "every process on this machine can read a flag, and the shell stores it",
             remedy=f"--header-env {name}={variable}, with the whole value in the variable {variable}; "
             f"or --header-file {name}=FILE",

@@ -19,7 +19,7 @@ from ..io.rows import Rejected, Row
 from . import collector
 from .batch import Batches, check_batch
 from .beside import Beside, beside_of, check_fields
-from .deliver import Sinks, Tally, deliver, judge
+from .deliver import Sinks, Tally, as_written, deliver, judge
 from .eyes import watched
 from .feed import Feed, Holder
 from .inputs import Source, peek
@@ -114,7 +114,9 @@ def choose_loop() -> None:
 
 def give_streams(options: RunOptions) -> None:
     """Settle which standard streams are ours, before any code of the user is imported."""
-    if options.dry_run is not None or plain_name(options.out) == "-":
+    if options.dry_run is not None:
+        streams.output("the command again, with > FILE")
+    elif plain_name(options.out) == "-":
         streams.output()
     else:
         streams.give()
@@ -132,7 +134,7 @@ def _run(
     give_streams(options)
     job = prepare()
     source = job.source
-    check_not_input(options, source.name)
+    check_not_input(options, source)
     check_keeping(options)
     if job.batch is not None:
         check_batch(options)
@@ -162,7 +164,7 @@ def _run(
     tally = Tally()
 
     def rescue_summary() -> None:
-        summary.tell(run.summary(), tally, "interrupted: not all could be waited for")
+        summary.tell(as_written(run.summary(), tally), tally, "interrupted: not all could be waited for")
         summary.write(128 + (signals.first or 0))
 
     signals.attach(run, [keeper.rescue, *(it.finish for it in sinks.each()), rescue_summary])
@@ -259,7 +261,7 @@ def _drive(
     verdict = judge(broken or ended_by, signals, tally, now, feed, sinks, keeper.path)
     if verdict.code == FAILED and (hint := unmatched(options.retry_on, now)):
         verdict = msgspec.structs.replace(verdict, text=f"{verdict.text}\n  {hint}")
-    summary.tell(now, tally, verdict.text, broke=verdict.broke)
+    summary.tell(as_written(now, tally), tally, verdict.text, broke=verdict.broke)
     if verdict.text and (verdict.code != OK or not options.quiet):
         say(verdict.text)
     say_where_the_time_went(now, options, work.lacks)

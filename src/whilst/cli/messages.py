@@ -98,6 +98,19 @@ def is_terminal() -> bool:
         return False
 
 
+def agreed(question: str) -> bool:
+    """Ask whoever sits at the terminal; the end of input is a no, and click.Abort is raised for a Ctrl-C."""
+    import click  # loaded when used
+
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as ended:
+        if not isinstance(ended.__context__, EOFError):
+            raise
+    emit("\n")
+    return False
+
+
 def columns() -> int:
     """Return the width of the terminal on stderr."""
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from ..io.names import OF_JOURNAL, clash, files_of
+from ..io.names import OF_JOURNAL, another, another_table, clash, files_of, is_same_table
 from ..io.open import UnknownKind, is_local, local_path, open_output, output_format, standard_error
 from ..io.output import Place, leftovers
 from ..io.refusal import Refused
@@ -18,6 +20,9 @@ from .messages import Problem, say
 from .options import RunOptions
 from .places import place_of, place_of_failures
 from .streams import plain_name
+
+if TYPE_CHECKING:
+    from .inputs import Source
 
 MOST_LEFT = 3  # unfinished files of killed runs that are named
 
@@ -66,13 +71,25 @@ def _check_apart(options: RunOptions) -> None:
         )
     if both is not None:
         one, other = both
-        stem, ending = os.path.splitext(local_path(given[one].partition("?")[0]))
         same = given[one] == given[other]
         raise Problem(
             f"{one} and {other} are the same file: {given[one]}{'' if same else f' and {given[other]}'}",
             "one would replace the other",
-            remedy=f"{one} {stem}-out{ending}",
+            remedy=f"{one} {_another_of(one, given[one])}",
         )
+
+
+def _another_of(flag: str, name: str) -> str:
+    """Return a name beside one that is taken, in a format that the flag takes."""
+    found = another(local_path(name))
+    if flag == "-o":
+        try:
+            output_format(found)
+        except UnknownKind as unknown:
+            return unknown.better
+        except Refused:
+            pass
+    return found
 
 
 def _written(options: RunOptions) -> dict[str, str]:
@@ -87,19 +104,39 @@ def _written(options: RunOptions) -> dict[str, str]:
     return {flag: name for flag, name in named.items() if name}
 
 
-def check_not_input(options: RunOptions, source_name: str) -> None:
+def check_not_input(options: RunOptions, source: Source) -> None:
     """Refuse an output that is the input: a run that ends early would delete the rows that it did not reach."""
-    source = files_of(source_name)
+    read = files_of(source.name)
     for flag, name in _written(options).items():
-        if flag != "--journal" and len(source) > 1 and len(files_of(name)) > 1:
-            continue  # a table beside another, which is no danger to it
-        if clash({"INPUT": source, flag: files_of(name)}) is not None:
-            stem, ending = os.path.splitext(name)
+        if is_same_table(source.name, name):
+            raise Problem(
+                f"{flag} {name} is the table of INPUT",
+                "what is written would be among the rows that are read",
+                remedy=f"{flag} {shlex.quote(another_table(name))}",
+            )
+        if clash({"INPUT": read, flag: files_of(name)}) is None:
+            continue
+        if flag == "--journal" or min(len(read), len(files_of(name))) == 1:
             raise Problem(
                 f"{flag} {name} is INPUT",
                 "a run that ends early would delete the rows that it did not reach",
-                remedy=f"{flag} {stem}-out{ending}",
+                remedy=f"{flag} {another(name)}",
             )
+        _check_not_locked(source, flag, name)
+
+
+def _check_not_locked(source: Source, flag: str, name: str) -> None:
+    """Refuse a table in a file that nobody can write to while INPUT is read."""
+    try:
+        locks = getattr(source.source, "locks", False)
+    except Refused as refused:
+        raise problem_of(refused) from None
+    if locks:
+        raise Problem(
+            f"{flag} {name} is in the file of INPUT",
+            "a view or a query is read in one transaction, which keeps others from writing there",
+            remedy=f"{flag} {shlex.quote(another(name))}",
+        )
 
 
 def problem_of(refused: Refused) -> Problem:
@@ -152,8 +189,6 @@ def open_named(
     except Refused as refused:
         raise problem_of(refused) from None
     except OSError as error:
-        import shlex
-
         folder = os.path.dirname(os.path.abspath(local_path(name)))
         remedy = "" if os.path.exists(folder) else f"mkdir -p {shlex.quote(os.path.relpath(folder))}"
         raise Problem(f"{name} cannot be written: {error.strerror}", f"in {folder}", remedy=remedy) from None

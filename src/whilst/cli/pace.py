@@ -324,7 +324,8 @@ def _key(name: str, row: Any) -> Any:
 
 def no_such_field(flag: str, name: str, row: Any, source_name: str) -> Problem:
     """Return what to say of a flag that names a field which a row has not."""
-    fact = f"{flag} {name}: row {row.line} of {source_name} has no such field"
+    shown = name or repr(name)
+    fact = f"row {row.line} of {source_name} has no field {shown}, which {flag} names"
     value: Any = row.value
     if not isinstance(value, dict):
         hosts = ", or host, of rows that are URLs" if flag == "--limit-by" else ""

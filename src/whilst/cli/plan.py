@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def command(target: str, mermaid: bool) -> int:
     whilst plan jobs.py:enrich
     whilst plan jobs.py:enrich --mermaid > plan.mmd
     """
-    streams.output()
+    streams.output(f"whilst plan {shlex.quote(target)} > FILE")
     with speaking_of("plan"):
         picture = flow_of_target(load_target(target)).plan()
     streams.show(picture.mermaid() if mermaid else str(picture))

@@ -78,7 +78,7 @@ def _recorded(path: str, journal: str | None) -> Recorded:
         raise Problem(error.fact, remedy=error.remedy) from None
     except JournalLocked as error:
         fact, _, _ = str(error).partition("\n")
-        instead = f"whilst status {path}" if journal is None else f"whilst report {path}"
+        instead = f"whilst {'status' if journal is None else 'report'} {shlex.quote(path)}"
         raise Problem(fact, "a journal can be shown once its run has ended", remedy=instead) from None
     except JournalError as error:
         raise problem_of(error) from None

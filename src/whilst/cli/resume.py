@@ -13,7 +13,7 @@ from ..core.secrets import without_secrets, without_secrets_in
 from ..journal.reading import NoHeader
 from .given import COLONS, at_colons
 from .keep import LEFT_OUT, header_of, problem_of
-from .messages import Problem, is_terminal, say
+from .messages import Problem, agreed, is_terminal, say
 from .paths import Name
 
 
@@ -72,8 +72,9 @@ def _ask(journal: str, folder: str, *, yes: bool) -> None:
         return
     if sys.stdin is not None and sys.stdin.isatty() and is_terminal():
         say(f"  {stranger or 'this is not the current directory'}: its code would run")
-        if not click.confirm("run it?", err=True):
-            raise click.Abort
+        if not agreed("run it?"):
+            fact = stranger or f"{folder} is not the current directory"
+            raise Problem(fact, "its code was not to run, and nothing was called", remedy=_with_yes(journal))
     elif stranger:
         raise Problem(stranger, "the code that it names would run with your rights", remedy=_with_yes(journal))
 

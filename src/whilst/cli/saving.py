@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..http.errors import BadAnswer
 from .messages import Problem, short
-from .template import Unfillable, fields_of
+from .template import Unfillable, fields_of, have_ends
 
 OWN = ("name", "host", "line")  # what a template may name beside the fields of a row
 LONGEST = 200  # bytes of a name: with the ending of a part they fit every file system
@@ -31,7 +31,11 @@ class Saver:
         self._directory: str = os.path.dirname(fixed)
         self._rest: list[str] = template[len(self._directory) :].lstrip("/").split("/")
         self._overwrite = overwrite
-        if "{" not in template:
+        self._given: set[int] = set()
+        better = os.path.join(self._directory, "{name}")
+        if not have_ends(template):
+            raise Problem(f"the braces of --save {short(template)} do not match", remedy=f"--save '{better}'")
+        if not fields_of(template):
             better = os.path.join(fixed, "{name}")
             raise Problem("--save gives every answer the same name", f"it is {short(template)}", remedy=better)
         if any(part in ("", ".", "..") for part in self._rest):
@@ -64,7 +68,9 @@ class Saver:
                 inner = os.open(part, _FOLDER, dir_fd=folder)
                 os.close(folder)
                 folder = inner
-            return Saved(folder, parts[-1], os.path.join(self._directory, *parts), overwrite=self._overwrite)
+            return Saved(
+                folder, parts[-1], os.path.join(self._directory, *parts), self._given, overwrite=self._overwrite
+            )
         except BaseException:
             os.close(folder)
             raise
@@ -88,9 +94,11 @@ class Saver:
 class Saved:
     """One file on its way to its name."""
 
-    def __init__(self, folder: int, name: str, path: str, *, overwrite: bool) -> None:
+    def __init__(self, folder: int, name: str, path: str, given: set[int], *, overwrite: bool) -> None:
         self.path: str = path
         self.size: int = 0
+        self._given = given  # the names of this run, as a number each: there may be millions
+        self._known = hash(path)
         self._folder = folder
         self._name = name
         self._part = f".{name}.{secrets.token_hex(4)}.part"
@@ -115,14 +123,16 @@ class Saved:
         os.fsync(self._fd)
         self._close_file()
         try:
-            if self._overwrite:
+            if self._overwrite and self._known not in self._given:
                 os.rename(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             else:
                 os.link(self._part, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
                 os.unlink(self._part, dir_fd=self._folder)
+            self._given.add(self._known)
         except FileExistsError:
             if not self._is_the_same():
-                raise BadAnswer(f"{self.path} exists and is not replaced (--overwrite)") from None
+                raise self._taken() from None
+            self._given.add(self._known)
             os.unlink(self._part, dir_fd=self._folder)
         finally:
             self.discard()
@@ -135,6 +145,11 @@ class Saved:
             with contextlib.suppress(OSError):
                 os.unlink(self._part, dir_fd=folder)
             os.close(folder)
+
+    def _taken(self) -> BadAnswer:
+        if self._known in self._given:
+            return BadAnswer(f"{self.path} is another answer of this run (--save '…{{line}}' tells them apart)")
+        return BadAnswer(f"{self.path} exists and is not replaced (--overwrite)")
 
     def _close_file(self) -> None:
         fd, self._fd = self._fd, -1

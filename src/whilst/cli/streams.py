@@ -93,9 +93,12 @@ class Streams:
             os.close(empty)
         return self._kept[STDIN]
 
-    def output(self) -> int:
-        """Return the descriptor that outcomes are written to; from now on what is printed goes to standard error."""
-        self.check_output()
+    def output(self, instead: str = "-o FILE") -> int:
+        """Return the descriptor that outcomes are written to; from now on what is printed goes to standard error.
+
+        Problem, with what would do `instead`, if it is closed.
+        """
+        self.check_output(instead)
         if STDOUT not in self._kept:
             # First: the stream looks where in a file it is when its errors are changed, and a pipe has no such place.
             _reconfigure(errors="backslashreplace")
@@ -109,10 +112,10 @@ class Streams:
         with open(self.output(), "wb", closefd=False) as file:
             file.write(f"{text}\n".encode("utf-8", "replace"))
 
-    def check_output(self) -> None:
+    def check_output(self, instead: str) -> None:
         """Problem if what is to be written could only vanish."""
         if STDOUT in self._closed or not _is_open_for_writing(STDOUT):
-            raise Problem("standard output is closed: nothing could be written to it", remedy="-o FILE", code=DISK)
+            raise Problem("standard output is closed: nothing could be written to it", remedy=instead, code=DISK)
 
     def put_back(self) -> None:
         """Make the standard streams what they were, in a process that goes on; threads that were left print to them."""

@@ -22,6 +22,8 @@ from ..io.refusal import closest
 from . import collector
 from .messages import Problem, short, users_frames
 
+MOST_FILES = 50  # files of the directory that are looked into
+
 
 class Target(msgspec.Struct, frozen=True):
     """A function, and what messages call it."""
@@ -93,6 +95,8 @@ def _load_file(path: str, name: str) -> ModuleType:
 
 
 def _load_module(where: str, name: str) -> ModuleType:
+    if where.startswith(".") or where.endswith(os.sep):  # which Python takes for a relative import, or for a folder
+        raise _no_module(where, name)
     try:
         return importlib.import_module(where)
     except ModuleNotFoundError as error:
@@ -123,6 +127,12 @@ def _attribute(module: ModuleType, where: str, name: str) -> Any:
 
 
 def _without_name(given: str) -> Problem:
+    if given.startswith(":") and (name := given.strip(":")):
+        homes = [it for it in sorted(_listing("."))[:MOST_FILES] if it.endswith(".py") and name in _defined_in(it)]
+        remedy = f"whilst map {homes[0] if homes else 'FILE.py'}:{name}"
+        return Problem(
+            f"{given!r} does not say where {name} is", "TARGET is module:name or file.py:name", remedy=remedy
+        )
     where = given.strip(":")
     path = where if where.endswith(".py") else f"{where.replace('.', os.sep)}.py"
     functions = _defined_in(path)
@@ -140,8 +150,8 @@ def _without_name(given: str) -> Problem:
 
 def _no_module(where: str, name: str) -> Problem:
     here = sorted(it.removesuffix(".py") for it in _listing(".") if it.endswith(".py") or os.path.isdir(it))
-    close = closest(where, here)
-    is_path = os.sep in where or os.path.isfile(f"{where}.py")
+    close = "" if where.endswith(os.sep) else closest(where, here)
+    is_path = os.path.isfile(f"{where}.py") or (os.sep in where and bool(os.path.basename(where)))
     remedy = f"whilst map {close}:{name}" if close else f"whilst map {where}.py:{name}" if is_path else ""
     return Problem(
         f"there is no module {where}",

@@ -69,13 +69,22 @@ def expand(template: str) -> Expansion:
     1000000000
     """
     texts = _BRACES.split(template)
-    if any("{" in text or "}" in text for text in texts[::2]):
+    if not have_ends(template):
         raise Problem(
             f"the braces of {short(template, 80)} do not match",
             "write %7B or %7D for a brace in the URL itself",
             remedy="{1..151} or {a,b}",
         )
     return Expansion(tuple(texts[::2]), tuple(_choices(inside, template) for inside in texts[1::2]))
+
+
+def have_ends(template: str) -> bool:
+    """Whether each brace of a template is one of a pair.
+
+    >>> have_ends("/{a}/{b}"), have_ends("/{a")
+    (True, False)
+    """
+    return not any("{" in text or "}" in text for text in _BRACES.split(template)[::2])
 
 
 def fields_of(template: str) -> list[str]:

@@ -44,7 +44,8 @@ _NAME = (
     r"bearer|(?<![a-z])(?:otp|pin)(?![a-z]))"
 )
 _QUOTED = r"""[bru]{0,2}"(?:\\.|[^"\\\n])*"?|[bru]{0,2}'(?:\\.|[^'\\\n])*'?"""
-_WHOLE_LINE = r"(?i)([\w-]{0,40}(?:authorization|cookie)[\"']?\s?:\s?)(?![\"'\s])[^\n]+"
+# What was hidden before may have words of our own behind it: `… (row 7 of hosts.txt)`, `… for {"id":7}`.
+_WHOLE_LINE = r"(?i)([\w-]{0,40}(?:authorization|cookie)[\"']?\s?:\s?)(?![\"'\s]|… (?:\(|for ))[^\n]+"
 _BETWEEN = r"""(?:\\*["']|%22)?\s{0,2}(?:%(?:25)*3[ad]|=>|:=|=(?!>)|[:>]|(?<=["']),|\((?=["']))\s{0,2}"""
 _VALUE = rf"(?i)({_NAME}[\w.\[\]-]{{0,40}}{_BETWEEN})({_QUOTED}|[^\s…]+)"
 # Between two words of a command, as a shell has them and as a list has.

@@ -52,6 +52,7 @@ FAILURES = (raw.PyreqwestError, HTTPError, ValueError)
 # How the resolvers of Linux, macOS and Windows say that a name does not exist; a resolver that fails says other things.
 # Patterns, which `re` compiles at their first use.
 NO_SUCH_NAME = r"Name or service not known|No address associated|nodename nor servname|No such host"
+CUT_BROTLI = "reached unexpected EOF"  # what unpacks brotli says, where an answer came to its end and the body did not
 OS_ERROR = r"\(os error (\d+)\)"
 
 
@@ -226,6 +227,8 @@ class Exchange:
             return CertificateError(f"the certificate of {host} is not trusted: {_certificate(last)}: {self.asked}")
         if "error reading a body from connection" in causes:
             return TruncatedError(f"the connection to {host} broke in the middle of the body: {last}: {self.asked}")
+        if cause == CUT_BROTLI:
+            return BadAnswer(f"the packed body ends too early: {self.asked}")
         if isinstance(error, raw.NetworkError):
             return _unconnected(host, causes, cause, self.asked, proxy_for(self._url))
         if isinstance(error, raw.DecodeError):

@@ -58,7 +58,8 @@ def check_certificates(path: str, name: str) -> bytes:
         raise CertificateError(f"{name} names {path}, which cannot be read: {error.strerror}") from None
     if _PEM not in content:
         raise CertificateError(
-            f"{name} names {path}, which has no certificate in PEM form (-----BEGIN CERTIFICATE-----)"
+            f"{name} names {path}, which has no certificate in PEM form: no line is -----BEGIN CERTIFICATE----- "
+            "(openssl x509 -inform der -in FILE -out ca.pem, if it is one in binary form)"
         )
     return content
 

@@ -101,6 +101,10 @@ class Response(msgspec.Struct, frozen=True):
 def _charset(content_type: str) -> str:
     found = re.search(CHARSET, content_type)
     try:
-        return codecs.lookup(found[1]).name if found else "utf-8"
-    except LookupError:
+        codec = codecs.lookup(found[1] if found else "utf-8")
+        if not codec._is_text_encoding:  # rot13, hex and their like
+            return "utf-8"
+        b"\xff".decode(codec.name, "replace")  # some can do nothing else than raise
+    except (LookupError, ValueError):
         return "utf-8"
+    return codec.name

@@ -23,6 +23,7 @@ from .refusal import Refused, closest, listed, load_extra
 MOST_NAME = 63  # bytes of a name that PostgreSQL keeps
 PATIENCE = 10  # seconds for a connection to PostgreSQL, unless the URL has a connect_timeout
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_UNLOCKED = "wait until the program that writes to it has ended"
 _SECRET = re.compile(r"(?i)([?&](?:\w*password|passwd|secret|token)=)[^&]*")
 
 
@@ -63,6 +64,15 @@ class Database:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield
+
+    @contextmanager
+    def refusing(self, what: str) -> Generator[None]:
+        """Have what the database says no to in the block be a Refused, which says that it `cannot be read`."""
+        try:
+            yield
+        except _sqlalchemy().exc.SQLAlchemyError as error:
+            text = self.said(error)
+            raise Refused(f"{self.shown} {what}", text, remedy=_UNLOCKED if "locked" in text else "") from None
 
     def columns(self) -> dict[str, str]:
         """Return the table's columns with their types; none if it does not exist."""
@@ -178,6 +188,31 @@ def _as_it_is_called(connection: Any, table: str) -> str | None:
     return found
 
 
+def table_of(name: str) -> tuple[str, str, str] | None:
+    """Return what holds the table that a URL names, its schema, and the table, the same for each way to write it.
+
+    >>> table_of("SQLite:///f.db?key=id&table=main.Users"), table_of("f.db")
+    (('f.db', '', 'users'), None)
+    """
+    scheme, slashes, rest = name.partition("://")
+    kind = scheme.partition("+")[0].lower()
+    if not slashes or kind not in ("sqlite", "postgres", "postgresql"):
+        return None
+    base, ours, _ = _split(rest)
+    schema, _, table = ours["table"].rpartition(".")
+    if not table:
+        return None
+    if kind == "sqlite":
+        return unquote(base.removeprefix("/")), "" if schema.lower() == "main" else schema.lower(), table.lower()
+    return _server_of(base), "" if schema == "public" else schema, table
+
+
+def _server_of(base: str) -> str:
+    """Return host, port and database, without who asks."""
+    host, slash, database = base.rpartition("@")[2].partition("/")
+    return f"{host.lower().removesuffix(':5432')}{slash}{database}"
+
+
 def _type_name(type: Any) -> str:
     return "TIMESTAMPTZ" if getattr(type, "timezone", False) is True else str(type).upper()
 
@@ -268,7 +303,7 @@ def _unreachable(database: Database, error: Exception) -> Refused:
     if "password" in text:
         remedy = "PGPASSWORD=… in the environment, or a line in ~/.pgpass"
     elif "locked" in text:
-        remedy = "wait until the program that writes to it has ended"
+        remedy = _UNLOCKED
     elif "refused" in text or "No such file" in text or "resolve" in text:
         remedy = "start the server, or check host and port"
     elif "does not exist" in text:

@@ -22,7 +22,7 @@ from ..errors import RunCancelled, Stopped
 from .attendant import Attendant
 from .jsonl import json_text
 from .named import NamedRows
-from .names import OF_JOURNAL, clash, files_of
+from .names import OF_JOURNAL, another, clash, files_of
 from .open import UnknownKind, is_local, local_path, open_output, output_format, standard_error
 from .output import leftovers, sweep
 from .refusal import Refused
@@ -239,10 +239,9 @@ def _check(wish: Wish) -> None:
     if isinstance(wish.inputs, NamedRows):
         named["the input"] = files_of(wish.inputs.name)
     if (both := clash(named)) is not None:
-        stem, ending = os.path.splitext(local_path(wish.name.partition("?")[0]))
         raise ValueError(
             f"{both[0]} and {both[1]} are the same file: {wish.name}; one would replace the other\n"
-            f"  try: run.write({stem + '-out' + ending!r})"
+            f"  try: run.write({another(local_path(wish.name))!r})"
         )
 
 

@@ -47,6 +47,44 @@ def files_of(name: str) -> list[str]:
     return [name]
 
 
+def is_same_table(one: str, other: str) -> bool:
+    """Whether two names stand for the same table of the same database.
+
+    >>> is_same_table("sqlite:///a.db?table=t", "sqlite:///./a.db?table=T&key=id")
+    True
+    """
+    if "://" not in one or "://" not in other:
+        return False
+    from .database import table_of  # loaded when used
+
+    ours, theirs = table_of(one), table_of(other)
+    if ours is None or theirs is None or ours[1:] != theirs[1:]:
+        return False
+    return ours[0] == theirs[0] or (
+        len(files_of(one)) > 1 and clash({"": files_of(one), " ": files_of(other)}) is not None
+    )
+
+
+def another(name: str) -> str:
+    """Return the name of a file, or of a table in one, beside one that is taken.
+
+    >>> another("in/rows.jsonl"), another("sqlite:///a.db?table=t")
+    ('in/rows-out.jsonl', 'sqlite:///a-out.db?table=t')
+    """
+    place, mark, rest = name.partition("?")
+    stem, ending = os.path.splitext(place)
+    return f"{stem}-out{ending}{mark}{rest}"
+
+
+def another_table(name: str) -> str:
+    """Return the name of another table of the same database.
+
+    >>> another_table("sqlite:///a.db?table=t&key=id")
+    'sqlite:///a.db?table=t_out&key=id'
+    """
+    return re.sub(r"([?&]table=[^&]*)", r"\1_out", name, count=1)
+
+
 def identity(name: str) -> Identity | None:
     """Return what a name stands for, the same for each of its names; None for what is no file of its own."""
     if name == "-" or name.startswith("files:") or descriptor_of(name) is not None:

@@ -1,8 +1,9 @@
 """How are rows of a database read, without ever holding all of them?
 
 A table with a primary key is read a batch at a time, each after the last key of the one before, so no transaction
-lasts longer than a batch. A view, a query, and a table without such a key are read through one cursor on the
-server, in one read-only transaction. Values are what the driver gives.
+lasts longer than a batch; one of SQLite without such a key by the numbers that SQLite gives its rows. A view, a query,
+and a table of PostgreSQL without such a key are read through one cursor, in one read-only transaction. Values are what
+the driver gives.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .open import Input
     from .sink import Sink
 
+_ROWIDS = ("rowid", "_rowid_", "oid")  # what SQLite calls the number of a row, unless a column is called so
 _SIZED = (str, bytes, dict, list)
 
 FIRST, MOST = 16, 1000  # rows a batch: it grows from the first as long as rows are small
@@ -34,7 +36,8 @@ def open_rows(name: str) -> Input:
     from .open import Input
 
     database = reach(name)
-    names = list(database.columns()) if database.table else []
+    with database.refusing("cannot be read"):
+        names = list(database.columns()) if database.table else []
     if database.table and not names:
         raise database.missing_table()
     source = _Query(database, names)
@@ -60,11 +63,19 @@ class _Query:
         self._limit = limit
         self._sa: Any = load_extra("sqlalchemy", "sql", "a database")
 
+    @property
+    def locks(self) -> bool:
+        """Whether nobody can write to the file while it is read; Refused if the database does not say."""
+        if not self._database.is_sqlite:
+            return False
+        with self._database.refusing("cannot be read"), self._database.engine.connect() as connection:
+            is_logged = connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            return not is_logged and not (self._database.table and self._keys())
+
     def rows(self) -> Iterator[Row | Rejected]:
-        keys = self._keys() if self._database.table else []
-        found = self._by_key(keys) if keys else self._by_cursor()
         try:
-            for names, values in found:
+            keys = self._keys() if self._database.table else []
+            for names, values in self._by_key(keys) if keys else self._by_cursor():
                 self.consumed += 1
                 yield _row(self.consumed, dict(zip(names, values, strict=True)), self._limit)
         except self._sa.exc.SQLAlchemyError as error:
@@ -77,7 +88,7 @@ class _Query:
         """Do nothing: connections live as long as their batch."""
 
     def _keys(self) -> list[str]:
-        """Return a primary key that orders all rows: SQLite allows NULL in one that is no INTEGER PRIMARY KEY."""
+        """Return what orders all rows: a primary key, in which SQLite allows NULL unless it is an INTEGER one."""
         database = self._database
         inspector = self._sa.inspect(database.engine)
         keys: list[str] = inspector.get_pk_constraint(database.table, database.schema or None)["constrained_columns"]
@@ -86,14 +97,24 @@ class _Query:
                 columns = {it["name"]: it for it in inspector.get_columns(database.table)}
             if len(keys) == 1 and str(columns[keys[0]]["type"]).upper() == "INTEGER":
                 return keys
-            return keys if keys and all(not columns[key]["nullable"] for key in keys) else []
+            return keys if keys and all(not columns[key]["nullable"] for key in keys) else self._rowid()
         return keys
+
+    def _rowid(self) -> list[str]:
+        """Return the name by which the rows of a table of SQLite are numbered; none for a view."""
+        taken = [name.lower() for name in self._names]
+        kind = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND name = ? COLLATE NOCASE"
+        with self._database.engine.connect() as connection:
+            if connection.exec_driver_sql(kind, (self._database.table,)).first() is None:
+                return []
+        return [next(name for name in _ROWIDS if name not in taken)] if not {*_ROWIDS} <= {*taken} else []
 
     def _by_key(self, keys: list[str]) -> Iterator[tuple[list[str], Any]]:
         sa, names = self._sa, self._names
-        table = self._database.clause(names)
+        width = len(names)
+        table = self._database.clause([*names, *(key for key in keys if key not in names)])
         order = [table.c[key] for key in keys]
-        places = [names.index(key) for key in keys]
+        places = [list(table.c.keys()).index(key) for key in keys]
         select = sa.select(*table.c).order_by(*order)
         last: list[Any] | None = None
         size = FIRST
@@ -104,7 +125,7 @@ class _Query:
                 after = sa.tuple_(*order) > sa.tuple_(*given) if len(keys) > 1 else order[0] > given[0]
                 query = query.where(after)
             rows: list[Any] = persist(self._database.engine, partial(_fetched, query))
-            yield from ((names, row) for row in rows)
+            yield from ((names, row[:width]) for row in rows)
             if len(rows) < size:
                 return
             last = [rows[-1][place] for place in places]

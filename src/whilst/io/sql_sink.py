@@ -43,8 +43,10 @@ def open_table(name: str, *, overwrite: bool) -> SqlSink:
         raise Refused(f"{database.shown} names a query", remedy="?table=NAME&key=COLUMN")
     if database.engine.dialect.name not in ("sqlite", "postgresql"):
         raise Refused(f"{database.shown} can be read, but not written to", "known: SQLite, PostgreSQL")
-    columns = database.columns()
-    if not columns and (other := database.other_case()):
+    with database.refusing("cannot be read"):
+        columns = database.columns()
+        other = "" if columns else database.other_case()
+    if other:
         fact = f"{database.shown}: there is no table {database.table!r}, but one that is called {other!r}"
         raise Refused(fact, remedy=database.with_table(other))
     if columns and not overwrite:
@@ -86,6 +88,10 @@ class SqlSink:
                 f"it has {listed(shape.columns)}",
                 remedy=self._database.with_key(likely) if likely else "",
             )
+        with self._database.refusing("cannot be written to"):
+            self._begin_table(shape)
+
+    def _begin_table(self, shape: Shape) -> None:
         self._table.check_rights()
         if not self._table.exists:
             return
@@ -310,7 +316,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _refuse_to_replace(database: Database) -> None:
-    with database.engine.connect() as connection:
+    with database.refusing("cannot be read"), database.engine.connect() as connection:
         some = connection.exec_driver_sql(f"SELECT 1 FROM {database.quoted_table} LIMIT 1").first()
     if some is not None:
         raise Refused(

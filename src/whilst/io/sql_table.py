@@ -133,15 +133,12 @@ class Table:
     def check_rights(self) -> None:
         """Refuse a table that cannot be written to, before anything is called."""
         database = self._database
-        try:
-            with database.engine.connect() as connection:
-                if database.is_sqlite:
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
-                    connection.exec_driver_sql("ROLLBACK")
-                elif lacking := self._lacking(connection):
-                    raise Refused(f"{database.shown} cannot be written to", lacking)
-        except self._sa.exc.DBAPIError as error:
-            raise Refused(f"{database.shown} cannot be written to", database.said(error)) from None
+        with database.refusing("cannot be written to"), database.engine.connect() as connection:
+            if database.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                connection.exec_driver_sql("ROLLBACK")
+            elif lacking := self._lacking(connection):
+                raise Refused(f"{database.shown} cannot be written to", lacking)
 
     def _lacking(self, connection: Any) -> str:
         """Return what PostgreSQL would not allow, or nothing."""

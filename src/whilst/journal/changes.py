@@ -25,7 +25,7 @@ def changed(path: str, given: str, before: Header, now: Header, parts: Parts, re
     evidence: list[str] = []
     if names is None:
         what = "with a key" if before.key else "by their content"
-        fact = f"{name} tells inputs apart {what}, this run does it otherwise (key=)"
+        fact = f"{name} tells inputs apart {what}, this run does it otherwise (key=…)"
     elif before.name != now.name:
         fact = f"{name} is the journal of {before.name}(), this run is of {now.name}(){where}"
     elif _is_bound(names, before, now):

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ..core.secrets import bounded
+from ..core.secrets import HIDDEN, bounded
 from .failure import Failure
 from .frame import Batch
 from .tagged import natural
 
 MOST_EXAMPLES = 50  # kinds with an example: kinds are few, unless something names them by the input
+SPARE = 4  # further failures of a kind that are held, in case that the input of the first one succeeds
 LONGEST = 500  # characters of an example
 
 
@@ -41,16 +42,19 @@ class Counts:
         self.failures = failed
         """The kinds of the failures that no success came after, by key."""
         self._kinds: Counter[str] = Counter(failed.values())
-        self._examples: dict[str, Example] = {
-            kind: it.example for kind, it in (before or {}).items() if it.example is not None
+        self._examples: dict[str, list[Example]] = {
+            kind: [it.example] for kind, it in (before or {}).items() if it.example is not None
         }
 
     def take(self, batch: Batch) -> None:
         """Count outcomes."""
         self.added += len(batch.keys)
         if self.failures:
-            for key in self.failures.keys() & set(batch.keys):
-                self._kinds[self.failures.pop(key)] -= 1
+            again = self.failures.keys() & set(batch.keys)
+            for key, text in zip(batch.keys, batch.inputs, strict=True) if again else ():
+                if key in again and (kind := self.failures.pop(key, None)) is not None:
+                    self._kinds[kind] -= 1
+                    self._forget(kind, text)
         failed = 0
         if Failure in set(map(type, batch.values)):
             for key, text, value in zip(batch.keys, batch.inputs, batch.values, strict=True):
@@ -62,11 +66,21 @@ class Counts:
         self.done += len(batch.keys) - failed
 
     def show(self, input: bytes, failure: Failure) -> None:
-        """Take an example, if its kind has none."""
-        if failure.kind not in self._examples and len(self._examples) < MOST_EXAMPLES:
-            text = natural(input) if len(input) <= 10 * LONGEST else input[: 2 * LONGEST]
-            shown = bounded(text.decode("utf-8", "replace"), LONGEST)
-            self._examples[failure.kind] = Example(shown, bounded(failure.message, LONGEST))
+        """Take an example, if its kind has too few."""
+        held = self._examples.get(failure.kind)
+        if held is None and len(self._examples) < MOST_EXAMPLES:
+            held = self._examples[failure.kind] = []
+        if held is not None and len(held) <= SPARE:
+            held.append(Example(bounded(_text(input), LONGEST), bounded(failure.message, LONGEST)))
+
+    def _forget(self, kind: str, input: bytes) -> None:
+        """Have an input be no example any more: there is another outcome of it."""
+        if held := self._examples.get(kind):
+            text = _text(input)
+            # What stands before the first secret is as it was, and tells most inputs apart in no time.
+            if any(text.startswith(it.input.partition(HIDDEN)[0]) for it in held):
+                shown = bounded(text, LONGEST)
+                held[:] = [it for it in held if it.input != shown]
 
     @property
     def failed(self) -> int:
@@ -76,4 +90,12 @@ class Counts:
     def kinds(self) -> dict[str, Kind]:
         """Return the failures by kind, the most frequent first."""
         counts = self._kinds.most_common()
-        return {kind: Kind(count, self._examples.get(kind)) for kind, count in counts if count > 0}
+        return {
+            kind: Kind(count, next(iter(self._examples.get(kind, ())), None)) for kind, count in counts if count > 0
+        }
+
+
+def _text(input: bytes) -> str:
+    """Return an input as JSON, or the beginning of a long one."""
+    text = natural(input) if len(input) <= 10 * LONGEST else input[: 2 * LONGEST]
+    return text.decode("utf-8", "replace")

@@ -174,7 +174,7 @@ def _canonical_or_refused(value: Any, role: str, item: Any) -> bytes:
         if isinstance(error, NoTagError):
             evidence = f"the journal knows no canonical form of {an(type(part).__qualname__)}: {short(part, 60)}"
         if role == "key":
-            evidence = f"key= gave {short(value, 60)}; {evidence}"
+            evidence = f"key=… gave {short(value, 60)}; {evidence}"
         raise Unstorable(
             what, evidence, remedy="Journal(…, key=lambda item: …) that gives a string or a number for each input"
         ) from None

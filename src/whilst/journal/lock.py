@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shlex
 import socket
 import sys
 import time
@@ -35,10 +36,11 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Lock:
-    """An exclusive lock on `<path>.lock`; taken at once or not at all."""
+    """An exclusive lock on `<path>.lock`; taken at once or not at all. `given` is the path as its user wrote it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, given: str = "") -> None:
         self._journal = path
+        self._given = given or path
         self._path = f"{path}.lock"
         self._fd = -1
 
@@ -85,7 +87,7 @@ class Lock:
     def _refused(self) -> JournalLocked:
         holder = holder_of(self._journal)
         name = os.path.basename(self._journal)
-        remedy = f"wait until it ends, or another journal; meanwhile: whilst status {name}"
+        remedy = f"wait until it ends, or another journal; meanwhile: whilst status {shlex.quote(self._given)}"
         if holder is None:
             return JournalLocked(f"{name} is in use by another process", f"it is {self._journal}", remedy=remedy)
         since = time.strftime("%H:%M", time.localtime(holder.since))

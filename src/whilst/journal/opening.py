@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -19,7 +19,7 @@ from ..errors import JournalError
 from .beside import GoingOn
 from .changes import changed, listed, same_function, unknown, unseen_notice
 from .codec import Values
-from .counts import Counts
+from .counts import Counts, Kind
 from .fingerprint import fingerprint
 from .frame import HEADER, OUTCOMES, Batch, Last, checked, framed, packed
 from .header import Command, Header, header_bytes
@@ -68,7 +68,7 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop, going_on: GoingOn
     values = Values(terms.codec, terms.fn, terms.name)
     exists = checked_place(terms.path, terms.given)
     with contextlib.ExitStack() as undo:
-        lock = Lock(terms.path)
+        lock = Lock(terms.path, terms.given)
         undo.callback(lock.release)
         lock.take()
         exists = exists and os.path.exists(terms.path)  # whoever held the lock may have moved it
@@ -85,8 +85,7 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop, going_on: GoingOn
         tail, overflow = Tail(terms.path), Overflow(terms.path, found.journal)
         _begin(store, tail, found, header)
         _take_in(store, tail, overflow, index, found)
-        before = snapshot(terms.path)
-        counts = Counts(len(index) - len(index.failed), index.failed, before.kinds if before is not None else {})
+        counts = Counts(len(index) - len(index.failed), index.failed, _kinds_before(terms.path, index))
         if terms.retry_failed:
             index.forget_failed()
         snapshots = Snapshots(terms.path, header, counts, counts.done, tuple(found.notices))
@@ -108,6 +107,14 @@ def open_ledger(terms: Terms, loop: asyncio.AbstractEventLoop, going_on: GoingOn
         snapshots.write(0)  # so that there is one for as long as the lock is held
         undo.pop_all()
     return ledger
+
+
+def _kinds_before(path: str, index: Index) -> Mapping[str, Kind]:
+    """Return the failures that the last snapshot tells of; none if that is of another state, or of another journal."""
+    before, failed = snapshot(path), len(index.failed)
+    if before is None or not before.ended or (before.done, before.failed) != (len(index) - failed, failed):
+        return {}
+    return before.kinds
 
 
 def _opened(terms: Terms, exists: bool, going_on: GoingOn) -> tuple[Store, Index, Found]:

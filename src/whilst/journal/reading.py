@@ -65,7 +65,9 @@ def read_status(path: str | os.PathLike[str]) -> Status:
     found = snapshot(real)
     if not os.path.exists(real):
         raise no_journal(real)
-    if found is not None and (found.running or (found.ended and found.updated >= _last_change(real))):
+    if found is not None and (
+        found.running or (found.ended and found.updated >= _last_change(real) and _has_its_size(real))
+    ):
         return found
     try:
         return _counted(real, found)
@@ -136,7 +138,7 @@ class _Reader:
         self.path = os.path.realpath(path)
         if not checked_place(self.path):
             raise no_journal(self.path)
-        self._lock = Lock(self.path)
+        self._lock = Lock(self.path, os.fspath(path))
 
     def __enter__(self) -> _Reader:
         self._lock.take()
@@ -187,6 +189,14 @@ def _last_change(path: str) -> float:
     return max(os.stat(file).st_mtime for file in (path, f"{path}-wal") if os.path.exists(file)) - 2.0
 
 
+def _has_its_size(path: str) -> bool:
+    """Whether a journal has the pages that its head says it has; one that was cut has fewer."""
+    with open(path, "rb") as file:
+        head = file.read(100)
+    size = int.from_bytes(head[16:18])
+    return len(head) == 100 and os.stat(path).st_size >= (65536 if size == 1 else size) * int.from_bytes(head[28:32])
+
+
 def _counted(path: str, before: Status | None) -> Status:
     """Count what is in the file: the run was killed, and its last snapshot may be a second old."""
     with _Reader(path) as reader:
@@ -195,7 +205,8 @@ def _counted(path: str, before: Status | None) -> Status:
         counts = Counts(len(index) - len(index.failed), index.failed)
         for _, columns in reader.outcomes():
             for place, failure in columns.failures.items():
-                counts.show(columns.input(place), failure)
+                if index.failed.get(columns.keys[place]) == failure.kind:  # else there is another outcome of it
+                    counts.show(columns.input(place), failure)
     header = found.header
     return Status(
         path=path,

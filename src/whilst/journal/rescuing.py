@@ -33,7 +33,7 @@ def rescue(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> int:
     if os.path.exists(target):
         raise JournalError(f"{target} exists, and is not replaced", remedy="another name for what is rescued")
     checked_place(target)
-    lock = Lock(source)
+    lock = Lock(source, os.fspath(path))
     lock.take()
     try:
         found = _distinct(source)
