@@ -363,3 +363,10 @@ def test_a_run_that_has_ended_leaves_no_timer_for_the_end_of_a_pause() -> None:
         assert [timer for timer in scheduled if not timer.cancelled() and "goes_on" in repr(timer)] == []
 
     testing.run(main())
+
+
+def test_half_of_a_character_does_not_break_the_handlers_of_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    run = whilst.map(int, ["x"] * 9, stop_after=3, name="caf\udce9")
+    with pytest.raises(whilst.Stopped):
+        run.outcomes().list()
+    assert "caf\\udce9: ended early" in caplog.text.encode().decode()

@@ -209,6 +209,7 @@ class Watch:
             extra: dict[str, Any] = {f"whilst_{name}": value for name, value in values_of(event).items()}
             extra["whilst_event"] = event
             text, extra["event"] = without_secrets(str(event)), name_of_event(event)
+            text = text.encode("utf-8", "backslashreplace").decode()  # or handlers fail of half a character
             logger.log(level, "%s", text, extra=extra)
         if self.observers:
             self._tell("happened", event, self._clock())
