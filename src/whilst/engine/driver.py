@@ -58,11 +58,11 @@ if TYPE_CHECKING:
     from .scope import Scope
     from .stage import Stage
 
-KEPT = (  # of a run that has ended, which may be kept for its summary
+KEPT: tuple[str, ...] = (  # of a run that has ended, which may be kept for its summary
     "loop", "clock", "error", "started", "ends_at", "ahead", "book", "additions", "concurrency", "emit",
     "unheard", "accounting", "turn", "scope", "_id", "_left", "_handoff", "_flush", "_final", "_closing",
 )  # fmt: skip
-kept_of = itemgetter(*KEPT)
+kept_of: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*KEPT)
 EXECUTORS: dict[str, Executor] = {each.name: each for each in (LOOP, THREADS)}
 HELD = 0.05  # seconds that a deadline is late before it is said that the loop was held
 EXPIRE_GRACE = 1.0  # seconds that calls cancelled by the deadline have for their clean-up
