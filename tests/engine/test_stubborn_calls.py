@@ -15,6 +15,7 @@ from kit import virtually
 
 import whilst
 from whilst.engine.scope import Scope
+from whilst.lanes.calling import wanted
 
 
 class Stubborn:
@@ -653,7 +654,11 @@ async def test_behind_a_call_that_was_left_behind_nothing_else_is_called(form: s
 @pytest.mark.parametrize("once", [False, True], ids=["map", "value"])
 @pytest.mark.parametrize("way", GIVES_UP)
 @pytest.mark.parametrize("form", BEHIND)
-async def test_nor_is_it_behind_one_that_returns_soon_after_it_was_told_to_end(form: str, way: str, once: bool) -> None:
+@pytest.mark.parametrize("asked", [False, True])
+async def test_nor_is_it_behind_one_that_returns_soon_after_it_was_told_to_end(
+    form: str, way: str, once: bool, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wanted, "is_asked", asked)
     fn, then = Stubborn(1, seconds=1.3 if way == "timeout" else 0.4), Then()
     await _takes(GIVES_UP[way](BEHIND[form](fn, then)), once=once)
     await asyncio.sleep(30.0)

@@ -191,7 +191,7 @@ def test_where_the_code_comes_from_is_always_said(
         assert err == f"whilst map jobs.py:same in.txt -o out.jsonl -q --journal={journal}\n  in {here}\n"
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 130), ("\x04", 130)])
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2), ("\x04", 2)])
 def test_code_of_another_directory_is_asked_about_on_a_terminal(
     answer: str, code: int, journal: str, here: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

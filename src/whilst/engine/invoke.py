@@ -180,6 +180,8 @@ class InRow:
             self._scope.check_left()
         if wanted.is_asked or self._is_told_to_pause():
             for place in range(len(self._fns)):
+                if place:
+                    check_told_to_end()
                 value = await self._step(place)[1](value)
             return value
         self._visited.begun += 1
