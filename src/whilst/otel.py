@@ -29,9 +29,8 @@ from .core.check import seconds
 from .core.failures import kind_of
 from .core.outcome import Record, is_recalled
 from .core.plan import Plan
-from .core.secrets import bounded, without_secrets
+from .core.secrets import bounded, encodable, without_secrets
 from .core.summary import Summary
-from .core.telling import encodable
 from .lanes.chance import draw
 from .lanes.clock import clock_of
 from .run import watchers

@@ -263,3 +263,12 @@ def _hidden(found: re.Match[str]) -> str:
         return f"{before}{quote[0]}{HIDDEN}{quote[1] if closed else ''}"
     trailing = re.search(_TRAILING, value)
     return f"{before}{HIDDEN}{trailing[0] if trailing and trailing.start() else ''}"
+
+
+def encodable(text: str) -> str:
+    r"""Return a text that UTF-8 can hold: half of a character, as in a file name of another encoding, is escaped.
+
+    >>> encodable("caf\udce9")
+    'caf\\udce9'
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

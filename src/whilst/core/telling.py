@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, cast
 
 from .account import BUSY, meaning
-from .secrets import without_secrets
+from .secrets import encodable, without_secrets
 from .summary import LATE, MANY_QUEUED
 
 if TYPE_CHECKING:
@@ -174,15 +174,6 @@ def as_html(now: Summary, drawing: str = "") -> str:
     shown = drawing or shown
     more = f'<pre style="margin:4px 0">{chr(10).join(rest)}</pre>' if rest else ""
     return f'<div style="font-family:monospace"><div>{first}</div>{shown}{more}</div>'
-
-
-def encodable(text: str) -> str:
-    r"""Return a text that UTF-8 can hold: half of a character, as in a file name of another encoding, is escaped.
-
-    >>> encodable("caf\udce9")
-    'caf\\udce9'
-    """
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def colour_of(reason: str) -> str:

@@ -21,7 +21,7 @@ from ..core.frozen import NamedTuple
 from ..core.held import DOWN, Held, Still, key_name
 from ..core.judge import close_awaitable
 from ..core.outcome import Record, short
-from ..core.secrets import without_secrets
+from ..core.secrets import encodable, without_secrets
 from ..lanes.clock import alone_later
 
 if TYPE_CHECKING:
@@ -208,8 +208,7 @@ class Watch:
 
             extra: dict[str, Any] = {f"whilst_{name}": value for name, value in values_of(event).items()}
             extra["whilst_event"] = event
-            text, extra["event"] = without_secrets(str(event)), name_of_event(event)
-            text = text.encode("utf-8", "backslashreplace").decode()  # or handlers fail of half a character
+            text, extra["event"] = encodable(without_secrets(str(event))), name_of_event(event)
             logger.log(level, "%s", text, extra=extra)
         if self.observers:
             self._tell("happened", event, self._clock())

@@ -13,8 +13,7 @@ from typing import Final, TypeAlias
 
 from ..core.failures import kind_of
 from ..core.outcome import Record
-from ..core.secrets import bounded
-from ..core.telling import encodable
+from ..core.secrets import bounded, encodable
 from .chunks import HIGH, Chunk
 from .spans import FAILED, MOST_KINDS, RETRIED, SLOWEST, Kinds
 

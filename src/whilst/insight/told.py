@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.secrets import without_secrets
+from ..core.secrets import encodable, without_secrets
 from ..core.summary import Summary
-from ..core.telling import encodable
 
 
 def told(summary: Summary) -> dict[str, Any]:

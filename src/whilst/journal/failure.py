@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..core.failures import kind_of
-from ..core.secrets import bounded
+from ..core.secrets import bounded, encodable
 from ..errors import Recorded
 
 MOST_TEXT = 16_384  # characters of a message
@@ -93,7 +93,7 @@ def _text(text: str) -> str:
     shown = bounded(text, MOST_TEXT)
     if len(text) > MOST_TEXT:
         shown = f"{shown}… ({len(text):,} characters)"
-    return shown if shown.isascii() else shown.encode("utf-8", "backslashreplace").decode()
+    return encodable(shown)
 
 
 def _calls(traceback: TracebackType | None) -> list[tuple[CodeType, int]]:

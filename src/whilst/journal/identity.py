@@ -25,6 +25,7 @@ import msgspec
 
 from ..core.colour import name_of
 from ..core.outcome import an, short
+from ..core.secrets import encodable
 from ..errors import Unstorable
 from .tagged import NoTagError, each_as_json, encode, is_plain, json_of
 
@@ -185,7 +186,7 @@ def _as_text(item: Any) -> bytes:
     try:
         return encode(item, opaque=_object)
     except (NoTagError, RecursionError):
-        return json_of({"$": "object", "v": short(item, 2000).encode("utf-8", "backslashreplace").decode()})
+        return json_of({"$": "object", "v": encodable(short(item, 2000))})
 
 
 def _object(part: Any, of: Callable[[Any], Any]) -> Any:
